@@ -1,0 +1,93 @@
+// Guest RAM as the devices see it: checked copies in and out, and the iovecs of an I/O in flight.
+//
+// Guest memory is hostile and shared: the guest may change any byte at any time. So each value is copied out
+// once and then looked at (STYLE rule 5); no reference into guest RAM outlives a call, except the iovecs that
+// slices() gives for an I/O in flight. A range is RAM from its first byte to its last or the access fails whole:
+// ranges that leave RAM, cross a hole that is not RAM, or overflow are refused, and device registers are never
+// reachable from here (class T6).
+//
+// Threads: any; the set of regions changes only while no device runs.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "vmm-core/memory/guest_address.h"
+#include "vmm-core/os/file_descriptor.h"
+
+namespace warren::vmm {
+
+// One contiguous piece of guest RAM, a part of one memfd.
+struct MemoryRegion {
+  GuestAddress start;
+  std::uint64_t size = 0;         // bytes, a multiple of the page size
+  std::uint64_t file_offset = 0;  // where it begins in the backing file
+  std::byte* host = nullptr;      // mapped for as long as the GuestMemory lives
+};
+
+class GuestMemory {
+ public:
+  // Where RAM of `size` bytes begins and how long it is; consecutive layouts share one backing memfd.
+  struct Layout {
+    GuestAddress start;
+    std::uint64_t size = 0;
+  };
+
+  // Allocates and maps RAM. The layouts must be page-aligned, ascending and disjoint. Throws Error.
+  explicit GuestMemory(std::span<const Layout> layouts);
+  GuestMemory(const GuestMemory&) = delete;
+  GuestMemory& operator=(const GuestMemory&) = delete;
+  ~GuestMemory();
+
+  // Copies [address, address + size) out of or into RAM. False, with nothing written, unless all of it is RAM.
+  [[nodiscard]] bool read(GuestAddress address, std::span<std::byte> destination) const noexcept;
+  [[nodiscard]] bool write(GuestAddress address, std::span<const std::byte> source) noexcept;
+
+  template <typename T>
+    requires std::is_trivially_copyable_v<T>
+  [[nodiscard]] std::optional<T> read_object(GuestAddress address) const noexcept {
+    T object;
+    if (!read(address, std::as_writable_bytes(std::span(&object, 1)))) return std::nullopt;
+    return object;
+  }
+  template <typename T>
+    requires std::is_trivially_copyable_v<T>
+  [[nodiscard]] bool write_object(GuestAddress address, const T& object) noexcept {
+    return write(address, std::as_bytes(std::span(&object, 1)));
+  }
+
+  // Atomic accesses to ring indexes shared with the guest; `address` must be naturally aligned.
+  // acquire: nothing after it is read before it. release: everything before it is seen by whoever reads it.
+  [[nodiscard]] std::optional<std::uint16_t> load_acquire_u16(GuestAddress address) const noexcept;
+  [[nodiscard]] bool store_release_u16(GuestAddress address, std::uint16_t value) noexcept;
+
+  // True when all of [address, address + size) is RAM; an empty range is RAM when its start is in or at the end
+  // of a region.
+  [[nodiscard]] bool contains(GuestAddress address, std::uint64_t size) const noexcept;
+
+  // Appends the host ranges of [address, address + size) to `out` (more than one where the range crosses regions
+  // that touch). At most `limit` entries in `out`. False, with `out` as it was, unless all of it is RAM and fits.
+  // For I/O in flight only: what they point at may change under the reader at any time.
+  [[nodiscard]] bool slices(GuestAddress address, std::uint64_t size, std::vector<iovec>& out,
+                            std::size_t limit) const noexcept;
+
+  std::span<const MemoryRegion> regions() const noexcept { return regions_; }
+  std::uint64_t size() const noexcept { return size_; }
+  // The memfd behind all regions, to be shared with vhost-user peers and helpers.
+  const FileDescriptor& backing() const noexcept { return backing_; }
+
+ private:
+  const MemoryRegion* find(GuestAddress address) const noexcept;
+
+  FileDescriptor backing_;
+  std::vector<MemoryRegion> regions_;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace warren::vmm

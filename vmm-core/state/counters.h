@@ -1,0 +1,56 @@
+// Counters that the daemon reads without asking: the layout of the page a worker shares with it.
+//
+// The worker owns a memfd of this layout and writes it with relaxed atomics; the daemon maps it read-only, so
+// statistics cost no message and a hung worker cannot stall a reader. Additive: new counters are appended to a
+// slot's reserve and `version` rises; a reader uses what it knows.
+#pragma once
+
+#include <atomic>
+#include <array>
+#include <cstdint>
+
+namespace warren::vmm {
+
+using Counter = std::atomic<std::uint64_t>;
+static_assert(Counter::is_always_lock_free);
+
+struct BlockCounters {
+  Counter read_requests, read_bytes, read_nanoseconds;
+  Counter write_requests, write_bytes, write_nanoseconds;
+  Counter flush_requests, flush_nanoseconds;
+  Counter errors, malformed_chains;
+  std::array<Counter, 6> reserved;
+};
+
+struct NetCounters {
+  Counter receive_bytes, receive_packets, receive_errors, receive_drops;
+  Counter transmit_bytes, transmit_packets, transmit_errors, transmit_drops;
+  Counter malformed_chains;
+  std::array<Counter, 7> reserved;
+};
+
+struct VcpuCounters {
+  Counter exits, port_exits, mmio_exits, halted;
+  Counter thread_id;  // the host's thread id, for scheduling statistics
+  std::array<Counter, 11> reserved;
+};
+
+inline constexpr std::uint64_t kCountersMagic = 0x5741'5252'454e'4354;  // "WARRENCT"
+inline constexpr std::uint32_t kCountersVersion = 1;
+inline constexpr std::size_t kMaximumCountedVcpus = 256;
+inline constexpr std::size_t kMaximumCountedDisks = 64;
+inline constexpr std::size_t kMaximumCountedInterfaces = 64;
+
+// Slots are by position: the n-th vCPU, disk and interface of the machine specification.
+struct CountersPage {
+  std::uint64_t magic;
+  std::uint32_t version;
+  std::uint32_t size;  // bytes of the whole page
+  std::array<VcpuCounters, kMaximumCountedVcpus> vcpus;
+  std::array<BlockCounters, kMaximumCountedDisks> disks;
+  std::array<NetCounters, kMaximumCountedInterfaces> interfaces;
+};
+
+static_assert(sizeof(BlockCounters) == 16 * 8 && sizeof(NetCounters) == 16 * 8 && sizeof(VcpuCounters) == 16 * 8);
+
+}  // namespace warren::vmm
