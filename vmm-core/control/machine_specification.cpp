@@ -1,0 +1,209 @@
+#include "vmm-core/control/machine_specification.h"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+#include <boost/json.hpp>
+
+#include "vmm-core/control/json_codec.h"
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::control {
+namespace {
+
+void require(bool holds, const std::string& member, const std::string& why) {
+  if (!holds) refuse_member(member, why);
+}
+
+bool is_power_of_two(std::uint32_t value) {
+  return value != 0 && (value & (value - 1)) == 0;
+}
+
+std::string element(const char* list, std::size_t index) {
+  return std::string(list) + "[" + std::to_string(index) + "]";
+}
+
+// Ids and PCI places are used once; a function behind a root port has a root port.
+class Places {
+ public:
+  explicit Places(const MachineSpecification& specification) {
+    for (const auto& port : specification.root_ports) buses_.insert(port.secondary_bus);
+  }
+
+  void take_id(const std::string& id, const std::string& member) {
+    require(!id.empty() && id.size() <= 64, member + ".id", "empty or longer than 64 bytes");
+    require(ids_.insert(id).second, member + ".id", "'" + id + "' is used twice");
+  }
+
+  void take_address(const PciAddress& address, const std::string& member) {
+    const std::string where = member + ".address";
+    require(address.slot < 32 && address.function < 8, where, "slot above 31 or function above 7");
+    require(address.bus != 0 || address.slot != 0, where, "0:0 is the host bridge");
+    // The root complex keeps the ISA bridge and its companions at slot 31.
+    require(address.bus != 0 || address.slot != 31, where, "slot 31 of bus 0 belongs to the chipset");
+    require(address.bus == 0 || buses_.contains(address.bus), where, "no root port leads to that bus");
+    require(address.bus == 0 || address.slot == 0, where, "behind a root port there is slot 0 only");
+    const std::uint32_t key =
+        (std::uint32_t{address.bus} << 8) | (std::uint32_t{address.slot} << 3) | address.function;
+    require(addresses_.insert(key).second, where, "two devices at one address");
+  }
+
+ private:
+  std::set<std::uint8_t> buses_;
+  std::set<std::string> ids_;
+  std::set<std::uint32_t> addresses_;
+};
+
+void validate_character(const CharacterSpecification& character, const std::string& member) {
+  const bool needs = character.kind == CharacterKind::pty || character.kind == CharacterKind::file;
+  require(needs == character.descriptor.has_value(), member + ".descriptor",
+          needs ? "missing" : "not used by this kind");
+}
+
+void validate_queue(std::uint16_t queue_size, const std::string& member) {
+  require(is_power_of_two(queue_size) && queue_size <= 1024, member + ".queue_size",
+          "not a power of two up to 1024");
+}
+
+void validate_disk(const DiskSpecification& disk, const std::string& member) {
+  require(!disk.descriptor.empty(), member + ".descriptor", "missing");
+  require(disk.queues >= 1 && disk.queues <= 64, member + ".queues", "not 1 to 64");
+  validate_queue(disk.queue_size, member);
+  for (auto [size, name] : {std::pair(disk.logical_block_size, ".logical_block_size"),
+                            std::pair(disk.physical_block_size, ".physical_block_size"),
+                            std::pair(disk.direct_alignment, ".direct_alignment")}) {
+    require(is_power_of_two(size) && size >= 512 && size <= 32768, member + name,
+            "not a power of two, 512 to 32768");
+  }
+  require(disk.physical_block_size >= disk.logical_block_size, member + ".physical_block_size",
+          "below the logical block size");
+  require(disk.serial.size() <= 20, member + ".serial", "longer than 20 bytes");
+}
+
+bool is_mac(std::string_view text) {
+  if (text.size() != 17) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    if (i % 3 == 2 ? c != ':' : !hex) return false;
+  }
+  return true;
+}
+
+void validate_interface(const InterfaceSpecification& interface, const std::string& member) {
+  require(is_mac(interface.mac), member + ".mac", "not of the form 52:54:00:12:34:56");
+  require(!interface.descriptors.empty() && interface.descriptors.size() <= 64, member + ".descriptors",
+          "not 1 to 64 queue pairs");
+  validate_queue(interface.queue_size, member);
+  require(interface.mtu == 0 || interface.mtu >= 68, member + ".mtu", "below 68");
+}
+
+void validate_cpu(const CpuSpecification& cpu) {
+  require(cpu.vcpus >= 1 && cpu.vcpus <= kMaximumVcpus, "cpu.vcpus", "not 1 to 255");
+  for (auto [count, name] : {std::pair(cpu.sockets, "cpu.sockets"), std::pair(cpu.dies, "cpu.dies"),
+                             std::pair(cpu.cores, "cpu.cores"), std::pair(cpu.threads, "cpu.threads")}) {
+    require(count >= 1 && count <= kMaximumVcpus, name, "not 1 to 255");
+  }
+  // Each factor is at most 255, so the product fits 32 bits.
+  require(cpu.sockets * cpu.dies * cpu.cores * cpu.threads >= cpu.vcpus, "cpu",
+          "the topology has no room for all vCPUs");
+  require(!cpu.identity.vendor || cpu.identity.vendor->size() == 12, "cpu.identity.vendor", "not 12 bytes");
+  require(!cpu.identity.brand || cpu.identity.brand->size() <= 47, "cpu.identity.brand",
+          "longer than 47 bytes");
+  require(cpu.masks.size() <= 256, "cpu.masks", "more than 256");
+}
+
+template <typename List, typename Each>
+void for_each_device(const List& list, const char* name, Each each) {
+  require(list.size() <= kMaximumDevices, name, "more than 256");
+  for (std::size_t i = 0; i < list.size(); ++i) each(list[i], element(name, i));
+}
+
+void validate_root_ports(const MachineSpecification& specification, Places& places) {
+  std::set<std::uint8_t> secondary;
+  for_each_device(specification.root_ports, "root_ports", [&](const auto& port, const std::string& member) {
+    places.take_id(port.id, member);
+    places.take_address(port.address, member);
+    require(port.address.bus == 0, member + ".address", "root ports sit on bus 0");
+    require(port.secondary_bus != 0 && secondary.insert(port.secondary_bus).second, member + ".secondary_bus",
+            "0 or used twice");
+  });
+}
+
+}  // namespace
+
+void validate(const MachineSpecification& specification) {
+  require(specification.memory_bytes >= (1u << 20) && specification.memory_bytes <= kMaximumMemoryBytes &&
+              specification.memory_bytes % 4096 == 0,
+          "memory_bytes", "not a multiple of 4096 from 1 MiB to 1 TiB");
+  validate_cpu(specification.cpu);
+  require(!specification.boot.kernel.empty(), "boot.kernel", "missing");
+  require(specification.boot.command_line.size() <= kMaximumCommandLine, "boot.command_line",
+          "longer than 2047 bytes");
+  require(specification.boot.command_line.find('\0') == std::string::npos, "boot.command_line",
+          "holds a NUL");
+
+  Places places(specification);
+  validate_root_ports(specification, places);
+  std::set<std::uint8_t> ports;
+  for_each_device(specification.serials, "serials", [&](const auto& serial, const std::string& member) {
+    places.take_id(serial.id, member);
+    require(serial.port < 4 && ports.insert(serial.port).second, member + ".port", "above 3 or used twice");
+    validate_character(serial.character, member + ".character");
+  });
+  for_each_device(specification.consoles, "consoles", [&](const auto& console, const std::string& member) {
+    places.take_id(console.id, member);
+    places.take_address(console.address, member);
+    validate_character(console.character, member + ".character");
+  });
+  for_each_device(specification.disks, "disks", [&](const auto& disk, const std::string& member) {
+    places.take_id(disk.id, member);
+    places.take_address(disk.address, member);
+    validate_disk(disk, member);
+  });
+  for_each_device(specification.interfaces, "interfaces",
+                  [&](const auto& interface, const std::string& member) {
+                    places.take_id(interface.id, member);
+                    places.take_address(interface.address, member);
+                    validate_interface(interface, member);
+                  });
+  for_each_device(specification.rngs, "rngs", [&](const auto& rng, const std::string& member) {
+    places.take_id(rng.id, member);
+    places.take_address(rng.address, member);
+    require(rng.rate_period_ms != 0, member + ".rate_period_ms", "0");
+  });
+}
+
+std::vector<std::string> descriptor_names(const MachineSpecification& specification) {
+  std::vector<std::string> names{specification.boot.kernel};
+  auto add = [&](const std::optional<std::string>& name) {
+    if (name) names.push_back(*name);
+  };
+  auto add_character = [&](const CharacterSpecification& character) {
+    add(character.descriptor);
+    add(character.log);
+  };
+  add(specification.boot.initrd);
+  for (const auto& serial : specification.serials) add_character(serial.character);
+  for (const auto& console : specification.consoles) add_character(console.character);
+  for (const auto& disk : specification.disks) names.push_back(disk.descriptor);
+  for (const auto& interface : specification.interfaces) {
+    names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
+  }
+  return names;
+}
+
+std::string format_specification(const MachineSpecification& specification) {
+  return boost::json::serialize(to_json(specification));
+}
+
+MachineSpecification parse_specification(const std::string& json) {
+  boost::json::error_code failed;
+  boost::json::value value = boost::json::parse(json, failed);
+  if (failed)
+    throw Error(std::errc::invalid_argument, "machine specification is not JSON: " + failed.message());
+  return from_json<MachineSpecification>(value, "");
+}
+
+}  // namespace warren::vmm::control

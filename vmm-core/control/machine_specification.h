@@ -1,0 +1,205 @@
+// The typed machine a worker is asked to build: everything it learns about its guest.
+//
+// The daemon translates a domain definition into this; libvirt XML never enters the worker (DESIGN §1). It
+// travels as JSON, member for member, in the `configure` command. Descriptors are named here and delivered
+// beforehand with `add_descriptors`. The protocol is additive: a member that is missing takes the default
+// written here, one that is not known is refused by name. validate() holds every limit; whoever receives a
+// specification calls it first.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/describe/class.hpp>
+#include <boost/describe/enum.hpp>
+
+namespace warren::vmm::control {
+
+enum class MachineType { q35 };
+BOOST_DESCRIBE_ENUM(MachineType, q35)
+
+// Where a function sits in the guest's PCI hierarchy; segment 0 always.
+struct PciAddress {
+  std::uint8_t bus = 0;
+  std::uint8_t slot = 0;      // 0..31
+  std::uint8_t function = 0;  // 0..7
+  friend bool operator==(const PciAddress&, const PciAddress&) = default;
+};
+BOOST_DESCRIBE_STRUCT(PciAddress, (), (bus, slot, function))
+
+// A PCI Express root port: the bus behind it holds one device (PCIe 5.0 §7.5.1.3).
+struct RootPortSpecification {
+  std::string id;  // the alias, e.g. "pci.1"
+  PciAddress address;
+  std::uint8_t secondary_bus = 0;
+  std::uint8_t port_number = 0;
+};
+BOOST_DESCRIBE_STRUCT(RootPortSpecification, (), (id, address, secondary_bus, port_number))
+
+// One register quadruple of a CPUID leaf: the guest sees (host & keep) | set.
+struct CpuidMask {
+  std::uint32_t leaf = 0;
+  std::uint32_t subleaf = 0;
+  std::uint32_t keep_eax = 0xffffffff, keep_ebx = 0xffffffff, keep_ecx = 0xffffffff, keep_edx = 0xffffffff;
+  std::uint32_t set_eax = 0, set_ebx = 0, set_ecx = 0, set_edx = 0;
+};
+BOOST_DESCRIBE_STRUCT(CpuidMask, (),
+                      (leaf, subleaf, keep_eax, keep_ebx, keep_ecx, keep_edx, set_eax, set_ebx, set_ecx,
+                       set_edx))
+
+// Family, model, stepping, vendor and brand of a named CPU model; a member left out stays the host's.
+struct CpuIdentity {
+  std::optional<std::string> vendor;       // 12 characters of leaf 0
+  std::optional<std::uint32_t> signature;  // EAX of leaf 1
+  std::optional<std::string> brand;        // up to 47 characters of leaves 0x80000002..4
+};
+BOOST_DESCRIBE_STRUCT(CpuIdentity, (), (vendor, signature, brand))
+
+// vCPUs and what CPUID tells them. sockets × dies × cores × threads is the number of vCPUs the topology has
+// room for, at least `vcpus`.
+struct CpuSpecification {
+  std::uint32_t vcpus = 1;
+  std::uint32_t sockets = 1, dies = 1, cores = 1, threads = 1;
+  CpuIdentity identity;
+  std::vector<CpuidMask> masks;  // applied to what KVM supports, in this order
+};
+BOOST_DESCRIBE_STRUCT(CpuSpecification, (), (vcpus, sockets, dies, cores, threads, identity, masks))
+
+// Direct kernel boot: a bzImage (64-bit protocol) or an ELF with a PVH entry, told apart by their magic.
+struct BootSpecification {
+  std::string kernel;                 // descriptor name
+  std::optional<std::string> initrd;  // descriptor name
+  std::string command_line;
+};
+BOOST_DESCRIBE_STRUCT(BootSpecification, (), (kernel, initrd, command_line))
+
+enum class CharacterKind {
+  pty,   // the master side; output is dropped while nobody has the other side open
+  file,  // output only
+  null,
+  terminal,  // stdin and stdout of a worker that runs stand-alone
+};
+BOOST_DESCRIBE_ENUM(CharacterKind, pty, file, null, terminal)
+
+struct CharacterSpecification {
+  CharacterKind kind = CharacterKind::null;
+  std::optional<std::string> descriptor;  // for pty and file
+  std::optional<std::string> log;         // descriptor of a file that gets a copy of all output
+};
+BOOST_DESCRIBE_STRUCT(CharacterSpecification, (), (kind, descriptor, log))
+
+// A 16550 at the usual ISA place of COM1..COM4.
+struct SerialSpecification {
+  std::string id;
+  std::uint8_t port = 0;  // 0..3
+  CharacterSpecification character;
+};
+BOOST_DESCRIBE_STRUCT(SerialSpecification, (), (id, port, character))
+
+struct ConsoleSpecification {
+  std::string id;
+  PciAddress address;
+  CharacterSpecification character;
+};
+BOOST_DESCRIBE_STRUCT(ConsoleSpecification, (), (id, address, character))
+
+enum class DiskEngine { io_uring, threads };
+BOOST_DESCRIBE_ENUM(DiskEngine, io_uring, threads)
+
+enum class FlushPolicy {
+  honour,  // a guest flush is an fdatasync; the guest may turn the write cache off
+  always,  // every write is followed by one before it completes (writethrough, directsync)
+  ignore,  // never (unsafe)
+};
+BOOST_DESCRIBE_ENUM(FlushPolicy, honour, always, ignore)
+
+// A virtio-blk disk on a raw image. Whether the host page cache is used is a property of the descriptor
+// (O_DIRECT).
+struct DiskSpecification {
+  std::string id;  // the alias, e.g. "virtio-disk0"
+  PciAddress address;
+  std::string descriptor;
+  bool read_only = false;
+  bool direct =
+      false;  // the descriptor has O_DIRECT: buffers and lengths must be aligned to `direct_alignment`
+  std::uint32_t direct_alignment = 512;
+  FlushPolicy flush = FlushPolicy::honour;
+  DiskEngine engine = DiskEngine::io_uring;
+  bool discard = false;  // discards free space in the image; else they are not offered
+  std::uint16_t queues = 1;
+  std::uint16_t queue_size = 256;
+  bool packed = false;  // offer VIRTIO_F_RING_PACKED
+  std::uint32_t logical_block_size = 512;
+  std::uint32_t physical_block_size = 512;
+  std::string serial;  // at most 20 bytes (VIRTIO_BLK_ID_BYTES)
+};
+BOOST_DESCRIBE_STRUCT(DiskSpecification, (),
+                      (id, address, descriptor, read_only, direct, direct_alignment, flush, engine, discard,
+                       queues, queue_size, packed, logical_block_size, physical_block_size, serial))
+
+// A virtio-net interface; one tap descriptor (IFF_VNET_HDR, non-blocking) for each queue pair.
+struct InterfaceSpecification {
+  std::string id;
+  PciAddress address;
+  std::string mac;  // "52:54:00:12:34:56"
+  std::vector<std::string> descriptors;
+  std::uint16_t queue_size = 256;
+  bool packed = false;
+  bool link_up = true;
+  std::uint16_t mtu = 0;  // 0: not told to the guest
+};
+BOOST_DESCRIBE_STRUCT(InterfaceSpecification, (),
+                      (id, address, mac, descriptors, queue_size, packed, link_up, mtu))
+
+struct RngSpecification {
+  std::string id;
+  PciAddress address;
+  std::uint64_t rate_bytes = 0;         // 0: no limit
+  std::uint32_t rate_period_ms = 1000;  // rate_bytes in each such period
+};
+BOOST_DESCRIBE_STRUCT(RngSpecification, (), (id, address, rate_bytes, rate_period_ms))
+
+enum class GuestAction { stop, reset };
+BOOST_DESCRIBE_ENUM(GuestAction, stop, reset)
+
+struct MachineSpecification {
+  std::string name;
+  std::string uuid;  // textual
+  MachineType machine = MachineType::q35;
+  std::uint64_t memory_bytes = 0;
+  CpuSpecification cpu;
+  BootSpecification boot;
+  std::int64_t rtc_offset_seconds = 0;  // what the RTC shows minus host UTC
+  // What the worker does by itself when the guest resets the machine; the daemon is told either way.
+  GuestAction on_reset = GuestAction::reset;
+  std::vector<RootPortSpecification> root_ports;
+  std::vector<SerialSpecification> serials;
+  std::vector<ConsoleSpecification> consoles;
+  std::vector<DiskSpecification> disks;
+  std::vector<InterfaceSpecification> interfaces;
+  std::vector<RngSpecification> rngs;
+};
+BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
+                      (name, uuid, machine, memory_bytes, cpu, boot, rtc_offset_seconds, on_reset, root_ports,
+                       serials, consoles, disks, interfaces, rngs))
+
+inline constexpr std::uint32_t kMaximumVcpus = 255;
+inline constexpr std::uint64_t kMaximumMemoryBytes = std::uint64_t{1} << 40;
+inline constexpr std::size_t kMaximumCommandLine =
+    2047;  // what every x86 kernel takes (COMMAND_LINE_SIZE - 1)
+inline constexpr std::size_t kMaximumDevices = 256;
+
+// Throws vmm::Error naming the member that is out of its limits ("disks[2].queues: 0 …").
+void validate(const MachineSpecification& specification);
+
+// The names of all descriptors the specification refers to, in the order of its members.
+std::vector<std::string> descriptor_names(const MachineSpecification& specification);
+
+// JSON text of a specification, and back. parse throws vmm::Error naming the member that is malformed or
+// unknown; it does not validate.
+std::string format_specification(const MachineSpecification& specification);
+MachineSpecification parse_specification(const std::string& json);
+
+}  // namespace warren::vmm::control

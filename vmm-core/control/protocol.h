@@ -1,0 +1,73 @@
+// The control protocol between the daemon and a worker: what is asked, answered and told.
+//
+// Framing is QMP's: one JSON object a line over a unix stream socket, {"execute", "arguments", "id"} answered
+// by
+// {"return", "id"} or {"error": {"class", "desc"}, "id"}; {"event", "data"} at any time. A message that
+// carries descriptors says how many in "descriptors"; they travel by SCM_RIGHTS with its first byte. A worker
+// greets each connection with the event `hello`. Requests are answered in order. Versioned and additive:
+// members and commands are added, never changed; Hello tells which revision a peer speaks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <boost/describe/class.hpp>
+#include <boost/describe/enum.hpp>
+
+#include "vmm-core/control/machine_specification.h"
+
+namespace warren::vmm::control {
+
+inline constexpr std::uint32_t kProtocolRevision = 1;
+inline constexpr std::size_t kMaximumMessageBytes = std::size_t{4} << 20;
+inline constexpr std::size_t kMaximumDescriptorsPerMessage = 200;  // the kernel's SCM_MAX_FD is 253
+
+// The life of a worker's machine. A machine that is shut_down or crashed stays so until `quit`, so that a
+// daemon that was away learns of it.
+enum class MachineState { unconfigured, prepared, running, paused, shut_down, crashed };
+BOOST_DESCRIBE_ENUM(MachineState, unconfigured, prepared, running, paused, shut_down, crashed)
+
+// Event `hello`: first line on every connection. Also the answer to `status`.
+struct Status {
+  std::uint32_t revision = kProtocolRevision;
+  std::string version;  // of the worker's program
+  std::string uuid;     // empty before configure
+  MachineState state = MachineState::unconfigured;
+  std::string detail;        // why it crashed
+  std::uint64_t resets = 0;  // guest resets so far, so that a returning daemon sees that it missed some
+};
+BOOST_DESCRIBE_STRUCT(Status, (), (revision, version, uuid, state, detail, resets))
+
+struct AddDescriptors {
+  std::vector<std::string> names;  // in the order of the descriptors that come with the message
+};
+BOOST_DESCRIBE_STRUCT(AddDescriptors, (), (names))
+
+struct Configure {
+  MachineSpecification machine;
+};
+BOOST_DESCRIBE_STRUCT(Configure, (), (machine))
+
+struct Start {
+  bool paused = false;
+};
+BOOST_DESCRIBE_STRUCT(Start, (), (paused))
+
+struct Nothing {};
+BOOST_DESCRIBE_STRUCT(Nothing, (), ())
+
+// Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
+// ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit.
+// Events: hello(Status), and state_changed(StateChanged) after each change, whoever caused it.
+enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error };
+BOOST_DESCRIBE_ENUM(StateCause, command, guest_shutdown, guest_reset, crash, host_error)
+
+struct StateChanged {
+  MachineState state = MachineState::running;  // after the change; running after a reset
+  StateCause cause = StateCause::command;
+  std::string detail;
+};
+BOOST_DESCRIBE_STRUCT(StateChanged, (), (state, cause, detail))
+
+}  // namespace warren::vmm::control
