@@ -1,0 +1,300 @@
+#include "vmm-core/control/client.h"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <map>
+#include <utility>
+
+#include <boost/asio/steady_timer.hpp>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "vmm-core/control/connection.h"
+#include "vmm-core/control/json_codec.h"
+
+namespace warren::vmm::control {
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+struct Answer {
+  json::value value;
+  std::vector<FileDescriptor> descriptors;
+};
+using AnswerHandler = std::move_only_function<void(std::expected<Answer, Error>)>;
+using Clock = std::chrono::steady_clock;
+}  // namespace
+
+class Client::Implementation : public std::enable_shared_from_this<Implementation> {
+ public:
+  Implementation(asio::io_context& loop, FileDescriptor socket, Handlers handlers)
+      : connection_(std::make_shared<Connection>(loop, std::move(socket))),
+        timer_(loop),
+        handlers_(std::move(handlers)) {}
+
+  void open() {
+    connection_->open(
+        [self = weak_from_this()](json::object message, std::vector<FileDescriptor> descriptors) {
+          if (auto alive = self.lock()) alive->receive(std::move(message), std::move(descriptors));
+        },
+        [self = weak_from_this()](const std::string& reason) {
+          if (auto alive = self.lock()) alive->closed(reason);
+        });
+  }
+
+  void shut() {
+    connection_->close();
+    timer_.cancel();
+    handlers_ = {};
+    fail_all(Error(std::errc::connection_aborted, "worker connection was dropped"));
+  }
+
+  void request(const char* command, json::value arguments, std::vector<FileDescriptor> descriptors,
+               AnswerHandler handler) {
+    const std::int64_t id = next_id_++;
+    json::object message{{"execute", command}, {"id", id}};
+    if (!arguments.get_object().empty()) message["arguments"] = std::move(arguments);
+    pending_.emplace(id, Pending{command, Clock::now() + deadline_, std::move(handler)});
+    if (is_closed_) return fail_soon();
+    connection_->send(std::move(message), std::move(descriptors));
+    arm();
+  }
+
+  void set_deadline(std::chrono::milliseconds deadline) noexcept { deadline_ = deadline; }
+
+ private:
+  struct Pending {
+    std::string command;
+    Clock::time_point deadline;
+    AnswerHandler handler;
+  };
+
+  void receive(json::object message, std::vector<FileDescriptor> descriptors) {
+    if (const auto* event = message.if_contains("event")) return receive_event(*event, message);
+    const auto* id = message.if_contains("id");
+    const std::int64_t* number = id == nullptr ? nullptr : id->if_int64();
+    if (number == nullptr) throw Error(std::errc::protocol_error, "worker's answer without an id");
+    auto found = pending_.find(*number);
+    if (found == pending_.end()) return;  // it came after its deadline
+    auto pending = std::move(found->second);
+    pending_.erase(found);
+    if (auto* result = message.if_contains("return")) {
+      return pending.handler(Answer{std::move(*result), std::move(descriptors)});
+    }
+    pending.handler(std::unexpected(refusal(pending.command, message)));
+  }
+
+  static Error refusal(const std::string& command, const json::object& message) {
+    const auto* error = message.if_contains("error");
+    const auto* object = error == nullptr ? nullptr : error->if_object();
+    const auto* text = object == nullptr ? nullptr : object->if_contains("desc");
+    const auto* code = object == nullptr ? nullptr : object->if_contains("errno");
+    const std::int64_t* number = code == nullptr ? nullptr : code->if_int64();
+    const bool known = number != nullptr && *number > 0 && *number < 4096;
+    return {known ? static_cast<std::errc>(*number) : std::errc::protocol_error,
+            text != nullptr && text->is_string() ? std::string(text->get_string())
+                                                 : "worker's answer to " + command + " is malformed"};
+  }
+
+  void receive_event(const json::value& event, const json::object& message) {
+    const auto* name = event.if_string();
+    const auto* data = message.if_contains("data");
+    if (name == nullptr || data == nullptr)
+      throw Error(std::errc::protocol_error, "worker's event is malformed");
+    if (*name == "hello") {
+      auto handler = handlers_.hello;
+      const auto status = from_json<Status>(*data, "hello");
+      if (handler) handler(status);
+    } else if (*name == "state_changed") {
+      auto handler = handlers_.state_changed;
+      const auto change = from_json<StateChanged>(*data, "state_changed");
+      if (handler) handler(change);
+    }
+    // Events of a newer worker that this daemon does not know carry nothing it could act on.
+  }
+
+  void closed(const std::string& reason) {
+    is_closed_ = true;
+    timer_.cancel();
+    auto handler = std::move(handlers_.closed);
+    handlers_ = {};
+    fail_all(
+        Error(std::errc::connection_aborted, reason.empty() ? "worker closed its control socket" : reason));
+    if (handler) handler(reason);
+  }
+
+  void fail_all(const Error& error) {
+    auto pending = std::exchange(pending_, {});
+    for (auto& [id, request] : pending) request.handler(std::unexpected(error));
+  }
+
+  // A request on a closed connection fails like any other: later, not from within the call.
+  void fail_soon() {
+    timer_.expires_after(std::chrono::seconds(0));
+    timer_.async_wait([self = weak_from_this()](boost::system::error_code) {
+      if (auto alive = self.lock()) {
+        alive->fail_all(Error(std::errc::connection_aborted, "worker connection is closed"));
+      }
+    });
+  }
+
+  void arm() {
+    if (pending_.empty()) {
+      timer_.cancel();
+      return;
+    }
+    auto first = std::min_element(pending_.begin(), pending_.end(), [](const auto& a, const auto& b) {
+                   return a.second.deadline < b.second.deadline;
+                 })->second.deadline;
+    timer_.expires_at(first);
+    timer_.async_wait([self = weak_from_this()](boost::system::error_code cancelled) {
+      if (cancelled) return;
+      if (auto alive = self.lock()) alive->expire();
+    });
+  }
+
+  void expire() {
+    std::vector<Pending> late;
+    for (auto it = pending_.begin(); it != pending_.end();) {
+      if (it->second.deadline > Clock::now()) {
+        ++it;
+        continue;
+      }
+      late.push_back(std::move(it->second));
+      it = pending_.erase(it);
+    }
+    arm();
+    for (auto& request : late) {
+      request.handler(
+          std::unexpected(Error(std::errc::timed_out, "worker did not answer '" + request.command + "'")));
+    }
+  }
+
+  std::shared_ptr<Connection> connection_;
+  asio::steady_timer timer_;
+  Handlers handlers_;
+  std::map<std::int64_t, Pending> pending_;
+  std::int64_t next_id_ = 1;
+  std::chrono::milliseconds deadline_ = kDefaultDeadline;
+  bool is_closed_ = false;
+};
+
+namespace {
+
+AnswerHandler expect_nothing(Client::Reply<void> reply) {
+  return [reply = std::move(reply)](std::expected<Answer, Error> answer) mutable {
+    if (answer) {
+      reply({});
+    } else {
+      reply(std::unexpected(answer.error()));
+    }
+  };
+}
+
+}  // namespace
+
+Client::Client(asio::io_context& loop, FileDescriptor socket, Handlers handlers)
+    : implementation_(std::make_shared<Implementation>(loop, std::move(socket), std::move(handlers))) {
+  implementation_->open();
+}
+
+Client::~Client() {
+  implementation_->shut();
+}
+
+void Client::set_deadline(std::chrono::milliseconds deadline) noexcept {
+  implementation_->set_deadline(deadline);
+}
+
+void Client::add_descriptors(std::vector<std::string> names, std::vector<FileDescriptor> descriptors,
+                             Reply<void> reply) {
+  // Only the last message's answer is the caller's; an earlier refusal makes the worker refuse configure too,
+  // since a name is then missing.
+  std::size_t begin = 0;
+  while (names.size() - begin > kMaximumDescriptorsPerMessage) {
+    const auto first = static_cast<std::ptrdiff_t>(begin);
+    const auto last = static_cast<std::ptrdiff_t>(begin + kMaximumDescriptorsPerMessage);
+    AddDescriptors part{{names.begin() + first, names.begin() + last}};
+    std::vector<FileDescriptor> some(std::make_move_iterator(descriptors.begin() + first),
+                                     std::make_move_iterator(descriptors.begin() + last));
+    implementation_->request("add_descriptors", to_json(part), std::move(some), expect_nothing([](auto) {}));
+    begin += kMaximumDescriptorsPerMessage;
+  }
+  const auto first = static_cast<std::ptrdiff_t>(begin);
+  AddDescriptors rest{{names.begin() + first, names.end()}};
+  std::vector<FileDescriptor> some(std::make_move_iterator(descriptors.begin() + first),
+                                   std::make_move_iterator(descriptors.end()));
+  implementation_->request("add_descriptors", to_json(rest), std::move(some),
+                           expect_nothing(std::move(reply)));
+}
+
+void Client::configure(const MachineSpecification& machine, Reply<void> reply) {
+  implementation_->request("configure", to_json(Configure{machine}), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::start(bool paused, Reply<void> reply) {
+  implementation_->request("start", to_json(Start{paused}), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::pause(Reply<void> reply) {
+  implementation_->request("pause", json::object(), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::resume(Reply<void> reply) {
+  implementation_->request("resume", json::object(), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::reset(Reply<void> reply) {
+  implementation_->request("reset", json::object(), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::power_button(Reply<void> reply) {
+  implementation_->request("power_button", json::object(), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::ctrl_alt_del(Reply<void> reply) {
+  implementation_->request("ctrl_alt_del", json::object(), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::quit(Reply<void> reply) {
+  implementation_->request("quit", json::object(), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::status(Reply<Status> reply) {
+  implementation_->request("status", json::object(), {},
+                           [reply = std::move(reply)](std::expected<Answer, Error> answer) mutable {
+                             if (!answer) return reply(std::unexpected(answer.error()));
+                             try {
+                               reply(from_json<Status>(answer->value, "status"));
+                             } catch (const Error& error) {
+                               reply(std::unexpected(error));
+                             }
+                           });
+}
+
+void Client::inspect(Reply<std::string> reply) {
+  implementation_->request("inspect", json::object(), {},
+                           [reply = std::move(reply)](std::expected<Answer, Error> answer) mutable {
+                             if (!answer) return reply(std::unexpected(answer.error()));
+                             reply(json::serialize(answer->value));
+                           });
+}
+
+void Client::counters(Reply<FileDescriptor> reply) {
+  implementation_->request(
+      "counters", json::object(), {},
+      [reply = std::move(reply)](std::expected<Answer, Error> answer) mutable {
+        if (!answer) return reply(std::unexpected(answer.error()));
+        if (answer->descriptors.size() != 1) {
+          return reply(std::unexpected(
+              Error(std::errc::protocol_error, "worker's counters came without a descriptor")));
+        }
+        reply(std::move(answer->descriptors.front()));
+      });
+}
+
+}  // namespace warren::vmm::control

@@ -1,0 +1,73 @@
+// The daemon's side of a worker's control socket.
+//
+// Asynchronous and one-threaded: everything is called from, and calls back on, the io_context's thread. Each
+// reply comes exactly once: with the worker's answer, its refusal, ETIMEDOUT when the deadline passes (a late
+// answer is then dropped), or ECONNABORTED when the connection or the client goes first.
+#pragma once
+
+#include <chrono>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vmm-core/control/protocol.h"
+#include "vmm-core/os/error.h"
+#include "vmm-core/os/file_descriptor.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace warren::vmm::control {
+
+class Client {
+ public:
+  template <typename T>
+  using Reply = std::move_only_function<void(std::expected<T, Error>)>;
+
+  // What the worker tells by itself. Any of them may destroy the client.
+  struct Handlers {
+    std::function<void(const Status&)> hello;  // first, once
+    std::function<void(const StateChanged&)> state_changed;
+    std::function<void(const std::string& reason)> closed;  // last, once; empty reason: closed in order
+  };
+
+  static constexpr std::chrono::milliseconds kDefaultDeadline{10'000};
+
+  Client(boost::asio::io_context& loop, FileDescriptor socket, Handlers handlers);
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client();
+
+  // How long each later request may take.
+  void set_deadline(std::chrono::milliseconds deadline) noexcept;
+
+  // Requests may be sent one after the other without waiting: the worker answers them in order. Any number of
+  // descriptors; more than one message takes are sent in several.
+  void add_descriptors(std::vector<std::string> names, std::vector<FileDescriptor> descriptors,
+                       Reply<void> reply);
+  void configure(const MachineSpecification& machine, Reply<void> reply);
+  void start(bool paused, Reply<void> reply);
+  void pause(Reply<void> reply);
+  void resume(Reply<void> reply);
+  void reset(Reply<void> reply);
+  void power_button(Reply<void> reply);
+  void ctrl_alt_del(Reply<void> reply);
+  void quit(Reply<void> reply);
+  void status(Reply<Status> reply);
+  void inspect(Reply<std::string> reply);      // the tree as JSON text
+  void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)
+
+ private:
+  class Implementation;
+  std::shared_ptr<Implementation> implementation_;
+};
+
+// A listening control socket at `path`, mode 0600, in place of whatever socket was there; and a connection to
+// one. Paths longer than sockaddr_un allows are fine. Throw Error.
+FileDescriptor listen_at(const std::string& path);
+FileDescriptor connect_to(const std::string& path);
+
+}  // namespace warren::vmm::control

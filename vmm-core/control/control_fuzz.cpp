@@ -1,0 +1,68 @@
+// Hostile bytes on a control socket, from either end: framing, JSON, every command's arguments, every answer.
+#include <cstddef>
+#include <cstdint>
+
+#include <boost/asio/io_context.hpp>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vmm-core/control/client.h"
+#include "vmm-core/control/server.h"
+
+namespace {
+using namespace warren::vmm;
+using namespace warren::vmm::control;
+
+class Absorbing final : public Commands {
+ public:
+  void configure(const MachineSpecification&, DescriptorSet) override {}
+  void start(bool) override {}
+  void pause() override {}
+  void resume() override {}
+  void reset() override {}
+  void power_button() override {}
+  void ctrl_alt_del() override {}
+  Status status() const override { return {}; }
+  void inspect(InspectNode& root) const override { root.add("x", true); }
+  FileDescriptor counters() const override { return FileDescriptor(::dup(0)); }
+  void quit() override {}
+};
+
+std::string control_path() {
+  return "/tmp/warren-control-fuzz-" + std::to_string(::getpid());
+}
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0 || size > 65536) return 0;
+  try {
+    // What passes validation must survive the journey unchanged.
+    const auto parsed = parse_specification(std::string(reinterpret_cast<const char*>(data) + 1, size - 1));
+    validate(parsed);
+    if (format_specification(parse_specification(format_specification(parsed))) !=
+        format_specification(parsed)) {
+      __builtin_trap();
+    }
+  } catch (const Error&) {
+  }
+  boost::asio::io_context loop;
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) return 0;
+  FileDescriptor ours(pair[0]);
+  FileDescriptor theirs(pair[1]);
+  if (data[0] % 2 == 0) {
+    Client client(loop, std::move(theirs), {});
+    client.status([](auto) {});
+    client.counters([](auto) {});
+    // Nothing to do when the socket takes less: a shorter input was tested.
+    [[maybe_unused]] auto sent = ::send(ours.get(), data + 1, size - 1, 0);
+    loop.poll();
+  } else {
+    static Absorbing commands;
+    Server server(loop, listen_at(control_path()), commands);
+    FileDescriptor peer = connect_to(control_path());
+    [[maybe_unused]] auto sent = ::send(peer.get(), data + 1, size - 1, 0);
+    loop.poll();
+  }
+  return 0;
+}

@@ -1,0 +1,240 @@
+#include <array>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm-core/control/client.h"
+#include "vmm-core/control/server.h"
+#include "vmm-core/control/specification_example.h"
+
+namespace warren::vmm::control {
+namespace {
+
+using std::chrono::milliseconds;
+
+class FakeCommands final : public Commands {
+ public:
+  void configure(const MachineSpecification& machine, DescriptorSet descriptors) override {
+    if (refuse_configure) throw Error(std::errc::device_or_resource_busy, "memory slot 0");
+    configured = machine;
+    descriptors_got = std::move(descriptors);
+  }
+  void start(bool paused) override { log.push_back(paused ? "start paused" : "start"); }
+  void pause() override { log.push_back("pause"); }
+  void resume() override { log.push_back("resume"); }
+  void reset() override { log.push_back("reset"); }
+  void power_button() override { log.push_back("power_button"); }
+  void ctrl_alt_del() override { log.push_back("ctrl_alt_del"); }
+  Status status() const override { return {.version = "test", .uuid = configured.uuid, .resets = 3}; }
+  void inspect(InspectNode& root) const override { root.child("serial0").add("ier", std::uint64_t{5}); }
+  FileDescriptor counters() const override { return FileDescriptor(::dup(0)); }
+  void quit() override { log.push_back("quit"); }
+
+  bool refuse_configure = false;
+  MachineSpecification configured;
+  DescriptorSet descriptors_got;
+  std::vector<std::string> log;
+};
+
+class ControlTest : public testing::Test {
+ protected:
+  ControlTest() {
+    std::string pattern = "/tmp/warren-control-XXXXXX";
+    directory_ = ::mkdtemp(pattern.data());
+    // A deep path: longer than sockaddr_un takes.
+    deep_ = directory_ + "/" + std::string(100, 'd') + "/" + std::string(100, 'e');
+    std::filesystem::create_directories(deep_);
+    path_ = deep_ + "/control.sock";
+    server_ = std::make_unique<Server>(loop_, listen_at(path_), commands_);
+  }
+  ~ControlTest() override { std::filesystem::remove_all(directory_); }
+
+  std::unique_ptr<Client> client() {
+    return std::make_unique<Client>(
+        loop_, connect_to(path_),
+        Client::Handlers{[this](const Status& s) { hellos_.push_back(s); },
+                         [this](const StateChanged& c) { changes_.push_back(c); },
+                         [this](const std::string& r) { closed_.push_back("closed" + r); }});
+  }
+
+  void run() {
+    loop_.restart();
+    loop_.run_for(milliseconds(50));
+  }
+
+  // Answers of requests, "ok" or the error's text.
+  Client::Reply<void> note() {
+    return [this](std::expected<void, Error> answer) {
+      answers_.push_back(answer ? "ok" : answer.error().what());
+    };
+  }
+
+  boost::asio::io_context loop_;
+  FakeCommands commands_;
+  std::string directory_, deep_, path_;
+  std::unique_ptr<Server> server_;
+  std::vector<Status> hellos_;
+  std::vector<StateChanged> changes_;
+  std::vector<std::string> closed_, answers_;
+};
+
+std::vector<FileDescriptor> descriptors(std::size_t count) {
+  std::vector<FileDescriptor> made;
+  for (std::size_t i = 0; i < count; ++i) made.emplace_back(::dup(0));
+  return made;
+}
+
+TEST_F(ControlTest, ConfiguresAndStartsInOneGo) {
+  auto peer = client();
+  const auto machine = example_specification();
+  const auto names = descriptor_names(machine);
+  peer->add_descriptors(names, descriptors(names.size()), note());
+  peer->configure(machine, note());
+  peer->start(true, note());
+  run();
+  EXPECT_THAT(answers_, testing::ElementsAre("ok", "ok", "ok"));
+  EXPECT_EQ(commands_.configured.disks.at(0).serial, "serial-1");
+  EXPECT_EQ(commands_.descriptors_got.size(), names.size());
+  EXPECT_THAT(commands_.log, testing::ElementsAre("start paused"));
+  ASSERT_EQ(hellos_.size(), 1u);
+  EXPECT_EQ(hellos_[0].resets, 3u);
+}
+
+TEST_F(ControlTest, ManyDescriptorsTravelInSeveralMessages) {
+  auto machine = example_specification();
+  machine.disks.clear();
+  machine.interfaces.clear();
+  for (int i = 0; i < 7; ++i) {
+    InterfaceSpecification interface;
+    interface.id = "net" + std::to_string(i);
+    interface.address = {0, static_cast<std::uint8_t>(8 + i), 0};
+    interface.mac = "52:54:00:12:34:56";
+    for (int q = 0; q < 64; ++q) interface.descriptors.push_back(interface.id + "-" + std::to_string(q));
+    machine.interfaces.push_back(interface);
+  }
+  const auto names = descriptor_names(machine);
+  auto peer = client();
+  peer->add_descriptors(names, descriptors(names.size()), note());
+  peer->configure(machine, note());
+  run();
+  EXPECT_THAT(answers_, testing::ElementsAre("ok", "ok"));
+  EXPECT_EQ(commands_.descriptors_got.size(), names.size());
+}
+
+TEST_F(ControlTest, RefusalsCarryTheirReason) {
+  auto peer = client();
+  auto machine = example_specification();
+  peer->configure(machine, note());
+  const auto names = descriptor_names(machine);
+  peer->add_descriptors(names, descriptors(names.size()), note());
+  commands_.refuse_configure = true;
+  peer->configure(machine, note());
+  machine.memory_bytes = 1;
+  peer->configure(machine, note());
+  run();
+  ASSERT_EQ(answers_.size(), 4u);
+  EXPECT_THAT(answers_[0], testing::HasSubstr("'kernel', which was not delivered"));
+  EXPECT_THAT(answers_[2], testing::HasSubstr("memory slot 0"));
+  EXPECT_THAT(answers_[3], testing::HasSubstr("memory_bytes"));
+}
+
+TEST_F(ControlTest, EveryConnectionHearsOfAChange) {
+  auto one = client();
+  auto two = client();
+  run();
+  server_->announce({MachineState::crashed, StateCause::crash, "triple fault"});
+  run();
+  ASSERT_EQ(changes_.size(), 2u);
+  EXPECT_EQ(changes_[1].detail, "triple fault");
+}
+
+TEST_F(ControlTest, InspectStatusAndCounters) {
+  auto peer = client();
+  std::string tree;
+  FileDescriptor page;
+  peer->inspect([&](auto answer) { tree = *answer; });
+  peer->counters([&](auto answer) { page = std::move(*answer); });
+  peer->power_button(note());
+  run();
+  EXPECT_EQ(tree, R"({"serial0":{"ier":5}})");
+  EXPECT_TRUE(page.valid());
+  EXPECT_THAT(commands_.log, testing::ElementsAre("power_button"));
+}
+
+TEST_F(ControlTest, T15AWorkerThatHangsRunsIntoTheDeadline) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  FileDescriptor silent(pair[1]);
+  Client peer(loop_, FileDescriptor(pair[0]), {});
+  peer.set_deadline(milliseconds(10));
+  peer.pause(note());
+  run();
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_THAT(answers_[0], testing::HasSubstr("did not answer 'pause'"));
+}
+
+TEST_F(ControlTest, T15AWorkerThatDiesFailsWhatWasAsked) {
+  auto peer = client();
+  run();
+  peer->pause(note());
+  server_.reset();
+  run();
+  EXPECT_THAT(closed_, testing::ElementsAre(testing::StartsWith("closed")));
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_NE(answers_[0], "ok");
+  peer->resume(note());
+  run();
+  EXPECT_EQ(answers_.size(), 2u);
+}
+
+TEST_F(ControlTest, T15GarbageFromAWorkerEndsTheConnection) {
+  for (const std::string garbage :
+       {"nonsense\n", "{\"return\":{}}\n", "{\"event\":\"hello\",\"data\":{\"state\":7}}\n",
+        "{\"id\":1,\"descriptors\":9}\n", "[]\n"}) {
+    int pair[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    FileDescriptor worker(pair[1]);
+    closed_.clear();
+    Client peer(loop_, FileDescriptor(pair[0]),
+                {nullptr, nullptr, [this](auto& r) { closed_.push_back(r); }});
+    ASSERT_EQ(::write(worker.get(), garbage.data(), garbage.size()), static_cast<ssize_t>(garbage.size()));
+    run();
+    EXPECT_EQ(closed_.size(), 1u) << garbage;
+  }
+}
+
+TEST_F(ControlTest, T16GarbageFromAPeerIsDroppedAndTheOthersGoOn) {
+  auto good = client();
+  FileDescriptor bad = connect_to(path_);
+  const std::string garbage = "{\"execute\":7}\n[1]\n";
+  ASSERT_EQ(::write(bad.get(), garbage.data(), garbage.size()), static_cast<ssize_t>(garbage.size()));
+  run();
+  good->pause(note());
+  run();
+  EXPECT_THAT(answers_, testing::ElementsAre("ok"));
+}
+
+TEST_F(ControlTest, T20TheSocketIsItsOwnersAlone) {
+  struct stat status{};
+  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
+}
+
+TEST_F(ControlTest, AClientMayGoInTheMiddleOfItsOwnReply) {
+  auto peer = client();
+  peer->pause([&](auto) { peer.reset(); });
+  peer->resume(note());
+  run();
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_THAT(answers_[0], testing::HasSubstr("dropped"));
+}
+
+}  // namespace
+}  // namespace warren::vmm::control

@@ -1,0 +1,83 @@
+#include "vmm-core/control/machine_specification.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "vmm-core/control/specification_example.h"
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::control {
+namespace {
+
+std::string refusal(const MachineSpecification& specification) {
+  try {
+    validate(specification);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(MachineSpecification, SurvivesTheJourneyThroughJson) {
+  const MachineSpecification original = example_specification();
+  const std::string json = format_specification(original);
+  EXPECT_EQ(format_specification(parse_specification(json)), json);
+  const auto parsed = parse_specification(json);
+  EXPECT_EQ(parsed.disks.at(0).serial, "serial-1");
+  EXPECT_EQ(parsed.disks.at(0).flush, FlushPolicy::always);
+  EXPECT_EQ(parsed.interfaces.at(0).mac, "52:54:00:12:34:56");
+  EXPECT_EQ(parsed.boot.initrd, "initrd");
+  EXPECT_EQ(parsed.rtc_offset_seconds, -3600);
+}
+
+TEST(MachineSpecification, ExampleIsValidAndNamesItsDescriptors) {
+  EXPECT_EQ(refusal(example_specification()), "");
+  EXPECT_THAT(descriptor_names(example_specification()),
+              testing::ElementsAre("kernel", "initrd", "serial0", "serial0-log", "console0", "disk0", "tap0",
+                                   "tap1"));
+}
+
+TEST(MachineSpecification, T16MissingMembersTakeDefaultsAndUnknownOnesAreNamed) {
+  EXPECT_EQ(parse_specification("{}").cpu.vcpus, 1u);
+  for (auto [json, named] :
+       {std::pair(R"({"nmae":"x"})", "nmae: unknown member"),
+        std::pair(R"({"disks":[{"queues":70000}]})", "disks[0].queues: the number does not fit"),
+        std::pair(R"({"disks":[{"queues":-1}]})", "disks[0].queues: the number does not fit"),
+        std::pair(R"({"disks":[{},{"engine":"aio"}]})", "disks[1].engine: not one of its values"),
+        std::pair(R"({"cpu":{"vcpus":1.5}})", "cpu.vcpus: not an integer"),
+        std::pair(R"({"cpu":[]})", "cpu: not an object"), std::pair("{", "not JSON")}) {
+    try {
+      parse_specification(json);
+      ADD_FAILURE() << json;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr(named)) << json;
+    }
+  }
+}
+
+TEST(MachineSpecification, EveryLimitIsNamed) {
+  const auto expect = [](const char* named, auto change) {
+    auto specification = example_specification();
+    change(specification);
+    EXPECT_THAT(refusal(specification), testing::HasSubstr(named));
+  };
+  expect("memory_bytes", [](auto& s) { s.memory_bytes = 4097; });
+  expect("memory_bytes", [](auto& s) { s.memory_bytes = ~std::uint64_t{0} & ~std::uint64_t{4095}; });
+  expect("cpu.vcpus", [](auto& s) { s.cpu.vcpus = 256; });
+  expect("cpu: the topology", [](auto& s) { s.cpu.cores = 1; });
+  expect("cpu.threads", [](auto& s) { s.cpu.threads = 0x10000; });
+  expect("boot.command_line: longer", [](auto& s) { s.boot.command_line.assign(2048, 'x'); });
+  expect("boot.command_line: holds", [](auto& s) { s.boot.command_line = std::string("a\0b", 3); });
+  expect("disks[0].queue_size", [](auto& s) { s.disks[0].queue_size = 100; });
+  expect("disks[0].serial", [](auto& s) { s.disks[0].serial.assign(21, 's'); });
+  expect("disks[0].address: 0:0", [](auto& s) { s.disks[0].address = {0, 0, 0}; });
+  expect("disks[0].address: no root port", [](auto& s) { s.disks[0].address = {9, 0, 0}; });
+  expect("interfaces[0].address: two devices", [](auto& s) { s.interfaces[0].address = s.disks[0].address; });
+  expect("interfaces[0].id: 'disk0' is used twice", [](auto& s) { s.interfaces[0].id = "disk0"; });
+  expect("interfaces[0].mac", [](auto& s) { s.interfaces[0].mac = "52:54:00:12:34:5g"; });
+  expect("serials[0].character.descriptor", [](auto& s) { s.serials[0].character.descriptor.reset(); });
+  expect("root_ports[0].secondary_bus", [](auto& s) { s.root_ports[0].secondary_bus = 0; });
+}
+
+}  // namespace
+}  // namespace warren::vmm::control

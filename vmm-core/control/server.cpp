@@ -1,0 +1,228 @@
+#include "vmm-core/control/server.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "vmm-core/control/connection.h"
+#include "vmm-core/control/json_codec.h"
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::control {
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+json::value tree_to_json(const InspectNode& node) {
+  json::object object;
+  for (const auto& [name, value] : node.values()) {
+    std::visit([&](const auto& held) { object.emplace(name, held); }, value);
+  }
+  for (const auto& [name, child] : node.children()) object.emplace(name, tree_to_json(child));
+  return object;
+}
+
+json::object event(const char* name, json::value data) {
+  return {{"event", name}, {"data", std::move(data)}};
+}
+
+template <typename T>
+T arguments_of(const json::object& message) {
+  const auto* arguments = message.if_contains("arguments");
+  return from_json<T>(arguments == nullptr ? json::value(json::object()) : *arguments, "arguments");
+}
+
+struct Answer {
+  json::value value = json::object();
+  std::vector<FileDescriptor> descriptors;
+};
+
+}  // namespace
+
+class Server::Implementation : public std::enable_shared_from_this<Implementation> {
+ public:
+  Implementation(asio::io_context& loop, FileDescriptor listener, Commands& commands)
+      : loop_(loop), listener_(loop), commands_(commands) {
+    if (!listener) return;
+    listener_.assign(listener.get());
+    listener.release();  // Asio closes it
+    listener_.native_non_blocking(true);
+  }
+
+  void open() {
+    if (listener_.is_open()) wait_to_accept();
+  }
+
+  void shut() {
+    boost::system::error_code ignored;
+    listener_.close(ignored);
+    for (auto& peer : peers_) peer.connection->close();
+    peers_.clear();
+  }
+
+  void announce(const StateChanged& change) {
+    const json::value data = to_json(change);
+    for (auto& peer : peers_) peer.connection->send(event("state_changed", data));
+  }
+
+ private:
+  // Descriptors stay with the connection that delivered them until its configure.
+  struct Peer {
+    std::shared_ptr<Connection> connection;
+    DescriptorSet descriptors;
+  };
+
+  void wait_to_accept() {
+    listener_.async_wait(asio::posix::stream_descriptor::wait_read,
+                         [self = weak_from_this()](boost::system::error_code failed) {
+                           auto alive = self.lock();
+                           if (failed || !alive) return;
+                           alive->accept();
+                           alive->wait_to_accept();
+                         });
+  }
+
+  void accept() {
+    FileDescriptor socket(
+        ::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket || peers_.size() >= kMaximumConnections) return;
+    auto connection = std::make_shared<Connection>(loop_, std::move(socket));
+    peers_.push_back({connection, {}});
+    auto* key = connection.get();
+    connection->open(
+        [self = weak_from_this(), key](json::object message, std::vector<FileDescriptor> descriptors) {
+          if (auto alive = self.lock()) alive->serve(key, message, std::move(descriptors));
+        },
+        [self = weak_from_this(), key](const std::string&) {
+          if (auto alive = self.lock()) {
+            std::erase_if(alive->peers_, [key](const Peer& peer) { return peer.connection.get() == key; });
+          }
+        });
+    connection->send(event("hello", to_json(commands_.status())));
+  }
+
+  void serve(const Connection* key, const json::object& message, std::vector<FileDescriptor> descriptors) {
+    auto peer =
+        std::find_if(peers_.begin(), peers_.end(), [&](const Peer& p) { return p.connection.get() == key; });
+    if (peer == peers_.end()) return;
+    auto connection = peer->connection;
+    json::object reply;
+    if (const auto* id = message.if_contains("id")) reply["id"] = *id;
+    std::vector<FileDescriptor> given;
+    try {
+      Answer answer = execute(*peer, message, std::move(descriptors));
+      reply["return"] = std::move(answer.value);
+      given = std::move(answer.descriptors);
+    } catch (const Error& error) {
+      reply["error"] = {
+          {"class", "GenericError"}, {"desc", error.what()}, {"errno", static_cast<int>(error.code())}};
+    }
+    connection->send(std::move(reply), std::move(given));
+  }
+
+  Answer execute(Peer& peer, const json::object& message, std::vector<FileDescriptor> descriptors) {
+    const auto* member = message.if_contains("execute");
+    const auto* name = member == nullptr ? nullptr : member->if_string();
+    if (name == nullptr) throw Error(std::errc::invalid_argument, "control message without \"execute\"");
+    if (*name == "add_descriptors") return add_descriptors(peer, message, std::move(descriptors));
+    if (*name == "configure") return configure(peer, message);
+    if (*name == "start") {
+      commands_.start(arguments_of<Start>(message).paused);
+      return {};
+    }
+    arguments_of<Nothing>(message);
+    if (*name == "status") return {to_json(commands_.status()), {}};
+    if (*name == "inspect") {
+      InspectNode root;
+      commands_.inspect(root);
+      return {tree_to_json(root), {}};
+    }
+    if (*name == "counters") {
+      Answer answer;
+      answer.descriptors.push_back(commands_.counters());
+      return answer;
+    }
+    return act(std::string(*name));
+  }
+
+  Answer act(const std::string& name) {
+    static constexpr std::pair<const char*, void (Commands::*)()> kActions[] = {
+        {"pause", &Commands::pause},
+        {"resume", &Commands::resume},
+        {"reset", &Commands::reset},
+        {"power_button", &Commands::power_button},
+        {"ctrl_alt_del", &Commands::ctrl_alt_del},
+        {"quit", &Commands::quit},
+    };
+    for (const auto& [known, action] : kActions) {
+      if (name != known) continue;
+      (commands_.*action)();
+      return {};
+    }
+    throw Error(std::errc::function_not_supported, "control command '" + name + "'");
+  }
+
+  static Answer add_descriptors(Peer& peer, const json::object& message,
+                                std::vector<FileDescriptor> descriptors) {
+    const auto arguments = arguments_of<AddDescriptors>(message);
+    if (arguments.names.size() != descriptors.size()) {
+      throw Error(std::errc::invalid_argument, "add_descriptors names " +
+                                                   std::to_string(arguments.names.size()) + " and brings " +
+                                                   std::to_string(descriptors.size()));
+    }
+    if (peer.descriptors.size() + descriptors.size() > kMaximumHeldDescriptors) {
+      throw Error(std::errc::too_many_files_open, "add_descriptors");
+    }
+    for (const auto& name : arguments.names) {
+      if (peer.descriptors.contains(name)) throw Error(std::errc::file_exists, "descriptor '" + name + "'");
+    }
+    for (std::size_t i = 0; i < descriptors.size(); ++i) {
+      peer.descriptors.insert_or_assign(arguments.names[i], std::move(descriptors[i]));
+    }
+    return {};
+  }
+
+  Answer configure(Peer& peer, const json::object& message) {
+    const auto arguments = arguments_of<Configure>(message);
+    validate(arguments.machine);
+    for (const auto& name : descriptor_names(arguments.machine)) {
+      if (!peer.descriptors.contains(name)) {
+        throw Error(std::errc::bad_file_descriptor,
+                    "configure names descriptor '" + name + "', which was not delivered");
+      }
+    }
+    commands_.configure(arguments.machine, std::exchange(peer.descriptors, {}));
+    return {};
+  }
+
+  static constexpr std::size_t kMaximumHeldDescriptors = 4096;
+
+  asio::io_context& loop_;
+  asio::posix::stream_descriptor listener_;
+  Commands& commands_;
+  std::vector<Peer> peers_;
+};
+
+Server::Server(asio::io_context& loop, FileDescriptor listener, Commands& commands)
+    : implementation_(std::make_shared<Implementation>(loop, std::move(listener), commands)) {
+  implementation_->open();
+}
+
+Server::~Server() {
+  implementation_->shut();
+}
+
+void Server::announce(const StateChanged& change) {
+  implementation_->announce(change);
+}
+
+std::string format_inspection(const InspectNode& root) {
+  return json::serialize(tree_to_json(root));
+}
+
+}  // namespace warren::vmm::control

@@ -1,0 +1,39 @@
+// A specification with something of everything, for the tests of control/.
+#pragma once
+
+#include "vmm-core/control/machine_specification.h"
+
+namespace warren::vmm::control {
+
+inline MachineSpecification example_specification() {
+  MachineSpecification s;
+  s.name = "example";
+  s.uuid = "11111111-2222-3333-4444-555555555555";
+  s.memory_bytes = std::uint64_t{512} << 20;
+  s.cpu.vcpus = 4;
+  s.cpu.cores = 2;
+  s.cpu.threads = 2;
+  s.cpu.masks.push_back({.leaf = 7, .keep_ebx = 0xfffffffe});
+  s.boot = {"kernel", "initrd", "console=ttyS0"};
+  s.rtc_offset_seconds = -3600;
+  s.root_ports.push_back({"pci.1", {0, 1, 0}, 1, 1});
+  s.serials.push_back({"serial0", 0, {CharacterKind::pty, "serial0", "serial0-log"}});
+  s.consoles.push_back({"console0", {0, 2, 0}, {CharacterKind::pty, "console0", {}}});
+  DiskSpecification disk;
+  disk.id = "disk0";
+  disk.address = {1, 0, 0};
+  disk.descriptor = "disk0";
+  disk.flush = FlushPolicy::always;
+  disk.serial = "serial-1";
+  s.disks.push_back(disk);
+  InterfaceSpecification interface;
+  interface.id = "net0";
+  interface.address = {0, 3, 0};
+  interface.mac = "52:54:00:12:34:56";
+  interface.descriptors = {"tap0", "tap1"};
+  s.interfaces.push_back(interface);
+  s.rngs.push_back({"rng0", {0, 4, 0}, 1024, 1000});
+  return s;
+}
+
+}  // namespace warren::vmm::control
