@@ -1,0 +1,34 @@
+// <controller>: the PCI hierarchy, and the virtio-serial controllers that consoles are plugged into.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "driver/config/device_address.h"
+
+namespace warren::driver::config {
+
+enum class ControllerType { pci, virtio_serial, usb };
+enum class ControllerModel {
+  unspecified,     // virtio-serial
+  pcie_root,       // pci, index 0
+  pcie_root_port,  // pci: the bus of its index lies behind it and takes one device in slot 0
+  usb_none,        // usb: the machine has no USB controller
+};
+
+struct Controller {
+  ControllerType type = ControllerType::pci;
+  ControllerModel model = ControllerModel::unspecified;
+  std::optional<std::uint32_t> index;    // pci: the bus number; always set after fill_defaults
+  std::string model_name;                // pcie-root-port: <model name=…/>
+  std::optional<std::uint32_t> chassis;  // pcie-root-port: <target chassis=… port=…/>
+  std::optional<std::uint32_t> port;
+  std::optional<bool> hotplug;           // pcie-root-port: only "off" is accepted
+  std::optional<std::uint32_t> ports;    // virtio-serial
+  std::optional<std::uint32_t> vectors;  // virtio-serial
+  DeviceInfo info;
+  bool operator==(const Controller&) const = default;
+};
+
+}  // namespace warren::driver::config

@@ -1,0 +1,56 @@
+// The guest's CPUs: how many, in which topology, and what CPUID tells about them.
+//
+// Format: libvirt's formatdomain, "CPU Allocation", "CPU model and topology".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace warren::driver::config {
+
+// <vcpu placement='static' current=…>maximum</vcpu>
+struct VcpuCount {
+  std::uint32_t maximum = 1;  // 1..255
+  std::uint32_t current = 1;  // 1..maximum
+  bool operator==(const VcpuCount&) const = default;
+};
+
+enum class CpuMode { custom, host_model, host_passthrough };
+enum class CpuMatch { exact, minimum, strict };
+enum class CpuCheck { none, partial, full };
+enum class CpuFallback { allow, forbid };
+enum class CpuFeaturePolicy { force, require, optional, disable, forbid };
+
+struct CpuFeature {
+  std::string name;  // of the table in cpu_features.h
+  CpuFeaturePolicy policy = CpuFeaturePolicy::require;
+  bool operator==(const CpuFeature&) const = default;
+};
+
+// Sockets × dies × cores × threads; the product is VcpuCount::maximum.
+struct CpuTopology {
+  std::uint32_t sockets = 1;
+  std::uint32_t dies = 1;
+  std::uint32_t cores = 1;
+  std::uint32_t threads = 1;
+  bool operator==(const CpuTopology&) const = default;
+};
+
+// <cpu>
+struct Cpu {
+  std::optional<CpuMode> mode;  // none: fill_defaults chooses host-passthrough
+  std::optional<CpuMatch> match;
+  std::optional<CpuCheck> check;
+  std::optional<bool> migratable;  // host-passthrough only
+  std::string model;               // custom only
+  std::optional<CpuFallback> fallback;
+  std::string vendor;     // the host's CPU must be of this vendor ("Intel", "AMD", …)
+  std::string vendor_id;  // 12 characters the guest sees instead of its own
+  std::optional<CpuTopology> topology;
+  std::vector<CpuFeature> features;
+  bool operator==(const Cpu&) const = default;
+};
+
+}  // namespace warren::driver::config

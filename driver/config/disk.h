@@ -1,0 +1,52 @@
+// <disk>: a virtio block device on a raw file or block device.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "driver/config/device_address.h"
+
+namespace warren::driver::config {
+
+enum class DiskSourceType { file, block };
+enum class DiskCache { default_mode, none, writethrough, writeback, directsync, unsafe };
+enum class DiskIo { threads, native, io_uring };
+enum class DiskDiscard { ignore, unmap };
+
+// <driver> below a disk. The format is raw, always.
+struct DiskDriver {
+  bool name_qemu = false;  // name='qemu' was given or filled in; it is the only name there is
+  bool type_raw = false;   // type='raw' was given or filled in
+  std::optional<DiskCache> cache;
+  std::optional<DiskIo> io;
+  std::optional<DiskDiscard> discard;
+  std::optional<std::uint32_t> queues;      // 1..256
+  std::optional<std::uint32_t> queue_size;  // a power of two, 2..1024
+  std::optional<bool> packed;
+  bool operator==(const DiskDriver&) const = default;
+};
+
+// <blockio>; powers of two, 512..2 MiB; none: 512.
+struct DiskBlockSizes {
+  std::optional<std::uint32_t> logical;
+  std::optional<std::uint32_t> physical;
+  bool operator==(const DiskBlockSizes&) const = default;
+};
+
+struct Disk {
+  DiskSourceType source_type = DiskSourceType::file;
+  std::string source;                         // absolute path
+  std::optional<std::uint32_t> source_index;  // live XML only
+  DiskDriver driver;
+  DiskBlockSizes block_sizes;
+  std::string target;  // "vda"; unique in a domain
+  std::string serial;  // at most 20 bytes of [A-Za-z0-9_.+-] and blank (VIRTIO_BLK_ID_BYTES)
+  bool read_only = false;
+  bool shareable = false;
+  bool backing_store_end = false;  // <backingStore/>: the chain ends here, true of every raw image
+  DeviceInfo info;
+  bool operator==(const Disk&) const = default;
+};
+
+}  // namespace warren::driver::config

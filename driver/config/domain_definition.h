@@ -1,0 +1,63 @@
+// A libvirt domain as typed data: what <domain> says, no more and no less.
+//
+// A definition is a plain value: copy it to change it, publish it as shared_ptr<const DomainDefinition>. It
+// comes from parse_domain() (domain_xml.h), is completed by fill_defaults() (domain_defaults.h) and, when the
+// domain starts, by assign_live(). Any thread. Format: libvirt's formatdomain.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "driver/config/character_device.h"
+#include "driver/config/controller.h"
+#include "driver/config/cpu.h"
+#include "driver/config/device.h"
+#include "driver/config/disk.h"
+#include "driver/config/identity.h"
+#include "driver/config/interface.h"
+#include "driver/config/operating_system.h"
+
+namespace warren::driver::config {
+
+struct Memory {
+  std::uint64_t maximum_kib = 0;  // <memory>
+  std::uint64_t current_kib = 0;  // <currentMemory>: at most maximum_kib
+  bool operator==(const Memory&) const = default;
+};
+
+struct Devices {
+  std::string emulator;  // absolute path; the worker's, always set after fill_defaults
+  std::vector<Disk> disks;
+  std::vector<Controller> controllers;
+  std::vector<Interface> interfaces;
+  std::vector<SerialPort> serials;
+  std::vector<Console> consoles;
+  std::vector<Input> inputs;
+  std::vector<Rng> rngs;
+  bool memballoon_none = false;  // <memballoon model='none'/>; always set after fill_defaults
+  bool operator==(const Devices&) const = default;
+};
+
+struct DomainDefinition {
+  std::optional<std::int32_t> id;  // of a running domain
+  std::string name;
+  std::optional<Uuid> uuid;  // always set after fill_defaults
+  std::string title;
+  std::string description;
+  std::vector<MetadataElement> metadata;
+  Memory memory;
+  VcpuCount vcpu;
+  OperatingSystem os;
+  Features features;
+  std::optional<Cpu> cpu;  // always set after fill_defaults
+  Clock clock;
+  LifecycleActions lifecycle;
+  PowerManagement pm;
+  Devices devices;
+  bool seclabel_none = false;  // <seclabel type='none' model='none'/> was given
+  bool operator==(const DomainDefinition&) const = default;
+};
+
+}  // namespace warren::driver::config

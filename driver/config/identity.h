@@ -1,0 +1,42 @@
+// What identifies a domain and what people and tools write on it: UUID, MAC address, title, metadata.
+//
+// Values only; any thread. Format: libvirt's formatdomain, "General metadata".
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace warren::driver::config {
+
+// In the byte order of its text form (RFC 4122 §4.1.2).
+using Uuid = std::array<std::uint8_t, 16>;
+
+// Hyphens may be missing or anywhere between bytes, as libvirt takes them; nullopt for anything else.
+std::optional<Uuid> parse_uuid(std::string_view text);
+std::string format_uuid(const Uuid& uuid);
+
+using MacAddress = std::array<std::uint8_t, 6>;
+
+// Six pairs of hexadecimal digits parted by colons; a multicast address is not one an interface can have,
+// but parses.
+std::optional<MacAddress> parse_mac_address(std::string_view text);
+std::string format_mac_address(const MacAddress& address);
+bool is_multicast(const MacAddress& address);
+
+// One child of <metadata>: its namespace, and the element as text with every namespace it uses declared.
+struct MetadataElement {
+  std::string namespace_uri;
+  std::string xml;
+  bool operator==(const MetadataElement&) const = default;
+};
+
+// An application's element as MetadataElement. Throws Error (VIR_ERR_XML_ERROR) if `xml` is not one
+// well-formed element; `prefix` and `namespace_uri` are put on it as virDomainSetMetadata does.
+MetadataElement parse_metadata_element(std::string_view xml, std::string_view prefix,
+                                       std::string_view namespace_uri);
+
+}  // namespace warren::driver::config

@@ -1,0 +1,76 @@
+// How a domain boots, what its clock shows, which platform features it has and what follows when it ends.
+//
+// Format: libvirt's formatdomain, "Operating system booting", "Hypervisor features", "Time keeping",
+// "Events configuration", "Power Management".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace warren::driver::config {
+
+// <os>. Architecture is x86_64 and the type hvm, always; `machine` is canonical ("q35") once parsed.
+struct OperatingSystem {
+  std::string machine = "q35";
+  std::string kernel;        // absolute path; never empty in a definition that parse() returned
+  std::string initrd;        // absolute path or empty
+  std::string command_line;  // at most 2047 bytes
+  bool operator==(const OperatingSystem&) const = default;
+};
+
+// <features>. What is not here Warren does not have; <acpi/> is always on and printed.
+struct Features {
+  bool acpi = false;
+  bool apic = false;
+  std::optional<bool> apic_eoi;
+  bool pae = false;
+  std::optional<bool> vmport;  // only "off" is accepted
+  std::optional<bool> smm;     // only "off" is accepted
+  bool ioapic_kvm = false;     // <ioapic driver='kvm'/>
+  bool operator==(const Features&) const = default;
+};
+
+enum class ClockOffset { utc, localtime, timezone, variable };
+enum class ClockBasis { utc, localtime };
+
+enum class TimerName { rtc, pit, hpet, kvmclock, tsc, hypervclock };
+enum class TimerTickPolicy { delay, catchup, merge, discard };
+
+// <timer>; parse() refuses combinations the worker does not have.
+struct Timer {
+  TimerName name = TimerName::rtc;
+  std::optional<bool> present;
+  std::optional<TimerTickPolicy> tick_policy;
+  bool operator==(const Timer&) const = default;
+};
+
+// <clock>
+struct Clock {
+  ClockOffset offset = ClockOffset::utc;
+  std::string timezone;                 // offset timezone: a name of the tz database
+  std::int64_t adjustment_seconds = 0;  // offset variable
+  std::optional<ClockBasis> basis;      // offset variable
+  std::vector<Timer> timers;
+  bool operator==(const Clock&) const = default;
+};
+
+enum class LifecycleAction { destroy, restart, preserve };
+
+// <on_poweroff>, <on_reboot>, <on_crash>; empty until fill_defaults.
+struct LifecycleActions {
+  std::optional<LifecycleAction> on_poweroff;  // destroy
+  std::optional<LifecycleAction> on_reboot;    // restart
+  std::optional<LifecycleAction> on_crash;     // destroy
+  bool operator==(const LifecycleActions&) const = default;
+};
+
+// <pm>: only "no" is accepted, the machine has no S3 or S4.
+struct PowerManagement {
+  std::optional<bool> suspend_to_mem;
+  std::optional<bool> suspend_to_disk;
+  bool operator==(const PowerManagement&) const = default;
+};
+
+}  // namespace warren::driver::config
