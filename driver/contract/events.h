@@ -1,0 +1,57 @@
+// What happens to domains, in libvirt's numbers, and how a front door gets to know.
+//
+// Events are delivered on the loop's thread, each after the state it tells of can be read, in the order in
+// which they happened to their domain. A handler must not block; it may unsubscribe anything, itself
+// included.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include <libvirt/libvirt.h>
+
+#include "driver/contract/handle.h"
+
+namespace warren::driver {
+
+struct LifecycleEvent {  // VIR_DOMAIN_EVENT_ID_LIFECYCLE
+  int event = 0;         // virDomainEventType
+  int detail = 0;        // virDomainEvent<Type>DetailType
+};
+struct RebootEvent {};        // VIR_DOMAIN_EVENT_ID_REBOOT
+struct ControlErrorEvent {};  // VIR_DOMAIN_EVENT_ID_CONTROL_ERROR: the worker no longer answers as it should
+struct IoErrorEvent {         // VIR_DOMAIN_EVENT_ID_IO_ERROR and, with the reason, …_IO_ERROR_REASON
+  std::string source_path;
+  std::string device_alias;
+  int action = VIR_DOMAIN_EVENT_IO_ERROR_NONE;
+  std::string reason;
+};
+struct MetadataChangeEvent {  // VIR_DOMAIN_EVENT_ID_METADATA_CHANGE
+  int type = 0;               // virDomainMetadataType
+  std::optional<std::string> namespace_uri;
+};
+
+struct DomainEvent {
+  DomainHandle domain;
+  std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent> body;
+};
+
+class EventSource {
+ public:
+  using Handler = std::function<void(const DomainEvent&)>;
+  using SubscriptionId = std::uint64_t;
+
+  // Events of one virDomainEventID (an IoErrorEvent has two), of all domains or of one, which need not be
+  // running. Ids that exist but never happen here are taken; others throw invalid_argument().
+  virtual SubscriptionId subscribe(int event_id, std::optional<Uuid> domain, Handler handler) = 0;
+  // No call of the handler begins after this returns. An unknown id is ignored.
+  virtual void unsubscribe(SubscriptionId id) noexcept = 0;
+
+ protected:
+  ~EventSource() = default;
+};
+
+}  // namespace warren::driver
