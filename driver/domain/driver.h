@@ -1,0 +1,54 @@
+// The hypervisor driver of Warren: domains as workers on this host.
+//
+// One object for each daemon. Everything runs on the io_context's one thread; what can block runs on pool
+// threads of its own and comes back to the loop. Workers outlive it: destroying the driver leaves every guest
+// running.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include <sys/types.h>
+
+#include "driver/contract/hypervisor.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace warren::driver::domain {
+
+enum class LogPriority { debug, information, warning, error };
+using Log = std::function<void(LogPriority, std::string_view)>;  // any thread
+
+// All paths are absolute; missing directories are made.
+struct DriverSettings {
+  std::filesystem::path configuration_directory;  // /etc/warren: domains/NAME.xml
+  std::filesystem::path runtime_directory;  // /run/warren: status and control sockets of running domains
+  std::filesystem::path log_directory;      // /var/log/warren: NAME.log of each domain
+  std::filesystem::path worker_program;     // warren-vmm
+  // Who a worker becomes when the daemon is root.
+  uid_t worker_user = 65534;
+  gid_t worker_group = 65534;
+  bool worker_sandbox = true;
+  Log log = [](LogPriority, std::string_view) {};
+};
+
+class DomainDriver : public HypervisorDriver {
+ public:
+  // Reads the stored definitions, adopts the workers that run, rolls back starts that were interrupted, and
+  // starts the domains marked for autostart if this is the first time since the host booted. To be called
+  // once, before any front door opens; completes when all is known. Broken files are set aside and logged,
+  // never fatal.
+  virtual void load(Completion<void> completion) = 0;
+
+  // Whether domains run or changes are under way: the daemon does not end by its --timeout then.
+  virtual bool is_busy() const = 0;
+};
+
+// Blocks for some milliseconds (it looks at the host). Throws Error if a directory cannot be made.
+std::unique_ptr<DomainDriver> make_domain_driver(boost::asio::io_context& loop, DriverSettings settings);
+
+}  // namespace warren::driver::domain
