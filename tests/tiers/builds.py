@@ -1,0 +1,38 @@
+"""The build trees: one per set of compiler and options, configured once and shared by the tiers that can use it."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    directory: Path
+    options: tuple[str, ...] = ()
+    compiler: str | None = None  # None: the compiler meson chooses (g++, through ccache where it is installed)
+
+    def make(self, targets: list[str] | None = None) -> None:
+        """Configures and builds; raises CalledProcessError after the compiler's own words."""
+        environment = dict(os.environ)
+        if self.compiler:
+            ccache = ["ccache"] if shutil.which("ccache") else []
+            environment["CXX"] = " ".join([*ccache, self.compiler])
+        if not (self.directory / "build.ninja").exists():
+            subprocess.run(["meson", "setup", str(self.directory), str(ROOT), *self.options],
+                           check=True, env=environment, stdin=subprocess.DEVNULL)
+        subprocess.run(["nice", "ninja", "-C", str(self.directory), *(targets or [])],
+                       check=True, env=environment, stdin=subprocess.DEVNULL)
+
+    def introspect(self, what: str) -> list[dict]:
+        return json.loads(subprocess.check_output(["meson", "introspect", f"--{what}", str(self.directory)]))
+
+
+RELEASE = Build(ROOT / "build")
+FUZZ = Build(ROOT / "build-fuzz", ("-Dfuzzing=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"), "clang++-19")
+ADDRESS = Build(ROOT / "build-asan", ("-Db_sanitize=address,undefined", "-Db_lundef=false", "--buildtype=debug"))
+THREAD = Build(ROOT / "build-tsan", ("-Db_sanitize=thread", "-Db_lundef=false", "--buildtype=debug"))
