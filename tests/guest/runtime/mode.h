@@ -1,0 +1,22 @@
+// What the guest does besides tests, for tests of the host side (mode=NAME on the command line):
+//   list                print the names of all tests and power off
+//   idle                say READY and halt until the ACPI power button, then power off
+//   ignore              say READY and halt for good, whatever comes
+//   echo                say READY, send every received serial byte back; power button as idle
+//   spin                say READY and compute in ring 3 for good
+//   tick                print TICK n with the guest's time in ms, once a second
+//   console             virtio console: send every received byte back
+//   reboot              print BOOT and reset by ACPI (FADT), at every boot
+//   reboot_keyboard     the same by the i8042
+//   triple_fault, emulation_failure     end in the crash of that name
+//   halt                halt with interrupts off
+#pragma once
+
+#include <string_view>
+
+namespace guest {
+
+// Returns when `mode` is empty; an unknown name stops the machine.
+void run_mode(std::string_view mode);
+
+}  // namespace guest
