@@ -1,6 +1,7 @@
 // How devices interrupt the guest: a wire to the interrupt controllers, or a message.
 //
-// Devices get these at construction and know nothing of KVM. Both may be used from any thread and never block.
+// Devices get these at construction and know nothing of KVM. Both may be used from any thread and never
+// block.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 
 namespace warren::vmm {
 
-// A level-triggered wire (an ISA IRQ, a PCI INTx pin, the ACPI SCI). Wires that share a GSI are OR-ed by whoever
-// hands them out.
+// A level-triggered wire (an ISA IRQ, a PCI INTx pin, the ACPI SCI). Wires that share a GSI are OR-ed by
+// whoever hands them out.
 class InterruptLine {
  public:
   virtual ~InterruptLine() = default;
@@ -26,7 +27,8 @@ struct MsiMessage {
 class MsiRoute {
  public:
   virtual ~MsiRoute() = default;
-  // Directs later signals to `message`. False when the host cannot route it: signals are then lost, and counted.
+  // Directs later signals to `message`. False when the host cannot route it: signals are then lost, and
+  // counted.
   virtual bool set_message(const MsiMessage& message) noexcept = 0;
   // Interrupts the guest once.
   virtual void signal() noexcept = 0;
