@@ -1,0 +1,114 @@
+// What a new daemon finds of an earlier one's running domains (failure classes T14 and T15).
+//
+// The status file says what was so when the earlier daemon wrote last; the worker, if it lives, says what is
+// so. Where they differ the domain catches up: what happened in between is told and handled as if it happened
+// now.
+#include <fmt/format.h>
+
+#include "driver/domain/domain.h"
+#include "vmm-core/control/client.h"
+
+namespace warren::driver::domain {
+
+namespace control = vmm::control;
+
+namespace {
+
+// A worker that never came to be a domain: asked to go, then made to.
+Task<> end_stray(std::shared_ptr<Environment> environment, vmm::FileDescriptor socket,
+                 std::optional<WorkerProcess> process) {
+  if (socket) {
+    control::Client client(environment->loop, std::move(socket), {});
+    client.set_deadline(environment->quit_deadline);
+    co_await await_reply<void>([&client](auto reply) { client.quit(std::move(reply)); });
+  }
+  if (process) process->kill();
+}
+
+}  // namespace
+
+Task<> Domain::adopt(LiveStatus status) {
+  auto hold = co_await slot_.acquire(job_of("adoption", {}), JobSlot::Urgency::urgent);
+  auto process = find_worker(status.pid, status.start_time);
+  vmm::FileDescriptor socket;
+  std::string why = "it has ended";
+  try {
+    socket = control::connect_to((runtime_directory() / "control.sock").string());
+  } catch (const std::exception& error) {
+    if (process) why = error.what();
+  }
+  if (status.phase == LiveStatus::Phase::starting) {
+    log(LogPriority::warning, "its start was interrupted: it is rolled back");
+    co_await end_stray(environment_, std::move(socket), std::move(process));
+    co_await remove_status();
+    drop_if_gone();
+    co_return;
+  }
+  live_ = std::make_shared<config::DomainDefinition>(std::move(status.live));
+  id_ = live_->id.value_or(-1);
+  resets_ = status.resets;
+  reboot_requested_ = status.reboot_requested;
+  started_ = status.started;
+  set_state(status.state, status.reason);
+  environment_->table.set_id(shared_from_this(), id_);
+  if (!process) {
+    log(LogPriority::error, "its worker ended while no daemon was there");
+    publish();
+    const bool was_shut_down = status.state == VIR_DOMAIN_SHUTDOWN;
+    co_await stop(was_shut_down ? VIR_DOMAIN_SHUTOFF_SHUTDOWN : VIR_DOMAIN_SHUTOFF_CRASHED,
+                  was_shut_down ? VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN : VIR_DOMAIN_EVENT_STOPPED_FAILED);
+    co_return;
+  }
+  worker_ = Worker::make(environment_->loop, std::move(*process), std::move(socket), {});
+  worker_->set_deadline(environment_->command_deadline);
+  worker_->set_handlers(worker_handlers());
+  publish();
+  std::optional<Error> failure;
+  control::Status found;
+  try {
+    if (!worker_->is_connected()) throw operation_failed(why);
+    found = co_await worker_->status();
+    set_counters(co_await worker_->counters());
+  } catch (...) {
+    failure = error_of(std::current_exception());
+  }
+  if (worker_->has_ended()) co_return;  // worker_ended() waits for this job to be over
+  if (failure) {
+    control_error_ = failure->what();
+    log(LogPriority::error, fmt::format("cannot reach worker {}: {}", worker_->pid(), control_error_));
+    publish();
+    emit(ControlErrorEvent{});
+    co_return;
+  }
+  co_await catch_up(found);
+}
+
+Task<> Domain::catch_up(control::Status found) {
+  publish();
+  while (resets_ < found.resets) guest_was_reset();
+  switch (found.state) {
+    case control::MachineState::running:
+      if (state_ != VIR_DOMAIN_RUNNING) set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_UNPAUSED);
+      break;
+    case control::MachineState::paused:
+      if (state_ != VIR_DOMAIN_PAUSED) set_state(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_UNKNOWN);
+      break;
+    case control::MachineState::shut_down:
+      if (state_ == VIR_DOMAIN_SHUTDOWN) break;  // preserved
+      co_await guest_shut_down(control::StateCause::guest_shutdown);
+      co_return;
+    case control::MachineState::crashed:
+      if (state_ == VIR_DOMAIN_CRASHED) break;  // preserved
+      co_await guest_crashed(found.detail);
+      co_return;
+    default:
+      // Its machine was never started, whatever the status says.
+      co_await end_worker(false);
+      co_await stop(VIR_DOMAIN_SHUTOFF_FAILED, VIR_DOMAIN_EVENT_STOPPED_FAILED);
+      co_return;
+  }
+  co_await write_status();
+  publish();
+}
+
+}  // namespace warren::driver::domain

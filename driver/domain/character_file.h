@@ -1,0 +1,29 @@
+// Where the bytes of serial ports and consoles go on the host: pseudo terminals, files and logs.
+//
+// Blocks on the file system: pool threads only. Throws Error.
+#pragma once
+
+#include <string>
+
+#include "driver/config/character_device.h"
+#include "vmm-core/os/file_descriptor.h"
+
+namespace warren::driver::domain {
+
+struct PseudoTerminal {
+  vmm::FileDescriptor master;  // non-blocking
+  std::string path;            // of the slave
+};
+
+// In raw mode, the slave 0600 and owned by the daemon's user.
+PseudoTerminal open_pseudo_terminal();
+
+// The slave of a running domain's pty, for one client of the console: non-blocking, never the daemon's
+// controlling terminal. Does not block. `path` must be a pty's.
+vmm::FileDescriptor open_slave(const std::string& path);
+
+// An output file of a domain, 0600 when it is made: appended to, or emptied first. Symbolic links in its last
+// component are refused, since directories of logs may be writable to others (T19).
+vmm::FileDescriptor open_output_file(const std::string& path, bool append);
+
+}  // namespace warren::driver::domain

@@ -1,0 +1,58 @@
+#include "driver/domain/counters_reader.h"
+
+#include <array>
+#include <cerrno>
+
+#include <unistd.h>
+
+#include "driver/contract/error.h"
+#include "vmm-core/state/counters.h"
+
+namespace warren::driver::domain {
+
+namespace {
+
+constexpr std::size_t kSlotCounters = 16;
+using Slot = std::array<std::uint64_t, kSlotCounters>;
+static_assert(sizeof(Slot) == sizeof(vmm::BlockCounters) && sizeof(Slot) == sizeof(vmm::NetCounters) &&
+              sizeof(Slot) == sizeof(vmm::VcpuCounters));
+
+Slot read_slot(const vmm::FileDescriptor& page, std::size_t table, std::size_t index, std::size_t most) {
+  Slot slot{};
+  if (index >= most) return slot;
+  auto offset = static_cast<off_t>(table + index * sizeof(Slot));
+  if (::pread(page.get(), slot.data(), sizeof(slot), offset) != static_cast<ssize_t>(sizeof(slot)))
+    slot.fill(0);
+  return slot;
+}
+
+}  // namespace
+
+CountersReader::CountersReader(vmm::FileDescriptor page) : page_(std::move(page)) {
+  struct {
+    std::uint64_t magic = 0;
+    std::uint32_t version = 0;
+    std::uint32_t size = 0;
+  } header;
+  if (::pread(page_.get(), &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header)) ||
+      header.magic != vmm::kCountersMagic || header.version < 1 || header.size < sizeof(vmm::CountersPage)) {
+    throw internal_error("the worker's counters page is not one");
+  }
+}
+
+BlockFigures CountersReader::disk(std::size_t index) const {
+  Slot s = read_slot(page_, offsetof(vmm::CountersPage, disks), index, vmm::kMaximumCountedDisks);
+  return {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9]};
+}
+
+NetFigures CountersReader::interface(std::size_t index) const {
+  Slot s = read_slot(page_, offsetof(vmm::CountersPage, interfaces), index, vmm::kMaximumCountedInterfaces);
+  return {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]};
+}
+
+std::uint64_t CountersReader::vcpu_thread(std::size_t index) const {
+  Slot s = read_slot(page_, offsetof(vmm::CountersPage, vcpus), index, vmm::kMaximumCountedVcpus);
+  return s[offsetof(vmm::VcpuCounters, thread_id) / sizeof(std::uint64_t)];
+}
+
+}  // namespace warren::driver::domain

@@ -1,0 +1,142 @@
+#include "driver/domain/disk_image.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "driver/contract/error.h"
+
+namespace warren::driver::domain {
+
+namespace {
+
+using vmm::FileDescriptor;
+
+[[noreturn]] void fail_to_open(const std::string& what, const std::string& path, int error_number) {
+  throw Error(VIR_ERR_SYSTEM_ERROR,
+              fmt::format("{}: cannot open '{}': {}", what, path, explain_path_failure(path, error_number)))
+      .with_numbers(error_number, -1);
+}
+
+// O_NONBLOCK so that a FIFO or a tape in the image's place does not block the open; it means nothing for
+// files and block devices and is taken off again.
+FileDescriptor open_file(const std::string& what, const std::string& path, int flags, struct stat& status) {
+  FileDescriptor file(::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!file) fail_to_open(what, path, errno);
+  if (::fstat(file.get(), &status) != 0) fail_to_open(what, path, errno);
+  if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("{}: '{}' is neither a regular file nor a block device", what, path));
+  }
+  if (::fcntl(file.get(), F_SETFL, flags & O_DIRECT) != 0) fail_to_open(what, path, errno);
+  return file;
+}
+
+// What O_DIRECT wants is found by reading, as there is no older interface for it (open(2), "O_DIRECT").
+std::uint32_t direct_alignment(const FileDescriptor& file) {
+  constexpr std::size_t kMost = 4096;
+  std::unique_ptr<void, decltype(&std::free)> buffer(std::aligned_alloc(kMost, kMost), &std::free);
+  for (std::uint32_t alignment : {512u, 1024u, 2048u}) {
+    ssize_t got = ::pread(file.get(), buffer.get(), alignment, alignment);
+    if (got >= 0 || errno != EINVAL) return alignment;
+  }
+  return kMost;
+}
+
+bool wants_direct(const config::Disk& disk) {
+  auto cache = disk.driver.cache.value_or(config::DiskCache::default_mode);
+  return cache == config::DiskCache::none || cache == config::DiskCache::directsync;
+}
+
+void lock_image(const config::Disk& disk, const std::string& what, const FileDescriptor& file) {
+  if (disk.shareable) return;
+  if (::flock(file.get(), (disk.read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return;
+  if (errno == EWOULDBLOCK) {
+    throw Error(VIR_ERR_RESOURCE_BUSY,
+                fmt::format("{}: '{}' is in use by another running domain or program; stop that one, or mark "
+                            "the disk <shareable/> in both if their guests are made for it",
+                            what, disk.source));
+  }
+  // A file system without locks cannot protect the image; refusing it would make it unusable.
+  if (errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) fail_to_open(what, disk.source, errno);
+}
+
+}  // namespace
+
+std::string explain_path_failure(const std::string& path, int error_number) {
+  std::string reason = std::generic_category().message(error_number);
+  if (error_number != ENOENT && error_number != EACCES && error_number != ENOTDIR && error_number != ELOOP) {
+    return reason;
+  }
+  // Walk the components until one fails by itself.
+  for (std::size_t place = path.find('/', 1);; place = path.find('/', place + 1)) {
+    std::string part = path.substr(0, place);
+    bool last = place == std::string::npos;
+    struct stat status{};
+    if (::stat(part.c_str(), &status) != 0) {
+      int error = errno;
+      reason = std::generic_category().message(error);
+      const char* advice =
+          error == ENOENT   ? (last ? "create it or correct the path" : "no such directory: create it")
+          : error == EACCES ? "give the daemon's user search permission on the directory above it"
+                            : "correct the path";
+      return fmt::format("'{}': {} ({})", part, reason, advice);
+    }
+    if (!last && !S_ISDIR(status.st_mode))
+      return fmt::format("'{}' is not a directory (correct the path)", part);
+    if (last) break;
+  }
+  return fmt::format(
+      "'{}': {} (give the daemon's user permission to read and, unless the disk is <readonly/>, "
+      "to write it)",
+      path, reason);
+}
+
+DiskImage open_disk_image(const config::Disk& disk) {
+  std::string what = fmt::format("disk {}", disk.target);
+  struct stat status{};
+  DiskImage image;
+  image.direct = wants_direct(disk);
+  int flags = (disk.read_only ? O_RDONLY : O_RDWR) | (image.direct ? O_DIRECT : 0);
+  image.file = open_file(what, disk.source, flags, status);
+  if (disk.source_type == config::DiskSourceType::block && !S_ISBLK(status.st_mode)) {
+    throw Error(
+        VIR_ERR_CONFIG_UNSUPPORTED,
+        fmt::format("{}: '{}' is not a block device; use <disk type='file'> for a file", what, disk.source));
+  }
+  lock_image(disk, what, image.file);
+  if (image.direct) image.direct_alignment = direct_alignment(image.file);
+  return image;
+}
+
+vmm::FileDescriptor open_boot_file(const std::string& path, const std::string& element) {
+  struct stat status{};
+  return open_file(element, path, O_RDONLY, status);
+}
+
+ImageSize measure_image(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) fail_to_open("image", path, errno);
+  ImageSize size;
+  if (S_ISBLK(status.st_mode)) {
+    FileDescriptor file = open_file("image", path, O_RDONLY, status);
+    std::uint64_t bytes = 0;
+    if (::ioctl(file.get(), BLKGETSIZE64, &bytes) != 0) fail_to_open("image", path, errno);
+    return {bytes, bytes, bytes};
+  }
+  size.capacity = static_cast<std::uint64_t>(status.st_size);
+  size.physical = size.capacity;
+  size.allocation =
+      static_cast<std::uint64_t>(status.st_blocks) * 512;  // st_blocks counts 512 bytes, stat(2)
+  return size;
+}
+
+}  // namespace warren::driver::domain

@@ -1,0 +1,147 @@
+// One domain: its definitions, its state, its worker, and every change of them. Implementation header (Asio).
+//
+// A change is a coroutine that holds the domain's job slot from its first look at the state to the moment its
+// result is published, so changes never interleave. Getters read snapshot() and never wait. Whoever starts
+// one of the tasks keeps the domain alive until it ends. One thread (the loop's).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "driver/config/domain_definition.h"
+#include "driver/contract/caller.h"
+#include "driver/contract/domain_configuration.h"
+#include "driver/domain/console_stream.h"
+#include "driver/domain/environment.h"
+#include "driver/domain/job_slot.h"
+#include "driver/domain/live_status.h"
+#include "driver/domain/resources.h"
+#include "driver/domain/snapshot.h"
+#include "driver/domain/worker.h"
+
+namespace warren::driver::domain {
+
+using DefinitionPointer = std::shared_ptr<const config::DomainDefinition>;
+
+class Domain : public std::enable_shared_from_this<Domain> {
+ public:
+  Domain(std::shared_ptr<Environment> environment, Uuid uuid, std::string name);
+  Domain(const Domain&) = delete;
+  Domain& operator=(const Domain&) = delete;
+  ~Domain();
+
+  const Uuid& uuid() const noexcept { return uuid_; }
+  const std::string& name() const noexcept { return name_; }
+  // Null until the change that makes the domain is done: it does not exist before.
+  const std::shared_ptr<const Snapshot>& snapshot() const noexcept { return snapshot_; }
+  const std::optional<Job>& job() const noexcept { return slot_.current(); }
+
+  // As it was stored: at start-up, before anything else.
+  void restore_definition(DefinitionPointer definition, bool autostart);
+
+  // domain_definition.cpp
+  Task<DomainHandle> define(Caller caller, DefinitionPointer definition);
+  Task<> undefine(Caller caller);
+  Task<> set_autostart(Caller caller, bool autostart);
+  Task<> rename(Caller caller, std::string new_name);
+  // Applies `change` to a copy of each definition that `flags` (VIR_DOMAIN_AFFECT_*) mean; `change` throws to
+  // refuse.
+  using Change = std::move_only_function<void(config::DomainDefinition& definition, bool is_live)>;
+  Task<> modify(Caller caller, std::string job, unsigned int flags, Change change,
+                std::optional<MetadataChangeEvent> event = std::nullopt);
+
+  // domain_launch.cpp
+  // `transient` is what to run, or null for the persistent definition. `flags` are VIR_DOMAIN_START_*.
+  Task<DomainHandle> start(Caller caller, DefinitionPointer transient, unsigned int flags);
+
+  // domain_lifecycle.cpp
+  Task<> shutdown(Caller caller, std::string job, bool then_restart);
+  Task<> reset(Caller caller);
+  Task<> suspend(Caller caller);
+  Task<> resume(Caller caller);
+  Task<> destroy(Caller caller, bool graceful);
+  // The connection whose end ends the domain; 0 for none.
+  std::uint64_t autodestroy_connection() const noexcept { return autodestroy_connection_; }
+
+  // adoption.cpp
+  // Takes over what an earlier daemon left, or rolls it back. Never throws.
+  Task<> adopt(LiveStatus status);
+
+  // A console's stream; see DomainConsole.
+  std::unique_ptr<Stream> open_console(const std::optional<std::string>& device, unsigned int flags);
+
+ private:
+  struct Launched;
+
+  bool is_active() const noexcept { return live_ != nullptr; }
+  void require_active() const;
+  Worker& require_worker() const;
+  Job job_of(std::string name, Caller caller) const { return {std::move(name), std::move(caller)}; }
+
+  // Makes what the members say now what everybody reads.
+  void publish();
+  void set_state(int state, int reason);
+  void emit(int event, int detail);
+  void emit(decltype(DomainEvent::body) body);
+  void drop_if_gone();
+
+  // Durable, and of the running machine.
+  Task<> store(DefinitionPointer definition);
+  Task<> write_status(LiveStatus::Phase phase = LiveStatus::Phase::running);
+  Task<> remove_status();
+  LiveStatus status_now(LiveStatus::Phase phase) const;
+  std::filesystem::path runtime_directory() const;
+  void log(LogPriority priority, const std::string& message) const;
+
+  // domain_launch.cpp
+  Task<> launch(config::DomainDefinition definition, bool paused);
+  Launched prepare_launch(config::DomainDefinition definition, int id) const;  // pool thread
+  void attach_worker(std::shared_ptr<Worker> worker);
+  Worker::Handlers worker_handlers();
+  void set_counters(vmm::FileDescriptor page);
+
+  // domain_lifecycle.cpp
+  // Ends the worker and all that belongs to it; the domain is shut off for `reason`.
+  Task<> stop(int reason, int stopped_detail);
+  Task<> end_worker(bool graceful);
+  Task<> restart();
+  Task<> worker_changed(std::weak_ptr<Worker> from, vmm::control::StateChanged change);
+  Task<> worker_ended(std::weak_ptr<Worker> from);
+  Task<> worker_lost(std::weak_ptr<Worker> from, std::string reason);
+  Task<> guest_shut_down(vmm::control::StateCause cause);
+  Task<> guest_crashed(std::string detail);
+  void guest_was_reset();
+  // adoption.cpp
+  Task<> catch_up(vmm::control::Status found);
+  // Runs a task of the daemon's own; what it throws is logged.
+  void run_internal(Task<> task, std::string what);
+
+  std::shared_ptr<Environment> environment_;
+  const Uuid uuid_;
+  std::string name_;
+  DefinitionPointer persistent_;
+  DefinitionPointer live_;
+  int state_ = VIR_DOMAIN_SHUTOFF;
+  int reason_ = VIR_DOMAIN_SHUTOFF_UNKNOWN;
+  std::chrono::steady_clock::time_point since_;
+  bool autostart_ = false;
+  bool is_updated_ = false;
+  int id_ = -1;
+
+  // Of the running machine.
+  std::shared_ptr<Worker> worker_;
+  std::shared_ptr<const CountersReader> counters_;
+  std::string control_error_;
+  std::uint64_t resets_ = 0;
+  bool reboot_requested_ = false;
+  std::int64_t started_ = 0;
+  std::uint64_t autodestroy_connection_ = 0;
+  std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
+
+  JobSlot slot_;
+  Abandonment launch_wait_;
+  std::shared_ptr<const Snapshot> snapshot_;
+};
+
+}  // namespace warren::driver::domain

@@ -1,0 +1,183 @@
+// Starting a domain's worker.
+#include <ctime>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include "driver/config/domain_defaults.h"
+#include "driver/domain/character_file.h"
+#include "driver/domain/domain.h"
+#include "driver/domain/machine_translation.h"
+#include "vmm-core/control/client.h"
+
+namespace warren::driver::domain {
+
+namespace {
+
+// A worker that nobody has taken charge of yet: it does not outlive a start that failed or was given up.
+struct UnprovenWorker {
+  WorkerProcess process;
+  UnprovenWorker() = default;
+  explicit UnprovenWorker(WorkerProcess started) : process(std::move(started)) {}
+  UnprovenWorker(UnprovenWorker&&) = default;
+  UnprovenWorker& operator=(UnprovenWorker&& other) noexcept {
+    process.kill();
+    process = std::move(other.process);
+    return *this;
+  }
+  ~UnprovenWorker() { process.kill(); }
+};
+
+}  // namespace
+
+// What a pool thread has made ready.
+struct Domain::Launched {
+  config::DomainDefinition live;
+  Worker::Machine machine;
+  UnprovenWorker worker;
+  vmm::FileDescriptor control;  // connected
+};
+
+// Everything that can block, in one go: a hand-over between threads costs more than most of its parts.
+Domain::Launched Domain::prepare_launch(config::DomainDefinition definition, int id) const {
+  const DriverSettings& settings = environment_->settings;
+  const std::filesystem::path directory = runtime_directory();
+  std::filesystem::create_directories(directory);
+  std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
+  const std::string socket_path = (directory / "control.sock").string();
+  vmm::FileDescriptor listener = vmm::control::listen_at(socket_path);
+  {
+    // Noted before there is a worker: a daemon that dies from here on leaves a trace to roll back.
+    LiveStatus status;
+    status.live = definition;
+    status.live.id = id;
+    std::string text = format_status(status);
+    std::lock_guard lock(environment_->statuses_mutex);
+    environment_->statuses.write(uuid_.to_string(), text);
+  }
+  vmm::FileDescriptor log =
+      open_output_file((settings.log_directory / (definition.name + ".log")).string(), true);
+  vmm::FileDescriptor kvm(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
+  Launched launched;
+  launched.worker = UnprovenWorker(launch_worker({.program = settings.worker_program,
+                                                  .control = &listener,
+                                                  .kvm = &kvm,
+                                                  .log = &log,
+                                                  .user = settings.worker_user,
+                                                  .group = settings.worker_group,
+                                                  .sandbox = settings.worker_sandbox}));
+  // The worker sets itself up while its resources are opened.
+  Resources resources = open_resources(definition);
+  resources.live.id = id;
+  config::assign_live(definition, resources.live);
+  launched.machine.specification =
+      machine_of(definition, environment_->facts, resources.disks, std::time(nullptr));
+  launched.machine.names = std::move(resources.names);
+  launched.machine.descriptors = std::move(resources.descriptors);
+  launched.live = std::move(definition);
+  launched.control = vmm::control::connect_to(socket_path);
+  return launched;
+}
+
+Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
+  auto self = shared_from_this();
+  auto launched = co_await run_blocking<std::shared_ptr<Launched>>(
+      environment_->io_threads,
+      [self, definition = std::move(definition), id = id_]() mutable {
+        return std::make_shared<Launched>(self->prepare_launch(std::move(definition), id));
+      },
+      &launch_wait_);
+  auto worker =
+      Worker::make(environment_->loop, std::move(launched->worker.process), std::move(launched->control), {});
+  worker->set_deadline(environment_->command_deadline);
+  worker_ = worker;
+  std::exception_ptr failed;
+  try {
+    auto page = co_await worker->start_machine(std::move(launched->machine), paused);
+    set_counters(std::move(page));
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (failed) {
+    worker->kill();
+    co_await worker->wait_end(std::chrono::seconds(5));
+    worker_ = nullptr;
+    std::rethrow_exception(failed);
+  }
+  live_ = std::make_shared<config::DomainDefinition>(std::move(launched->live));
+  resets_ = 0;
+  reboot_requested_ = false;
+  control_error_.clear();
+  worker->set_handlers(worker_handlers());
+}
+
+void Domain::set_counters(vmm::FileDescriptor page) {
+  try {
+    counters_ = std::make_shared<CountersReader>(std::move(page));
+  } catch (const std::exception& error) {
+    // A machine without statistics is better than none.
+    counters_ = nullptr;
+    log(LogPriority::warning, error.what());
+  }
+}
+
+Worker::Handlers Domain::worker_handlers() {
+  Worker::Handlers handlers;
+  std::weak_ptr<Domain> weak = weak_from_this();
+  std::weak_ptr<Worker> worker = worker_;
+  handlers.state_changed = [weak, worker](const vmm::control::StateChanged& change) {
+    auto self = weak.lock();
+    if (self && change.cause != vmm::control::StateCause::command) {
+      self->run_internal(self->worker_changed(worker, change), "follow the worker");
+    }
+  };
+  handlers.connection_lost = [weak, worker](const std::string& reason) {
+    if (auto self = weak.lock())
+      self->run_internal(self->worker_lost(worker, reason), "look after the worker");
+  };
+  handlers.ended = [weak, worker] {
+    if (auto self = weak.lock()) self->run_internal(self->worker_ended(worker), "clean up after the worker");
+  };
+  return handlers;
+}
+
+Task<DomainHandle> Domain::start(Caller caller, DefinitionPointer transient, unsigned int flags) {
+  auto hold = co_await slot_.acquire(job_of("create", caller));
+  if (is_active()) {
+    throw operation_invalid(transient ? fmt::format("domain is already active as '{}'", name_)
+                                      : std::string("domain is already running"));
+  }
+  if (transient) {
+    environment_->table.add(shared_from_this());
+  } else if (!persistent_) {
+    throw no_domain(uuid_, name_);
+  }
+  const bool paused = (flags & VIR_DOMAIN_START_PAUSED) != 0;
+  config::DomainDefinition definition = transient ? *transient : *persistent_;
+  id_ = environment_->next_id++;
+  started_ = std::time(nullptr);
+  std::exception_ptr failed;
+  try {
+    co_await launch(std::move(definition), paused);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (failed) {
+    id_ = -1;
+    co_await remove_status();
+    drop_if_gone();
+    std::rethrow_exception(failed);
+  }
+  autodestroy_connection_ = (flags & VIR_DOMAIN_START_AUTODESTROY) != 0 ? caller.connection_id : 0;
+  set_state(paused ? VIR_DOMAIN_PAUSED : VIR_DOMAIN_RUNNING,
+            paused ? int{VIR_DOMAIN_PAUSED_USER} : int{VIR_DOMAIN_RUNNING_BOOTED});
+  environment_->table.set_id(shared_from_this(), id_);
+  co_await write_status();
+  publish();
+  emit(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_BOOTED);
+  if (paused) emit(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_PAUSED);
+  co_return snapshot_->handle;
+}
+
+}  // namespace warren::driver::domain

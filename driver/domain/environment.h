@@ -1,0 +1,49 @@
+// What all domains of one driver share. Implementation header (Asio).
+//
+// Members are used on the loop's thread, but for what their comments say.
+#pragma once
+
+#include <mutex>
+
+#include "driver/config/host_facts.h"
+#include "driver/domain/domain_table.h"
+#include "driver/domain/driver.h"
+#include "driver/domain/event_hub.h"
+#include "driver/domain/task.h"
+#include "driver/domain/volatile_files.h"
+#include "driver/store/document_store.h"
+
+namespace warren::driver::domain {
+
+struct Environment {
+  Environment(asio::io_context& the_loop, DriverSettings the_settings, config::HostFacts the_facts)
+      : loop(the_loop),
+        settings(std::move(the_settings)),
+        facts(std::move(the_facts)),
+        definitions(settings.configuration_directory / "domains"),
+        statuses(settings.runtime_directory / "status", volatile_files),
+        events(the_loop) {}
+
+  asio::io_context& loop;
+  const DriverSettings settings;
+  const config::HostFacts facts;
+  store::DocumentStore definitions;  // store_thread only
+  VolatileFileOperations volatile_files;
+  std::mutex statuses_mutex;
+  store::DocumentStore statuses;  // any pool thread, under statuses_mutex
+  EventHub events;
+  DomainTable table;
+  int next_id = 1;
+
+  // Tests shorten these.
+  std::chrono::milliseconds command_deadline{10'000};
+  std::chrono::milliseconds quit_deadline{1'000};
+
+  // Last, so that their threads end first.
+  asio::thread_pool store_thread{1};  // definitions, one at a time
+  asio::thread_pool io_threads{4};    // images, spawning, status files
+
+  void log(LogPriority priority, const std::string& message) const { settings.log(priority, message); }
+};
+
+}  // namespace warren::driver::domain

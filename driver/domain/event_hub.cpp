@@ -1,0 +1,69 @@
+#include "driver/domain/event_hub.h"
+
+#include <utility>
+#include <vector>
+
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+
+#include "driver/contract/error.h"
+
+namespace warren::driver::domain {
+
+bool answers_to(const DomainEvent& event, int event_id) {
+  struct Visitor {
+    int id;
+    bool operator()(const LifecycleEvent&) const { return id == VIR_DOMAIN_EVENT_ID_LIFECYCLE; }
+    bool operator()(const RebootEvent&) const { return id == VIR_DOMAIN_EVENT_ID_REBOOT; }
+    bool operator()(const ControlErrorEvent&) const { return id == VIR_DOMAIN_EVENT_ID_CONTROL_ERROR; }
+    bool operator()(const IoErrorEvent&) const {
+      return id == VIR_DOMAIN_EVENT_ID_IO_ERROR || id == VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON;
+    }
+    bool operator()(const MetadataChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_METADATA_CHANGE; }
+  };
+  return std::visit(Visitor{event_id}, event.body);
+}
+
+EventHub::EventHub(boost::asio::io_context& loop) : loop_(loop) {}
+
+EventSource::SubscriptionId EventHub::subscribe(int event_id, std::optional<Uuid> domain,
+                                                EventSource::Handler handler) {
+  // virDomainEventID ends at VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE in the API this was built for.
+  if (event_id < 0 || event_id > VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE) {
+    throw invalid_argument(fmt::format("there is no domain event with the id {}", event_id));
+  }
+  auto id = next_id_++;
+  state_->subscriptions.emplace(
+      id, std::make_shared<Subscription>(Subscription{event_id, domain, std::move(handler)}));
+  return id;
+}
+
+void EventHub::unsubscribe(EventSource::SubscriptionId id) noexcept {
+  state_->subscriptions.erase(id);
+}
+
+void EventHub::emit(DomainEvent event) {
+  state_->queue.push_back(std::move(event));
+  if (std::exchange(state_->posted, true)) return;
+  boost::asio::post(loop_, [state = state_] {
+    state->posted = false;
+    deliver(*state);
+  });
+}
+
+void EventHub::deliver(State& state) {
+  while (!state.queue.empty()) {
+    DomainEvent event = std::move(state.queue.front());
+    state.queue.pop_front();
+    // Handlers may subscribe and unsubscribe: walk a copy, and look each up again before its call.
+    std::vector<std::pair<EventSource::SubscriptionId, std::shared_ptr<Subscription>>> now(
+        state.subscriptions.begin(), state.subscriptions.end());
+    for (auto& [id, subscription] : now) {
+      if (!state.subscriptions.contains(id)) continue;
+      if (subscription->domain && *subscription->domain != event.domain.uuid) continue;
+      if (answers_to(event, subscription->event_id)) subscription->handler(event);
+    }
+  }
+}
+
+}  // namespace warren::driver::domain

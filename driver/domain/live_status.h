@@ -1,0 +1,35 @@
+// What a daemon writes down about a running domain so that the next one finds it again.
+//
+// A <domstatus> document around the live <domain>, in the runtime directory. The start is noted before there
+// is a worker, so that one that was interrupted is rolled back. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <sys/types.h>
+
+#include "driver/config/domain_definition.h"
+
+namespace warren::driver::domain {
+
+struct LiveStatus {
+  enum class Phase { starting, running };
+
+  Phase phase = Phase::starting;
+  config::DomainDefinition live;
+  pid_t pid = -1;                // of the worker; -1 while it is not there yet
+  std::uint64_t start_time = 0;  // of the process, see WorkerProcess
+  int state = 0;                 // virDomainState
+  int reason = 0;
+  std::uint64_t resets = 0;       // guest resets that have been told of
+  bool reboot_requested = false;  // a shutdown of the guest is to end in a restart
+  std::int64_t started = 0;       // seconds since the epoch
+};
+
+std::string format_status(const LiveStatus& status);
+// Throws Error naming what is wrong.
+LiveStatus parse_status(std::string_view text);
+
+}  // namespace warren::driver::domain

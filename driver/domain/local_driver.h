@@ -1,0 +1,177 @@
+// HypervisorDriver for the domains of this host: checks flags, finds the domain, and reads its snapshot or
+// starts its change. What a change means is in domain.h. Implementation header (Asio).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "driver/domain/domain.h"
+#include "driver/domain/driver.h"
+#include "driver/domain/host_information.h"
+
+namespace warren::driver::domain {
+
+class LocalDriver final : public DomainDriver {
+ public:
+  LocalDriver(asio::io_context& loop, DriverSettings settings, config::HostFacts facts);
+  ~LocalDriver() override;
+
+  // local_driver.cpp
+  void load(Completion<void> completion) override;
+  bool is_busy() const override;
+  Environment& environment() noexcept { return *environment_; }
+
+  std::string type(const Caller& caller) const override { return host_.type(caller.flavour); }
+  std::uint64_t hypervisor_version(const Caller& caller) const override {
+    return host_.hypervisor_version(caller.flavour);
+  }
+  std::uint64_t library_version(const Caller&) const override { return host_.library_version(); }
+  std::string hostname(const Caller&) const override { return host_.hostname(); }
+  int maximum_vcpus(const Caller&, const std::optional<std::string>& type) const override {
+    return host_.maximum_vcpus(type);
+  }
+  NodeInfo node_info(const Caller&) const override { return host_.node_info(); }
+  NodeCpuMap node_cpu_map(const Caller&, unsigned int flags) const override;
+  std::uint64_t free_memory_bytes(const Caller&) const override { return host_.free_memory_bytes(); }
+  std::string capabilities_xml(const Caller&) const override { return host_.capabilities_xml(); }
+  std::string domain_capabilities_xml(const Caller& caller, const DomainCapabilitiesQuery& query,
+                                      unsigned int flags) const override;
+
+  // local_driver_registry.cpp
+  DomainHandle lookup_by_id(const Caller& caller, int id) const override;
+  DomainHandle lookup_by_uuid(const Caller& caller, const Uuid& uuid) const override;
+  DomainHandle lookup_by_name(const Caller& caller, const std::string& name) const override;
+  std::vector<DomainHandle> list(const Caller& caller, unsigned int flags) const override;
+  std::vector<int> active_ids(const Caller& caller) const override;
+  std::vector<std::string> inactive_names(const Caller& caller) const override;
+  DomainInfo info(const Caller& caller, const Uuid& domain) const override;
+  DomainState state(const Caller& caller, const Uuid& domain, unsigned int flags) const override;
+  ControlInfo control_info(const Caller& caller, const Uuid& domain, unsigned int flags) const override;
+  JobInfo job_info(const Caller& caller, const Uuid& domain) const override;
+  std::string xml(const Caller& caller, const Uuid& domain, unsigned int flags) const override;
+  std::string os_type(const Caller& caller, const Uuid& domain) const override;
+  bool is_active(const Caller& caller, const Uuid& domain) const override;
+  bool is_persistent(const Caller& caller, const Uuid& domain) const override;
+  bool is_updated(const Caller& caller, const Uuid& domain) const override;
+  bool has_managed_save(const Caller& caller, const Uuid& domain, unsigned int flags) const override;
+  bool autostart(const Caller& caller, const Uuid& domain) const override;
+  std::vector<std::string> messages(const Caller& caller, const Uuid& domain,
+                                    unsigned int flags) const override;
+
+  // local_driver_lifecycle.cpp
+  void define(const Caller& caller, std::string xml, unsigned int flags,
+              Completion<DomainHandle> completion) override;
+  void undefine(const Caller& caller, const Uuid& domain, unsigned int flags,
+                Completion<void> completion) override;
+  void create_from_xml(const Caller& caller, std::string xml, unsigned int flags,
+                       Completion<DomainHandle> completion) override;
+  void create(const Caller& caller, const Uuid& domain, unsigned int flags,
+              Completion<DomainHandle> completion) override;
+  void shutdown(const Caller& caller, const Uuid& domain, unsigned int flags,
+                Completion<void> completion) override;
+  void reboot(const Caller& caller, const Uuid& domain, unsigned int flags,
+              Completion<void> completion) override;
+  void reset(const Caller& caller, const Uuid& domain, unsigned int flags,
+             Completion<void> completion) override;
+  void suspend(const Caller& caller, const Uuid& domain, Completion<void> completion) override;
+  void resume(const Caller& caller, const Uuid& domain, Completion<void> completion) override;
+  void destroy(const Caller& caller, const Uuid& domain, unsigned int flags,
+               Completion<void> completion) override;
+  void abort_job(const Caller& caller, const Uuid& domain, Completion<void> completion) override;
+  void connection_closed(std::uint64_t connection_id) override;
+  std::unique_ptr<Stream> open_console(const Caller& caller, const Uuid& domain,
+                                       const std::optional<std::string>& device, unsigned int flags) override;
+  SubscriptionId subscribe(int event_id, std::optional<Uuid> domain, Handler handler) override {
+    return environment_->events.subscribe(event_id, domain, std::move(handler));
+  }
+  void unsubscribe(SubscriptionId id) noexcept override { environment_->events.unsubscribe(id); }
+
+  // local_driver_configuration.cpp
+  std::uint64_t maximum_memory_kib(const Caller& caller, const Uuid& domain) const override;
+  void set_memory(const Caller& caller, const Uuid& domain, std::uint64_t kib, unsigned int flags,
+                  Completion<void> completion) override;
+  int vcpus(const Caller& caller, const Uuid& domain, unsigned int flags) const override;
+  void set_vcpus(const Caller& caller, const Uuid& domain, unsigned int count, unsigned int flags,
+                 Completion<void> completion) override;
+  std::vector<VcpuInfo> vcpu_info(const Caller& caller, const Uuid& domain) const override;
+  std::vector<std::vector<std::uint8_t>> vcpu_pins(const Caller& caller, const Uuid& domain,
+                                                   unsigned int flags) const override;
+  void set_autostart(const Caller& caller, const Uuid& domain, bool autostart,
+                     Completion<void> completion) override;
+  void rename(const Caller& caller, const Uuid& domain, std::string new_name, unsigned int flags,
+              Completion<void> completion) override;
+  std::string metadata(const Caller& caller, const Uuid& domain, int type,
+                       const std::optional<std::string>& uri, unsigned int flags) const override;
+  void set_metadata(const Caller& caller, const Uuid& domain, MetadataChange change, unsigned int flags,
+                    Completion<void> completion) override;
+
+  // local_driver_statistics.cpp
+  void block_info(const Caller& caller, const Uuid& domain, const std::string& path, unsigned int flags,
+                  Completion<BlockInfo> completion) override;
+  BlockStatistics block_statistics(const Caller& caller, const Uuid& domain,
+                                   const std::string& path) const override;
+  TypedParameters block_statistics_parameters(const Caller& caller, const Uuid& domain,
+                                              const std::string& path, unsigned int flags) const override;
+  InterfaceStatistics interface_statistics(const Caller& caller, const Uuid& domain,
+                                           const std::string& device) const override;
+  std::vector<MemoryStatistic> memory_statistics(const Caller& caller, const Uuid& domain,
+                                                 unsigned int flags) const override;
+  void domain_statistics(const Caller& caller, std::vector<Uuid> domains, unsigned int groups,
+                         unsigned int flags, Completion<std::vector<DomainStatistics>> completion) override;
+
+ private:
+  // Throws no_domain().
+  std::shared_ptr<Domain> find(const Uuid& uuid) const;
+  const Snapshot& snapshot(const Uuid& uuid) const { return *find(uuid)->snapshot(); }
+
+  // Runs `begin(domain)`'s task; whatever begin or find throws completes it too.
+  template <typename T, typename Begin>
+  void change(const Uuid& uuid, Completion<T> completion, Begin begin);
+  template <typename T>
+  void run(Task<T> task, Completion<T> completion);
+
+  Task<std::shared_ptr<const config::DomainDefinition>> parse(std::string xml, bool validate) const;
+  Task<DomainHandle> define_task(Caller caller, std::string xml, bool validate);
+  Task<DomainHandle> create_task(Caller caller, std::string xml, unsigned int flags);
+  Task<> load_task();
+  Task<> autostart_domains();
+  std::shared_ptr<Domain> find_or_make(const config::DomainDefinition& definition);
+  void load_definitions();
+
+  std::shared_ptr<Environment> environment_;
+  HostInformation host_;
+  std::size_t running_changes_ = 0;
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+};
+
+// Definitions of the templates, for local_driver_*.cpp.
+template <typename T>
+void LocalDriver::run(Task<T> task, Completion<T> completion) {
+  ++running_changes_;
+  run_task<T>(environment_->loop, std::move(task),
+              [this, alive = std::weak_ptr<bool>(is_alive_),
+               completion = std::move(completion)](std::expected<T, Error> result) mutable {
+                if (alive.lock()) --running_changes_;
+                completion(std::move(result));
+              });
+}
+
+template <typename T, typename Begin>
+void LocalDriver::change(const Uuid& uuid, Completion<T> completion, Begin begin) {
+  std::shared_ptr<Domain> domain;
+  std::optional<Task<T>> task;
+  std::optional<Error> refused;
+  try {
+    domain = find(uuid);
+    task.emplace(begin(*domain));
+  } catch (...) {
+    refused = error_of(std::current_exception());
+  }
+  if (refused) return completion(std::unexpected(*refused));
+  // The domain lives until its change has ended.
+  run<T>(std::move(*task), [domain, completion = std::move(completion)](
+                               std::expected<T, Error> result) mutable { completion(std::move(result)); });
+}
+
+}  // namespace warren::driver::domain

@@ -1,0 +1,220 @@
+// Memory, vCPUs, metadata and names.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "driver/domain/local_driver.h"
+
+namespace warren::driver::domain {
+
+std::uint64_t LocalDriver::maximum_memory_kib(const Caller&, const Uuid& uuid) const {
+  return snapshot(uuid).current().memory.maximum_kib;
+}
+
+void LocalDriver::set_memory(const Caller& caller, const Uuid& uuid, std::uint64_t kib, unsigned int flags,
+                             Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags, VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG | VIR_DOMAIN_MEM_MAXIMUM,
+                "virDomainSetMemoryFlags");
+    if (kib == 0) throw invalid_argument("memory in virDomainSetMemoryFlags must not be zero");
+    const bool is_maximum = (flags & VIR_DOMAIN_MEM_MAXIMUM) != 0;
+    auto set = [kib, is_maximum](config::DomainDefinition& definition, bool is_live) {
+      config::Memory& memory = definition.memory;
+      if (is_live && is_maximum)
+        throw operation_invalid("cannot resize the maximum memory on an active domain");
+      if (is_live) {
+        throw operation_invalid("cannot change the memory of an active domain: it has no balloon device");
+      }
+      if (is_maximum) {
+        memory.maximum_kib = kib;
+        memory.current_kib = std::min(memory.current_kib, kib);
+      } else {
+        if (kib > memory.maximum_kib) throw invalid_argument("cannot set memory higher than max memory");
+        memory.current_kib = kib;
+      }
+    };
+    return domain.modify(caller, "set memory", flags & (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG),
+                         set);
+  });
+}
+
+int LocalDriver::vcpus(const Caller&, const Uuid& uuid, unsigned int flags) const {
+  check_flags(flags,
+              VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_CONFIG | VIR_DOMAIN_VCPU_MAXIMUM | VIR_DOMAIN_VCPU_GUEST,
+              "virDomainGetVcpusFlags");
+  const Snapshot& domain = snapshot(uuid);
+  if ((flags & VIR_DOMAIN_VCPU_GUEST) != 0) {
+    if (!domain.is_active()) throw operation_invalid("domain is not running");
+    throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED,
+                "vCPU counts of the guest need a guest agent: there is none yet");
+  }
+  const config::VcpuCount& count =
+      definition_for(domain, flags & (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG)).vcpu;
+  return static_cast<int>((flags & VIR_DOMAIN_VCPU_MAXIMUM) != 0 ? count.maximum : count.current);
+}
+
+void LocalDriver::set_vcpus(const Caller& caller, const Uuid& uuid, unsigned int count, unsigned int flags,
+                            Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags,
+                VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG | VIR_DOMAIN_VCPU_MAXIMUM |
+                    VIR_DOMAIN_VCPU_GUEST | VIR_DOMAIN_VCPU_HOTPLUGGABLE,
+                "virDomainSetVcpusFlags");
+    if (count == 0) throw invalid_argument("the number of vCPUs must not be zero");
+    if ((flags & VIR_DOMAIN_VCPU_GUEST) != 0) {
+      throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED,
+                  "setting vCPUs in the guest needs a guest agent: there is none yet");
+    }
+    if ((flags & VIR_DOMAIN_VCPU_HOTPLUGGABLE) != 0) {
+      throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED, "vCPUs cannot be hot plugged yet");
+    }
+    const bool is_maximum = (flags & VIR_DOMAIN_VCPU_MAXIMUM) != 0;
+    auto set = [count, is_maximum](config::DomainDefinition& definition, bool is_live) {
+      config::VcpuCount& vcpu = definition.vcpu;
+      if (is_live && is_maximum)
+        throw invalid_argument("cannot change the maximum of vCPUs on an active domain");
+      if (!is_maximum && count > vcpu.maximum) {
+        throw invalid_argument(
+            fmt::format("requested vcpus is greater than max allowable vcpus for the {} domain: "
+                        "{} > {}",
+                        is_live ? "live" : "persistent", count, vcpu.maximum));
+      }
+      if (is_live && count != vcpu.current) {
+        throw operation_unsupported(
+            "the number of vCPUs of an active domain cannot be changed yet: use --config");
+      }
+      if (is_maximum) {
+        if (definition.cpu && definition.cpu->topology) {
+          throw invalid_argument(
+              "CPU topology doesn't match the desired vcpu count: change <topology> with it");
+        }
+        vcpu.maximum = count;
+        vcpu.current = std::min(vcpu.current, count);
+      } else {
+        vcpu.current = count;
+      }
+    };
+    return domain.modify(caller, "set vcpus", flags & (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG),
+                         set);
+  });
+}
+
+std::vector<VcpuInfo> LocalDriver::vcpu_info(const Caller&, const Uuid& uuid) const {
+  const Snapshot& domain = snapshot(uuid);
+  if (!domain.is_active()) throw operation_invalid("cannot retrieve vcpu information on inactive domain");
+  std::vector<std::uint8_t> everywhere = host_.node_cpu_map().map;
+  std::vector<VcpuInfo> result;
+  for (std::uint32_t i = 0; i < domain.live->vcpu.current; ++i) {
+    VcpuInfo info;
+    info.number = i;
+    info.state = VIR_VCPU_RUNNING;
+    if (domain.counters) {
+      ThreadTimes times = thread_times(domain.pid, domain.counters->vcpu_thread(i));
+      info.cpu_time_ns = times.run_ns;
+      info.cpu = times.cpu;
+    }
+    info.cpu_map = everywhere;
+    result.push_back(std::move(info));
+  }
+  return result;
+}
+
+std::vector<std::vector<std::uint8_t>> LocalDriver::vcpu_pins(const Caller&, const Uuid& uuid,
+                                                              unsigned int flags) const {
+  check_flags(flags, VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG, "virDomainGetVcpuPinInfo");
+  const auto& definition = definition_for(snapshot(uuid), flags);
+  return std::vector<std::vector<std::uint8_t>>(definition.vcpu.maximum, host_.node_cpu_map().map);
+}
+
+void LocalDriver::set_autostart(const Caller& caller, const Uuid& uuid, bool autostart,
+                                Completion<void> completion) {
+  change<void>(uuid, std::move(completion),
+               [&](Domain& domain) { return domain.set_autostart(caller, autostart); });
+}
+
+void LocalDriver::rename(const Caller& caller, const Uuid& uuid, std::string new_name, unsigned int flags,
+                         Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags, 0, "virDomainRename");
+    return domain.rename(caller, std::move(new_name));
+  });
+}
+
+std::string LocalDriver::metadata(const Caller&, const Uuid& uuid, int type,
+                                  const std::optional<std::string>& uri, unsigned int flags) const {
+  check_flags(flags, VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG, "virDomainGetMetadata");
+  const auto& definition = definition_for(snapshot(uuid), flags);
+  switch (type) {
+    case VIR_DOMAIN_METADATA_DESCRIPTION:
+      if (!definition.description.empty()) return definition.description;
+      break;
+    case VIR_DOMAIN_METADATA_TITLE:
+      if (!definition.title.empty()) return definition.title;
+      break;
+    case VIR_DOMAIN_METADATA_ELEMENT:
+      if (!uri) throw invalid_argument("virDomainGetMetadata needs the namespace's URI for an element");
+      for (const auto& element : definition.metadata) {
+        if (element.namespace_uri == *uri) return element.xml;
+      }
+      break;
+    default:
+      throw invalid_argument(fmt::format("unknown metadata type {}", type));
+  }
+  throw Error(VIR_ERR_NO_DOMAIN_METADATA, "Requested metadata element is not present");
+}
+
+namespace {
+
+void apply_metadata(config::DomainDefinition& definition, const DomainConfiguration::MetadataChange& change) {
+  if (change.type == VIR_DOMAIN_METADATA_DESCRIPTION) {
+    definition.description = change.text.value_or("");
+  } else if (change.type == VIR_DOMAIN_METADATA_TITLE) {
+    definition.title = change.text.value_or("");
+  } else {
+    std::erase_if(definition.metadata,
+                  [&](const auto& element) { return element.namespace_uri == *change.uri; });
+    if (change.text) {
+      definition.metadata.push_back(
+          config::parse_metadata_element(*change.text, change.key.value_or(""), *change.uri));
+    }
+  }
+}
+
+void check_metadata(const DomainConfiguration::MetadataChange& change) {
+  switch (change.type) {
+    case VIR_DOMAIN_METADATA_DESCRIPTION:
+      return;
+    case VIR_DOMAIN_METADATA_TITLE:
+      if (change.text && change.text->find('\n') != std::string::npos) {
+        throw invalid_argument("metadata title can't contain newlines");
+      }
+      return;
+    case VIR_DOMAIN_METADATA_ELEMENT:
+      if (!change.uri || change.uri->empty())
+        throw invalid_argument("a metadata element needs a namespace URI");
+      if (change.text && (!change.key || change.key->empty())) {
+        throw invalid_argument("a metadata element needs a namespace prefix");
+      }
+      return;
+    default:
+      throw invalid_argument(fmt::format("unknown metadata type {}", change.type));
+  }
+}
+
+}  // namespace
+
+void LocalDriver::set_metadata(const Caller& caller, const Uuid& uuid, MetadataChange change,
+                               unsigned int flags, Completion<void> completion) {
+  this->change<void>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags, VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG, "virDomainSetMetadata");
+    check_metadata(change);
+    MetadataChangeEvent event{change.type,
+                              change.type == VIR_DOMAIN_METADATA_ELEMENT ? change.uri : std::nullopt};
+    auto apply = [change = std::move(change)](config::DomainDefinition& definition, bool) {
+      apply_metadata(definition, change);
+    };
+    return domain.modify(caller, "set metadata", flags, std::move(apply), std::move(event));
+  });
+}
+
+}  // namespace warren::driver::domain

@@ -1,0 +1,185 @@
+// Starting changes of domains, with their flags checked.
+#include <fmt/format.h>
+
+#include "driver/domain/local_driver.h"
+
+namespace warren::driver::domain {
+
+namespace {
+
+constexpr unsigned int kStartFlags = VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY |
+                                     VIR_DOMAIN_START_BYPASS_CACHE | VIR_DOMAIN_START_FORCE_BOOT |
+                                     VIR_DOMAIN_START_VALIDATE | VIR_DOMAIN_START_RESET_NVRAM;
+
+// A mask of shutdown or reboot modes: 0 leaves the choice to us, which is ACPI. Several are tried in our
+// order of preference, so ACPI among them is enough.
+void require_acpi(unsigned int flags, unsigned int acpi, unsigned int agent, const char* what) {
+  if (flags == 0 || (flags & acpi) != 0) return;
+  if ((flags & agent) != 0) {
+    throw Error(
+        VIR_ERR_ARGUMENT_UNSUPPORTED,
+        fmt::format("{} by the guest agent is not possible: Warren has no guest agent channel yet; use mode "
+                    "acpi",
+                    what));
+  }
+  throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED, fmt::format("{} is possible by mode acpi only", what));
+}
+
+// Refusals before a task exists go the way of all answers.
+template <typename T, typename Check>
+bool refused(Completion<T>& completion, Check check) {
+  std::optional<Error> error;
+  try {
+    check();
+  } catch (...) {
+    error = error_of(std::current_exception());
+  }
+  if (error) completion(std::unexpected(*error));
+  return error.has_value();
+}
+
+// Keeps the domain while its task runs.
+template <typename T>
+Task<T> with([[maybe_unused]] std::shared_ptr<Domain> domain, Task<T> task) {
+  co_return co_await std::move(task);
+}
+
+}  // namespace
+
+Task<DomainHandle> LocalDriver::define_task(Caller caller, std::string xml, bool validate) {
+  auto definition = co_await parse(std::move(xml), validate);
+  auto domain = find_or_make(*definition);
+  co_return co_await with(domain, domain->define(caller, definition));
+}
+
+void LocalDriver::define(const Caller& caller, std::string xml, unsigned int flags,
+                         Completion<DomainHandle> completion) {
+  if (refused(completion, [&] { check_flags(flags, VIR_DOMAIN_DEFINE_VALIDATE, "virDomainDefineXMLFlags"); }))
+    return;
+  run<DomainHandle>(define_task(caller, std::move(xml), (flags & VIR_DOMAIN_DEFINE_VALIDATE) != 0),
+                    std::move(completion));
+}
+
+void LocalDriver::undefine(const Caller& caller, const Uuid& uuid, unsigned int flags,
+                           Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
+    // What these would remove or keep does not exist here: all are honoured.
+    check_flags(flags,
+                VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                    VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_KEEP_NVRAM |
+                    VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_TPM |
+                    VIR_DOMAIN_UNDEFINE_KEEP_TPM,
+                "virDomainUndefineFlags");
+    auto excludes = [&](unsigned int one, unsigned int other, const char* what) {
+      if ((flags & one) != 0 && (flags & other) != 0) {
+        throw invalid_argument(fmt::format("{} cannot be removed and kept at once", what));
+      }
+    };
+    excludes(VIR_DOMAIN_UNDEFINE_NVRAM, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM, "NVRAM");
+    excludes(VIR_DOMAIN_UNDEFINE_TPM, VIR_DOMAIN_UNDEFINE_KEEP_TPM, "TPM state");
+    return domain.undefine(caller);
+  });
+}
+
+Task<DomainHandle> LocalDriver::create_task(Caller caller, std::string xml, unsigned int flags) {
+  auto definition = co_await parse(std::move(xml), (flags & VIR_DOMAIN_START_VALIDATE) != 0);
+  auto domain = find_or_make(*definition);
+  co_return co_await with(domain, domain->start(caller, definition, flags));
+}
+
+void LocalDriver::create_from_xml(const Caller& caller, std::string xml, unsigned int flags,
+                                  Completion<DomainHandle> completion) {
+  if (refused(completion, [&] { check_flags(flags, kStartFlags, "virDomainCreateXML"); })) return;
+  run<DomainHandle>(create_task(caller, std::move(xml), flags), std::move(completion));
+}
+
+void LocalDriver::create(const Caller& caller, const Uuid& uuid, unsigned int flags,
+                         Completion<DomainHandle> completion) {
+  change<DomainHandle>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags, kStartFlags & ~unsigned{VIR_DOMAIN_START_VALIDATE}, "virDomainCreateWithFlags");
+    return domain.start(caller, nullptr, flags);
+  });
+}
+
+void LocalDriver::shutdown(const Caller& caller, const Uuid& uuid, unsigned int flags,
+                           Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags,
+                VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN | VIR_DOMAIN_SHUTDOWN_GUEST_AGENT |
+                    VIR_DOMAIN_SHUTDOWN_INITCTL | VIR_DOMAIN_SHUTDOWN_SIGNAL | VIR_DOMAIN_SHUTDOWN_PARAVIRT,
+                "virDomainShutdownFlags");
+    require_acpi(flags, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT, "shutdown");
+    return domain.shutdown(caller, "shutdown", false);
+  });
+}
+
+void LocalDriver::reboot(const Caller& caller, const Uuid& uuid, unsigned int flags,
+                         Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags,
+                VIR_DOMAIN_REBOOT_ACPI_POWER_BTN | VIR_DOMAIN_REBOOT_GUEST_AGENT | VIR_DOMAIN_REBOOT_INITCTL |
+                    VIR_DOMAIN_REBOOT_SIGNAL | VIR_DOMAIN_REBOOT_PARAVIRT,
+                "virDomainReboot");
+    require_acpi(flags, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN, VIR_DOMAIN_REBOOT_GUEST_AGENT, "reboot");
+    return domain.shutdown(caller, "reboot", true);
+  });
+}
+
+void LocalDriver::reset(const Caller& caller, const Uuid& uuid, unsigned int flags,
+                        Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags, 0, "virDomainReset");
+    return domain.reset(caller);
+  });
+}
+
+void LocalDriver::suspend(const Caller& caller, const Uuid& uuid, Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) { return domain.suspend(caller); });
+}
+
+void LocalDriver::resume(const Caller& caller, const Uuid& uuid, Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) { return domain.resume(caller); });
+}
+
+void LocalDriver::destroy(const Caller& caller, const Uuid& uuid, unsigned int flags,
+                          Completion<void> completion) {
+  // A transient domain that is only just being started can be destroyed too: it has no snapshot yet.
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags, VIR_DOMAIN_DESTROY_GRACEFUL | VIR_DOMAIN_DESTROY_REMOVE_LOGS, "virDomainDestroyFlags");
+    return domain.destroy(caller, (flags & VIR_DOMAIN_DESTROY_GRACEFUL) != 0);
+  });
+}
+
+void LocalDriver::abort_job(const Caller&, const Uuid& uuid, Completion<void> completion) {
+  if (refused(completion, [&] {
+        if (!snapshot(uuid).is_active()) throw operation_invalid("domain is not running");
+        throw operation_invalid("no job is active on the domain");
+      })) {
+    return;
+  }
+}
+
+void LocalDriver::connection_closed(std::uint64_t connection_id) {
+  if (connection_id == 0) return;
+  std::vector<std::shared_ptr<Domain>> doomed;
+  for (const auto& [name, domain] : environment_->table.all()) {
+    if (domain->autodestroy_connection() == connection_id) doomed.push_back(domain);
+  }
+  for (const auto& domain : doomed) {
+    run<void>(
+        domain->destroy({}, false), [environment = environment_, domain](std::expected<void, Error> result) {
+          if (result) return;
+          environment->log(LogPriority::error,
+                           fmt::format("domain {}: autodestroy: {}", domain->name(), result.error().what()));
+        });
+  }
+}
+
+std::unique_ptr<Stream> LocalDriver::open_console(const Caller&, const Uuid& uuid,
+                                                  const std::optional<std::string>& device,
+                                                  unsigned int flags) {
+  check_flags(flags, VIR_DOMAIN_CONSOLE_FORCE | VIR_DOMAIN_CONSOLE_SAFE, "virDomainOpenConsole");
+  return find(uuid)->open_console(device, flags);
+}
+
+}  // namespace warren::driver::domain

@@ -1,0 +1,310 @@
+// Figures of disks, interfaces, vCPUs and memory.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "driver/domain/disk_image.h"
+#include "driver/domain/local_driver.h"
+
+namespace warren::driver::domain {
+
+namespace {
+
+void require_active(const Snapshot& domain) {
+  if (!domain.is_active()) throw operation_invalid("domain is not running");
+}
+
+std::int64_t as_signed(std::uint64_t value) {
+  return static_cast<std::int64_t>(std::min<std::uint64_t>(value, INT64_MAX));
+}
+
+std::size_t find_disk(const config::DomainDefinition& definition, const std::string& path) {
+  const auto& disks = definition.devices.disks;
+  auto found = std::find_if(disks.begin(), disks.end(), [&](const config::Disk& disk) {
+    return disk.target == path || disk.source == path;
+  });
+  if (found == disks.end())
+    throw invalid_argument(fmt::format("invalid path '{}' not assigned to domain", path));
+  return static_cast<std::size_t>(found - disks.begin());
+}
+
+BlockFigures disk_figures(const Snapshot& domain, const std::string& path) {
+  require_active(domain);
+  if (!path.empty()) {
+    std::size_t index = find_disk(*domain.live, path);
+    return domain.counters ? domain.counters->disk(index) : BlockFigures{};
+  }
+  BlockFigures sum;
+  for (std::size_t i = 0; domain.counters && i < domain.live->devices.disks.size(); ++i) {
+    BlockFigures one = domain.counters->disk(i);
+    sum.read_requests += one.read_requests;
+    sum.read_bytes += one.read_bytes;
+    sum.read_nanoseconds += one.read_nanoseconds;
+    sum.write_requests += one.write_requests;
+    sum.write_bytes += one.write_bytes;
+    sum.write_nanoseconds += one.write_nanoseconds;
+    sum.flush_requests += one.flush_requests;
+    sum.flush_nanoseconds += one.flush_nanoseconds;
+    sum.errors += one.errors;
+  }
+  return sum;
+}
+
+// What an answer to virConnectGetAllDomainStats is made from. Disks are measured on a pool thread.
+struct StatisticsRequest {
+  unsigned int groups = 0;
+  std::vector<std::shared_ptr<const Snapshot>> domains;
+  std::vector<std::vector<std::optional<ImageSize>>> sizes;  // of each domain's disks
+};
+
+class ParameterList {
+ public:
+  explicit ParameterList(TypedParameters& parameters) : parameters_(parameters) {}
+  void add(std::string field, std::int32_t value) { parameters_.push_back({std::move(field), value}); }
+  void add(std::string field, std::uint32_t value) { parameters_.push_back({std::move(field), value}); }
+  void add(std::string field, std::uint64_t value) { parameters_.push_back({std::move(field), value}); }
+  void add(std::string field, std::string value) {
+    parameters_.push_back({std::move(field), std::move(value)});
+  }
+
+ private:
+  TypedParameters& parameters_;
+};
+
+void add_state(const Snapshot& domain, ParameterList& list) {
+  list.add("state.state", std::int32_t{domain.state.state});
+  list.add("state.reason", std::int32_t{domain.state.reason});
+}
+
+void add_cpu(const Snapshot& domain, ParameterList& list) {
+  if (!domain.is_active()) return;
+  ProcessTimes times = process_times(domain.pid);
+  list.add("cpu.time", process_cpu_time(domain.pid));
+  list.add("cpu.user", times.user_ns);
+  list.add("cpu.system", times.system_ns);
+}
+
+void add_balloon(const Snapshot& domain, ParameterList& list) {
+  const config::Memory& memory = domain.current().memory;
+  list.add("balloon.current", domain.is_active() ? memory.maximum_kib : memory.current_kib);
+  list.add("balloon.maximum", memory.maximum_kib);
+  if (domain.is_active()) list.add("balloon.rss", process_times(domain.pid).resident_kib);
+}
+
+void add_vcpus(const Snapshot& domain, ParameterList& list) {
+  const config::VcpuCount& count = domain.current().vcpu;
+  list.add("vcpu.current", count.current);
+  list.add("vcpu.maximum", count.maximum);
+  if (!domain.is_active() || !domain.counters) return;
+  for (std::uint32_t i = 0; i < count.current; ++i) {
+    ThreadTimes times = thread_times(domain.pid, domain.counters->vcpu_thread(i));
+    list.add(fmt::format("vcpu.{}.state", i), std::int32_t{VIR_VCPU_RUNNING});
+    list.add(fmt::format("vcpu.{}.time", i), times.run_ns);
+    list.add(fmt::format("vcpu.{}.wait", i), times.wait_ns);
+  }
+}
+
+void add_interfaces(const Snapshot& domain, ParameterList& list) {
+  if (!domain.is_active()) return;
+  const auto& interfaces = domain.live->devices.interfaces;
+  list.add("net.count", static_cast<std::uint32_t>(interfaces.size()));
+  for (std::size_t i = 0; i < interfaces.size(); ++i) {
+    NetFigures figures = domain.counters ? domain.counters->interface(i) : NetFigures{};
+    auto field = [i](const char* name) { return fmt::format("net.{}.{}", i, name); };
+    list.add(field("name"), interfaces[i].target);
+    list.add(field("rx.bytes"), figures.receive_bytes);
+    list.add(field("rx.pkts"), figures.receive_packets);
+    list.add(field("rx.errs"), figures.receive_errors);
+    list.add(field("rx.drop"), figures.receive_drops);
+    list.add(field("tx.bytes"), figures.transmit_bytes);
+    list.add(field("tx.pkts"), figures.transmit_packets);
+    list.add(field("tx.errs"), figures.transmit_errors);
+    list.add(field("tx.drop"), figures.transmit_drops);
+  }
+}
+
+void add_blocks(const Snapshot& domain, const std::vector<std::optional<ImageSize>>& sizes,
+                ParameterList& list) {
+  const auto& disks = domain.current().devices.disks;
+  list.add("block.count", static_cast<std::uint32_t>(disks.size()));
+  for (std::size_t i = 0; i < disks.size(); ++i) {
+    auto field = [i](const char* name) { return fmt::format("block.{}.{}", i, name); };
+    list.add(field("name"), disks[i].target);
+    list.add(field("path"), disks[i].source);
+    if (domain.is_active() && domain.counters) {
+      BlockFigures figures = domain.counters->disk(i);
+      list.add(field("rd.reqs"), figures.read_requests);
+      list.add(field("rd.bytes"), figures.read_bytes);
+      list.add(field("rd.times"), figures.read_nanoseconds);
+      list.add(field("wr.reqs"), figures.write_requests);
+      list.add(field("wr.bytes"), figures.write_bytes);
+      list.add(field("wr.times"), figures.write_nanoseconds);
+      list.add(field("fl.reqs"), figures.flush_requests);
+      list.add(field("fl.times"), figures.flush_nanoseconds);
+    }
+    if (i < sizes.size() && sizes[i]) {
+      list.add(field("allocation"), sizes[i]->allocation);
+      list.add(field("capacity"), sizes[i]->capacity);
+      list.add(field("physical"), sizes[i]->physical);
+    }
+  }
+}
+
+constexpr unsigned int kKnownGroups = VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL |
+                                      VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU |
+                                      VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BLOCK;
+
+std::vector<DomainStatistics> collect(const StatisticsRequest& request) {
+  std::vector<DomainStatistics> result;
+  result.reserve(request.domains.size());
+  for (std::size_t i = 0; i < request.domains.size(); ++i) {
+    const Snapshot& domain = *request.domains[i];
+    DomainStatistics& one = result.emplace_back(DomainStatistics{domain.handle, {}});
+    ParameterList list(one.parameters);
+    if ((request.groups & VIR_DOMAIN_STATS_STATE) != 0) add_state(domain, list);
+    if ((request.groups & VIR_DOMAIN_STATS_CPU_TOTAL) != 0) add_cpu(domain, list);
+    if ((request.groups & VIR_DOMAIN_STATS_BALLOON) != 0) add_balloon(domain, list);
+    if ((request.groups & VIR_DOMAIN_STATS_VCPU) != 0) add_vcpus(domain, list);
+    if ((request.groups & VIR_DOMAIN_STATS_INTERFACE) != 0) add_interfaces(domain, list);
+    if ((request.groups & VIR_DOMAIN_STATS_BLOCK) != 0) {
+      add_blocks(domain,
+                 i < request.sizes.size() ? request.sizes[i] : std::vector<std::optional<ImageSize>>{}, list);
+    }
+  }
+  return result;
+}
+
+void measure_disks(StatisticsRequest& request) {
+  for (const auto& domain : request.domains) {
+    auto& sizes = request.sizes.emplace_back();
+    for (const auto& disk : domain->current().devices.disks) {
+      try {
+        sizes.emplace_back(measure_image(disk.source));
+      } catch (const Error&) {
+        // An image that is not there now has no size; the other figures are good all the same.
+        sizes.emplace_back(std::nullopt);
+      }
+    }
+  }
+}
+
+Task<std::vector<DomainStatistics>> collect_with_disks(std::shared_ptr<Environment> environment,
+                                                       std::shared_ptr<StatisticsRequest> request) {
+  co_await run_blocking<Done>(environment->io_threads, [request] {
+    measure_disks(*request);
+    return Done{};
+  });
+  co_return collect(*request);
+}
+
+Task<BlockInfo> measure(std::shared_ptr<Environment> environment, std::string path) {
+  auto size =
+      co_await run_blocking<ImageSize>(environment->io_threads, [path] { return measure_image(path); });
+  co_return BlockInfo{size.capacity, size.allocation, size.physical};
+}
+
+}  // namespace
+
+void LocalDriver::block_info(const Caller&, const Uuid& uuid, const std::string& path, unsigned int flags,
+                             Completion<BlockInfo> completion) {
+  change<BlockInfo>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags, 0, "virDomainGetBlockInfo");
+    if (path.empty()) throw invalid_argument("the path of a disk must not be empty");
+    const auto& definition = domain.snapshot()->current();
+    return measure(environment_, definition.devices.disks[find_disk(definition, path)].source);
+  });
+}
+
+BlockStatistics LocalDriver::block_statistics(const Caller&, const Uuid& uuid,
+                                              const std::string& path) const {
+  BlockFigures figures = disk_figures(snapshot(uuid), path);
+  return {as_signed(figures.read_requests), as_signed(figures.read_bytes), as_signed(figures.write_requests),
+          as_signed(figures.write_bytes), -1};
+}
+
+TypedParameters LocalDriver::block_statistics_parameters(const Caller&, const Uuid& uuid,
+                                                         const std::string& path, unsigned int flags) const {
+  check_flags(flags, VIR_TYPED_PARAM_STRING_OKAY, "virDomainBlockStatsFlags");
+  BlockFigures figures = disk_figures(snapshot(uuid), path);
+  return {{VIR_DOMAIN_BLOCK_STATS_WRITE_BYTES, as_signed(figures.write_bytes)},
+          {VIR_DOMAIN_BLOCK_STATS_WRITE_REQ, as_signed(figures.write_requests)},
+          {VIR_DOMAIN_BLOCK_STATS_READ_BYTES, as_signed(figures.read_bytes)},
+          {VIR_DOMAIN_BLOCK_STATS_READ_REQ, as_signed(figures.read_requests)},
+          {VIR_DOMAIN_BLOCK_STATS_FLUSH_REQ, as_signed(figures.flush_requests)},
+          {VIR_DOMAIN_BLOCK_STATS_WRITE_TOTAL_TIMES, as_signed(figures.write_nanoseconds)},
+          {VIR_DOMAIN_BLOCK_STATS_READ_TOTAL_TIMES, as_signed(figures.read_nanoseconds)},
+          {VIR_DOMAIN_BLOCK_STATS_FLUSH_TOTAL_TIMES, as_signed(figures.flush_nanoseconds)}};
+}
+
+InterfaceStatistics LocalDriver::interface_statistics(const Caller&, const Uuid& uuid,
+                                                      const std::string& device) const {
+  const Snapshot& domain = snapshot(uuid);
+  require_active(domain);
+  auto mac = config::parse_mac_address(device);
+  const auto& interfaces = domain.live->devices.interfaces;
+  auto found = std::find_if(interfaces.begin(), interfaces.end(), [&](const config::Interface& interface) {
+    return interface.target == device || (mac && interface.mac == mac);
+  });
+  if (found == interfaces.end()) {
+    throw invalid_argument(fmt::format("invalid path, '{}' is not a known interface", device));
+  }
+  NetFigures figures;
+  if (domain.counters)
+    figures = domain.counters->interface(static_cast<std::size_t>(found - interfaces.begin()));
+  return {as_signed(figures.receive_bytes),   as_signed(figures.receive_packets),
+          as_signed(figures.receive_errors),  as_signed(figures.receive_drops),
+          as_signed(figures.transmit_bytes),  as_signed(figures.transmit_packets),
+          as_signed(figures.transmit_errors), as_signed(figures.transmit_drops)};
+}
+
+std::vector<MemoryStatistic> LocalDriver::memory_statistics(const Caller&, const Uuid& uuid,
+                                                            unsigned int flags) const {
+  check_flags(flags, 0, "virDomainMemoryStats");
+  const Snapshot& domain = snapshot(uuid);
+  require_active(domain);
+  return {{VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON, domain.live->memory.maximum_kib},
+          {VIR_DOMAIN_MEMORY_STAT_RSS, process_times(domain.pid).resident_kib}};
+}
+
+void LocalDriver::domain_statistics(const Caller&, std::vector<Uuid> domains, unsigned int groups,
+                                    unsigned int flags,
+                                    Completion<std::vector<DomainStatistics>> completion) {
+  auto request = std::make_shared<StatisticsRequest>();
+  std::optional<Error> refused;
+  try {
+    constexpr unsigned int kBehaviour = VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT |
+                                        VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING |
+                                        VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS;
+    constexpr unsigned int kFilters =
+        VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE |
+        VIR_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT | VIR_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT |
+        VIR_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING | VIR_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED |
+        VIR_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF | VIR_CONNECT_GET_ALL_DOMAINS_STATS_OTHER;
+    check_flags(flags, kBehaviour | kFilters, "virConnectGetAllDomainStats");
+    bool enforce = (flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS) != 0;
+    if (enforce && (groups & ~kKnownGroups) != 0) {
+      throw Error(
+          VIR_ERR_ARGUMENT_UNSUPPORTED,
+          fmt::format("Stats types bits {:#x} are not supported by this daemon", groups & ~kKnownGroups));
+    }
+    request->groups = groups == 0 ? kKnownGroups : groups & kKnownGroups;
+    if (domains.empty()) {
+      for (const auto& [name, domain] : environment_->table.all()) {
+        const auto& now = domain->snapshot();
+        if (now && is_listed(*now, flags & kFilters)) request->domains.push_back(now);
+      }
+    }
+    for (const Uuid& uuid : domains) {
+      auto domain = environment_->table.by_uuid(uuid);
+      // One that has gone since the caller listed it is left out.
+      if (domain && domain->snapshot()) request->domains.push_back(domain->snapshot());
+    }
+  } catch (...) {
+    refused = error_of(std::current_exception());
+  }
+  if (refused) return completion(std::unexpected(*refused));
+  if ((request->groups & VIR_DOMAIN_STATS_BLOCK) == 0) return completion(collect(*request));
+  run<std::vector<DomainStatistics>>(collect_with_disks(environment_, request), std::move(completion));
+}
+
+}  // namespace warren::driver::domain

@@ -1,0 +1,189 @@
+#include "driver/domain/machine_translation.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "driver/config/cpu_features.h"
+#include "driver/contract/error.h"
+
+namespace warren::driver::domain {
+
+namespace control = vmm::control;
+
+namespace {
+
+control::PciAddress address_of(const config::DeviceInfo& info) {
+  // fill_defaults() gave every device on a PCI bus an address.
+  if (!info.pci) throw internal_error(fmt::format("device {} has no PCI address", info.alias));
+  if (info.pci->segment != 0) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("device {}: PCI domain {} does not exist, there is only 0", info.alias,
+                            info.pci->segment));
+  }
+  return {info.pci->bus, info.pci->slot, info.pci->function};
+}
+
+control::CpuSpecification cpu_of(const config::DomainDefinition& live, const config::HostFacts& facts) {
+  control::CpuSpecification cpu;
+  cpu.vcpus = live.vcpu.current;
+  const config::Cpu definition = live.cpu.value_or(config::Cpu{});
+  auto topology = definition.topology.value_or(config::CpuTopology{.sockets = live.vcpu.maximum});
+  cpu.sockets = topology.sockets;
+  cpu.dies = topology.dies;
+  cpu.cores = topology.cores;
+  cpu.threads = topology.threads;
+  bool kvmclock =
+      std::none_of(live.clock.timers.begin(), live.clock.timers.end(), [](const config::Timer& timer) {
+        return timer.name == config::TimerName::kvmclock && timer.present == false;
+      });
+  config::GuestCpu guest = config::resolve_guest_cpu(definition, facts, kvmclock);
+  cpu.identity = {guest.vendor_id, guest.signature, guest.model_brand};
+  for (const auto& m : guest.masks) {
+    cpu.masks.push_back({m.leaf, m.subleaf, m.keep_eax, m.keep_ebx, m.keep_ecx, m.keep_edx, m.set_eax,
+                         m.set_ebx, m.set_ecx, m.set_edx});
+  }
+  return cpu;
+}
+
+control::CharacterSpecification character_of(const config::CharacterBackend& backend,
+                                             const std::string& name) {
+  control::CharacterSpecification character;
+  switch (backend.type) {
+    case config::CharacterBackendType::pty:
+      character = {control::CharacterKind::pty, name, {}};
+      break;
+    case config::CharacterBackendType::file:
+      character = {control::CharacterKind::file, name, {}};
+      break;
+    case config::CharacterBackendType::null:
+      character = {control::CharacterKind::null, {}, {}};
+      break;
+  }
+  if (!backend.log_file.empty()) character.log = log_descriptor(name);
+  return character;
+}
+
+control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
+                                   const DiskProperties& properties) {
+  control::DiskSpecification result;
+  result.id = disk.info.alias;
+  result.address = address_of(disk.info);
+  result.descriptor = disk_descriptor(index);
+  result.read_only = disk.read_only;
+  result.direct = properties.direct;
+  result.direct_alignment = properties.direct_alignment;
+  switch (disk.driver.cache.value_or(config::DiskCache::default_mode)) {
+    case config::DiskCache::writethrough:
+    case config::DiskCache::directsync:
+      result.flush = control::FlushPolicy::always;
+      break;
+    case config::DiskCache::unsafe:
+      result.flush = control::FlushPolicy::ignore;
+      break;
+    default:
+      result.flush = control::FlushPolicy::honour;
+  }
+  if (disk.driver.io == config::DiskIo::threads) result.engine = control::DiskEngine::threads;
+  result.discard = disk.driver.discard == config::DiskDiscard::unmap;
+  result.queues = static_cast<std::uint16_t>(disk.driver.queues.value_or(1));
+  result.queue_size = static_cast<std::uint16_t>(disk.driver.queue_size.value_or(256));
+  result.packed = disk.driver.packed.value_or(false);
+  result.logical_block_size = disk.block_sizes.logical.value_or(512);
+  result.physical_block_size = disk.block_sizes.physical.value_or(result.logical_block_size);
+  result.serial = disk.serial;
+  return result;
+}
+
+control::InterfaceSpecification interface_of(const config::Interface& interface, std::size_t index) {
+  control::InterfaceSpecification result;
+  result.id = interface.info.alias;
+  result.address = address_of(interface.info);
+  result.mac = config::format_mac_address(interface.mac.value());
+  for (std::size_t queue = 0; queue < interface.driver.queues.value_or(1); ++queue) {
+    result.descriptors.push_back(tap_descriptor(index, queue));
+  }
+  result.queue_size = static_cast<std::uint16_t>(
+      std::max(interface.driver.rx_queue_size.value_or(256), interface.driver.tx_queue_size.value_or(256)));
+  result.packed = interface.driver.packed.value_or(false);
+  result.link_up = interface.link_up.value_or(true);
+  result.mtu = static_cast<std::uint16_t>(interface.mtu.value_or(0));
+  return result;
+}
+
+// A virtio console sits where its controller does: the worker has one device for each.
+void add_consoles(const config::Devices& devices, control::MachineSpecification& machine) {
+  std::map<std::uint32_t, std::string> taken;
+  for (std::size_t i = 0; i < devices.consoles.size(); ++i) {
+    const config::Console& console = devices.consoles[i];
+    if (console.target != config::ConsoleTarget::virtio) continue;
+    std::uint32_t index = console.address ? console.address->controller : 0;
+    auto [other, is_free] = taken.emplace(index, console.info.alias);
+    if (!is_free) {
+      throw Error(
+          VIR_ERR_CONFIG_UNSUPPORTED,
+          fmt::format("console {}: virtio-serial controller {} carries {} already; give each console a "
+                      "controller of its own",
+                      console.info.alias, index, other->second));
+    }
+    auto controller =
+        std::find_if(devices.controllers.begin(), devices.controllers.end(), [&](const auto& c) {
+          return c.type == config::ControllerType::virtio_serial && c.index.value_or(0) == index;
+        });
+    if (controller == devices.controllers.end()) {
+      throw internal_error(fmt::format("console {} has no controller", console.info.alias));
+    }
+    machine.consoles.push_back({console.info.alias, address_of(controller->info),
+                                character_of(console.backend, console_descriptor(i))});
+  }
+}
+
+void add_devices(const config::Devices& devices, const std::vector<DiskProperties>& disks,
+                 control::MachineSpecification& machine) {
+  for (const auto& controller : devices.controllers) {
+    if (controller.model != config::ControllerModel::pcie_root_port) continue;
+    machine.root_ports.push_back({controller.info.alias, address_of(controller.info),
+                                  static_cast<std::uint8_t>(controller.index.value_or(0)),
+                                  static_cast<std::uint8_t>(controller.port.value_or(0))});
+  }
+  for (std::size_t i = 0; i < devices.serials.size(); ++i) {
+    const auto& serial = devices.serials[i];
+    machine.serials.push_back({serial.info.alias, static_cast<std::uint8_t>(serial.port.value_or(0)),
+                               character_of(serial.backend, serial_descriptor(i))});
+  }
+  add_consoles(devices, machine);
+  for (std::size_t i = 0; i < devices.disks.size(); ++i) {
+    machine.disks.push_back(disk_of(devices.disks[i], i, disks.at(i)));
+  }
+  for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
+    machine.interfaces.push_back(interface_of(devices.interfaces[i], i));
+  }
+  for (const auto& rng : devices.rngs) {
+    machine.rngs.push_back({rng.info.alias, address_of(rng.info), rng.rate_bytes.value_or(0),
+                            rng.rate_period_ms.value_or(1000)});
+  }
+}
+
+}  // namespace
+
+control::MachineSpecification machine_of(const config::DomainDefinition& live, const config::HostFacts& facts,
+                                         const std::vector<DiskProperties>& disks, std::int64_t now) {
+  control::MachineSpecification machine;
+  machine.name = live.name;
+  machine.uuid = config::format_uuid(live.uuid.value());
+  machine.memory_bytes = live.memory.maximum_kib * 1024;
+  machine.cpu = cpu_of(live, facts);
+  machine.boot.kernel = kKernelDescriptor;
+  if (!live.os.initrd.empty()) machine.boot.initrd = kInitrdDescriptor;
+  machine.boot.command_line = live.os.command_line;
+  machine.rtc_offset_seconds = clock_offset_seconds(live.clock, now);
+  bool restarts =
+      live.lifecycle.on_reboot.value_or(config::LifecycleAction::restart) == config::LifecycleAction::restart;
+  machine.on_reset = restarts ? control::GuestAction::reset : control::GuestAction::stop;
+  add_devices(live.devices, disks, machine);
+  control::validate(machine);
+  return machine;
+}
+
+}  // namespace warren::driver::domain

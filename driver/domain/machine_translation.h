@@ -1,0 +1,23 @@
+// From a libvirt domain to the machine a worker builds. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "driver/config/domain_definition.h"
+#include "driver/config/host_facts.h"
+#include "driver/domain/resources.h"
+#include "vmm-core/control/machine_specification.h"
+
+namespace warren::driver::domain {
+
+// `live` has been through fill_defaults() and assign_live(); `disks` are in its order. `now` is host UTC in
+// seconds. Throws Error (CONFIG_UNSUPPORTED) for what no specification can say.
+vmm::control::MachineSpecification machine_of(const config::DomainDefinition& live,
+                                              const config::HostFacts& facts,
+                                              const std::vector<DiskProperties>& disks, std::int64_t now);
+
+// What a clock shows at `now`, minus UTC.
+std::int64_t clock_offset_seconds(const config::Clock& clock, std::int64_t now);
+
+}  // namespace warren::driver::domain

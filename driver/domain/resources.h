@@ -1,0 +1,39 @@
+// Everything a domain's worker is handed at its start: opened here, with the daemon's rights.
+//
+// Blocks: pool threads only. Throws Error; what was opened is closed then.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "driver/config/domain_defaults.h"
+#include "driver/config/domain_definition.h"
+#include "vmm-core/os/file_descriptor.h"
+
+namespace warren::driver::domain {
+
+// How O_DIRECT works on a disk's image, in the order of the disks.
+struct DiskProperties {
+  bool direct = false;
+  std::uint32_t direct_alignment = 512;
+};
+
+struct Resources {
+  std::vector<std::string> names;  // as machine_of() writes them into the specification
+  std::vector<vmm::FileDescriptor> descriptors;
+  std::vector<DiskProperties> disks;
+  config::LiveResources live;  // ptys and taps; not the id
+};
+
+Resources open_resources(const config::DomainDefinition& definition);
+
+// Names of descriptors.
+std::string disk_descriptor(std::size_t index);
+std::string tap_descriptor(std::size_t index, std::size_t queue);
+std::string serial_descriptor(std::size_t index);
+std::string console_descriptor(std::size_t index);
+std::string log_descriptor(const std::string& character_descriptor);
+inline constexpr const char* kKernelDescriptor = "kernel";
+inline constexpr const char* kInitrdDescriptor = "initrd";
+
+}  // namespace warren::driver::domain

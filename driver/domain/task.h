@@ -1,0 +1,149 @@
+// Coroutines of the domain driver: a Task runs on the loop's thread and waits for pool threads and workers.
+// Implementation header of domain/ (Asio is heavy): only its .cpp files include it.
+#pragma once
+
+#include <exception>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "driver/contract/completion.h"
+#include "vmm-core/os/error.h"
+
+namespace warren::driver::domain {
+
+namespace asio = boost::asio;
+
+template <typename T = void>
+using Task = asio::awaitable<T>;
+
+// Takes whatever a Task may throw into the layer's own exception.
+inline Error error_of(std::exception_ptr failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return error;
+  } catch (const vmm::Error& error) {
+    return operation_failed(error.what());
+  } catch (const std::exception& error) {
+    return internal_error(error.what());
+  }
+}
+
+// Runs a task from here on and tells its end.
+template <typename T>
+void run_task(asio::io_context& loop, Task<T> task, Completion<T> completion) {
+  if constexpr (std::is_void_v<T>) {
+    asio::co_spawn(loop, std::move(task),
+                   [completion = std::move(completion)](std::exception_ptr failure) mutable {
+                     if (failure) return completion(std::unexpected(error_of(failure)));
+                     completion({});
+                   });
+  } else {
+    asio::co_spawn(loop, std::move(task),
+                   [completion = std::move(completion)](std::exception_ptr failure, T value) mutable {
+                     if (failure) return completion(std::unexpected(error_of(failure)));
+                     completion(std::move(value));
+                   });
+  }
+}
+
+// Lets a job give up waiting for a pool thread that may hang (an image on a dead file server): the job goes
+// on with VIR_ERR_OPERATION_ABORTED, and what the thread returns one day is destroyed. One thread.
+class Abandonment {
+ public:
+  void abandon() {
+    if (auto action = std::exchange(action_, nullptr)) action();
+  }
+  void set(std::move_only_function<void()> action) { action_ = std::move(action); }
+  void clear() { action_ = nullptr; }
+
+ private:
+  std::move_only_function<void()> action_;
+};
+
+namespace detail {
+
+template <typename T, typename Handler>
+struct BlockingWait {
+  std::move_only_function<void(std::exception_ptr, T)> handler;
+  explicit BlockingWait(Handler taken) : handler(std::move(taken)) {}
+  void finish(std::exception_ptr failure, T value) {
+    if (auto resume = std::exchange(handler, nullptr)) resume(failure, std::move(value));
+  }
+};
+
+}  // namespace detail
+
+// Runs `function` on a thread of `pool` and resumes on the caller's executor with what it returns or throws.
+template <typename T>
+Task<T> run_blocking(asio::thread_pool& pool, std::move_only_function<T()> function,
+                     Abandonment* abandonment = nullptr) {
+  auto executor = co_await asio::this_coro::executor;
+  auto initiate = [&pool, executor, abandonment](auto handler, std::move_only_function<T()> work) {
+    using Wait = detail::BlockingWait<T, decltype(handler)>;
+    auto wait = std::make_shared<Wait>(std::move(handler));
+    if (abandonment != nullptr) {
+      abandonment->set([wait, executor] {
+        asio::post(executor, [wait] {
+          wait->finish(std::make_exception_ptr(Error(VIR_ERR_OPERATION_ABORTED, "the domain was destroyed")),
+                       T{});
+        });
+      });
+    }
+    asio::post(pool,
+               [wait, executor, guard = asio::make_work_guard(executor), work = std::move(work)]() mutable {
+                 std::exception_ptr failure;
+                 T value{};
+                 try {
+                   value = work();
+                 } catch (...) {
+                   failure = std::current_exception();
+                 }
+                 work = nullptr;
+                 asio::post(executor, [wait, failure, value = std::move(value)]() mutable {
+                   wait->finish(failure, std::move(value));
+                 });
+               });
+  };
+  std::exception_ptr failed;
+  T result{};
+  try {
+    result = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr, T)>(
+        std::move(initiate), asio::use_awaitable, std::move(function));
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (abandonment != nullptr) abandonment->clear();
+  if (failed) std::rethrow_exception(failed);
+  co_return result;
+}
+
+// For work without a result.
+struct Done {};
+
+// Resumes with what `request`, given a reply handler, is answered.
+template <typename T>
+Task<std::expected<T, vmm::Error>> await_reply(
+    std::move_only_function<void(std::move_only_function<void(std::expected<T, vmm::Error>)>)> request) {
+  auto initiate = [](auto handler, auto ask) {
+    ask([handler = std::move(handler)](std::expected<T, vmm::Error> answer) mutable {
+      std::move(handler)(std::move(answer));
+    });
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(std::expected<T, vmm::Error>)>(
+      initiate, asio::use_awaitable, std::move(request));
+}
+
+}  // namespace warren::driver::domain

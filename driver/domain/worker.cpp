@@ -1,0 +1,154 @@
+#include "driver/domain/worker.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+namespace warren::driver::domain {
+
+namespace control = vmm::control;
+
+std::shared_ptr<Worker> Worker::make(asio::io_context& loop, WorkerProcess process,
+                                     vmm::FileDescriptor socket, Handlers handlers) {
+  auto worker = std::make_shared<Worker>(loop, std::move(process));
+  worker->handlers_ = std::move(handlers);
+  worker->watch_process();
+  worker->connect(std::move(socket));
+  return worker;
+}
+
+Worker::Worker(asio::io_context& loop, WorkerProcess process)
+    : loop_(loop),
+      process_(std::move(process)),
+      pidfd_(loop, process_.pidfd.duplicate().release()),
+      end_timer_(loop) {}
+
+Worker::~Worker() = default;
+
+void Worker::set_deadline(std::chrono::milliseconds deadline) noexcept {
+  if (client_) client_->set_deadline(deadline);
+}
+
+void Worker::set_handlers(Handlers handlers) {
+  handlers_ = std::move(handlers);
+  if (!has_ended_ || !handlers_.ended) return;
+  asio::post(loop_, [weak = weak_from_this()] {
+    auto self = weak.lock();
+    if (self && self->handlers_.ended) self->handlers_.ended();
+  });
+}
+
+void Worker::connect(vmm::FileDescriptor socket) {
+  if (!socket) return;
+  control::Client::Handlers handlers;
+  std::weak_ptr<Worker> weak = weak_from_this();
+  handlers.hello = [weak](const control::Status& status) {
+    auto self = weak.lock();
+    if (self && self->handlers_.hello) self->handlers_.hello(status);
+  };
+  handlers.state_changed = [weak](const control::StateChanged& change) {
+    auto self = weak.lock();
+    if (self && self->handlers_.state_changed) self->handlers_.state_changed(change);
+  };
+  handlers.closed = [weak](const std::string& reason) {
+    auto self = weak.lock();
+    if (!self) return;
+    self->is_connected_ = false;
+    if (self->handlers_.connection_lost) {
+      self->handlers_.connection_lost(reason.empty() ? "the worker closed its control socket" : reason);
+    }
+  };
+  client_ = std::make_unique<control::Client>(loop_, std::move(socket), std::move(handlers));
+  is_connected_ = true;
+}
+
+void Worker::watch_process() {
+  pidfd_.async_wait(
+      asio::posix::stream_descriptor::wait_read, [weak = weak_from_this()](boost::system::error_code failed) {
+        auto self = weak.lock();
+        if (failed || !self) return;
+        // Reaps our own child; an adopted worker is init's and answers ECHILD.
+        siginfo_t information{};
+        ::waitid(P_PIDFD, static_cast<id_t>(self->process_.pidfd.get()), &information, WEXITED | WNOHANG);
+        self->has_ended_ = true;
+        self->end_timer_.cancel();
+        if (self->handlers_.ended) self->handlers_.ended();
+      });
+}
+
+Error Worker::error_of_command(const vmm::Error& error, const std::string& doing) const {
+  if (error.code() == std::errc::timed_out) {
+    return {
+        VIR_ERR_OPERATION_TIMEOUT,
+        fmt::format("cannot {}: worker {} does not answer; 'virsh destroy' ends it", doing, process_.pid)};
+  }
+  return {VIR_ERR_OPERATION_FAILED, fmt::format("cannot {}: {}", doing, error.what())};
+}
+
+void Worker::require_connection() const {
+  if (!is_connected_) throw operation_failed(fmt::format("worker {} is not connected", process_.pid));
+}
+
+Task<vmm::FileDescriptor> Worker::start_machine(Machine machine, bool paused) {
+  // The worker answers in order, so when `start` is answered the others are.
+  struct Answers {
+    std::optional<vmm::Error> first_refusal;
+    vmm::FileDescriptor counters;
+  };
+  auto answers = std::make_shared<Answers>();
+  auto keep = [answers](std::expected<void, vmm::Error> answer) {
+    if (!answer && !answers->first_refusal) answers->first_refusal = answer.error();
+  };
+  client_->add_descriptors(std::move(machine.names), std::move(machine.descriptors), keep);
+  client_->configure(machine.specification, keep);
+  client_->counters([answers](std::expected<vmm::FileDescriptor, vmm::Error> answer) {
+    if (answer) {
+      answers->counters = std::move(*answer);
+    } else if (!answers->first_refusal) {
+      answers->first_refusal = answer.error();
+    }
+  });
+  auto last =
+      co_await await_reply<void>([this, paused](auto reply) { client_->start(paused, std::move(reply)); });
+  keep(std::move(last));
+  if (answers->first_refusal) throw error_of_command(*answers->first_refusal, "start the machine");
+  co_return std::move(answers->counters);
+}
+
+Task<> Worker::command(Command request, std::string doing) {
+  require_connection();
+  auto answer = co_await await_reply<void>(
+      [this, request](auto reply) { (client_.get()->*request)(std::move(reply)); });
+  if (!answer) throw error_of_command(answer.error(), doing);
+}
+
+Task<control::Status> Worker::status() {
+  require_connection();
+  auto answer =
+      co_await await_reply<control::Status>([this](auto reply) { client_->status(std::move(reply)); });
+  if (!answer) throw error_of_command(answer.error(), "ask the worker for its state");
+  co_return *answer;
+}
+
+Task<vmm::FileDescriptor> Worker::counters() {
+  require_connection();
+  auto answer =
+      co_await await_reply<vmm::FileDescriptor>([this](auto reply) { client_->counters(std::move(reply)); });
+  if (!answer) throw error_of_command(answer.error(), "get the worker's counters");
+  co_return std::move(*answer);
+}
+
+Task<bool> Worker::wait_end(std::chrono::milliseconds deadline) {
+  if (!has_ended_) {
+    end_timer_.expires_after(deadline);
+    auto initiate = [this](auto handler) {
+      end_timer_.async_wait(
+          [handler = std::move(handler)](boost::system::error_code) mutable { std::move(handler)(); });
+    };
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(initiate, asio::use_awaitable);
+  }
+  co_return has_ended_;
+}
+
+}  // namespace warren::driver::domain
