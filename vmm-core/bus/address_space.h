@@ -23,7 +23,7 @@
 
 namespace warren::vmm {
 
-class AddressSpace : public Inspectable {
+class AddressSpace final : public Inspectable {
  public:
   // A mapping, taken back when this is destroyed or reset. The space must outlive it.
   class Mapping {

@@ -2,14 +2,12 @@
 //
 // Guest memory is hostile and shared: the guest may change any byte at any time. So each value is copied out
 // once and then looked at (STYLE rule 5); no reference into guest RAM outlives a call, except the iovecs that
-// slices() gives for an I/O in flight. A range is RAM from its first byte to its last or the access fails whole:
-// ranges that leave RAM, cross a hole that is not RAM, or overflow are refused, and device registers are never
-// reachable from here (class T6).
+// slices() gives for an I/O in flight. A range is RAM from its first byte to its last or the access fails
+// whole: ranges that leave RAM, cross a hole that is not RAM, or overflow are refused, and device registers
+// are never reachable from here (class T6).
 //
 // Threads: any; the set of regions changes only while no device runs.
 #pragma once
-
-#include <sys/uio.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +15,8 @@
 #include <span>
 #include <type_traits>
 #include <vector>
+
+#include <sys/uio.h>
 
 #include "vmm-core/memory/guest_address.h"
 #include "vmm-core/os/file_descriptor.h"
@@ -39,13 +39,20 @@ class GuestMemory {
     std::uint64_t size = 0;
   };
 
-  // Allocates and maps RAM. The layouts must be page-aligned, ascending and disjoint. Throws Error.
-  explicit GuestMemory(std::span<const Layout> layouts);
+  enum class HugePages {
+    inherit,      // what the host does with shared memory by default
+    transparent,  // ask for transparent huge pages; a host that has none for shared memory ignores it
+  };
+
+  // Allocates and maps RAM; pages take no host memory before they are touched. The layouts must be
+  // page-aligned, ascending and disjoint. Throws Error.
+  explicit GuestMemory(std::span<const Layout> layouts, HugePages huge_pages = HugePages::inherit);
   GuestMemory(const GuestMemory&) = delete;
   GuestMemory& operator=(const GuestMemory&) = delete;
   ~GuestMemory();
 
-  // Copies [address, address + size) out of or into RAM. False, with nothing written, unless all of it is RAM.
+  // Copies [address, address + size) out of or into RAM. False, with nothing written, unless all of it is
+  // RAM.
   [[nodiscard]] bool read(GuestAddress address, std::span<std::byte> destination) const noexcept;
   [[nodiscard]] bool write(GuestAddress address, std::span<const std::byte> source) noexcept;
 
@@ -67,13 +74,13 @@ class GuestMemory {
   [[nodiscard]] std::optional<std::uint16_t> load_acquire_u16(GuestAddress address) const noexcept;
   [[nodiscard]] bool store_release_u16(GuestAddress address, std::uint16_t value) noexcept;
 
-  // True when all of [address, address + size) is RAM; an empty range is RAM when its start is in or at the end
-  // of a region.
+  // True when all of [address, address + size) is RAM; an empty range is RAM when its start is in or at the
+  // end of a region.
   [[nodiscard]] bool contains(GuestAddress address, std::uint64_t size) const noexcept;
 
-  // Appends the host ranges of [address, address + size) to `out` (more than one where the range crosses regions
-  // that touch). At most `limit` entries in `out`. False, with `out` as it was, unless all of it is RAM and fits.
-  // For I/O in flight only: what they point at may change under the reader at any time.
+  // Appends the host ranges of [address, address + size) to `out` (more than one where the range crosses
+  // regions that touch). At most `limit` entries in `out`. False, with `out` as it was, unless all of it is
+  // RAM and fits. For I/O in flight only: what they point at may change under the reader at any time.
   [[nodiscard]] bool slices(GuestAddress address, std::uint64_t size, std::vector<iovec>& out,
                             std::size_t limit) const noexcept;
 
@@ -84,6 +91,11 @@ class GuestMemory {
 
  private:
   const MemoryRegion* find(GuestAddress address) const noexcept;
+  std::byte* resolve(GuestAddress address, std::uint64_t size) const noexcept;
+  bool copy_across(GuestAddress address, std::byte* out, const std::byte* in,
+                   std::uint64_t size) const noexcept;
+  void map(std::span<const Layout> layouts, HugePages huge_pages);
+  void unmap() noexcept;
 
   FileDescriptor backing_;
   std::vector<MemoryRegion> regions_;

@@ -1,0 +1,206 @@
+#include "vmm-core/memory/guest_memory.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm {
+namespace {
+
+constexpr std::uint64_t kPageSize = 4096;
+
+void check(std::span<const GuestMemory::Layout> layouts) {
+  if (layouts.empty()) throw Error(std::errc::invalid_argument, "guest memory: no RAM was asked for");
+  std::uint64_t end = 0;
+  std::uint64_t total = 0;
+  for (const auto& layout : layouts) {
+    std::uint64_t layout_end = 0;
+    const bool aligned = layout.start.value % kPageSize == 0 && layout.size % kPageSize == 0;
+    if (!aligned || layout.size == 0 || layout.start.value < end ||
+        __builtin_add_overflow(layout.start.value, layout.size, &layout_end) ||
+        __builtin_add_overflow(total, layout.size, &total) ||
+        total > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max())) {
+      throw Error(std::errc::invalid_argument,
+                  "guest memory: the range at " + std::to_string(layout.start.value) + " of " +
+                      std::to_string(layout.size) + " bytes is empty, unaligned, overlapping or too large");
+    }
+    end = layout_end;
+  }
+}
+
+FileDescriptor make_backing(std::uint64_t size) {
+  FileDescriptor backing(::memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!backing) throw_errno("guest memory: create its memfd");
+  if (::ftruncate(backing.get(), static_cast<off_t>(size)) != 0) {
+    throw_errno("guest memory: make room for " + std::to_string(size) + " bytes");
+  }
+  // A peer that gets the descriptor must not be able to shrink it: touching the lost pages would be SIGBUS.
+  if (::fcntl(backing.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    throw_errno("guest memory: seal the size of its memfd");
+  }
+  return backing;
+}
+
+// True when one more entry fits. Grows at most once, to `limit`; callers reserve that much beforehand, so
+// that no request allocates.
+bool has_room(std::vector<iovec>& out, std::size_t limit) noexcept {
+  if (out.size() < out.capacity()) return true;
+  try {
+    out.reserve(limit);
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
+GuestMemory::GuestMemory(std::span<const Layout> layouts, HugePages huge_pages) {
+  check(layouts);
+  for (const auto& layout : layouts) size_ += layout.size;
+  backing_ = make_backing(size_);
+  regions_.reserve(layouts.size());
+  try {
+    map(layouts, huge_pages);
+  } catch (...) {
+    unmap();
+    throw;
+  }
+}
+
+GuestMemory::~GuestMemory() {
+  unmap();
+}
+
+void GuestMemory::map(std::span<const Layout> layouts, HugePages huge_pages) {
+  std::uint64_t offset = 0;
+  for (const auto& layout : layouts) {
+    // Guest RAM: one shared mapping a region, for as long as this object lives.
+    void* host = ::mmap(nullptr, layout.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+                        backing_.get(), static_cast<off_t>(offset));
+    if (host == MAP_FAILED) throw_errno("guest memory: map " + std::to_string(layout.size) + " bytes");
+    regions_.push_back({.start = layout.start,
+                        .size = layout.size,
+                        .file_offset = offset,
+                        .host = static_cast<std::byte*>(host)});
+    offset += layout.size;
+    // A crash of the worker is debugged without the guest's secrets. Advice only: failure changes nothing.
+    (void)::madvise(host, layout.size, MADV_DONTDUMP);
+    if (huge_pages == HugePages::transparent) (void)::madvise(host, layout.size, MADV_HUGEPAGE);
+  }
+}
+
+void GuestMemory::unmap() noexcept {
+  for (const auto& region : regions_) ::munmap(region.host, region.size);
+  regions_.clear();
+}
+
+const MemoryRegion* GuestMemory::find(GuestAddress address) const noexcept {
+  // A machine has two or three regions: a plain scan beats a binary search.
+  for (const auto& region : regions_) {
+    if (address.value - region.start.value < region.size) return &region;  // wraps to large when below
+  }
+  return nullptr;
+}
+
+// The host address of a range that lies in one region, or null.
+std::byte* GuestMemory::resolve(GuestAddress address, std::uint64_t size) const noexcept {
+  const MemoryRegion* region = find(address);
+  if (region == nullptr) return nullptr;
+  const std::uint64_t offset = address.value - region->start.value;
+  if (size > region->size - offset) return nullptr;
+  return region->host + offset;
+}
+
+// Copies a range that crosses from one region into another that touches it; one of `out` and `in` is null.
+bool GuestMemory::copy_across(GuestAddress address, std::byte* out, const std::byte* in,
+                              std::uint64_t size) const noexcept {
+  if (!contains(address, size)) return false;
+  std::uint64_t done = 0;
+  while (done < size) {
+    const GuestAddress here{address.value + done};  // cannot overflow: contains() said it is RAM
+    const MemoryRegion* region = find(here);
+    const std::uint64_t offset = here.value - region->start.value;
+    const std::uint64_t part = std::min(size - done, region->size - offset);
+    if (out != nullptr) std::memcpy(out + done, region->host + offset, part);
+    if (in != nullptr) std::memcpy(region->host + offset, in + done, part);
+    done += part;
+  }
+  return true;
+}
+
+bool GuestMemory::read(GuestAddress address, std::span<std::byte> destination) const noexcept {
+  const std::byte* host = resolve(address, destination.size());
+  if (host == nullptr) [[unlikely]] {
+    return copy_across(address, destination.data(), nullptr, destination.size());
+  }
+  if (!destination.empty()) std::memcpy(destination.data(), host, destination.size());
+  return true;
+}
+
+bool GuestMemory::write(GuestAddress address, std::span<const std::byte> source) noexcept {
+  std::byte* host = resolve(address, source.size());
+  if (host == nullptr) [[unlikely]]
+    return copy_across(address, nullptr, source.data(), source.size());
+  if (!source.empty()) std::memcpy(host, source.data(), source.size());
+  return true;
+}
+
+std::optional<std::uint16_t> GuestMemory::load_acquire_u16(GuestAddress address) const noexcept {
+  std::byte* host = resolve(address, sizeof(std::uint16_t));
+  if (host == nullptr || address.value % sizeof(std::uint16_t) != 0) return std::nullopt;
+  // Shared with the guest, so it cannot be a std::atomic object of ours; regions are page-aligned, so a
+  // naturally aligned guest address is aligned here too.
+  return std::atomic_ref(*reinterpret_cast<std::uint16_t*>(host)).load(std::memory_order_acquire);
+}
+
+bool GuestMemory::store_release_u16(GuestAddress address, std::uint16_t value) noexcept {
+  std::byte* host = resolve(address, sizeof(std::uint16_t));
+  if (host == nullptr || address.value % sizeof(std::uint16_t) != 0) return false;
+  // As in load_acquire_u16().
+  std::atomic_ref(*reinterpret_cast<std::uint16_t*>(host)).store(value, std::memory_order_release);
+  return true;
+}
+
+bool GuestMemory::contains(GuestAddress address, std::uint64_t size) const noexcept {
+  std::uint64_t end = 0;
+  if (__builtin_add_overflow(address.value, size, &end)) return false;
+  std::uint64_t here = address.value;
+  for (const auto& region : regions_) {  // ascending
+    const std::uint64_t region_end = region.start.value + region.size;
+    if (here < region.start.value || here > region_end) continue;
+    if (end <= region_end) return true;
+    here = region_end;
+  }
+  return false;
+}
+
+bool GuestMemory::slices(GuestAddress address, std::uint64_t size, std::vector<iovec>& out,
+                         std::size_t limit) const noexcept {
+  if (!contains(address, size)) return false;
+  const std::size_t before = out.size();
+  std::uint64_t done = 0;
+  while (done < size) {
+    if (out.size() >= limit || !has_room(out, limit)) {
+      out.resize(before);
+      return false;
+    }
+    const GuestAddress here{address.value + done};
+    const MemoryRegion* region = find(here);
+    const std::uint64_t offset = here.value - region->start.value;
+    const std::uint64_t part = std::min(size - done, region->size - offset);
+    out.push_back({.iov_base = region->host + offset, .iov_len = part});
+    done += part;
+  }
+  return true;
+}
+
+}  // namespace warren::vmm
