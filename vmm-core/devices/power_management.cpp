@@ -1,0 +1,116 @@
+#include "vmm-core/devices/power_management.h"
+
+namespace warren::vmm {
+namespace {
+
+constexpr std::uint16_t kPowerButton = 1 << 8;  // PM1 status and enable
+constexpr std::uint16_t kStatusMask = 0x8731, kEnableMask = 0x0721;
+constexpr std::uint16_t kSciEnabled = 1 << 0, kSleepEnable = 1 << 13;  // PM1 control
+constexpr unsigned kSleepTypeShift = 10;
+constexpr std::uint64_t kTimerFrequency = 3'579'545;  // Hz (§4.8.2.1)
+constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
+
+std::uint8_t byte_of(std::uint32_t value, std::uint64_t index) noexcept {
+  return static_cast<std::uint8_t>(value >> (8 * index));
+}
+
+}  // namespace
+
+PowerManagement::PowerManagement(std::unique_ptr<InterruptLine> sci, std::function<std::uint64_t()> monotonic,
+                                 std::function<void()> power_off)
+    : sci_(std::move(sci)), monotonic_(std::move(monotonic)), power_off_(std::move(power_off)) {}
+
+std::uint32_t PowerManagement::timer() const noexcept {
+  const std::uint64_t now = monotonic_();
+  // In two parts, so that the product does not overflow in centuries.
+  const std::uint64_t ticks = now / kNanosecondsPerSecond * kTimerFrequency +
+                              now % kNanosecondsPerSecond * kTimerFrequency / kNanosecondsPerSecond;
+  return static_cast<std::uint32_t>(ticks);  // TMR_VAL_EXT: 32 bits
+}
+
+void PowerManagement::read(std::uint64_t offset, std::span<std::byte> data) noexcept {
+  const std::lock_guard lock(mutex_);
+  const std::uint32_t now = timer();  // once, so that the bytes of one access belong together
+  for (auto& byte : data) byte = static_cast<std::byte>(read_byte(offset++, now));
+}
+
+std::uint8_t PowerManagement::read_byte(std::uint64_t offset, std::uint32_t now) const noexcept {
+  if (offset >= kTimer && offset < kTimer + 4u) return byte_of(now, offset - kTimer);
+  if (offset >= kPm1Status && offset < kPm1Status + 2u) return byte_of(state_.status, offset - kPm1Status);
+  if (offset >= kPm1Enable && offset < kPm1Enable + 2u) return byte_of(state_.enable, offset - kPm1Enable);
+  if (offset >= kPm1Control && offset < kPm1Control + 2u)
+    return byte_of(state_.control, offset - kPm1Control);
+  return 0;
+}
+
+void PowerManagement::write(std::uint64_t offset, std::span<const std::byte> data) noexcept {
+  bool sleeps = false;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto byte : data) sleeps |= write_byte(offset++, std::to_integer<std::uint8_t>(byte));
+    update_interrupt();
+  }
+  if (sleeps) power_off_();
+}
+
+bool PowerManagement::write_byte(std::uint64_t offset, std::uint8_t value) noexcept {
+  const auto shifted = [value](std::uint64_t index) {
+    return static_cast<std::uint16_t>(value << (8 * index));
+  };
+  const auto others = [](std::uint64_t index) { return static_cast<std::uint16_t>(~(0xff << (8 * index))); };
+  if (offset < kPm1Status + 2u) {
+    state_.status &= static_cast<std::uint16_t>(~shifted(offset - kPm1Status));  // writing 1 clears
+  } else if (offset < kPm1Enable + 2u) {
+    const std::uint64_t index = offset - kPm1Enable;
+    state_.enable =
+        static_cast<std::uint16_t>(((state_.enable & others(index)) | shifted(index)) & kEnableMask);
+  } else if (offset >= kPm1Control && offset < kPm1Control + 2u) {
+    const std::uint64_t index = offset - kPm1Control;
+    const std::uint16_t control =
+        static_cast<std::uint16_t>((state_.control & others(index)) | shifted(index));
+    state_.control =
+        static_cast<std::uint16_t>((control & ~kSleepEnable) | kSciEnabled);  // SLP_EN reads as 0
+    return (control & kSleepEnable) != 0 && ((control >> kSleepTypeShift) & 7) == kSleepTypeS5;
+  }
+  return false;
+}
+
+bool PowerManagement::press_power_button() noexcept {
+  const std::lock_guard lock(mutex_);
+  state_.status |= kPowerButton;
+  update_interrupt();
+  return (state_.enable & kPowerButton) != 0;
+}
+
+void PowerManagement::update_interrupt() noexcept {
+  sci_->set((state_.status & state_.enable & kEnableMask) != 0);
+}
+
+void PowerManagement::reset() noexcept {
+  const std::lock_guard lock(mutex_);
+  state_ = {};
+  update_interrupt();
+}
+
+PowerManagement::State PowerManagement::save() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+void PowerManagement::restore(const State& state) {
+  const std::lock_guard lock(mutex_);
+  state_ = state;
+  state_.status &= kStatusMask;
+  state_.enable &= kEnableMask;
+  update_interrupt();
+}
+
+void PowerManagement::inspect(InspectNode& node) const {
+  const std::lock_guard lock(mutex_);
+  node.add("status", std::uint64_t{state_.status});
+  node.add("enable", std::uint64_t{state_.enable});
+  node.add("control", std::uint64_t{state_.control});
+  node.add("timer", timer());
+}
+
+}  // namespace warren::vmm

@@ -1,0 +1,326 @@
+#include "vmm-core/machine/acpi_tables.h"
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <span>
+#include <string>
+
+#include "vmm-core/machine/aml.h"
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::machine {
+namespace {
+
+using aml::Bytes;
+
+struct [[gnu::packed]] TableHeader {
+  char signature[4];
+  std::uint32_t length = 0;
+  std::uint8_t revision = 0;
+  std::uint8_t checksum = 0;
+  char oem_id[6] = {'W', 'A', 'R', 'R', 'E', 'N'};
+  char oem_table_id[8] = {'W', 'A', 'R', 'R', 'E', 'N', 'P', 'C'};
+  std::uint32_t oem_revision = 1;
+  char creator_id[4] = {'W', 'R', 'R', 'N'};
+  std::uint32_t creator_revision = 1;
+};
+static_assert(sizeof(TableHeader) == 36);
+
+// §5.2.3.2
+struct [[gnu::packed]] GenericAddress {
+  std::uint8_t space = 0;  // 1: ports
+  std::uint8_t bits = 0;
+  std::uint8_t offset = 0;
+  std::uint8_t access = 0;
+  std::uint64_t address = 0;
+};
+static_assert(sizeof(GenericAddress) == 12);
+
+// §5.2.9
+struct [[gnu::packed]] FadtBody {
+  std::uint32_t facs = 0, dsdt = 0;
+  std::uint8_t reserved0 = 0, preferred_profile = 0;
+  std::uint16_t sci_interrupt = static_cast<std::uint16_t>(kSciGsi);
+  std::uint32_t smi_command = 0;
+  std::uint8_t acpi_enable = 0, acpi_disable = 0, s4bios = 0, pstate_control = 0;
+  std::uint32_t pm1a_event = kPowerManagementBase + kPm1EventOffset, pm1b_event = 0;
+  std::uint32_t pm1a_control = kPowerManagementBase + kPm1ControlOffset, pm1b_control = 0;
+  std::uint32_t pm2_control = 0;
+  std::uint32_t pm_timer = kPowerManagementBase + kPmTimerOffset;
+  std::uint32_t gpe0 = kPowerManagementBase + kGpe0Offset, gpe1 = 0;
+  std::uint8_t pm1_event_length = 4, pm1_control_length = 2, pm2_control_length = 0, pm_timer_length = 4;
+  std::uint8_t gpe0_length = kGpe0Size, gpe1_length = 0, gpe1_base = 0, cst_control = 0;
+  std::uint16_t c2_latency = 0xfff, c3_latency = 0xfff;
+  std::uint16_t flush_size = 0, flush_stride = 0;
+  std::uint8_t duty_offset = 0, duty_width = 0, day_alarm = 0, month_alarm = 0, century = 0x32;
+  std::uint16_t boot_architecture = 0x03;  // legacy devices, an i8042
+  std::uint8_t reserved1 = 0;
+  // WBINVD, PROC_C1, SLP_BUTTON (none as fixed hardware), RESET_REG_SUP, TMR_VAL_EXT; a fixed power button.
+  std::uint32_t flags = (1 << 0) | (1 << 2) | (1 << 5) | (1 << 8) | (1 << 10);
+  GenericAddress reset_register{1, 8, 0, 1, kResetControlPort};
+  std::uint8_t reset_value = kResetValue;
+  std::uint16_t arm_boot_architecture = 0;
+  std::uint8_t minor_version = 0;
+  std::uint64_t x_facs = 0, x_dsdt = 0;
+  GenericAddress x_pm1a_event{1, 32, 0, 2, kPowerManagementBase + kPm1EventOffset};
+  GenericAddress x_pm1b_event;
+  GenericAddress x_pm1a_control{1, 16, 0, 2, kPowerManagementBase + kPm1ControlOffset};
+  GenericAddress x_pm1b_control, x_pm2_control;
+  GenericAddress x_pm_timer{1, 32, 0, 3, kPowerManagementBase + kPmTimerOffset};
+  GenericAddress x_gpe0{1, kGpe0Size * 8, 0, 1, kPowerManagementBase + kGpe0Offset};
+  GenericAddress x_gpe1, sleep_control, sleep_status;
+  std::uint64_t hypervisor_id = 0;
+};
+static_assert(sizeof(TableHeader) + sizeof(FadtBody) == 276);
+
+// §5.2.10
+struct [[gnu::packed]] Facs {
+  char signature[4] = {'F', 'A', 'C', 'S'};
+  std::uint32_t length = 64;
+  std::uint32_t hardware_signature = 0, waking_vector = 0, global_lock = 0, flags = 0;
+  std::uint64_t x_waking_vector = 0;
+  std::uint8_t version = 2;
+  std::uint8_t reserved[31] = {};
+};
+static_assert(sizeof(Facs) == 64);
+
+// §5.2.5.3
+struct [[gnu::packed]] RootPointer {
+  char signature[8] = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '};
+  std::uint8_t checksum = 0;
+  char oem_id[6] = {'W', 'A', 'R', 'R', 'E', 'N'};
+  std::uint8_t revision = 2;
+  std::uint32_t rsdt = 0;
+  std::uint32_t length = 36;
+  std::uint64_t xsdt = 0;
+  std::uint8_t extended_checksum = 0;
+  std::uint8_t reserved[3] = {};
+};
+static_assert(sizeof(RootPointer) == 36);
+
+template <typename T>
+Bytes bytes_of(const T& object) {
+  const auto bytes = std::as_bytes(std::span(&object, 1));
+  Bytes result(bytes.size());
+  std::memcpy(result.data(), bytes.data(), bytes.size());
+  return result;
+}
+
+template <typename T>
+void append_little(Bytes& to, T value) {
+  const Bytes bytes = bytes_of(value);
+  to.insert(to.end(), bytes.begin(), bytes.end());
+}
+
+// What makes all `bytes` sum up to zero.
+std::uint8_t checksum_of(std::span<const std::uint8_t> bytes) {
+  unsigned sum = 0;
+  for (const std::uint8_t byte : bytes) sum += byte;
+  return static_cast<std::uint8_t>(0u - sum);
+}
+
+Bytes table(const char (&signature)[5], std::uint8_t revision, const Bytes& body) {
+  TableHeader header{};
+  std::memcpy(header.signature, signature, 4);
+  header.length = static_cast<std::uint32_t>(sizeof(header) + body.size());
+  header.revision = revision;
+  Bytes result = aml::join({bytes_of(header), body});
+  result[offsetof(TableHeader, checksum)] = checksum_of(result);
+  return result;
+}
+
+// Puts tables one behind the other, 64-byte aligned as the FACS wants it.
+class Placer {
+ public:
+  explicit Placer(GuestMemory& memory) : memory_(memory) {}
+
+  std::uint64_t put(const Bytes& bytes) {
+    const std::uint64_t place = kAcpiTables.value + used_;
+    if (bytes.size() > kAcpiTablesSize - used_ ||
+        !memory_.write(GuestAddress{place}, std::as_bytes(std::span(bytes)))) {
+      throw Error(std::errc::not_enough_memory, "ACPI tables");
+    }
+    used_ = (used_ + bytes.size() + 63) / 64 * 64;
+    if (used_ > kAcpiTablesSize) used_ = kAcpiTablesSize;
+    return place;
+  }
+
+ private:
+  GuestMemory& memory_;
+  std::uint64_t used_ = 0;
+};
+
+// §5.2.12
+Bytes make_madt(const AcpiConfiguration& configuration) {
+  constexpr std::uint32_t kHighestXApicId = 254;
+  Bytes body;
+  append_little(body, static_cast<std::uint32_t>(kLocalApicBase));
+  append_little(body, std::uint32_t{1});  // PCAT_COMPAT: there are PICs too
+  std::uint32_t uid = 0;
+  for (const std::uint32_t id : configuration.apic_ids) {
+    if (id <= kHighestXApicId) {
+      body.insert(body.end(),
+                  {0, 8, static_cast<std::uint8_t>(uid), static_cast<std::uint8_t>(id), 1, 0, 0, 0});
+    } else {
+      body.insert(body.end(), {9, 16, 0, 0});
+      append_little(body, id);
+      append_little(body, std::uint32_t{1});
+      append_little(body, uid);
+    }
+    ++uid;
+  }
+  body.insert(body.end(), {1, 12, 0, 0});  // the I/O APIC, id 0, from GSI 0
+  append_little(body, static_cast<std::uint32_t>(kIoApicBase));
+  append_little(body, std::uint32_t{0});
+  const auto source_override = [&body](std::uint8_t isa, std::uint32_t gsi, std::uint16_t flags) {
+    body.insert(body.end(), {2, 10, 0, isa});
+    append_little(body, gsi);
+    append_little(body, flags);
+  };
+  source_override(0, 2, 0);                                              // the PIT
+  source_override(static_cast<std::uint8_t>(kSciGsi), kSciGsi, 0x000d);  // the SCI: level, active high
+  body.insert(body.end(), {4, 6, 0xff, 0, 0, 1});                        // LINT1 of every processor is NMI
+  return table("APIC", 5, body);
+}
+
+// PCI Firmware 3.3 §4.1.2
+Bytes make_mcfg() {
+  Bytes body(8, 0);
+  append_little(body, kEcamBase);
+  append_little(body, std::uint16_t{0});
+  body.insert(body.end(), {0, kLastBus});
+  append_little(body, std::uint32_t{0});
+  return table("MCFG", 1, body);
+}
+
+Bytes make_fadt(std::uint64_t facs, std::uint64_t dsdt) {
+  FadtBody body;
+  body.facs = static_cast<std::uint32_t>(facs);
+  body.dsdt = static_cast<std::uint32_t>(dsdt);
+  body.x_dsdt = dsdt;
+  return table("FACP", 6, bytes_of(body));
+}
+
+// _OSC of the host bridge (PCI Firmware 3.3 §4.5.1): the guest gets native hot plug (bit 0), PME, AER and the
+// express capability structure (bits 2 to 4); of another UUID, "unrecognized" (bit 2 of the first dword).
+Bytes make_osc() {
+  using namespace aml;
+  constexpr std::uint64_t kGranted = 0x1d;
+  return method("_OSC", 4,
+                join({create_dword_field(argument(3), 0, "CDW1"),
+                      when(equal(argument(0), uuid("33db4d5b-1ff7-401c-9657-7441c03dd766")),
+                           join({create_dword_field(argument(3), 8, "CDW3"),
+                                 bit_and(path("CDW3"), integer(kGranted), path("CDW3"))})),
+                      otherwise(bit_or(path("CDW1"), integer(4), path("CDW1"))), give_back(argument(3))}));
+}
+
+// _PRT (§6.2.13): which GSI the pins of the slots of bus 0 end at.
+Bytes make_prt() {
+  std::vector<Bytes> routes;
+  for (std::uint8_t slot = 0; slot < 32; ++slot) {
+    for (std::uint8_t pin = 0; pin < 4; ++pin) {
+      routes.push_back(aml::package({aml::integer((std::uint64_t{slot} << 16) | 0xffff), aml::integer(pin),
+                                     aml::integer(0), aml::integer(pci_interrupt_gsi(slot, pin))}));
+    }
+  }
+  return aml::name("_PRT", aml::package(routes));
+}
+
+Bytes make_host_bridge(const AcpiConfiguration& configuration) {
+  using namespace aml;
+  const auto& map = configuration.memory_map;
+  const Bytes resources =
+      template_of({bus_range(0, kLastBus), io_ports(kPciConfigAddressPort, 8),
+                   port_window(0, kPciConfigAddressPort - 1), port_window(kPciConfigDataPort + 4, 0xffff),
+                   memory_window32(static_cast<std::uint32_t>(kPciWindow32Start),
+                                   static_cast<std::uint32_t>(kPciWindow32End - 1)),
+                   memory_window64(map.pci_window64_start, map.pci_window64_end - 1)});
+  return device("PCI0", join({name("_HID", eisa_id("PNP0A08")), name("_CID", eisa_id("PNP0A03")),
+                              name("_SEG", integer(0)), name("_BBN", integer(0)), name("_UID", integer(0)),
+                              name("_CRS", resources), make_prt(), make_osc()}));
+}
+
+// The motherboard's own: the ECAM window must be reserved somewhere other than in the host bridge's _CRS
+// (PCI Firmware 3.3 §4.1.2, note 2).
+Bytes make_motherboard() {
+  using namespace aml;
+  return device("MRES",
+                join({name("_HID", eisa_id("PNP0C02")), name("_UID", integer(1)),
+                      name("_CRS", template_of({fixed_memory(static_cast<std::uint32_t>(kEcamBase),
+                                                             static_cast<std::uint32_t>(kEcamSize)),
+                                                io_ports(kPowerManagementBase, kPowerManagementSize)}))}));
+}
+
+Bytes make_legacy_devices(const AcpiConfiguration& configuration) {
+  using namespace aml;
+  struct Port {
+    std::uint16_t base;
+    std::uint8_t irq;
+  };
+  constexpr std::array<Port, 4> kPorts = {{{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}}};
+  Bytes result = join(
+      {device("RTC_", join({name("_HID", eisa_id("PNP0B00")),
+                            name("_CRS", template_of({io_ports(0x70, 2), irq(8)}))})),
+       device("KBD_", join({name("_HID", eisa_id("PNP0303")),
+                            name("_CRS", template_of({io_ports(0x60, 1), io_ports(0x64, 1), irq(1)}))}))});
+  for (const std::uint8_t number : configuration.serial_ports) {
+    const Port& port = kPorts[number % kPorts.size()];
+    const std::string segment = "COM" + std::to_string(number + 1);
+    result =
+        join({result,
+              device(segment, join({name("_HID", eisa_id("PNP0501")), name("_UID", integer(number + 1u)),
+                                    name("_CRS", template_of({io_ports(port.base, 8), irq(port.irq)}))}))});
+  }
+  return result;
+}
+
+Bytes make_processors(const AcpiConfiguration& configuration) {
+  using namespace aml;
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  Bytes result;
+  for (std::size_t i = 0; i < configuration.apic_ids.size(); ++i) {
+    const std::string segment = std::string("C0") + kDigits[i / 16 % 16] + kDigits[i % 16];
+    result =
+        join({result, device(segment, join({name("_HID", text("ACPI0007")), name("_UID", integer(i))}))});
+  }
+  return result;
+}
+
+Bytes make_dsdt(const AcpiConfiguration& configuration) {
+  using namespace aml;
+  const Bytes sleep = package({integer(kSleepTypeS5), integer(0), integer(0), integer(0)});
+  return table(
+      "DSDT", 2,
+      join({scope("\\_SB_", join({make_host_bridge(configuration), make_motherboard(),
+                                  make_legacy_devices(configuration), make_processors(configuration)})),
+            name("\\_S5_", sleep)}));
+}
+
+}  // namespace
+
+GuestAddress write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory& memory) {
+  Placer placer(memory);
+  // The root pointer comes first, on a 16-byte boundary where old kernels scan for it (§5.2.5.1).
+  RootPointer root;
+  const GuestAddress root_place{placer.put(bytes_of(root))};
+  const std::uint64_t facs = placer.put(bytes_of(Facs{}));
+  const std::uint64_t dsdt = placer.put(make_dsdt(configuration));
+  Bytes entries;
+  append_little(entries, placer.put(make_fadt(facs, dsdt)));
+  append_little(entries, placer.put(make_madt(configuration)));
+  append_little(entries, placer.put(make_mcfg()));
+  root.xsdt = placer.put(table("XSDT", 1, entries));
+
+  constexpr std::size_t kFirstPart = 20;
+  Bytes bytes = bytes_of(root);
+  root.checksum = checksum_of(std::span(bytes).first(kFirstPart));
+  bytes = bytes_of(root);
+  root.extended_checksum = checksum_of(bytes);
+  bytes = bytes_of(root);
+  if (!memory.write(root_place, std::as_bytes(std::span(bytes))))
+    throw Error(std::errc::not_enough_memory, "ACPI root");
+  return root_place;
+}
+
+}  // namespace warren::vmm::machine

@@ -1,0 +1,36 @@
+// The ACPI tables of the q35 machine, made anew at every boot (ACPI 6.5 §5.2, PCI Firmware 3.3 §4.1.2).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "vmm-core/machine/memory_map.h"
+#include "vmm-core/memory/guest_address.h"
+#include "vmm-core/memory/guest_memory.h"
+
+namespace warren::vmm::machine {
+
+struct AcpiConfiguration {
+  std::vector<std::uint32_t> apic_ids;  // of each vCPU, in their order
+  MemoryMap memory_map;
+  std::vector<std::uint8_t> serial_ports;  // 0 to 3, those that are there
+};
+
+// Tables go to the reserved part of the first mebibyte, behind the VGA hole.
+inline constexpr GuestAddress kAcpiTables{0xe0000};
+inline constexpr std::uint64_t kAcpiTablesSize = 0x10000;
+
+// Writes all tables and returns where the RSDP is. Throws Error when they do not fit.
+GuestAddress write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory& memory);
+
+// The FADT tells these to the guest; the power management device answers there (offsets from
+// kPowerManagementBase, ICH9 §13.8.3).
+inline constexpr std::uint16_t kPm1EventOffset = 0x00;
+inline constexpr std::uint16_t kPm1ControlOffset = 0x04;
+inline constexpr std::uint16_t kPmTimerOffset = 0x08;
+inline constexpr std::uint16_t kGpe0Offset = 0x20;
+inline constexpr std::uint8_t kGpe0Size = 16;
+inline constexpr std::uint8_t kSleepTypeS5 = 5;    // what _S5 has and SLP_TYP must say
+inline constexpr std::uint8_t kResetValue = 0x06;  // written to kResetControlPort
+
+}  // namespace warren::vmm::machine
