@@ -36,7 +36,11 @@ struct Identity {
   std::uint32_t class_code = 0;  // base class, sub-class, programming interface: 0x010802 is NVMe
   std::uint16_t subsystem_vendor = 0;
   std::uint16_t subsystem = 0;
+  bool bridge = false;  // a type 1 header: two BARs, bus numbers and windows instead of the rest
 };
+
+// What the PCI Express capability says a function is (PCIe 5.0 §7.5.3.2, device/port type).
+enum class ExpressType : std::uint8_t { endpoint = 0, root_port = 4 };
 
 // What a function gets from the machine: where its BARs answer and the wire of its interrupt pin. `express`
 // says that it sits behind a root port, and so has the PCI Express capability of an endpoint.
@@ -65,7 +69,7 @@ class Function : public Inspectable {
 
   const std::string& name() const noexcept { return name_; }
 
-  // From the guest: 1, 2 or 4 bytes inside one aligned doubleword below kExtendedSize. Any vCPU thread.
+  // From the guest: 1 to 4 bytes inside one aligned doubleword below kExtendedSize. Any vCPU thread.
   void config_read(std::uint16_t offset, std::span<std::byte> data) noexcept;
   void config_write(std::uint16_t offset, std::span<const std::byte> data) noexcept;
 
@@ -114,6 +118,10 @@ class Function : public Inspectable {
   // MSI-X with a BAR of its own: 32-bit memory BAR `bar` with table and pending bits.
   void add_msix_with_bar(MsiRouter& router, std::uint16_t vectors, unsigned bar);
 
+  // The PCI Express capability, version 2, with a link of one lane (PCIe 5.0 §7.5.3). Endpoints behind a root
+  // port have it already.
+  std::uint8_t add_express_capability(ExpressType type, std::uint8_t port_number);
+
   // Says that INTA# is used. Without it the interrupt pin register reads 0.
   void use_interrupt_pin();
 
@@ -148,8 +156,12 @@ class Function : public Inspectable {
   const CapabilityHandler* capability_handler(std::uint16_t offset) const noexcept;
   void command_changed() noexcept;
   void update_decoding() noexcept;
-  void update_pin() noexcept;
-  void add_express_capability();
+  void set_pin_disabled(bool disabled) noexcept;
+  void drive_pin() noexcept;
+  bool is_bar_register(std::uint16_t offset) const noexcept;
+  void write_bar_register(std::uint16_t offset, std::span<const std::byte> data) noexcept;
+  void write_capability(const CapabilityHandler* handler, std::uint16_t offset,
+                        std::span<const std::byte> data) noexcept;
 
   const std::string name_;
   mutable std::mutex mutex_;
@@ -160,9 +172,10 @@ class Function : public Inspectable {
   std::unique_ptr<MsixBar> msix_bar_;
   std::uint8_t msix_capability_ = 0;
   const bool express_;
+  const std::uint16_t bars_end_;  // offset behind the last BAR register
 
   std::unique_ptr<InterruptLine> pin_;
-  std::mutex pin_mutex_;  // innermost: orders changes of the wire
+  mutable std::mutex pin_mutex_;  // innermost: orders changes of the wire
   bool interrupt_asserted_ = false;
   bool interrupt_disabled_ = false;
   std::atomic<bool> bus_master_{false};
