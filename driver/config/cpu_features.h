@@ -62,12 +62,19 @@ struct GuestCpu {
 // present, and (XML_ERROR) for unknown names.
 GuestCpu resolve_guest_cpu(const Cpu& cpu, const HostFacts& facts, bool kvmclock = true);
 
-// The named model closest to the host, and what the host has beyond or lacks of it.
+// The named model closest to a CPU, and what the CPU has beyond it or lacks of it.
 struct HostCpuModel {
   std::string name;
-  std::string vendor;
+  std::string vendor;                // "Intel", "AMD", "Hygon" or empty
   std::vector<CpuFeature> features;  // require: beyond the model; disable: of the model, but not there
 };
-HostCpuModel describe_host_cpu(std::span<const CpuidLeaf> cpuid);
+
+// With `exact_subset` only a model is taken of which nothing is missing.
+HostCpuModel describe_host_cpu(std::span<const CpuidLeaf> cpuid, bool exact_subset);
+
+// Whether a guest gets the whole model on this host; the names of what is missing otherwise.
+std::vector<std::string_view> missing_features(const CpuModel& model, const HostFacts& facts);
+
+bool has_cpu_feature(std::span<const CpuidLeaf> cpuid, const CpuFeatureBit& feature);
 
 }  // namespace warren::driver::config

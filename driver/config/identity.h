@@ -1,4 +1,4 @@
-// What identifies a domain and what people and tools write on it: UUID, MAC address, title, metadata.
+// What identifies a domain and what people and tools write on it: MAC address, metadata.
 //
 // Values only; any thread. Format: libvirt's formatdomain, "General metadata".
 #pragma once
@@ -10,14 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include "driver/contract/uuid.h"
+
 namespace warren::driver::config {
-
-// In the byte order of its text form (RFC 4122 §4.1.2).
-using Uuid = std::array<std::uint8_t, 16>;
-
-// Hyphens may be missing or anywhere between bytes, as libvirt takes them; nullopt for anything else.
-std::optional<Uuid> parse_uuid(std::string_view text);
-std::string format_uuid(const Uuid& uuid);
 
 using MacAddress = std::array<std::uint8_t, 6>;
 

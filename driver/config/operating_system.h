@@ -12,11 +12,14 @@
 namespace warren::driver::config {
 
 // <os>. Architecture is x86_64 and the type hvm, always; `machine` is canonical ("q35") once parsed.
+enum class BootDevice { hd, cdrom, network, fd };
+
 struct OperatingSystem {
   std::string machine = "q35";
-  std::string kernel;        // absolute path; never empty in a definition that parse() returned
-  std::string initrd;        // absolute path or empty
-  std::string command_line;  // at most 2047 bytes
+  std::string kernel;                    // absolute path; never empty in a definition that parse() returned
+  std::string initrd;                    // absolute path or empty
+  std::string command_line;              // at most 2047 bytes
+  std::vector<BootDevice> boot_devices;  // <boot dev=…/>: kept for clients; the kernel is what boots
   bool operator==(const OperatingSystem&) const = default;
 };
 
@@ -35,8 +38,10 @@ struct Features {
 enum class ClockOffset { utc, localtime, timezone, variable };
 enum class ClockBasis { utc, localtime };
 
-enum class TimerName { rtc, pit, hpet, kvmclock, tsc, hypervclock };
-enum class TimerTickPolicy { delay, catchup, merge, discard };
+enum class TimerName { rtc, pit, hpet, kvmclock, hypervclock };
+
+// What becomes of ticks the guest missed: they come later, at the usual rate.
+enum class TimerTickPolicy { delay };
 
 // <timer>; parse() refuses combinations the worker does not have.
 struct Timer {

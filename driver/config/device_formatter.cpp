@@ -1,0 +1,273 @@
+// <devices> and what is in it.
+#include <fmt/format.h>
+
+#include "driver/config/domain_names.h"
+#include "driver/config/domain_xml_parts.h"
+
+namespace warren::driver::config {
+
+namespace {
+
+std::string_view on_off(bool value) {
+  return value ? "on" : "off";
+}
+
+void format_pci_address_element(XmlWriter& writer, const PciAddress& address) {
+  writer.begin("address");
+  writer.attribute("type", "pci");
+  writer.attribute("domain", fmt::format("0x{:04x}", address.segment));
+  writer.attribute("bus", fmt::format("0x{:02x}", address.bus));
+  writer.attribute("slot", fmt::format("0x{:02x}", address.slot));
+  writer.attribute("function", fmt::format("0x{:x}", address.function));
+  if (address.multifunction) writer.attribute("multifunction", on_off(*address.multifunction));
+  writer.end();
+}
+
+template <typename Value>
+void format_optional(XmlWriter& writer, std::string_view name, const std::optional<Value>& value) {
+  if (value) writer.attribute(name, *value);
+}
+
+void format_optional(XmlWriter& writer, std::string_view name, const std::optional<bool>& value) {
+  if (value) writer.attribute(name, on_off(*value));
+}
+
+void format_backend_children(XmlWriter& writer, const CharacterBackend& backend,
+                             const FormatContext& context) {
+  const bool live_only = backend.type == CharacterBackendType::pty;
+  if (!backend.path.empty() && (context.live || !live_only)) {
+    writer.begin("source");
+    writer.attribute("path", backend.path);
+    format_optional(writer, "append", backend.append);
+    writer.end();
+  }
+  if (!backend.log_file.empty()) {
+    writer.begin("log");
+    writer.attribute("file", backend.log_file);
+    format_optional(writer, "append", backend.log_append);
+    writer.end();
+  }
+}
+
+}  // namespace
+
+void format_device_info(XmlWriter& writer, const DeviceInfo& info, const FormatContext& context) {
+  if (info.boot_order) {
+    writer.begin("boot");
+    writer.attribute("order", *info.boot_order);
+    writer.end();
+  }
+  if (!info.alias.empty() && (context.live || info.alias.starts_with("ua-"))) {
+    writer.begin("alias");
+    writer.attribute("name", info.alias);
+    writer.end();
+  }
+  if (info.pci) format_pci_address_element(writer, *info.pci);
+}
+
+void format_serial(XmlWriter& writer, const SerialPort& serial, const FormatContext& context) {
+  writer.begin("serial");
+  writer.attribute("type", names::kCharacter.name(serial.backend.type));
+  format_backend_children(writer, serial.backend, context);
+  if (serial.target_given || serial.port) {
+    writer.begin("target");
+    if (serial.target_given) writer.attribute("type", "isa-serial");
+    format_optional(writer, "port", serial.port);
+    if (serial.target_given) {
+      writer.begin("model");
+      writer.attribute("name", "isa-serial");
+      writer.end();
+    }
+    writer.end();
+  }
+  format_device_info(writer, serial.info, context);
+  writer.end();
+}
+
+void format_console(XmlWriter& writer, const Console& console, const FormatContext& context) {
+  writer.begin("console");
+  writer.attribute("type", names::kCharacter.name(console.backend.type));
+  if (context.live && !console.tty.empty()) writer.attribute("tty", console.tty);
+  format_backend_children(writer, console.backend, context);
+  if (console.target_given || console.port) {
+    writer.begin("target");
+    if (console.target_given) writer.attribute("type", names::kConsoleTarget.name(console.target));
+    format_optional(writer, "port", console.port);
+    writer.end();
+  }
+  format_device_info(writer, console.info, context);
+  if (console.address) {
+    writer.begin("address");
+    writer.attribute("type", "virtio-serial");
+    writer.attribute("controller", console.address->controller);
+    writer.attribute("bus", console.address->bus);
+    writer.attribute("port", console.address->port);
+    writer.end();
+  }
+  writer.end();
+}
+
+namespace {
+
+void format_disk_driver(XmlWriter& writer, const DiskDriver& driver) {
+  if (driver == DiskDriver{}) return;
+  writer.begin("driver");
+  if (driver.name_qemu) writer.attribute("name", "qemu");
+  if (driver.type_raw) writer.attribute("type", "raw");
+  if (driver.cache) writer.attribute("cache", names::kDiskCache.name(*driver.cache));
+  if (driver.io) writer.attribute("io", names::kDiskIo.name(*driver.io));
+  if (driver.discard) writer.attribute("discard", names::kDiskDiscard.name(*driver.discard));
+  format_optional(writer, "queues", driver.queues);
+  format_optional(writer, "queue_size", driver.queue_size);
+  format_optional(writer, "packed", driver.packed);
+  writer.end();
+}
+
+void format_disk(XmlWriter& writer, const Disk& disk, const FormatContext& context) {
+  writer.begin("disk");
+  writer.attribute("type", names::kDiskType.name(disk.source_type));
+  writer.attribute("device", "disk");
+  format_disk_driver(writer, disk.driver);
+  writer.begin("source");
+  writer.attribute(disk.source_type == DiskSourceType::file ? "file" : "dev", disk.source);
+  if (context.live) format_optional(writer, "index", disk.source_index);
+  writer.end();
+  if (disk.backing_store_end) writer.empty("backingStore");
+  if (disk.block_sizes != DiskBlockSizes{}) {
+    writer.begin("blockio");
+    format_optional(writer, "logical_block_size", disk.block_sizes.logical);
+    format_optional(writer, "physical_block_size", disk.block_sizes.physical);
+    writer.end();
+  }
+  writer.begin("target");
+  writer.attribute("dev", disk.target);
+  writer.attribute("bus", "virtio");
+  writer.end();
+  if (disk.read_only) writer.empty("readonly");
+  if (disk.shareable) writer.empty("shareable");
+  if (!disk.serial.empty()) writer.element("serial", disk.serial);
+  format_device_info(writer, disk.info, context);
+  writer.end();
+}
+
+void format_controller(XmlWriter& writer, const Controller& controller, const FormatContext& context) {
+  writer.begin("controller");
+  writer.attribute("type", names::kController.name(controller.type));
+  format_optional(writer, "index", controller.index);
+  if (controller.model == ControllerModel::usb_none) {
+    writer.attribute("model", "none");
+  } else if (controller.type == ControllerType::pci) {
+    writer.attribute("model", names::kPciModel.name(controller.model));
+  }
+  if (!controller.model_name.empty()) {
+    writer.begin("model");
+    writer.attribute("name", controller.model_name);
+    writer.end();
+  }
+  if (controller.chassis || controller.port || controller.hotplug) {
+    writer.begin("target");
+    format_optional(writer, "chassis", controller.chassis);
+    if (controller.port) writer.attribute("port", fmt::format("0x{:x}", *controller.port));
+    format_optional(writer, "hotplug", controller.hotplug);
+    writer.end();
+  }
+  format_device_info(writer, controller.info, context);
+  writer.end();
+}
+
+void format_interface_driver(XmlWriter& writer, const InterfaceDriver& driver) {
+  if (driver == InterfaceDriver{}) return;
+  writer.begin("driver");
+  if (driver.name_qemu) writer.attribute("name", "qemu");
+  format_optional(writer, "queues", driver.queues);
+  format_optional(writer, "rx_queue_size", driver.rx_queue_size);
+  format_optional(writer, "tx_queue_size", driver.tx_queue_size);
+  format_optional(writer, "packed", driver.packed);
+  writer.end();
+}
+
+void format_interface(XmlWriter& writer, const Interface& interface, const FormatContext& context) {
+  writer.begin("interface");
+  writer.attribute("type", names::kInterfaceType.name(interface.type));
+  if (interface.mac) {
+    writer.begin("mac");
+    writer.attribute("address", format_mac_address(*interface.mac));
+    writer.end();
+  }
+  if (interface.type == InterfaceType::bridge) {
+    writer.begin("source");
+    writer.attribute("bridge", interface.source_bridge);
+    writer.end();
+  }
+  const bool target_shown =
+      !interface.target.empty() && (context.live || !interface.target.starts_with("vnet"));
+  if (target_shown || interface.target_managed) {
+    writer.begin("target");
+    if (target_shown) writer.attribute("dev", interface.target);
+    if (interface.target_managed) writer.attribute("managed", *interface.target_managed ? "yes" : "no");
+    writer.end();
+  }
+  if (interface.model_virtio) {
+    writer.begin("model");
+    writer.attribute("type", "virtio");
+    writer.end();
+  }
+  format_interface_driver(writer, interface.driver);
+  if (interface.link_up) {
+    writer.begin("link");
+    writer.attribute("state", *interface.link_up ? "up" : "down");
+    writer.end();
+  }
+  if (interface.mtu) {
+    writer.begin("mtu");
+    writer.attribute("size", *interface.mtu);
+    writer.end();
+  }
+  format_device_info(writer, interface.info, context);
+  writer.end();
+}
+
+void format_rng(XmlWriter& writer, const Rng& rng, const FormatContext& context) {
+  writer.begin("rng");
+  writer.attribute("model", "virtio");
+  if (rng.rate_bytes) {
+    writer.begin("rate");
+    writer.attribute("bytes", *rng.rate_bytes);
+    format_optional(writer, "period", rng.rate_period_ms);
+    writer.end();
+  }
+  writer.begin("backend");
+  writer.attribute("model", names::kRngBackend.name(rng.backend));
+  writer.text(rng.path);
+  writer.end();
+  format_device_info(writer, rng.info, context);
+  writer.end();
+}
+
+}  // namespace
+
+void format_devices(XmlWriter& writer, const Devices& devices, const FormatContext& context) {
+  writer.begin("devices");
+  if (!devices.emulator.empty()) writer.element("emulator", devices.emulator);
+  for (const Disk& disk : devices.disks) format_disk(writer, disk, context);
+  for (const Controller& controller : devices.controllers) format_controller(writer, controller, context);
+  for (const Interface& interface : devices.interfaces) format_interface(writer, interface, context);
+  for (const SerialPort& serial : devices.serials) format_serial(writer, serial, context);
+  for (const Console& console : devices.consoles) format_console(writer, console, context);
+  for (const Input& input : devices.inputs) {
+    writer.begin("input");
+    writer.attribute("type", "keyboard");
+    writer.attribute("bus", "ps2");
+    format_device_info(writer, input.info, context);
+    writer.end();
+  }
+  if (devices.memballoon_none) {
+    writer.begin("memballoon");
+    writer.attribute("model", "none");
+    writer.end();
+  }
+  for (const Rng& rng : devices.rngs) format_rng(writer, rng, context);
+  writer.end();
+}
+
+}  // namespace warren::driver::config

@@ -1,0 +1,332 @@
+// <devices>: disks, interfaces, controllers, rng, input, memballoon.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "driver/config/domain_names.h"
+#include "driver/config/domain_xml_parts.h"
+
+namespace warren::driver::config {
+
+namespace {
+
+PciAddress parse_pci_address(XmlElement& address) {
+  PciAddress pci;
+  if (read_number(address, "domain").value_or(0) != 0)
+    throw address.unsupported_attribute("domain", "q35 has one PCI segment, 0");
+  pci.bus = static_cast<std::uint8_t>(read_number(address, "bus", 0, 255).value_or(0));
+  pci.slot = static_cast<std::uint8_t>(require_number(address, "slot", 0, 31));
+  pci.function = static_cast<std::uint8_t>(read_number(address, "function", 0, 7).value_or(0));
+  pci.multifunction = read_on_off(address, "multifunction");
+  return pci;
+}
+
+bool is_valid_alias(std::string_view alias) {
+  return !alias.empty() && alias.size() <= 128 && std::all_of(alias.begin(), alias.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+  });
+}
+
+bool is_interface_name(std::string_view name) {
+  return !name.empty() && name.size() < 16 && name != "." && name != ".." &&
+         std::all_of(
+             name.begin(), name.end(),
+             [](char c) {
+               return std::isalnum(static_cast<unsigned char>(c)) ||
+                      std::string_view("_-.+:@").find(c) != std::string_view::npos;
+             });
+}
+
+std::string require_interface_name(XmlElement& element, std::string_view attribute) {
+  std::string name = require_text(element, attribute);
+  if (!is_interface_name(name)) {
+    throw element.malformed_attribute(
+        attribute, fmt::format("'{}' is not the name of a network interface", name.substr(0, 64)));
+  }
+  return name;
+}
+
+std::optional<std::uint32_t> read_power_of_two(XmlElement& element, std::string_view attribute,
+                                               std::uint32_t minimum, std::uint32_t maximum) {
+  const auto value = read_number(element, attribute, minimum, maximum);
+  if (value && (*value & (*value - 1)) != 0)
+    throw element.malformed_attribute(attribute, fmt::format("{} is not a power of two", *value));
+  return value;
+}
+
+}  // namespace
+
+DeviceInfo parse_device_info(XmlElement& device, bool inactive, bool pci, bool boot) {
+  DeviceInfo info;
+  if (XmlElement* alias = device.child("alias")) {
+    const std::string name = require_text(*alias, "name");
+    if (!is_valid_alias(name))
+      throw alias->malformed_attribute("name", "it is not letters, digits, '_', '-' and '.'");
+    // Other names are those of a running domain, which the next start gives again.
+    if (!inactive || name.starts_with("ua-")) info.alias = name;
+  }
+  if (pci) {
+    if (XmlElement* address = device.child("address")) {
+      accept_only(*address, "type", "pci");
+      info.pci = parse_pci_address(*address);
+    }
+  }
+  if (boot) {
+    if (XmlElement* order = device.child("boot")) info.boot_order = require_number(*order, "order", 1, 255);
+  }
+  return info;
+}
+
+namespace {
+
+DiskDriver parse_disk_driver(XmlElement& element) {
+  DiskDriver driver;
+  driver.name_qemu = accept_only(element, "name", "qemu");
+  driver.type_raw = accept_only(element, "type", "raw");
+  driver.cache = read_enum(element, "cache", names::kDiskCache);
+  driver.io = read_enum(element, "io", names::kDiskIo);
+  driver.discard = read_enum(element, "discard", names::kDiskDiscard);
+  driver.queues = read_number(element, "queues", 1, 256);
+  driver.queue_size = read_power_of_two(element, "queue_size", 2, 1024);
+  driver.packed = read_on_off(element, "packed");
+  return driver;
+}
+
+void parse_disk_target(XmlElement& element, Disk& disk) {
+  XmlElement* target = element.child("target");
+  if (!target) throw element.malformed("<target> is missing");
+  disk.target = require_text(*target, "dev");
+  std::string_view letters = disk.target;
+  std::string_view prefix;
+  for (std::string_view candidate : {"xvd", "vd", "sd", "hd", "fd", "ubd"})
+    if (letters.starts_with(candidate)) prefix = candidate;
+  letters.remove_prefix(prefix.size());
+  if (prefix.empty() || letters.empty() || letters.size() > 3 ||
+      !std::all_of(letters.begin(), letters.end(), [](char c) { return c >= 'a' && c <= 'z'; })) {
+    throw target->malformed_attribute(
+        "dev", fmt::format("'{}' is not a device name like 'vda'", disk.target.substr(0, 64)));
+  }
+  if (!accept_only(*target, "bus", "virtio") && prefix != "vd") {
+    throw target->unsupported_attribute(
+        "dev", fmt::format("'{}' asks for another bus than virtio, the only one Warren has for disks; name "
+                           "it 'vda' or give bus='virtio'",
+                           disk.target));
+  }
+}
+
+void parse_disk_source(XmlElement& element, Disk& disk, bool inactive) {
+  XmlElement* source = element.child("source");
+  if (!source) throw element.malformed("<source> is missing");
+  disk.source = require_absolute_path(*source, disk.source_type == DiskSourceType::file ? "file" : "dev");
+  const auto index = read_number(*source, "index", 1);
+  if (!inactive) disk.source_index = index;
+}
+
+void parse_disk_serial(XmlElement& element, Disk& disk) {
+  XmlElement* serial = element.child("serial");
+  if (!serial) return;
+  disk.serial = serial->text();
+  if (disk.serial.size() > 20)
+    throw serial->unsupported(
+        fmt::format("it has {} bytes; a virtio disk has 20 for it", disk.serial.size()));
+  for (const char c : disk.serial)
+    if (!std::isalnum(static_cast<unsigned char>(c)) &&
+        std::string_view("_-+. ").find(c) == std::string_view::npos)
+      throw serial->malformed("it is not letters, digits, blanks, '_', '-', '+' and '.'");
+}
+
+Disk parse_disk(XmlElement& element, bool inactive) {
+  Disk disk;
+  disk.source_type = read_enum(element, "type", names::kDiskType).value_or(DiskSourceType::file);
+  accept_only(element, "device", "disk");
+  if (XmlElement* driver = element.child("driver")) disk.driver = parse_disk_driver(*driver);
+  parse_disk_source(element, disk, inactive);
+  parse_disk_target(element, disk);
+  parse_disk_serial(element, disk);
+  if (XmlElement* block = element.child("blockio")) {
+    disk.block_sizes.logical = read_power_of_two(*block, "logical_block_size", 512, 4096);
+    disk.block_sizes.physical = read_power_of_two(*block, "physical_block_size", 512, 1u << 21);
+    if (disk.block_sizes.physical.value_or(512) < disk.block_sizes.logical.value_or(512) &&
+        disk.block_sizes.physical)
+      throw block->malformed("the physical block is smaller than the logical one");
+  }
+  disk.read_only = element.child("readonly") != nullptr;
+  disk.shareable = element.child("shareable") != nullptr;
+  disk.backing_store_end = element.child("backingStore") != nullptr;
+  disk.info = parse_device_info(element, inactive, true, true);
+  return disk;
+}
+
+InterfaceDriver parse_interface_driver(XmlElement& element) {
+  InterfaceDriver driver;
+  if (element.attribute("name") == "vhost") {
+    throw element.unsupported_attribute(
+        "name", "Warren does not use vhost-net yet; leave it out or give name='qemu'");
+  }
+  driver.name_qemu = accept_only(element, "name", "qemu");
+  driver.queues = read_number(element, "queues", 1, 256);
+  driver.rx_queue_size = read_power_of_two(element, "rx_queue_size", 256, 1024);
+  driver.tx_queue_size = read_power_of_two(element, "tx_queue_size", 256, 1024);
+  driver.packed = read_on_off(element, "packed");
+  return driver;
+}
+
+void parse_interface_target(XmlElement& element, Interface& interface, bool inactive) {
+  XmlElement* target = element.child("target");
+  if (!target) return;
+  if (target->attribute("dev")) interface.target = require_interface_name(*target, "dev");
+  // "vnet" names are given by the start of a domain.
+  if (inactive && interface.target.starts_with("vnet")) interface.target.clear();
+  if (interface.type == InterfaceType::ethernet) interface.target_managed = read_yes_no(*target, "managed");
+  if (interface.target_managed == false && interface.target.empty())
+    throw target->malformed("managed='no' needs the name of a tap in 'dev'");
+}
+
+Interface parse_interface(XmlElement& element, bool inactive) {
+  Interface interface;
+  interface.type = require_enum(element, "type", names::kInterfaceType);
+  if (XmlElement* mac = element.child("mac")) {
+    const std::string text = require_text(*mac, "address");
+    interface.mac = parse_mac_address(text);
+    if (!interface.mac)
+      throw mac->malformed_attribute("address", fmt::format("'{}' is not a MAC address", text.substr(0, 64)));
+    if (is_multicast(*interface.mac))
+      throw mac->malformed_attribute("address", fmt::format("'{}' is a multicast address", text));
+  }
+  if (interface.type == InterfaceType::bridge) {
+    XmlElement* source = element.child("source");
+    if (!source) throw element.malformed("<source bridge='…'/> is missing");
+    interface.source_bridge = require_interface_name(*source, "bridge");
+  }
+  parse_interface_target(element, interface, inactive);
+  if (XmlElement* model = element.child("model")) {
+    require_text(*model, "type");
+    interface.model_virtio = accept_only(*model, "type", "virtio");
+  }
+  if (XmlElement* driver = element.child("driver")) interface.driver = parse_interface_driver(*driver);
+  if (XmlElement* link = element.child("link"))
+    interface.link_up = require_enum(*link, "state", names::kLinkState);
+  if (XmlElement* mtu = element.child("mtu")) interface.mtu = require_number(*mtu, "size", 68, 65535);
+  interface.info = parse_device_info(element, inactive, true, true);
+  return interface;
+}
+
+void parse_root_port(XmlElement& element, Controller& controller) {
+  if (XmlElement* model = element.child("model")) {
+    accept_only(*model, "name", "pcie-root-port");
+    controller.model_name = "pcie-root-port";
+  }
+  XmlElement* target = element.child("target");
+  if (!target) return;
+  controller.chassis = read_number(*target, "chassis", 1, 255);
+  controller.port = read_number(*target, "port", 0, 255);
+  controller.hotplug = read_on_off(*target, "hotplug");
+  if (controller.hotplug == true)
+    throw target->unsupported_attribute("hotplug", "Warren has no hot-plug yet; it can only be 'off'");
+}
+
+Controller parse_controller(XmlElement& element, bool inactive) {
+  Controller controller;
+  controller.type = require_enum(element, "type", names::kController);
+  controller.index = read_number(element, "index", 0, 255);
+  switch (controller.type) {
+    case ControllerType::pci:
+      controller.model = require_enum(element, "model", names::kPciModel);
+      if (controller.model == ControllerModel::pcie_root) {
+        if (controller.index.value_or(0) != 0)
+          throw element.malformed_attribute("index", "that of pcie-root is 0");
+        controller.info = parse_device_info(element, inactive, false, false);
+        return controller;
+      }
+      if (controller.index == 0u) throw element.malformed_attribute("index", "0 is pcie-root's");
+      parse_root_port(element, controller);
+      break;
+    case ControllerType::usb:
+      if (!element.attribute("model")) {
+        throw element.unsupported(
+            "Warren has no USB yet; the only controller is model='none', which means so");
+      }
+      accept_only(element, "model", "none");
+      if (controller.index.value_or(0) != 0)
+        throw element.malformed_attribute("index", "that of model 'none' is 0");
+      controller.model = ControllerModel::usb_none;
+      controller.info = parse_device_info(element, inactive, false, false);
+      return controller;
+    case ControllerType::virtio_serial:
+      break;
+  }
+  controller.info = parse_device_info(element, inactive, true, false);
+  return controller;
+}
+
+Rng parse_rng(XmlElement& element, bool inactive) {
+  Rng rng;
+  require_text(element, "model");
+  accept_only(element, "model", "virtio");
+  if (XmlElement* rate = element.child("rate")) {
+    rng.rate_bytes = require_number(*rate, "bytes", 1, std::numeric_limits<std::uint32_t>::max());
+    rng.rate_period_ms = read_number(*rate, "period", 1);
+  }
+  XmlElement* backend = element.child("backend");
+  if (!backend) throw element.malformed("<backend> is missing");
+  rng.backend = require_enum(*backend, "model", names::kRngBackend);
+  if (rng.backend == RngBackend::random) {
+    rng.path = backend->text();
+    if (!rng.path.empty() && rng.path != "/dev/random" && rng.path != "/dev/urandom") {
+      throw backend->unsupported(fmt::format(
+          "'{}' is not a source Warren takes; it is /dev/random or /dev/urandom", rng.path.substr(0, 64)));
+    }
+  }
+  rng.info = parse_device_info(element, inactive, true, false);
+  return rng;
+}
+
+Input parse_input(XmlElement& element, bool inactive) {
+  if (const std::string type = require_text(element, "type"); type != "keyboard") {
+    throw element.unsupported(fmt::format(
+        "Warren has no '{}' input device yet; the machine has a PS/2 keyboard", type.substr(0, 64)));
+  }
+  accept_only(element, "bus", "ps2");
+  return {.info = parse_device_info(element, inactive, false, false)};
+}
+
+}  // namespace
+
+Devices parse_devices(XmlElement* element, bool inactive) {
+  Devices devices;
+  if (!element) return devices;
+  if (XmlElement* emulator = element->child("emulator")) {
+    devices.emulator = emulator->text();
+    check_absolute_path(*emulator, devices.emulator);
+  }
+  for (XmlElement* child : element->children("disk")) {
+    Disk disk = parse_disk(*child, inactive);
+    for (const Disk& other : devices.disks)
+      if (other.target == disk.target)
+        throw child->malformed(fmt::format("another disk has the target '{}'", disk.target));
+    devices.disks.push_back(std::move(disk));
+  }
+  for (XmlElement* child : element->children("controller"))
+    devices.controllers.push_back(parse_controller(*child, inactive));
+  for (XmlElement* child : element->children("interface"))
+    devices.interfaces.push_back(parse_interface(*child, inactive));
+  for (XmlElement* child : element->children("serial"))
+    devices.serials.push_back(parse_serial(*child, inactive));
+  for (XmlElement* child : element->children("console"))
+    devices.consoles.push_back(parse_console(*child, inactive));
+  for (XmlElement* child : element->children("input"))
+    devices.inputs.push_back(parse_input(*child, inactive));
+  if (devices.inputs.size() > 1)
+    throw element->unsupported("there is one PS/2 keyboard, and there are two <input>");
+  for (XmlElement* child : element->children("rng")) devices.rngs.push_back(parse_rng(*child, inactive));
+  if (XmlElement* balloon = element->child("memballoon")) {
+    if (require_text(*balloon, "model") != "none") {
+      throw balloon->unsupported_attribute(
+          "model", "Warren has no memory balloon yet; it can only be 'none', as it is without <memballoon>");
+    }
+    devices.memballoon_none = true;
+  }
+  return devices;
+}
+
+}  // namespace warren::driver::config

@@ -1,0 +1,239 @@
+#include "driver/config/domain_defaults.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include "driver/config/cpu_features.h"
+#include "driver/config/domain_xml_parts.h"
+#include "driver/config/pci_assignment.h"
+#include "driver/contract/error.h"
+
+namespace warren::driver::config {
+
+void system_random_bytes(std::span<std::uint8_t> bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t got = ::getrandom(bytes.data() + done, bytes.size() - done, 0);
+    if (got < 0 && errno != EINTR) throw system_error(errno, "random bytes");
+    if (got > 0) done += static_cast<std::size_t>(got);
+  }
+}
+
+namespace {
+
+constexpr std::uint64_t kMaximumMemoryKib = std::uint64_t{1} << 30;  // 1 TiB: what a worker takes
+
+void fill_identity(DomainDefinition& definition, const RandomBytes& random) {
+  if (definition.uuid) return;
+  Uuid& uuid = definition.uuid.emplace();
+  random(uuid.bytes);
+  uuid.bytes[6] = static_cast<std::uint8_t>((uuid.bytes[6] & 0x0f) | 0x40);  // version 4 (RFC 4122 §4.4)
+  uuid.bytes[8] = static_cast<std::uint8_t>((uuid.bytes[8] & 0x3f) | 0x80);
+}
+
+void fill_platform(DomainDefinition& definition) {
+  // Warren's PC always has ACPI and an APIC: the definition says so.
+  definition.features.acpi = true;
+  definition.features.apic = true;
+  auto& lifecycle = definition.lifecycle;
+  if (!lifecycle.on_poweroff) lifecycle.on_poweroff = LifecycleAction::destroy;
+  if (!lifecycle.on_reboot) lifecycle.on_reboot = LifecycleAction::restart;
+  if (!lifecycle.on_crash) lifecycle.on_crash = LifecycleAction::destroy;
+  if (definition.clock.offset == ClockOffset::variable && !definition.clock.basis)
+    definition.clock.basis = ClockBasis::utc;
+  const auto ordered = [](const auto& device) { return device.info.boot_order.has_value(); };
+  const Devices& devices = definition.devices;
+  if (definition.os.boot_devices.empty() &&
+      std::none_of(devices.disks.begin(), devices.disks.end(), ordered) &&
+      std::none_of(devices.interfaces.begin(), devices.interfaces.end(), ordered))
+    definition.os.boot_devices.push_back(BootDevice::hd);
+}
+
+void fill_cpu(DomainDefinition& definition) {
+  if (!definition.cpu) definition.cpu.emplace();
+  Cpu& cpu = *definition.cpu;
+  if (!cpu.mode) cpu.mode = CpuMode::host_passthrough;
+  switch (*cpu.mode) {
+    case CpuMode::custom:
+      if (!cpu.match) cpu.match = CpuMatch::exact;
+      if (!cpu.check) cpu.check = CpuCheck::partial;
+      if (!cpu.fallback) cpu.fallback = CpuFallback::allow;
+      break;
+    case CpuMode::host_model:
+      if (!cpu.check) cpu.check = CpuCheck::partial;
+      break;
+    case CpuMode::host_passthrough:
+      if (!cpu.check) cpu.check = CpuCheck::none;
+      if (!cpu.migratable) cpu.migratable = true;
+      break;
+  }
+}
+
+void fill_serials(Devices& devices) {
+  // <console> alone is a serial port by its old name.
+  const bool asks_for_serial =
+      !devices.consoles.empty() && devices.consoles.front().target == ConsoleTarget::serial;
+  if (devices.serials.empty() && asks_for_serial)
+    devices.serials.push_back({.backend = devices.consoles.front().backend});
+  for (std::size_t i = 0; i < devices.serials.size(); ++i) {
+    SerialPort& serial = devices.serials[i];
+    if (serial.port) {
+      for (std::size_t j = 0; j < devices.serials.size(); ++j)
+        if (j != i && devices.serials[j].port == serial.port)
+          throw xml_error(fmt::format("/domain/devices/serial[{}]", i + 1), 0,
+                          fmt::format("there are two serial ports {}", *serial.port));
+    }
+  }
+  for (SerialPort& serial : devices.serials) {
+    serial.target_given = true;
+    for (std::uint32_t port = 0; port < 4 && !serial.port; ++port)
+      if (std::none_of(devices.serials.begin(), devices.serials.end(),
+                       [&](const SerialPort& other) { return other.port == port; }))
+        serial.port = port;
+    if (!serial.port) throw config_unsupported("/domain/devices/serial[5]", 0, "a PC has four serial ports");
+  }
+}
+
+void fill_consoles(Devices& devices) {
+  auto& consoles = devices.consoles;
+  if (!devices.serials.empty() && (consoles.empty() || consoles.front().target != ConsoleTarget::serial))
+    consoles.insert(consoles.begin(), Console{});
+  std::uint32_t virtio = 0;
+  for (std::size_t i = 0; i < consoles.size(); ++i) {
+    Console& console = consoles[i];
+    console.target_given = true;
+    if (console.target == ConsoleTarget::virtio) {
+      if (!console.port) console.port = virtio;
+      virtio = std::max(virtio, *console.port) + 1;
+      continue;
+    }
+    if (i > 0) {
+      throw config_unsupported(
+          fmt::format("/domain/devices/console[{}]", i + 1), 0,
+          "only the first console can be a serial port; the others are of target 'virtio'");
+    }
+    console.port = 0;
+    console.backend = devices.serials.front().backend;
+    console.info = devices.serials.front().info;
+  }
+}
+
+Controller* find_controller(Devices& devices, ControllerType type, std::uint32_t index) {
+  for (Controller& controller : devices.controllers)
+    if (controller.type == type && controller.index == index) return &controller;
+  return nullptr;
+}
+
+void index_serial_controllers(Devices& devices) {
+  for (std::size_t i = 0; i < devices.controllers.size(); ++i) {
+    Controller& controller = devices.controllers[i];
+    if (controller.type != ControllerType::virtio_serial) continue;
+    for (std::uint32_t index = 0; !controller.index; ++index)
+      if (!find_controller(devices, ControllerType::virtio_serial, index)) controller.index = index;
+    for (std::size_t j = 0; j < i; ++j)
+      if (devices.controllers[j].type == controller.type && devices.controllers[j].index == controller.index)
+        throw xml_error(fmt::format("/domain/devices/controller[{}]", i + 1), 0,
+                        fmt::format("there are two virtio-serial controllers {}", *controller.index));
+  }
+}
+
+// One virtio-serial controller for each virtio console.
+void place_consoles(Devices& devices) {
+  const auto taken = [&](std::uint32_t index) {
+    return std::any_of(devices.consoles.begin(), devices.consoles.end(), [&](const Console& console) {
+      return console.address && console.address->controller == index;
+    });
+  };
+  for (std::size_t i = 0; i < devices.consoles.size(); ++i) {
+    Console& console = devices.consoles[i];
+    if (console.target != ConsoleTarget::virtio) continue;
+    if (!console.address) {
+      std::uint32_t index = 0;
+      while (taken(index)) ++index;
+      console.address = VirtioSerialAddress{.controller = index};
+    } else {
+      for (std::size_t j = 0; j < i; ++j)
+        if (devices.consoles[j].address == console.address)
+          throw config_unsupported(
+              fmt::format("/domain/devices/console[{}]/address", i + 1), 0,
+              "a virtio-serial controller of Warren has one port, and another console has it");
+    }
+    if (!find_controller(devices, ControllerType::virtio_serial, console.address->controller)) {
+      devices.controllers.push_back(
+          {.type = ControllerType::virtio_serial, .index = console.address->controller});
+    }
+  }
+}
+
+void fill_fixed_controllers(Devices& devices) {
+  const auto add_once = [&](ControllerType type, ControllerModel model) {
+    std::size_t count = 0;
+    for (Controller& controller : devices.controllers) {
+      if (controller.model != model) continue;
+      controller.index = 0;
+      if (++count > 1)
+        throw xml_error("/domain/devices", 0, "two controllers have the same type, model and index");
+    }
+    if (count == 0) devices.controllers.push_back({.type = type, .model = model, .index = 0});
+  };
+  add_once(ControllerType::usb, ControllerModel::usb_none);
+  add_once(ControllerType::pci, ControllerModel::pcie_root);
+}
+
+void fill_models(Devices& devices, const RandomBytes& random) {
+  for (Disk& disk : devices.disks) disk.driver.name_qemu = disk.driver.type_raw = true;
+  for (Interface& interface : devices.interfaces) {
+    interface.model_virtio = true;
+    if (interface.mac) continue;
+    MacAddress mac{0x52, 0x54, 0x00};  // the prefix KVM guests are known by
+    random(std::span(mac).subspan(3));
+    interface.mac = mac;
+  }
+  for (Rng& rng : devices.rngs)
+    if (rng.backend == RngBackend::random && rng.path.empty()) rng.path = "/dev/random";
+  devices.memballoon_none = true;
+}
+
+void check_host(DomainDefinition& definition, const HostFacts& facts) {
+  std::string& emulator = definition.devices.emulator;
+  if (emulator.empty()) emulator = facts.emulator;
+  if (!facts.emulator.empty() && emulator != facts.emulator) {
+    throw config_unsupported("/domain/devices/emulator", 0,
+                             fmt::format("'{}' is not Warren's worker; leave <emulator> out, or name '{}'",
+                                         emulator, facts.emulator));
+  }
+  if (facts.kvm_maximum_vcpus != 0 && definition.vcpu.maximum > facts.kvm_maximum_vcpus) {
+    throw config_unsupported("/domain/vcpu", 0,
+                             fmt::format("{} vCPUs are more than the {} of this host's KVM",
+                                         definition.vcpu.maximum, facts.kvm_maximum_vcpus));
+  }
+  if (definition.memory.maximum_kib > kMaximumMemoryKib) {
+    throw config_unsupported("/domain/memory", 0,
+                             fmt::format("{} KiB is more than the {} Warren gives a guest",
+                                         definition.memory.maximum_kib, kMaximumMemoryKib));
+  }
+}
+
+}  // namespace
+
+void fill_defaults(DomainDefinition& definition, const HostFacts& facts, const RandomBytes& random) {
+  DomainDefinition filled = definition;
+  check_host(filled, facts);
+  fill_identity(filled, random);
+  fill_platform(filled);
+  fill_cpu(filled);
+  Devices& devices = filled.devices;
+  fill_models(devices, random);
+  fill_serials(devices);
+  fill_consoles(devices);
+  fill_fixed_controllers(devices);
+  index_serial_controllers(devices);
+  place_consoles(devices);
+  assign_pci_addresses(devices);
+  definition = std::move(filled);
+}
+
+}  // namespace warren::driver::config

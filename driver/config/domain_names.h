@@ -1,0 +1,135 @@
+// The words of libvirt's domain XML for every enumeration, and those of them that Warren refuses.
+//
+// One table for the parser, the formatter and the capabilities, so that the three cannot disagree.
+#pragma once
+
+#include <string_view>
+
+#include "driver/config/domain_definition.h"
+#include "driver/config/xml_values.h"
+
+namespace warren::driver::config::names {
+
+namespace detail {
+
+inline constexpr EnumName<BootDevice> kBoot[] = {{"hd", BootDevice::hd},
+                                                 {"cdrom", BootDevice::cdrom},
+                                                 {"network", BootDevice::network},
+                                                 {"fd", BootDevice::fd}};
+
+inline constexpr EnumName<ClockOffset> kClockOffset[] = {{"utc", ClockOffset::utc},
+                                                         {"localtime", ClockOffset::localtime},
+                                                         {"timezone", ClockOffset::timezone},
+                                                         {"variable", ClockOffset::variable}};
+inline constexpr std::string_view kClockOffsetRefused[] = {"absolute"};
+inline constexpr EnumName<ClockBasis> kClockBasis[] = {{"utc", ClockBasis::utc},
+                                                       {"localtime", ClockBasis::localtime}};
+inline constexpr EnumName<TimerName> kTimer[] = {{"rtc", TimerName::rtc},
+                                                 {"pit", TimerName::pit},
+                                                 {"hpet", TimerName::hpet},
+                                                 {"kvmclock", TimerName::kvmclock},
+                                                 {"hypervclock", TimerName::hypervclock}};
+inline constexpr std::string_view kTimerRefused[] = {"tsc", "platform", "armvtimer"};
+inline constexpr EnumName<TimerTickPolicy> kTickPolicy[] = {{"delay", TimerTickPolicy::delay}};
+inline constexpr std::string_view kTickPolicyRefused[] = {"catchup", "merge", "discard"};
+
+inline constexpr EnumName<LifecycleAction> kLifecycle[] = {{"destroy", LifecycleAction::destroy},
+                                                           {"restart", LifecycleAction::restart},
+                                                           {"preserve", LifecycleAction::preserve}};
+inline constexpr std::string_view kLifecycleRefused[] = {"rename-restart", "coredump-destroy",
+                                                         "coredump-restart"};
+
+inline constexpr EnumName<CpuMode> kCpuMode[] = {{"custom", CpuMode::custom},
+                                                 {"host-model", CpuMode::host_model},
+                                                 {"host-passthrough", CpuMode::host_passthrough}};
+inline constexpr std::string_view kCpuModeRefused[] = {"maximum"};
+inline constexpr EnumName<CpuMatch> kCpuMatch[] = {
+    {"exact", CpuMatch::exact}, {"minimum", CpuMatch::minimum}, {"strict", CpuMatch::strict}};
+inline constexpr EnumName<CpuCheck> kCpuCheck[] = {
+    {"none", CpuCheck::none}, {"partial", CpuCheck::partial}, {"full", CpuCheck::full}};
+inline constexpr EnumName<CpuFallback> kCpuFallback[] = {{"allow", CpuFallback::allow},
+                                                         {"forbid", CpuFallback::forbid}};
+inline constexpr EnumName<CpuFeaturePolicy> kCpuPolicy[] = {{"force", CpuFeaturePolicy::force},
+                                                            {"require", CpuFeaturePolicy::require},
+                                                            {"optional", CpuFeaturePolicy::optional},
+                                                            {"disable", CpuFeaturePolicy::disable},
+                                                            {"forbid", CpuFeaturePolicy::forbid}};
+
+inline constexpr EnumName<DiskSourceType> kDiskType[] = {{"file", DiskSourceType::file},
+                                                         {"block", DiskSourceType::block}};
+inline constexpr std::string_view kDiskTypeRefused[] = {"dir",  "network",   "volume",
+                                                        "nvme", "vhostuser", "vhostvdpa"};
+inline constexpr EnumName<DiskCache> kDiskCache[] = {
+    {"default", DiskCache::default_mode},      {"none", DiskCache::none},
+    {"writethrough", DiskCache::writethrough}, {"writeback", DiskCache::writeback},
+    {"directsync", DiskCache::directsync},     {"unsafe", DiskCache::unsafe}};
+inline constexpr EnumName<DiskIo> kDiskIo[] = {
+    {"threads", DiskIo::threads}, {"native", DiskIo::native}, {"io_uring", DiskIo::io_uring}};
+inline constexpr EnumName<DiskDiscard> kDiskDiscard[] = {{"ignore", DiskDiscard::ignore},
+                                                         {"unmap", DiskDiscard::unmap}};
+
+inline constexpr EnumName<InterfaceType> kInterfaceType[] = {{"bridge", InterfaceType::bridge},
+                                                             {"ethernet", InterfaceType::ethernet}};
+inline constexpr std::string_view kInterfaceTypeRefused[] = {
+    "network", "user",   "direct", "hostdev", "internal", "vhostuser", "vdpa",
+    "server",  "client", "mcast",  "udp",     "null",     "vds"};
+inline constexpr EnumName<bool> kLinkState[] = {{"up", true}, {"down", false}};
+
+inline constexpr EnumName<CharacterBackendType> kCharacter[] = {{"pty", CharacterBackendType::pty},
+                                                                {"file", CharacterBackendType::file},
+                                                                {"null", CharacterBackendType::null}};
+inline constexpr std::string_view kCharacterRefused[] = {"dev",       "pipe", "stdio",        "unix",
+                                                         "tcp",       "udp",  "vc",           "spicevmc",
+                                                         "spiceport", "nmdm", "qemu-vdagent", "dbus"};
+inline constexpr EnumName<ConsoleTarget> kConsoleTarget[] = {{"serial", ConsoleTarget::serial},
+                                                             {"virtio", ConsoleTarget::virtio}};
+inline constexpr std::string_view kConsoleTargetRefused[] = {"xen", "uml", "lxc", "openvz", "sclp", "sclplm"};
+
+inline constexpr EnumName<ControllerType> kController[] = {{"pci", ControllerType::pci},
+                                                           {"virtio-serial", ControllerType::virtio_serial},
+                                                           {"usb", ControllerType::usb}};
+inline constexpr std::string_view kControllerRefused[] = {"ide",  "fdc",    "scsi", "sata",
+                                                          "ccid", "xenbus", "isa"};
+inline constexpr EnumName<ControllerModel> kPciModel[] = {
+    {"pcie-root", ControllerModel::pcie_root}, {"pcie-root-port", ControllerModel::pcie_root_port}};
+inline constexpr std::string_view kPciModelRefused[] = {"pci-root",
+                                                        "pci-bridge",
+                                                        "dmi-to-pci-bridge",
+                                                        "pcie-to-pci-bridge",
+                                                        "pcie-switch-upstream-port",
+                                                        "pcie-switch-downstream-port",
+                                                        "pci-expander-bus",
+                                                        "pcie-expander-bus"};
+
+inline constexpr EnumName<RngBackend> kRngBackend[] = {{"random", RngBackend::random},
+                                                       {"builtin", RngBackend::builtin}};
+inline constexpr std::string_view kRngBackendRefused[] = {"egd"};
+
+}  // namespace detail
+
+inline constexpr EnumTable<BootDevice> kBootDevice{detail::kBoot, {}};
+inline constexpr EnumTable<ClockOffset> kClockOffset{detail::kClockOffset, detail::kClockOffsetRefused};
+inline constexpr EnumTable<ClockBasis> kClockBasis{detail::kClockBasis, {}};
+inline constexpr EnumTable<TimerName> kTimer{detail::kTimer, detail::kTimerRefused};
+inline constexpr EnumTable<TimerTickPolicy> kTickPolicy{detail::kTickPolicy, detail::kTickPolicyRefused};
+inline constexpr EnumTable<LifecycleAction> kLifecycle{detail::kLifecycle, detail::kLifecycleRefused};
+inline constexpr EnumTable<CpuMode> kCpuMode{detail::kCpuMode, detail::kCpuModeRefused};
+inline constexpr EnumTable<CpuMatch> kCpuMatch{detail::kCpuMatch, {}};
+inline constexpr EnumTable<CpuCheck> kCpuCheck{detail::kCpuCheck, {}};
+inline constexpr EnumTable<CpuFallback> kCpuFallback{detail::kCpuFallback, {}};
+inline constexpr EnumTable<CpuFeaturePolicy> kCpuPolicy{detail::kCpuPolicy, {}};
+inline constexpr EnumTable<DiskSourceType> kDiskType{detail::kDiskType, detail::kDiskTypeRefused};
+inline constexpr EnumTable<DiskCache> kDiskCache{detail::kDiskCache, {}};
+inline constexpr EnumTable<DiskIo> kDiskIo{detail::kDiskIo, {}};
+inline constexpr EnumTable<DiskDiscard> kDiskDiscard{detail::kDiskDiscard, {}};
+inline constexpr EnumTable<InterfaceType> kInterfaceType{detail::kInterfaceType,
+                                                         detail::kInterfaceTypeRefused};
+inline constexpr EnumTable<bool> kLinkState{detail::kLinkState, {}};
+inline constexpr EnumTable<CharacterBackendType> kCharacter{detail::kCharacter, detail::kCharacterRefused};
+inline constexpr EnumTable<ConsoleTarget> kConsoleTarget{detail::kConsoleTarget,
+                                                         detail::kConsoleTargetRefused};
+inline constexpr EnumTable<ControllerType> kController{detail::kController, detail::kControllerRefused};
+inline constexpr EnumTable<ControllerModel> kPciModel{detail::kPciModel, detail::kPciModelRefused};
+inline constexpr EnumTable<RngBackend> kRngBackend{detail::kRngBackend, detail::kRngBackendRefused};
+
+}  // namespace warren::driver::config::names

@@ -1,0 +1,158 @@
+#include <fmt/format.h>
+
+#include "driver/config/domain_names.h"
+#include "driver/config/domain_xml.h"
+#include "driver/config/domain_xml_parts.h"
+
+namespace warren::driver::config {
+
+namespace {
+
+void parse_identity(XmlElement& root, DomainDefinition& definition, bool inactive) {
+  if (const auto id = root.attribute("id"); id && !inactive) {
+    const auto value = parse_unsigned(*id);
+    if (!value || *value > 0x7fffffff)
+      throw root.malformed_attribute("id", fmt::format("'{}' is not the id of a domain", *id));
+    definition.id = static_cast<std::int32_t>(*value);
+  }
+  XmlElement* name = root.child("name");
+  if (!name || name->text().empty()) throw root.malformed("<name> is missing or empty");
+  definition.name = name->text();
+  if (definition.name.find_first_of("/\n") != std::string::npos)
+    throw name->malformed("a name cannot have '/' or a line break in it");
+  if (definition.name.size() > kMaximumNameBytes)
+    throw name->malformed(fmt::format("a name cannot be longer than {} bytes", kMaximumNameBytes));
+  if (XmlElement* uuid = root.child("uuid")) {
+    definition.uuid = Uuid::parse(uuid->text());
+    if (!definition.uuid)
+      throw uuid->malformed(fmt::format("'{}' is not a UUID", uuid->text().substr(0, 64)));
+  }
+  if (XmlElement* title = root.child("title")) {
+    definition.title = title->text();
+    if (definition.title.find('\n') != std::string::npos)
+      throw title->malformed("a title cannot have a line break in it");
+  }
+  if (XmlElement* description = root.child("description")) definition.description = description->text();
+}
+
+void parse_metadata(XmlDocument& document, DomainDefinition& definition) {
+  XmlElement* element = document.root().child("metadata");
+  if (!element) return;
+  definition.metadata = std::move(document.metadata());
+  for (std::size_t i = 0; i < definition.metadata.size(); ++i) {
+    if (definition.metadata[i].namespace_uri.empty())
+      throw element->malformed("every element in it has to be in a namespace");
+    for (std::size_t j = 0; j < i; ++j)
+      if (definition.metadata[j].namespace_uri == definition.metadata[i].namespace_uri) {
+        throw element->malformed(fmt::format("there are two elements of the namespace '{}'",
+                                             definition.metadata[i].namespace_uri.substr(0, 256)));
+      }
+  }
+}
+
+void parse_memory(XmlElement& root, DomainDefinition& definition) {
+  XmlElement* memory = root.child("memory");
+  if (!memory) throw root.malformed("<memory> is missing");
+  definition.memory.maximum_kib = read_memory_kib(*memory);
+  if (definition.memory.maximum_kib == 0) throw memory->malformed("a domain needs memory");
+  definition.memory.current_kib = definition.memory.maximum_kib;
+  if (XmlElement* current = root.child("currentMemory")) {
+    const std::uint64_t kib = read_memory_kib(*current);
+    // libvirt takes more than there is, and 0, to mean all there is.
+    if (kib != 0 && kib < definition.memory.maximum_kib) definition.memory.current_kib = kib;
+  }
+}
+
+void parse_vcpu(XmlElement& root, DomainDefinition& definition) {
+  XmlElement* vcpu = root.child("vcpu");
+  if (!vcpu) return;
+  accept_only(*vcpu, "placement", "static");
+  std::string_view text = vcpu->text();
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first != std::string_view::npos)
+    text = text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+  const auto maximum = text.empty() ? std::optional<std::uint64_t>(1) : parse_unsigned(text);
+  if (!maximum || *maximum == 0)
+    throw vcpu->malformed(fmt::format("'{}' is not a number of vCPUs", text.substr(0, 64)));
+  if (*maximum > kMaximumVcpus)
+    throw vcpu->unsupported(
+        fmt::format("{} vCPUs are more than the {} Warren gives a guest", *maximum, kMaximumVcpus));
+  definition.vcpu.maximum = static_cast<std::uint32_t>(*maximum);
+  definition.vcpu.current =
+      read_number(*vcpu, "current", 1, definition.vcpu.maximum).value_or(definition.vcpu.maximum);
+}
+
+bool parse_seclabel(XmlElement& root) {
+  XmlElement* seclabel = root.child("seclabel");
+  if (!seclabel) return false;
+  require_text(*seclabel, "type");
+  accept_only(*seclabel, "type", "none");
+  accept_only(*seclabel, "model", "none");
+  return true;
+}
+
+void check_topology(XmlElement& root, const DomainDefinition& definition) {
+  if (!definition.cpu || !definition.cpu->topology) return;
+  const CpuTopology& topology = *definition.cpu->topology;
+  // Each level is at most 255, so the product fits.
+  const std::uint64_t product =
+      std::uint64_t{topology.sockets} * topology.dies * topology.cores * topology.threads;
+  if (product != definition.vcpu.maximum) {
+    throw root.child("cpu")->unsupported(fmt::format(
+        "the topology is of {} CPUs, but the domain has {} vCPUs", product, definition.vcpu.maximum));
+  }
+}
+
+void check_boot_order(XmlElement& root, const DomainDefinition& definition) {
+  std::vector<std::uint32_t> orders;
+  const auto add = [&](const DeviceInfo& info) {
+    if (!info.boot_order) return;
+    for (const std::uint32_t other : orders)
+      if (other == *info.boot_order)
+        throw root.malformed(fmt::format("two devices have the boot order {}", other));
+    orders.push_back(*info.boot_order);
+  };
+  for (const Disk& disk : definition.devices.disks) add(disk.info);
+  for (const Interface& interface : definition.devices.interfaces) add(interface.info);
+  if (!orders.empty() && !definition.os.boot_devices.empty())
+    throw root.malformed("<boot> below <os> and <boot> below a device exclude each other");
+}
+
+}  // namespace
+
+DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options) {
+  if (options.validate) validate_domain_schema(xml);
+  XmlDocument document(
+      xml, "domain_definition",
+      {.bytes = kMaximumDocumentBytes, .depth = kMaximumDocumentDepth, .nodes = kMaximumDocumentNodes});
+  XmlElement& root = document.root();
+  if (root.name() != "domain")
+    throw root.malformed(fmt::format("the document is to be <domain>, not <{}>", root.name().substr(0, 64)));
+  const auto type = root.attribute("type");
+  if (!type) throw root.malformed_attribute("type", "it is missing; it is 'kvm'");
+  accept_only(root, "type", "kvm");
+
+  DomainDefinition definition;
+  parse_identity(root, definition, options.inactive);
+  parse_metadata(document, definition);
+  parse_memory(root, definition);
+  parse_vcpu(root, definition);
+  definition.os = parse_operating_system(root);
+  definition.features = parse_features(root.child("features"));
+  definition.cpu = parse_cpu(root.child("cpu"));
+  definition.clock = parse_clock(root.child("clock"));
+  definition.lifecycle = parse_lifecycle(root);
+  definition.pm = parse_power_management(root.child("pm"));
+  definition.devices = parse_devices(root.child("devices"), options.inactive);
+  definition.seclabel_none = parse_seclabel(root);
+  root.refuse_unread();
+  check_topology(root, definition);
+  check_boot_order(root, definition);
+  // Escaping makes text longer: what could not be read back, or sent, is not taken.
+  constexpr std::size_t kSmall = 256u << 10;
+  if (xml.size() > kSmall && format_domain(definition).size() > kMaximumDocumentBytes / 2)
+    throw root.malformed("the definition is too long");
+  return definition;
+}
+
+}  // namespace warren::driver::config

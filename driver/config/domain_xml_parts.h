@@ -1,0 +1,43 @@
+// The parts parse_domain() and format_domain() are made of; private to this folder.
+#pragma once
+
+#include "driver/config/domain_definition.h"
+#include "driver/config/domain_xml.h"
+#include "driver/config/xml_tree.h"
+#include "driver/config/xml_writer.h"
+
+namespace warren::driver::config {
+
+inline constexpr std::uint32_t kMaximumVcpus = 255;
+inline constexpr std::size_t kMaximumCommandLineBytes = 2047;  // COMMAND_LINE_SIZE - 1 of x86 kernels
+inline constexpr std::size_t kMaximumNameBytes = 240;          // NAME.xml and its temporary are file names
+
+// How a definition is printed: what belongs to a running domain only with `live`.
+struct FormatContext {
+  bool live = false;
+};
+
+OperatingSystem parse_operating_system(XmlElement& root);
+Features parse_features(XmlElement* features);
+Clock parse_clock(XmlElement* clock);
+LifecycleActions parse_lifecycle(XmlElement& root);
+PowerManagement parse_power_management(XmlElement* pm);
+std::optional<Cpu> parse_cpu(XmlElement* cpu);
+Devices parse_devices(XmlElement* devices, bool inactive);
+
+// What disks, interfaces and the rest have in common: <address>, <alias>, <boot>.
+DeviceInfo parse_device_info(XmlElement& device, bool inactive, bool pci, bool boot);
+SerialPort parse_serial(XmlElement& element, bool inactive);
+Console parse_console(XmlElement& element, bool inactive);
+
+void format_operating_system(XmlWriter& writer, const OperatingSystem& os);
+void format_features(XmlWriter& writer, const Features& features);
+void format_cpu(XmlWriter& writer, const Cpu& cpu);
+void format_clock(XmlWriter& writer, const Clock& clock);
+void format_power_management(XmlWriter& writer, const PowerManagement& pm);
+void format_devices(XmlWriter& writer, const Devices& devices, const FormatContext& context);
+void format_device_info(XmlWriter& writer, const DeviceInfo& info, const FormatContext& context);
+void format_serial(XmlWriter& writer, const SerialPort& serial, const FormatContext& context);
+void format_console(XmlWriter& writer, const Console& console, const FormatContext& context);
+
+}  // namespace warren::driver::config

@@ -1,0 +1,339 @@
+// parse_domain() and format_domain(): what is taken, what is refused and in which words (T18).
+#include "driver/config/domain_xml.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "driver/contract/error.h"
+
+namespace warren::driver::config {
+namespace {
+
+using testing::HasSubstr;
+
+std::string domain(std::string_view devices = "", std::string_view more = "") {
+  return fmt::format(
+      "<domain type='kvm'>\n<name>d</name>\n<memory>65536</memory>\n"
+      "<os><type arch='x86_64' machine='q35'>hvm</type><kernel>/k</kernel></os>\n{}\n<devices>{}</devices>\n"
+      "</domain>\n",
+      more, devices);
+}
+
+struct Refusal {
+  int code = 0;
+  std::string message;
+};
+
+Refusal refusal(std::string_view xml, const ParseOptions& options = {}) {
+  try {
+    parse_domain(xml, options);
+  } catch (const Error& error) {
+    return {error.code(), error.message()};
+  }
+  return {0, "accepted"};
+}
+
+TEST(DomainXml, MinimalDomain) {
+  const DomainDefinition definition = parse_domain(domain());
+  EXPECT_EQ(definition.name, "d");
+  EXPECT_EQ(definition.memory.maximum_kib, 65536u);
+  EXPECT_EQ(definition.memory.current_kib, 65536u);
+  EXPECT_EQ(definition.vcpu.maximum, 1u);
+  EXPECT_EQ(definition.os.kernel, "/k");
+  EXPECT_FALSE(definition.uuid);
+}
+
+TEST(DomainXml, MachineNamesOfExistingDomainsBecomeQ35) {
+  for (const char* machine : {"pc", "q35", "pc-i440fx-7.2", "pc-q35-8.1"}) {
+    std::string xml = domain();
+    xml.replace(xml.find("'q35'"), 5, fmt::format("'{}'", machine));
+    EXPECT_EQ(parse_domain(xml).os.machine, "q35") << machine;
+  }
+  std::string xml = domain();
+  xml.replace(xml.find("'q35'"), 5, "'microvm'");
+  const Refusal refused = refusal(xml);
+  EXPECT_EQ(refused.code, VIR_ERR_CONFIG_UNSUPPORTED);
+  EXPECT_THAT(refused.message, HasSubstr("/domain/os/type/@machine"));
+  EXPECT_THAT(refused.message, HasSubstr("microvm"));
+}
+
+TEST(DomainXml, MemoryUnits) {
+  const auto kib = [](std::string_view memory) {
+    std::string xml = domain();
+    xml.replace(xml.find("<memory>65536</memory>"), 22, memory);
+    return parse_domain(xml).memory.maximum_kib;
+  };
+  EXPECT_EQ(kib("<memory unit='MiB'>512</memory>"), 524288u);
+  EXPECT_EQ(kib("<memory unit='GB'>1</memory>"), 976563u);
+  EXPECT_EQ(kib("<memory unit='b'>1025</memory>"), 2u);
+  EXPECT_EQ(kib("<memory unit='k'>1024</memory>"), 1024u);
+  EXPECT_EQ(kib("<memory> 70000 </memory>"), 70000u);
+}
+
+TEST(DomainXml, T18UnitOverflowIsAnError) {
+  std::string xml = domain();
+  xml.replace(xml.find("<memory>65536</memory>"), 22, "<memory unit='EiB'>16</memory>");
+  const Refusal refused = refusal(xml);
+  EXPECT_EQ(refused.code, VIR_ERR_XML_ERROR);
+  EXPECT_THAT(refused.message, HasSubstr("/domain/memory"));
+  EXPECT_THAT(refused.message, HasSubstr("line 3"));
+}
+
+struct Case {
+  const char* name;
+  std::string xml;
+  int code;
+  const char* path;
+  const char* words;
+};
+
+class Refused : public testing::TestWithParam<Case> {};
+
+TEST_P(Refused, NamesElementAndReason) {
+  const Refusal refused = refusal(GetParam().xml);
+  EXPECT_EQ(refused.code, GetParam().code) << refused.message;
+  EXPECT_THAT(refused.message, HasSubstr(GetParam().path));
+  EXPECT_THAT(refused.message, HasSubstr(GetParam().words));
+}
+
+constexpr char kDisk[] = "<disk type='file'><source file='/a'/><target dev='vda'/></disk>";
+
+INSTANTIATE_TEST_SUITE_P(
+    DomainXml, Refused,
+    testing::Values(
+        Case{"video", domain("<video><model type='vga'/></video>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/devices/video", "does not support this element"},
+        Case{"graphics", domain("<graphics type='vnc'/>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/devices/graphics", "line 6"},
+        Case{"filesystem", domain("<filesystem/>"), VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/filesystem",
+             ""},
+        Case{"qemu_commandline",
+             domain("", "<q:commandline xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'/>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/q:commandline", ""},
+        Case{"unknown_attribute",
+             domain("<disk type='file' colour='red'><source file='/a'/><target dev='vda'/></disk>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk/@colour", "red"},
+        Case{"balloon", domain("<memballoon model='virtio'/>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/devices/memballoon/@model", "'none'"},
+        Case{"network", domain("<interface type='network'><source network='default'/></interface>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/interface/@type",
+             "'network' is not supported by Warren"},
+        Case{"interface_nonsense", domain("<interface type='wire'/>"), VIR_ERR_XML_ERROR,
+             "/domain/devices/interface/@type", "'wire' is not a value"},
+        Case{"second_disk_named", domain(std::string(kDisk) + "<disk type='network'/>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk[2]/@type", "'network'"},
+        Case{"disk_bus", domain("<disk type='file'><source file='/a'/><target dev='sda' bus='sata'/></disk>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk/target/@bus", "'sata'"},
+        Case{"disk_bus_by_name", domain("<disk type='file'><source file='/a'/><target dev='hda'/></disk>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk/target/@dev", "another bus"},
+        Case{"disk_format",
+             domain("<disk type='file'><driver type='qcow2'/><source file='/a'/><target dev='vda'/></disk>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk/driver/@type", "'qcow2'"},
+        Case{"cdrom",
+             domain("<disk type='file' device='cdrom'><source file='/a'/><target dev='vda'/></disk>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk/@device", "'cdrom'"},
+        Case{"disk_duplicate_target", domain(std::string(kDisk) + kDisk), VIR_ERR_XML_ERROR,
+             "/domain/devices/disk[2]", "'vda'"},
+        Case{"disk_relative", domain("<disk type='file'><source file='a.img'/><target dev='vda'/></disk>"),
+             VIR_ERR_XML_ERROR, "/domain/devices/disk/source/@file", "absolute"},
+        Case{"disk_serial",
+             domain("<disk type='file'><source file='/a'/><target dev='vda'/>"
+                    "<serial>123456789012345678901</serial></disk>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk/serial", "20"},
+        Case{"queues",
+             domain("<disk type='file'><driver queues='0'/><source file='/a'/><target dev='vda'/></disk>"),
+             VIR_ERR_XML_ERROR, "/domain/devices/disk/driver/@queues", "from 1 to 256"},
+        Case{
+            "queue_size",
+            domain("<disk type='file'><driver queue_size='3'/><source file='/a'/><target dev='vda'/></disk>"),
+            VIR_ERR_XML_ERROR, "@queue_size", "power of two"},
+        Case{"iothread",
+             domain("<disk type='file'><driver iothread='1'/><source file='/a'/><target dev='vda'/></disk>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk/driver/@iothread", ""},
+        Case{"emulated_nic",
+             domain("<interface type='bridge'><source bridge='br0'/><model type='e1000'/></interface>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/interface/model/@type", "'e1000'"},
+        Case{"multicast", domain("<interface type='ethernet'><mac address='01:00:5e:00:00:01'/></interface>"),
+             VIR_ERR_XML_ERROR, "/domain/devices/interface/mac/@address", "multicast"},
+        Case{"bridge_name", domain("<interface type='bridge'><source bridge='../etc'/></interface>"),
+             VIR_ERR_XML_ERROR, "/domain/devices/interface/source/@bridge", "network interface"},
+        Case{"serial_tcp", domain("<serial type='tcp'/>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/devices/serial/@type", "'tcp'"},
+        Case{"channel", domain("<channel type='unix'/>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/devices/channel", ""},
+        Case{"usb", domain("<controller type='usb' model='qemu-xhci'/>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/devices/controller/@model", "'none'"},
+        Case{"sata", domain("<controller type='sata'/>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/devices/controller/@type", "'sata'"},
+        Case{"rng_path", domain("<rng model='virtio'><backend model='random'>/dev/hwrng</backend></rng>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/rng/backend", "/dev/urandom"},
+        Case{"rng_egd", domain("<rng model='virtio'><backend model='egd'/></rng>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/rng/backend/@model", "'egd'"},
+        Case{"mouse", domain("<input type='mouse' bus='ps2'/>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/devices/input", "'mouse'"},
+        Case{"pci_slot",
+             domain("<rng model='virtio'><backend model='random'/>"
+                    "<address type='pci' slot='0x20'/></rng>"),
+             VIR_ERR_XML_ERROR, "/domain/devices/rng/address/@slot", "out of range"},
+        Case{"pci_segment",
+             domain("<rng model='virtio'><backend model='random'/>"
+                    "<address type='pci' domain='1' slot='0'/></rng>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/rng/address/@domain", "segment"},
+        Case{"two_names", domain("", "<name>e</name>"), VIR_ERR_XML_ERROR, "/domain/name[2]", "only one"},
+        Case{"stray_text", domain("hello"), VIR_ERR_XML_ERROR, "/domain/devices", "no text"},
+        Case{"vcpus", domain("", "<vcpu>256</vcpu>"), VIR_ERR_CONFIG_UNSUPPORTED, "/domain/vcpu", "255"},
+        Case{"no_vcpus", domain("", "<vcpu>0</vcpu>"), VIR_ERR_XML_ERROR, "/domain/vcpu", "'0'"},
+        Case{"vcpu_current", domain("", "<vcpu current='3'>2</vcpu>"), VIR_ERR_XML_ERROR,
+             "/domain/vcpu/@current", ""},
+        Case{"vcpu_pinned", domain("", "<vcpu cpuset='0-1'>2</vcpu>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/vcpu/@cpuset", "0-1"},
+        Case{"topology", domain("", "<vcpu>3</vcpu><cpu><topology sockets='1' cores='2' threads='1'/></cpu>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/cpu", "2 CPUs, but the domain has 3"},
+        Case{"cpu_model", domain("", "<cpu><model>PDP-11</model></cpu>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/cpu/model", "PDP-11"},
+        Case{"cpu_feature", domain("", "<cpu mode='host-model'><feature name='warp'/></cpu>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/cpu/feature/@name", "warp"},
+        Case{"cpu_feature_twice",
+             domain("", "<cpu mode='host-model'><feature name='avx'/><feature name='avx'/></cpu>"),
+             VIR_ERR_XML_ERROR, "/domain/cpu/feature[2]", "more than once"},
+        Case{"numa", domain("", "<cpu><numa/></cpu>"), VIR_ERR_CONFIG_UNSUPPORTED, "/domain/cpu/numa", ""},
+        Case{"hyperv", domain("", "<features><hyperv/></features>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/features/hyperv", ""},
+        Case{"hpet", domain("", "<clock offset='utc'><timer name='hpet'/></clock>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/clock/timer", "hpet"},
+        Case{"catchup", domain("", "<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/></clock>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/clock/timer/@tickpolicy", "catchup"},
+        Case{"coredump", domain("", "<on_crash>coredump-restart</on_crash>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/on_crash", "coredump-restart"},
+        Case{"action_nonsense", domain("", "<on_crash>explode</on_crash>"), VIR_ERR_XML_ERROR,
+             "/domain/on_crash", "explode"},
+        Case{"suspend", domain("", "<pm><suspend-to-mem enabled='yes'/></pm>"), VIR_ERR_CONFIG_UNSUPPORTED,
+             "/domain/pm/suspend-to-mem/@enabled", "S3"},
+        Case{"uuid", domain("", "<uuid>no</uuid>"), VIR_ERR_XML_ERROR, "/domain/uuid", "'no'"},
+        Case{"metadata_without_namespace", domain("", "<metadata><a/></metadata>"), VIR_ERR_XML_ERROR,
+             "/domain/metadata", "namespace"},
+        Case{"metadata_twice", domain("", "<metadata><a xmlns='urn:x'/><b xmlns='urn:x'/></metadata>"),
+             VIR_ERR_XML_ERROR, "/domain/metadata", "urn:x"},
+        Case{"boot_order",
+             domain("<disk type='file'><source file='/a'/><target dev='vda'/><boot order='1'/></disk>"
+                    "<disk type='file'><source file='/b'/><target dev='vdb'/><boot order='1'/></disk>"),
+             VIR_ERR_XML_ERROR, "/domain", "boot order 1"}),
+    [](const auto& tested) { return std::string(tested.param.name); });
+
+TEST(DomainXml, FirmwareBootIsRefusedByNamingOs) {
+  std::string xml = domain();
+  xml.replace(xml.find("<kernel>/k</kernel>"), 19, "");
+  Refusal refused = refusal(xml);
+  EXPECT_EQ(refused.code, VIR_ERR_CONFIG_UNSUPPORTED);
+  EXPECT_THAT(refused.message, HasSubstr("/domain/os"));
+  EXPECT_THAT(refused.message, HasSubstr("<kernel>"));
+  xml = domain();
+  xml.replace(xml.find("<kernel>"), 0, "<loader>/fw</loader>");
+  refused = refusal(xml);
+  EXPECT_EQ(refused.code, VIR_ERR_CONFIG_UNSUPPORTED);
+  EXPECT_THAT(refused.message, HasSubstr("/domain/os/loader"));
+}
+
+TEST(DomainXml, OtherTypesAndRoots) {
+  EXPECT_EQ(refusal("<domain type='qemu'/>").code, VIR_ERR_CONFIG_UNSUPPORTED);
+  EXPECT_EQ(refusal("<domain/>").code, VIR_ERR_XML_ERROR);
+  EXPECT_EQ(refusal("<network/>").code, VIR_ERR_XML_ERROR);
+  EXPECT_THAT(refusal("<domain type='kvm'><memory>1</memory></domain>").message, HasSubstr("<name>"));
+  for (const char* name : {"a/b", "a\nb", ""}) {
+    EXPECT_EQ(refusal(fmt::format("<domain type='kvm'><name>{}</name></domain>", name)).code,
+              VIR_ERR_XML_ERROR);
+  }
+}
+
+TEST(DomainXml, NotWellFormed) {
+  for (const char* xml : {"", "<", "<domain", "<domain></dom>", "<domain/><domain/>", "nonsense",
+                          "<a b='1' b='2'/>", "<p:a/>", "<a>\xff</a>", "<a>&nothing;</a>", "<a>&#0;</a>"}) {
+    const Refusal refused = refusal(xml);
+    EXPECT_EQ(refused.code, VIR_ERR_XML_DETAIL) << xml << ": " << refused.message;
+    EXPECT_THAT(refused.message, HasSubstr("(domain_definition):1: ")) << xml;
+  }
+}
+
+TEST(DomainXml, T18EntitiesAndDocumentTypesAreRefused) {
+  for (const char* xml : {"<!DOCTYPE domain [<!ENTITY a 'aaaa'>]><domain type='kvm'>&a;</domain>",
+                          "<!DOCTYPE domain SYSTEM 'file:///etc/passwd'><domain/>",
+                          "<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><d>&x;</d>"}) {
+    const Refusal refused = refusal(xml);
+    EXPECT_EQ(refused.code, VIR_ERR_XML_ERROR) << refused.message;
+    EXPECT_THAT(refused.message, HasSubstr("DOCTYPE"));
+  }
+}
+
+TEST(DomainXml, T18DepthNodesAndSizeAreLimited) {
+  std::string deep = "<domain type='kvm'>";
+  for (int i = 0; i < 200; ++i) deep += "<a>";
+  EXPECT_THAT(refusal(deep).message, HasSubstr("deeper than 64"));
+  std::string wide = "<domain type='kvm'><metadata>";
+  for (int i = 0; i < 60'000; ++i) wide += "<a/>";
+  EXPECT_THAT(refusal(wide + "</metadata></domain>").message, HasSubstr("more than 50000"));
+  EXPECT_THAT(refusal(std::string(5 << 20, ' ')).message, HasSubstr("bytes"));
+  const std::string attribute = fmt::format("<domain type='kvm' a='{}'/>", std::string(3 << 20, 'x'));
+  EXPECT_NE(refusal(attribute).code, 0);
+}
+
+TEST(DomainXml, T18NamespacesAreNotMultiplied) {
+  std::string xml = fmt::format("<domain type='kvm' xmlns:a='urn:{}'><metadata>", std::string(1 << 20, 'x'));
+  for (int i = 0; i < 100; ++i) xml += "<a:b/>";
+  EXPECT_THAT(refusal(xml + "</metadata></domain>").message, HasSubstr("too long"));
+}
+
+TEST(DomainXml, MetadataIsKeptAsItIs) {
+  const std::string xml = domain("",
+                                 "<metadata><a:x xmlns:a='urn:a' k=\"1 &amp; '2'\"><!-- c --><y z='&#10;'>t "
+                                 "&lt; u</y><![CDATA[<&]]></a:x>"
+                                 "<o xmlns='urn:o'><p/></o></metadata>");
+  const DomainDefinition definition = parse_domain(xml);
+  ASSERT_EQ(definition.metadata.size(), 2u);
+  EXPECT_EQ(definition.metadata[0].namespace_uri, "urn:a");
+  EXPECT_EQ(
+      definition.metadata[0].xml,
+      "<a:x xmlns:a='urn:a' k='1 &amp; &apos;2&apos;'><!-- c --><y z='&#10;'>t &lt; u</y>&lt;&amp;</a:x>");
+  EXPECT_EQ(definition.metadata[1].xml, "<o xmlns='urn:o'><p/></o>");
+  EXPECT_EQ(parse_domain(format_domain(definition)), definition);
+}
+
+TEST(DomainXml, MetadataUsingANamespaceOfTheRootStandsAlone) {
+  std::string xml = domain("", "<metadata><a:x a:k='1'><a:y/></a:x></metadata>");
+  xml.replace(0, 8, "<domain xmlns:a='urn:a' ");
+  const DomainDefinition definition = parse_domain(xml);
+  ASSERT_EQ(definition.metadata.size(), 1u);
+  EXPECT_EQ(definition.metadata[0].xml, "<a:x xmlns:a='urn:a' a:k='1'><a:y/></a:x>");
+}
+
+TEST(DomainXml, LivePartsAreDroppedFromAPersistentDefinition) {
+  const std::string xml = domain(
+      "<disk type='file'><source file='/a' index='2'/><target dev='vda'/><alias name='virtio-disk0'/></disk>"
+      "<interface type='ethernet'><target dev='vnet3'/><alias name='ua-mine'/></interface>"
+      "<serial type='pty'><source path='/dev/pts/1'/></serial>"
+      "<console type='pty' tty='/dev/pts/1'><source path='/dev/pts/1'/></console>");
+  const DomainDefinition inactive = parse_domain(xml);
+  EXPECT_EQ(inactive.devices.disks[0].info.alias, "");
+  EXPECT_FALSE(inactive.devices.disks[0].source_index);
+  EXPECT_EQ(inactive.devices.interfaces[0].target, "");
+  EXPECT_EQ(inactive.devices.interfaces[0].info.alias, "ua-mine");
+  EXPECT_EQ(inactive.devices.serials[0].backend.path, "");
+  const DomainDefinition live = parse_domain(xml, {.inactive = false});
+  EXPECT_EQ(live.devices.disks[0].info.alias, "virtio-disk0");
+  EXPECT_EQ(live.devices.interfaces[0].target, "vnet3");
+  EXPECT_EQ(live.devices.consoles[0].tty, "/dev/pts/1");
+}
+
+TEST(DomainXml, ValidationNamesLineAndElement) {
+  EXPECT_NO_THROW(validate_domain_schema(domain(kDisk)));
+  const Refusal refused = refusal(domain("\n<memballoon model='virtio'/>"), {.validate = true});
+  EXPECT_EQ(refused.code, VIR_ERR_XML_INVALID_SCHEMA);
+  EXPECT_THAT(refused.message, HasSubstr("(domain_definition):"));
+  const Refusal unknown = refusal(domain("", "<frob/>"), {.validate = true});
+  EXPECT_EQ(unknown.code, VIR_ERR_XML_INVALID_SCHEMA);
+  EXPECT_THAT(unknown.message, HasSubstr("frob"));
+  EXPECT_EQ(refusal("<!DOCTYPE a><a/>", {.validate = true}).code, VIR_ERR_XML_ERROR);
+}
+
+}  // namespace
+}  // namespace warren::driver::config

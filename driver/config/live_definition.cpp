@@ -1,0 +1,93 @@
+// What a definition becomes when its domain starts: id, aliases, ptys, taps.
+#include <set>
+
+#include <fmt/format.h>
+
+#include "driver/config/domain_defaults.h"
+#include "driver/contract/error.h"
+
+namespace warren::driver::config {
+
+namespace {
+
+void give_alias(DeviceInfo& info, std::string alias) {
+  if (!info.alias.starts_with("ua-")) info.alias = std::move(alias);
+}
+
+// The number libvirt gives a disk of this name: 0 for "vda", 26 for "vdaa".
+std::size_t disk_number(std::string_view target) {
+  const std::size_t prefix = target.starts_with("xvd") || target.starts_with("ubd") ? 3 : 2;
+  std::size_t number = 0;
+  for (const char letter : target.substr(prefix))
+    number = number * 26 + static_cast<std::size_t>(letter - 'a') + 1;
+  return number - 1;
+}
+
+std::string controller_alias(const Controller& controller) {
+  switch (controller.model) {
+    case ControllerModel::pcie_root:
+      return "pcie.0";
+    case ControllerModel::pcie_root_port:
+      return fmt::format("pci.{}", controller.index.value_or(0));
+    case ControllerModel::usb_none:
+      return "usb";
+    case ControllerModel::unspecified:
+      break;
+  }
+  return fmt::format("virtio-serial{}", controller.index.value_or(0));
+}
+
+void assign_aliases(Devices& devices) {
+  std::set<std::size_t> numbers;
+  for (Disk& disk : devices.disks) {
+    std::size_t number = disk_number(disk.target);
+    while (!numbers.insert(number).second) ++number;  // "vda" and "sda" are both number 0
+    give_alias(disk.info, fmt::format("virtio-disk{}", number));
+  }
+  for (Controller& controller : devices.controllers)
+    give_alias(controller.info, controller_alias(controller));
+  const auto number = [](auto& list, std::string_view prefix) {
+    for (std::size_t i = 0; i < list.size(); ++i) give_alias(list[i].info, fmt::format("{}{}", prefix, i));
+  };
+  number(devices.interfaces, "net");
+  number(devices.serials, "serial");
+  number(devices.consoles, "console");
+  number(devices.inputs, "input");
+  number(devices.rngs, "rng");
+}
+
+void require(bool fits, std::string_view what) {
+  if (!fits)
+    throw internal_error(fmt::format("the resources of a start do not fit its definition: {}", what));
+}
+
+}  // namespace
+
+void assign_live(DomainDefinition& definition, const LiveResources& resources) {
+  Devices& devices = definition.devices;
+  require(resources.id > 0, "id");
+  require(resources.serial_ptys.size() == devices.serials.size(), "serial ports");
+  require(resources.console_ptys.size() == devices.consoles.size(), "consoles");
+  require(resources.interface_targets.size() == devices.interfaces.size(), "interfaces");
+  definition.id = resources.id;
+  assign_aliases(devices);
+  for (Disk& disk : devices.disks) disk.backing_store_end = true;
+  for (std::size_t i = 0; i < devices.serials.size(); ++i)
+    if (devices.serials[i].backend.type == CharacterBackendType::pty)
+      devices.serials[i].backend.path = resources.serial_ptys[i];
+  for (std::size_t i = 0; i < devices.consoles.size(); ++i) {
+    Console& console = devices.consoles[i];
+    if (console.target == ConsoleTarget::serial) {
+      require(!devices.serials.empty(), "a console without a serial port");
+      console.backend = devices.serials.front().backend;
+      console.info.alias = devices.serials.front().info.alias;
+    } else if (console.backend.type == CharacterBackendType::pty) {
+      console.backend.path = resources.console_ptys[i];
+    }
+    if (console.backend.type == CharacterBackendType::pty) console.tty = console.backend.path;
+  }
+  for (std::size_t i = 0; i < devices.interfaces.size(); ++i)
+    devices.interfaces[i].target = resources.interface_targets[i];
+}
+
+}  // namespace warren::driver::config

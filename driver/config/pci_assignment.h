@@ -1,0 +1,16 @@
+// Gives every device of a q35 its place on the PCI bus, as libvirt's qemu driver does; private to this
+// folder.
+//
+// Virtio devices go behind root ports, one each; root ports are functions of the slots of bus 0. There is
+// always one port more than are used.
+#pragma once
+
+#include "driver/config/domain_definition.h"
+
+namespace warren::driver::config {
+
+// Adds the root ports that are missing and fills in every address that is not there. Throws driver::Error:
+// XML_ERROR for addresses that collide or lead nowhere, CONFIG_UNSUPPORTED when there is no place left.
+void assign_pci_addresses(Devices& devices);
+
+}  // namespace warren::driver::config
