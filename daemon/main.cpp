@@ -1,0 +1,274 @@
+// virtwarrend: puts the daemon together from its parts and runs its loop.
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <memory>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/config/configuration.h"
+#include "daemon/instance_lock.h"
+#include "daemon/log/log.h"
+#include "daemon/options.h"
+#include "daemon/rpc/procedure.h"
+#include "daemon/rpc/server.h"
+#include "daemon/worker_settings.h"
+#include "driver/domain/driver.h"
+#include "vmm-core/os/error.h"
+
+namespace warren::daemon {
+namespace {
+
+namespace asio = boost::asio;
+
+void print_procedures() {
+  for (const rpc::Program& program : rpc::programs()) {
+    for (const rpc::Procedure* procedure : program.procedures()) {
+      if (procedure == nullptr) continue;
+      fmt::print("{} {} {} {}\n", program.name(), procedure->number, procedure->name,
+                 to_string(procedure->support));
+    }
+  }
+}
+
+std::string environment_variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+Directories choose_directories(const Options& options) {
+  if (!options.session) return system_directories(options.root.value_or("/"));
+  std::string home = environment_variable("HOME");
+  if (home.empty()) {
+    if (const passwd* user = ::getpwuid(::geteuid())) home = user->pw_dir;
+  }
+  return session_directories(home, &environment_variable);
+}
+
+Configuration load_configuration(const Options& options, const Directories& directories) {
+  std::filesystem::path path = options.configuration.value_or(directories.configuration / "warren.conf");
+  std::ifstream file(path);
+  if (!file) {
+    // Only the file that was asked for has to be there.
+    if (!options.configuration && !std::filesystem::exists(path)) return {};
+    vmm::throw_errno(fmt::format("configuration file {}", path.native()));
+  }
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  return read_configuration(path.native(), text);
+}
+
+std::unique_ptr<Log> open_log(const Options& options, const Configuration& configuration) {
+  auto level = static_cast<LogLevel>(configuration.log_level);
+  if (options.verbose) level = std::min(level, LogLevel::info);
+  if (configuration.log_file.empty()) return std::make_unique<Log>(level);
+  return std::make_unique<Log>(level, configuration.log_file);
+}
+
+LogLevel to_level(driver::domain::LogPriority priority) {
+  switch (priority) {
+    case driver::domain::LogPriority::debug:
+      return LogLevel::debug;
+    case driver::domain::LogPriority::information:
+      return LogLevel::info;
+    case driver::domain::LogPriority::warning:
+      return LogLevel::warning;
+    case driver::domain::LogPriority::error:
+      return LogLevel::error;
+  }
+  return LogLevel::error;
+}
+
+// The daemon in service: from the stored state to the last client.
+class Daemon {
+ public:
+  Daemon(const Options& options, const Directories& directories, const Configuration& configuration, Log& log)
+      : options_(options),
+        directories_(directories),
+        configuration_(configuration),
+        log_(log),
+        signals_(loop_, SIGTERM, SIGINT, SIGHUP),
+        timeout_(loop_),
+        driver_(driver::domain::make_domain_driver(loop_, driver_settings())),
+        server_(loop_, session_services(), server_settings()) {}
+
+  // Returns the process's exit status.
+  int run() {
+    wait_for_signal();
+    driver_->load([this](std::expected<void, driver::Error> outcome) {
+      if (!outcome) {
+        log_.error(fmt::format("cannot load the stored state: {}", outcome.error().message()));
+        fail();
+        return;
+      }
+      begin_to_listen();
+    });
+    loop_.run();
+    log_.info("virtwarrend has ended");
+    return status_;
+  }
+
+ private:
+  driver::domain::DriverSettings driver_settings() {
+    driver::domain::DriverSettings settings{.configuration_directory = directories_.configuration,
+                                            .runtime_directory = directories_.runtime,
+                                            .log_directory = directories_.log,
+                                            .worker_program = find_worker_program(configuration_)};
+    WorkerIdentity identity = find_worker_identity(configuration_);
+    settings.worker_user = identity.user;
+    settings.worker_group = identity.group;
+    settings.worker_sandbox = configuration_.worker_sandbox;
+    settings.log = [this](driver::domain::LogPriority priority, std::string_view text) {
+      log_.write(to_level(priority), text);
+    };
+    return settings;
+  }
+
+  rpc::SessionServices session_services() {
+    return {
+        .hypervisor = *driver_,
+        .session_mode = options_.session,
+        .max_client_requests = configuration_.max_client_requests,
+        .keepalive_count = configuration_.keepalive_count,
+        .report = [this](std::string_view text) { log_.limited(client_lines_, LogLevel::warning, text); }};
+  }
+
+  rpc::ServerSettings server_settings() const {
+    return {.max_clients = configuration_.max_clients,
+            .max_anonymous_clients = configuration_.max_anonymous_clients,
+            .keepalive_interval = configuration_.keepalive_interval};
+  }
+
+  void begin_to_listen() {
+    try {
+      server_.listen(directories_.sockets / "virtwarrend-sock", false);
+      if (!options_.session) server_.listen(directories_.sockets / "virtwarrend-sock-ro", true);
+      if (configuration_.compat_qemu) {
+        for (const char* name : {"virtqemud-sock", "libvirt-sock"}) {
+          server_.listen(directories_.sockets / name, false);
+          if (!options_.session) server_.listen(directories_.sockets / fmt::format("{}-ro", name), true);
+        }
+      }
+    } catch (const vmm::Error& error) {
+      log_.error(error.what());
+      fail();
+      return;
+    }
+    log_.info(fmt::format("serving {}", (directories_.sockets / "virtwarrend-sock").native()));
+    server_.on_idle([this] { idle(); });
+    idle();
+  }
+
+  // No client is left: the end, if it was asked for; else the timeout begins.
+  void idle() {
+    if (stopping_) {
+      loop_.stop();
+      return;
+    }
+    if (!options_.timeout) return;
+    timeout_.expires_after(*options_.timeout);
+    timeout_.async_wait([this](boost::system::error_code error) {
+      if (error || stopping_ || server_.client_count() > 0) return;  // idle() follows the last client
+      if (driver_->is_busy()) {
+        idle();
+        return;
+      }
+      log_.info("no clients and no running domains: ending");
+      stop();
+    });
+  }
+
+  void wait_for_signal() {
+    signals_.async_wait([this](boost::system::error_code error, int number) {
+      if (error) return;
+      if (number != SIGHUP) {
+        stop();
+        return;
+      }
+      try {
+        log_.reopen();
+      } catch (const vmm::Error& failure) {
+        log_.error(failure.what());
+      }
+      wait_for_signal();
+    });
+  }
+
+  void stop() {
+    stopping_ = true;
+    server_.stop();
+    if (server_.client_count() == 0) loop_.stop();
+  }
+
+  void fail() {
+    status_ = EXIT_FAILURE;
+    stop();
+  }
+
+  const Options& options_;
+  const Directories& directories_;
+  const Configuration& configuration_;
+  Log& log_;
+  LogSite client_lines_;
+  asio::io_context loop_{1};
+  asio::signal_set signals_;
+  asio::steady_timer timeout_;
+  std::unique_ptr<driver::domain::DomainDriver> driver_;
+  rpc::Server server_;
+  bool stopping_ = false;
+  int status_ = EXIT_SUCCESS;
+};
+
+int serve(const Options& options) {
+  Directories directories = choose_directories(options);
+  Configuration configuration = load_configuration(options, directories);
+  std::unique_ptr<Log> log = open_log(options, configuration);
+  ::umask(022);
+  for (const auto& directory : {directories.configuration, directories.runtime, directories.sockets}) {
+    std::filesystem::create_directories(directory);
+  }
+  InstanceLock lock(directories.runtime / "virtwarrend.pid");
+  std::signal(SIGPIPE, SIG_IGN);  // a closed standard error is no reason to die
+  return Daemon(options, directories, configuration, *log).run();
+}
+
+int run(int argc, char** argv) {
+  Options options = parse_options(argc, argv, ::geteuid() == 0);
+  switch (options.action) {
+    case Options::Action::help:
+      fmt::print("{}", help_text());
+      return EXIT_SUCCESS;
+    case Options::Action::version:
+      fmt::print("virtwarrend (Warren) {}\n", WARREN_VERSION);
+      return EXIT_SUCCESS;
+    case Options::Action::print_procedures:
+      print_procedures();
+      return EXIT_SUCCESS;
+    case Options::Action::serve:
+      return serve(options);
+  }
+  return EXIT_FAILURE;
+}
+
+}  // namespace
+}  // namespace warren::daemon
+
+int main(int argc, char** argv) {
+  try {
+    return warren::daemon::run(argc, argv);
+  } catch (const warren::daemon::UsageError& error) {
+    fmt::print(stderr, "virtwarrend: {}\n{}", error.what(), warren::daemon::help_text());
+    return 2;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "virtwarrend: error: {}\n", error.what());
+    return EXIT_FAILURE;
+  }
+}

@@ -1,0 +1,35 @@
+// Calls about the connection and the host.
+#pragma once
+
+#include "daemon/rpc/call.h"
+#include "daemon/rpc/protocol/authentication.h"
+#include "daemon/rpc/protocol/connect.h"
+#include "daemon/rpc/protocol/host.h"
+
+namespace warren::daemon::rpc::handlers {
+
+using namespace protocol;
+
+AuthListResult auth_list(Call& call, const Nothing&);
+void connect_open(Call& call, const ConnectOpenArgs& arguments);
+void connect_close(Call& call, const Nothing&);
+void connect_register_close_callback(Call& call, const Nothing&);
+void connect_unregister_close_callback(Call& call, const Nothing&);
+ConnectSupportsFeatureResult connect_supports_feature(Call& call,
+                                                      const ConnectSupportsFeatureArgs& arguments);
+ConnectGetTypeResult connect_get_type(Call& call, const Nothing&);
+ConnectGetVersionResult connect_get_version(Call& call, const Nothing&);
+ConnectGetLibVersionResult connect_get_lib_version(Call& call, const Nothing&);
+ConnectGetHostnameResult connect_get_hostname(Call& call, const Nothing&);
+ConnectGetUriResult connect_get_uri(Call& call, const Nothing&);
+ConnectIsSecureResult connect_is_secure(Call& call, const Nothing&);
+ConnectGetMaxVcpusResult connect_get_max_vcpus(Call& call, const ConnectGetMaxVcpusArgs& arguments);
+ConnectGetCapabilitiesResult connect_get_capabilities(Call& call, const Nothing&);
+ConnectGetDomainCapabilitiesResult connect_get_domain_capabilities(
+    Call& call, const ConnectGetDomainCapabilitiesArgs& arguments);
+
+NodeGetInfoResult node_get_info(Call& call, const Nothing&);
+NodeGetCpuMapResult node_get_cpu_map(Call& call, const NodeGetCpuMapArgs& arguments);
+NodeGetFreeMemoryResult node_get_free_memory(Call& call, const Nothing&);
+
+}  // namespace warren::daemon::rpc::handlers

@@ -1,0 +1,97 @@
+#include "daemon/rpc/handlers_event.h"
+
+#include <variant>
+
+#include <fmt/format.h>
+
+#include "daemon/rpc/codec.h"
+#include "daemon/rpc/convert.h"
+#include "daemon/rpc/session.h"
+
+namespace warren::daemon::rpc::handlers {
+namespace {
+
+// Procedures of the messages (server to client).
+enum EventMessage : std::uint32_t {
+  kLifecycle = 318,
+  kReboot = 319,
+  kIoError = 322,
+  kIoErrorReason = 324,
+  kControlError = 325,
+  kMetadataChange = 379,
+};
+
+template <class Message>
+void send(Session& session, EventMessage procedure, const Message& message) {
+  session.send_event(
+      procedure, [](Encoder& to, const void* value) { encode(to, *static_cast<const Message*>(value)); },
+      &message);
+}
+
+// Sends one event to one callback.
+struct Sender {
+  Session& session;
+  int event_id;
+  std::int32_t callback_id;
+  Domain domain;
+
+  void operator()(const driver::LifecycleEvent& event) const {
+    send(session, kLifecycle,
+         DomainEventCallbackLifecycleMsg{callback_id,
+                                         {.dom = domain, .event = event.event, .detail = event.detail}});
+  }
+  void operator()(const driver::RebootEvent&) const {
+    send(session, kReboot, DomainEventCallbackRebootMsg{callback_id, {.dom = domain}});
+  }
+  void operator()(const driver::ControlErrorEvent&) const {
+    send(session, kControlError, DomainEventCallbackControlErrorMsg{callback_id, {.dom = domain}});
+  }
+  void operator()(const driver::IoErrorEvent& event) const {
+    if (event_id == VIR_DOMAIN_EVENT_ID_IO_ERROR) {
+      send(session, kIoError,
+           DomainEventCallbackIoErrorMsg{callback_id,
+                                         {.dom = domain,
+                                          .src_path = event.source_path,
+                                          .dev_alias = event.device_alias,
+                                          .action = event.action}});
+      return;
+    }
+    send(session, kIoErrorReason,
+         DomainEventCallbackIoErrorReasonMsg{callback_id,
+                                             {.dom = domain,
+                                              .src_path = event.source_path,
+                                              .dev_alias = event.device_alias,
+                                              .action = event.action,
+                                              .reason = event.reason}});
+  }
+  void operator()(const driver::MetadataChangeEvent& event) const {
+    send(session, kMetadataChange,
+         DomainEventCallbackMetadataChangeMsg{
+             .callback_id = callback_id, .dom = domain, .type = event.type, .nsuri = event.namespace_uri});
+  }
+};
+
+void send_domain_event(Session& session, int event_id, std::int32_t callback_id,
+                       const driver::DomainEvent& event) {
+  std::visit(Sender{session, event_id, callback_id, to_protocol(event.domain)}, event.body);
+}
+
+}  // namespace
+
+ConnectDomainEventCallbackRegisterAnyResult connect_domain_event_callback_register_any(
+    Call& call, const ConnectDomainEventCallbackRegisterAnyArgs& arguments) {
+  std::optional<driver::Uuid> domain;
+  if (arguments.dom) domain = to_driver(arguments.dom->uuid);
+  return {.callback_id = call.session().subscribe(arguments.event_id, domain, &send_domain_event)};
+}
+
+void connect_domain_event_callback_deregister_any(
+    Call& call, const ConnectDomainEventCallbackDeregisterAnyArgs& arguments) {
+  if (!call.session().unsubscribe(arguments.callback_id)) {
+    throw driver::Error(VIR_ERR_INTERNAL_ERROR,
+                        fmt::format("domain event callback {} not registered", arguments.callback_id),
+                        VIR_FROM_RPC);
+  }
+}
+
+}  // namespace warren::daemon::rpc::handlers

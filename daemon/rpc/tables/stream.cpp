@@ -1,0 +1,24 @@
+// clang-format off: one line per procedure
+#include "daemon/rpc/handlers_domain.h"
+#include "daemon/rpc/procedure_builder.h"
+#include "daemon/rpc/protocol/stream.h"
+#include "daemon/rpc/tables.h"
+
+namespace warren::daemon::rpc {
+namespace {
+
+using namespace protocol;
+
+constexpr Procedure kProcedures[] = {
+    served<&handlers::domain_open_console>(201, "DOMAIN_OPEN_CONSOLE", kLow | kWrite | kStreamToClient, "domain:open_device"),
+    missing<StorageVolUploadArgs, Nothing>(208, "STORAGE_VOL_UPLOAD", kLow | kWrite | kStreamToServer, "storage_vol:data_write"),
+    missing<StorageVolDownloadArgs, Nothing>(209, "STORAGE_VOL_DOWNLOAD", kLow | kWrite | kStreamToClient, "storage_vol:data_read"),
+    missing<DomainScreenshotArgs, DomainScreenshotResult>(211, "DOMAIN_SCREENSHOT", kLow | kWrite | kStreamToClient, "domain:screenshot"),
+    missing<DomainOpenChannelArgs, Nothing>(296, "DOMAIN_OPEN_CHANNEL", kLow | kWrite | kStreamToClient, "domain:open_device"),
+};
+
+}  // namespace
+
+std::span<const Procedure> stream_procedures() { return kProcedures; }
+
+}  // namespace warren::daemon::rpc

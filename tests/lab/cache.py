@@ -1,0 +1,89 @@
+"""The lab's cache directory: kernels, initramfs images and start states, made once, safe for concurrent use."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+def directory() -> Path:
+    """WARREN_LAB_CACHE, or warren-lab under the user's cache directory."""
+    path = os.environ.get("WARREN_LAB_CACHE")
+    if not path:
+        path = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "warren-lab")
+    os.makedirs(path, exist_ok=True)
+    return Path(path).resolve()
+
+
+@contextlib.contextmanager
+def _locked(name: str) -> Iterator[None]:
+    with open(directory() / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def entry(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` of the cache; the first caller fills it by `make`, others wait. Complete or absent."""
+    final = directory() / name
+    if final.exists():
+        return final
+    with _locked(name):
+        if not final.exists():
+            staging = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=directory()))
+            try:
+                make(staging)
+                staging.chmod(0o755)
+                staging.rename(final)
+            except BaseException:
+                shutil.rmtree(staging, ignore_errors=True)
+                raise
+    return final
+
+
+def digest(*parts: Path | str) -> str:
+    """A short name for what was made from these files and texts."""
+    hashed = hashlib.sha256()
+    for part in parts:
+        hashed.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+        hashed.update(b"\0")
+    return hashed.hexdigest()[:12]
+
+
+def newest_kernel(flavour: str) -> str:
+    """The version of the newest kernel image in Debian's lists or in the cache, e.g. '6.1.0-56-amd64'."""
+    def ask() -> str:
+        depends = subprocess.run(["apt-cache", "depends", f"linux-image-{flavour}"], text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+        return next((line.split("linux-image-")[1].strip() for line in depends.splitlines()
+                     if "Depends: linux-image-" in line), "")
+
+    # One kernel for the life of a cache: a newer package list would otherwise rebuild everything between two runs.
+    pattern = f"kernel-*-{flavour}" if flavour.startswith("cloud") else f"kernel-*[0-9]-{flavour}"
+    for path in sorted(directory().glob(pattern), reverse=True):
+        if path.is_dir():
+            return path.name.removeprefix("kernel-")
+    version = ask()
+    if not version:
+        subprocess.run(["apt-get", "update", "-qq"], check=True, stdin=subprocess.DEVNULL)
+        version = ask()
+    if not version:
+        raise RuntimeError(f"no linux-image-{flavour} in the package lists")
+    return version
+
+
+def kernel(version: str) -> Path:
+    """Debian's package of that kernel, unpacked: boot/vmlinuz-<version>, lib/modules/<version>."""
+    def make(folder: Path) -> None:
+        subprocess.run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", f"linux-image-{version}"],
+                       check=True, cwd=folder, stdin=subprocess.DEVNULL)
+        package = next(folder.glob("*.deb"))
+        subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
+        package.unlink()
+        subprocess.run(["depmod", "-b", folder, version], check=True)
+
+    return entry(f"kernel-{version}", make)
