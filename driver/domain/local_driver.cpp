@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kAutostartMark = "autostarted";
 
 Uuid uuid_of(const config::DomainDefinition& definition) {
-  return Uuid{definition.uuid.value()};
+  return definition.uuid.value();
 }
 
 }  // namespace
@@ -91,7 +91,7 @@ Task<> LocalDriver::load_task() {
   load_definitions();
   auto report = environment_->statuses.load_all([](std::string_view text) {
     LiveStatus status = parse_status(text);
-    return Uuid{*status.live.uuid}.to_string();
+    return status.live.uuid->to_string();
   });
   for (const auto& broken : report.broken) {
     environment_->log(LogPriority::error, fmt::format("status {} is broken: {}", broken.file, broken.reason));

@@ -171,7 +171,7 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
                                          const std::vector<DiskProperties>& disks, std::int64_t now) {
   control::MachineSpecification machine;
   machine.name = live.name;
-  machine.uuid = config::format_uuid(live.uuid.value());
+  machine.uuid = live.uuid.value().to_string();
   machine.memory_bytes = live.memory.maximum_kib * 1024;
   machine.cpu = cpu_of(live, facts);
   machine.boot.kernel = kKernelDescriptor;

@@ -1,0 +1,172 @@
+// A worker without a machine, for the tests of driver/domain: the real control protocol in a real process.
+//
+// Its guest obeys its console, line by line: "poweroff", "reset", "crash TEXT", "pause" (as a host error
+// would), "disconnect" (the control socket goes, the process stays), "exit"; anything else is echoed. Words
+// on the kernel's command line set it up: "ignore-power-button", "refuse-configure", "slow-start",
+// "resettable" (a machine that is shut down can be reset).
+#include <cstring>
+#include <optional>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm-core/control/server.h"
+#include "vmm-core/os/error.h"
+#include "vmm-core/state/counters.h"
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace warren::vmm;
+using control::MachineState;
+using control::StateCause;
+
+class FakeMachine final : public control::Commands {
+ public:
+  explicit FakeMachine(asio::io_context& loop) : loop_(loop), console_(loop) {
+    status_.version = "fake";
+    page_file_.reset(::memfd_create("counters", MFD_CLOEXEC));
+    if (!page_file_ || ::ftruncate(page_file_.get(), sizeof(CountersPage)) != 0) throw_errno("counters");
+    // A mapping of a file of exactly this size, for as long as the process lives.
+    page_ = static_cast<CountersPage*>(
+        ::mmap(nullptr, sizeof(CountersPage), PROT_READ | PROT_WRITE, MAP_SHARED, page_file_.get(), 0));
+    page_->magic = kCountersMagic;
+    page_->version = kCountersVersion;
+    page_->size = sizeof(CountersPage);
+    page_->vcpus[0].thread_id = static_cast<std::uint64_t>(::gettid());
+    page_->disks[0].read_requests = 7;
+    page_->disks[0].write_bytes = 4096;
+    page_->interfaces[0].receive_packets = 3;
+  }
+
+  void serve(FileDescriptor listener) { server_.emplace(loop_, std::move(listener), *this); }
+
+  void configure(const control::MachineSpecification& machine, control::DescriptorSet descriptors) override {
+    command_line_ = machine.boot.command_line;
+    if (has_word("refuse-configure"))
+      throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
+    status_.uuid = machine.uuid;
+    status_.state = MachineState::prepared;
+    descriptors_ = std::move(descriptors);
+    auto master = descriptors_.find("serial0");
+    if (master != descriptors_.end()) open_console(std::move(master->second));
+  }
+  void start(bool paused) override {
+    if (status_.state != MachineState::prepared) throw Error(std::errc::invalid_argument, "not prepared");
+    if (has_word("slow-start")) ::usleep(400'000);
+    status_.state = paused ? MachineState::paused : MachineState::running;
+  }
+  void pause() override { require(MachineState::running), status_.state = MachineState::paused; }
+  void resume() override { require(MachineState::paused), status_.state = MachineState::running; }
+  void reset() override {
+    bool ended = status_.state == MachineState::shut_down || status_.state == MachineState::crashed;
+    if (ended && !has_word("resettable"))
+      throw Error(std::errc::operation_not_permitted, "machine has ended");
+    if (ended) status_.state = MachineState::paused;
+  }
+  void power_button() override {
+    require(MachineState::running);
+    if (!has_word("ignore-power-button")) obey("poweroff");
+  }
+  void ctrl_alt_del() override {}
+  control::Status status() const override { return status_; }
+  void inspect(InspectNode& root) const override { root.add("fake", true); }
+  FileDescriptor counters() const override { return page_file_.duplicate(); }
+  void quit() override {
+    asio::post(loop_, [] { ::_exit(0); });
+  }
+
+ private:
+  void require(MachineState state) const {
+    if (status_.state != state) throw Error(std::errc::invalid_argument, "machine is in another state");
+  }
+
+  bool has_word(const std::string& word) const {
+    return (" " + command_line_ + " ").find(" " + word + " ") != std::string::npos;
+  }
+
+  void open_console(FileDescriptor master) {
+    // With a slave of its own the master never sees a hang-up.
+    char name[64];
+    if (::ptsname_r(master.get(), name, sizeof(name)) != 0) throw_errno("ptsname");
+    slave_.reset(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    console_.assign(master.release());
+    read_console();
+  }
+
+  void read_console() {
+    console_.async_read_some(asio::buffer(buffer_),
+                             [this](boost::system::error_code failed, std::size_t size) {
+                               if (failed) return;
+                               line_.append(buffer_, size);
+                               for (std::size_t end; (end = line_.find('\n')) != std::string::npos;) {
+                                 std::string line = line_.substr(0, end);
+                                 line_.erase(0, end + 1);
+                                 obey(line);
+                               }
+                               read_console();
+                             });
+  }
+
+  void change(MachineState state, StateCause cause, const std::string& detail = {}) {
+    status_.state = state;
+    status_.detail = detail;
+    if (server_) server_->announce({state, cause, detail});
+  }
+
+  void obey(const std::string& line) {
+    if (line == "poweroff") {
+      change(MachineState::shut_down, StateCause::guest_shutdown);
+    } else if (line == "reset") {
+      ++status_.resets;
+      change(MachineState::running, StateCause::guest_reset);
+    } else if (line.starts_with("crash ")) {
+      change(MachineState::crashed, StateCause::crash, line.substr(6));
+    } else if (line == "pause") {
+      change(MachineState::paused, StateCause::host_error, "no space");
+    } else if (line == "disconnect") {
+      server_.reset();
+    } else if (line == "exit") {
+      ::_exit(3);
+    } else {
+      std::string echo = "echo " + line + "\n";
+      boost::system::error_code ignored;
+      asio::write(console_, asio::buffer(echo), ignored);
+    }
+  }
+
+  asio::io_context& loop_;
+  control::Status status_;
+  std::string command_line_;
+  control::DescriptorSet descriptors_;
+  FileDescriptor page_file_;
+  CountersPage* page_ = nullptr;
+  FileDescriptor slave_;
+  asio::posix::stream_descriptor console_;
+  char buffer_[256];
+  std::string line_;
+  std::optional<control::Server> server_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int listener = -1;
+  for (int i = 1; i + 1 < argc; ++i) {
+    if (std::strcmp(argv[i], "--control") == 0) listener = std::stoi(argv[i + 1]);
+  }
+  asio::io_context loop;
+  FakeMachine machine(loop);
+  machine.serve(FileDescriptor(listener));
+  // A test that dies leaves no fakes behind for long.
+  asio::steady_timer end(loop, std::chrono::seconds(60));
+  end.async_wait([](boost::system::error_code) { ::_exit(4); });
+  loop.run();
+}
