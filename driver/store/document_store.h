@@ -1,5 +1,8 @@
 // Durable documents on disk: one file NAME.xml each in one directory, and which of them start by themselves.
 //
+// A rename is a rename of the file and then a replacement of its text: whenever the two disagree after a
+// crash, the name in the text is the document's.
+//
 // After write(), remove(), rename() or set_autostart() returned, the change survives a power cut; if it threw
 // or the machine stopped within it, load_all() finds the state before or the state after, never a mixture.
 // Files are 0600, directories 0700. Calls block on the disk: never on an event loop's thread. One thread at a
@@ -68,13 +71,20 @@ class DocumentStore {
   static bool valid_name(std::string_view name) noexcept;
 
  private:
-  void write_file(const std::string& file, std::string_view text);
-  void sync_directory(int directory, const std::string& what);
-  void remove_if_there(int directory, const std::string& file);
+  void open_directory();
+  int autostart_directory(bool create);
+  std::string write_temporary(const std::string& file, std::string_view text);
+  void write_all(int fd, std::string_view text, const std::string& file);
+  void discard(const std::string& file);
+  void sync(int directory, const std::string& what);
+  void link_autostart(const std::string& file);
+  void unlink_autostart(const std::string& file);
+  bool has_autostart(const std::string& file) const;
   std::string read_file(const std::string& file);
   void load_one(const std::string& file, const NameOf& name_of, LoadReport& report);
   void set_aside(const std::string& file, const std::string& reason, LoadReport& report);
-  [[noreturn]] void fail(const std::string& doing, const std::string& file, int negative_errno) const;
+  void remove_dangling_links(const LoadReport& report);
+  [[noreturn]] void fail(std::string_view doing, std::string_view file, int negative_errno) const;
 
   std::filesystem::path directory_;
   FileOperations& operations_;
