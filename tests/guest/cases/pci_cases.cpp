@@ -7,14 +7,10 @@
 namespace guest {
 namespace {
 
-bool is_bridge(const PciFunction& function) {
-  return (function.read8(0x0e) & 0x7f) != 0;
-}
-
 // A function with a memory BAR whose first register reads something else than all ones; null if none.
 PciFunction* find_memory_function(PciBar& bar, unsigned& index) {
   for (auto& function : pci_functions()) {
-    if (is_bridge(function)) continue;
+    if (function.is_bridge()) continue;
     function.enable();
     for (index = 0; index < 6; ++index) {
       bar = function.bar(index);
@@ -82,11 +78,11 @@ TEST(pci, read_only_fields) {
     function.write32(0, 0);
     function.write32(8, 0x12345678);
     function.write8(0x0e, 0x7f);
-    if (!is_bridge(function)) function.write32(0x2c, 0xffffffff);
+    if (!function.is_bridge()) function.write32(0x2c, 0xffffffff);
     EXPECT_EQUAL(function.read32(0), id);
     EXPECT_EQUAL(function.read32(8), kind);
     EXPECT_EQUAL(unsigned{function.read8(0x0e)}, unsigned{header});
-    if (!is_bridge(function)) EXPECT_EQUAL(function.read32(0x2c), subsystem);
+    if (!function.is_bridge()) EXPECT_EQUAL(function.read32(0x2c), subsystem);
   }
 }
 
@@ -105,7 +101,7 @@ TEST(pci, capabilities) {
 
 TEST(pci, bars) {
   for (auto& function : pci_functions()) {
-    if (is_bridge(function)) continue;
+    if (function.is_bridge()) continue;
     for (unsigned index = 0; index < 6; ++index) {
       auto bar = function.bar(index);
       if (bar.size != 0) {
@@ -122,7 +118,7 @@ TEST(pci, bars_do_not_overlap) {
   PciBar bars[64];
   unsigned count = 0;
   for (auto& function : pci_functions()) {
-    if (is_bridge(function)) continue;
+    if (function.is_bridge()) continue;
     function.enable();
     for (unsigned index = 0; index < 6 && count < 64; ++index) {
       auto bar = function.bar(index);

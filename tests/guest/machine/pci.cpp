@@ -1,36 +1,14 @@
 #include "tests/guest/machine/pci.h"
 
-#include <new>
-
 #include "tests/guest/machine/acpi.h"
 #include "tests/guest/machine/cpu.h"
 #include "tests/guest/machine/memory.h"
-#include "tests/guest/machine/power.h"
 
 namespace guest {
 namespace {
 
-constexpr unsigned kMaximumFunctions = 64;
-alignas(PciFunction) std::uint8_t function_storage[kMaximumFunctions * sizeof(PciFunction)];
-unsigned function_count;
-std::uint64_t next_bar_address;
-
 std::uint32_t config_address(PciAddress address, std::uint16_t offset) {
   return 0x80000000 | address.bus << 16 | address.device << 11 | address.function << 8 | (offset & 0xfc);
-}
-
-PciFunction* functions() {
-  return reinterpret_cast<PciFunction*>(function_storage);
-}
-
-// Where BARs without an address go: above every BAR that has one, below the I/O APIC.
-std::uint64_t place_bar(std::uint64_t size) {
-  if (size < 0x1000) size = 0x1000;
-  next_bar_address = (next_bar_address + size - 1) & ~(size - 1);
-  std::uint64_t address = next_bar_address;
-  next_bar_address += size;
-  if (next_bar_address > 0xfec00000) stop("no room for BARs");
-  return address;
 }
 
 }  // namespace
@@ -127,44 +105,18 @@ PciBar PciFunction::bar(unsigned index) {
   return bar;
 }
 
+void PciFunction::set_bar(unsigned index, std::uint64_t address) {
+  PciBar found = bar(index);
+  auto offset = static_cast<std::uint16_t>(0x10 + 4 * index);
+  write32(offset, static_cast<std::uint32_t>(address));
+  if (found.wide) write32(static_cast<std::uint16_t>(offset + 4), static_cast<std::uint32_t>(address >> 32));
+}
+
 void PciFunction::enable() {
-  for (unsigned index = 0; index < 6; ++index) {
-    PciBar found = bar(index);
-    if (found.size != 0 && !found.io) {
-      if (found.address == 0) {
-        found.address = place_bar(found.size);
-        write32(static_cast<std::uint16_t>(0x10 + 4 * index), static_cast<std::uint32_t>(found.address));
-      }
-      if (found.address + found.size > 0x100000000) map_identity(found.address, found.size);
-    }
-    if (found.wide) ++index;
-  }
+  for_each_bar(*this, [](unsigned, const PciBar& found) {
+    if (!found.io && found.address + found.size > 0x100000000) map_identity(found.address, found.size);
+  });
   write16(4, static_cast<std::uint16_t>(read16(4) | 6));
-}
-
-std::span<PciFunction> pci_functions() {
-  return {functions(), function_count};
-}
-
-void initialize_pci() {
-  std::uint64_t ecam_end = acpi_machine.ecam + ((acpi_machine.last_bus + std::uint64_t{1}) << 20);
-  next_bar_address = acpi_machine.ecam != 0 && ecam_end < 0xf8000000 ? ecam_end : 0xf0000000;
-  for (unsigned slot = 0; slot < 256 && function_count < kMaximumFunctions; ++slot) {
-    PciAddress address{0, static_cast<std::uint8_t>(slot >> 3), static_cast<std::uint8_t>(slot & 7)};
-    if (port_config_read16(address, 0) == 0xffff) {
-      if (address.function == 0) slot |= 7;
-      continue;
-    }
-    PciFunction* function = new (functions() + function_count++) PciFunction(address);
-    for (unsigned index = 0; (function->read8(0x0e) & 0x7f) == 0 && index < 6; ++index) {
-      PciBar found = function->bar(index);
-      std::uint64_t end = found.address + found.size;
-      if (!found.io && found.size != 0 && found.address != 0 && end <= 0xfec00000 && end > next_bar_address)
-        next_bar_address = end;
-      if (found.wide) ++index;
-    }
-    if (address.function == 0 && !(function->read8(0x0e) & 0x80)) slot |= 7;
-  }
 }
 
 }  // namespace guest

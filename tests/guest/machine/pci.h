@@ -46,8 +46,9 @@ class PciFunction {
 
   // Sizes the BAR (decoding is off meanwhile).
   PciBar bar(unsigned index);
-  // Gives every memory BAR that has no address one, maps them all, and turns memory decoding and bus
-  // mastering on.
+  void set_bar(unsigned index, std::uint64_t address);
+  bool is_bridge() const { return (read8(0x0e) & 0x7f) == 1; }
+  // Maps the memory BARs, and turns memory decoding and bus mastering on.
   void enable();
 
  private:
@@ -55,8 +56,20 @@ class PciFunction {
   std::uint64_t ecam_;
 };
 
-// All functions of bus 0, in order. Found once.
+// Calls visit(index, bar) for every BAR the function has.
+template <typename Visit>
+void for_each_bar(PciFunction& function, Visit visit) {
+  for (unsigned index = 0, count = function.is_bridge() ? 2 : 6; index < count; ++index) {
+    PciBar bar = function.bar(index);
+    if (bar.size != 0) visit(index, bar);
+    if (bar.wide) ++index;
+  }
+}
+
+// All functions, found once: bus 0 and the buses behind its bridges, each device of a bus after the other.
 std::span<PciFunction> pci_functions();
+
+// Finds them; numbers the buses, opens the bridges' windows and places the memory BARs where no firmware did.
 void initialize_pci();
 
 }  // namespace guest

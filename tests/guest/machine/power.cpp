@@ -41,3 +41,8 @@ void stop(std::string_view reason) {
 }
 
 }  // namespace guest
+
+// Called when a pure virtual function is: never, unless memory was overwritten.
+extern "C" void __cxa_pure_virtual() {
+  guest::stop("pure virtual call");
+}

@@ -1,0 +1,234 @@
+// virtio-net (virtio 1.2 §5.1): ARP and ICMP echo with whatever answers on the other side. The command line
+// says who: net_self=, net_peer= (IPv4 as one number), by default 10.0.2.15 and 10.0.2.2.
+#include "tests/guest/boot/boot_information.h"
+#include "tests/guest/machine/memory.h"
+#include "tests/guest/runtime/test.h"
+#include "tests/guest/virtio/device.h"
+
+extern "C" void* memcpy(void*, const void*, std::size_t);
+extern "C" int memcmp(const void*, const void*, std::size_t);
+
+namespace guest {
+namespace {
+
+constexpr std::uint64_t kMac = 1 << 5, kStatus = 1 << 16, kMergeableBuffers = 1 << 15;
+constexpr std::uint16_t kReceive = 0, kTransmit = 1;
+constexpr std::uint32_t kHeaderBytes = 12, kBufferBytes = 2048;
+
+void put16(std::uint8_t* at, unsigned value) {
+  at[0] = static_cast<std::uint8_t>(value >> 8);
+  at[1] = static_cast<std::uint8_t>(value);
+}
+void put32(std::uint8_t* at, std::uint32_t value) {
+  put16(at, value >> 16);
+  put16(at + 2, value & 0xffff);
+}
+unsigned get16(const std::uint8_t* at) {
+  return at[0] << 8u | at[1];
+}
+
+unsigned internet_checksum(const std::uint8_t* data, unsigned bytes) {
+  unsigned sum = 0;
+  for (unsigned i = 0; i + 1 < bytes; i += 2) sum += get16(data + i);
+  if (bytes % 2) sum += data[bytes - 1] << 8u;
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  return ~sum & 0xffff;
+}
+
+class Network {
+ public:
+  explicit Network(std::uint64_t features) : device_(VirtioType::net) {
+    if (!device_ || !device_.negotiate(features | kMac | kStatus)) return;
+    receive_ = &device_.set_up_queue(kReceive, 64);
+    transmit_ = &device_.set_up_queue(kTransmit, 64);
+    for (auto& buffer : buffers_) buffer = allocate_array<std::uint8_t>(kBufferBytes, 64);
+    device_.start();
+    for (std::uint16_t i = 0; i < kBuffers; ++i) offer(i);
+    for (unsigned i = 0; i < 6; ++i) mac_[i] = read8(device_.configuration() + i);
+  }
+
+  VirtioDevice& device() { return device_; }
+  bool ready() const { return transmit_ != nullptr; }
+  const std::uint8_t* mac() const { return mac_; }
+
+  // Sends a frame (without virtio header) and waits until the device has it.
+  bool send(const std::uint8_t* frame, std::uint32_t bytes) {
+    auto* packet = allocate_array<std::uint8_t>(kHeaderBytes + bytes, 16);
+    memcpy(packet + kHeaderBytes, frame, bytes);
+    Segment chain[] = {{physical(packet), kHeaderBytes, false},
+                       {physical(packet) + kHeaderBytes, bytes, false}};
+    transmit_->add(chain);
+    device_.notify(kTransmit, *transmit_);
+    auto used = wait_used(*transmit_);
+    return used.has_value() && used->length == 0;
+  }
+
+  // The next frame for which `wanted` is true; its length, 0 after the time.
+  template <typename Wanted>
+  std::uint32_t receive(std::uint8_t* frame, Wanted wanted, std::uint32_t milliseconds = 2000) {
+    std::uint64_t deadline = now_nanoseconds() + milliseconds * kMillisecond;
+    while (now_nanoseconds() < deadline) {
+      auto used = wait_used(*receive_, 100);
+      if (!used) continue;
+      std::uint16_t buffer = ids_[used->id % 64];
+      std::uint32_t bytes = used->length > kHeaderBytes ? used->length - kHeaderBytes : 0;
+      if (bytes > kBufferBytes - kHeaderBytes) bytes = 0;
+      memcpy(frame, buffers_[buffer] + kHeaderBytes, bytes);
+      offer(buffer);
+      if (bytes > 14 && wanted(frame)) return bytes;
+    }
+    return 0;
+  }
+
+ private:
+  static constexpr std::uint16_t kBuffers = 16;
+
+  void offer(std::uint16_t buffer) {
+    Segment chain[] = {writable(buffers_[buffer], kBufferBytes)};
+    std::uint16_t id = receive_->add(chain);
+    ids_[id % 64] = buffer;
+    receive_->request_interrupts(true);
+    device_.notify(kReceive, *receive_);
+  }
+
+  VirtioDevice device_;
+  Queue *receive_ = nullptr, *transmit_ = nullptr;
+  std::uint8_t* buffers_[kBuffers];
+  std::uint16_t ids_[64] = {};
+  std::uint8_t mac_[6] = {};
+};
+
+std::uint32_t self() {
+  return static_cast<std::uint32_t>(command_line_number("net_self", 0x0a00020f));
+}
+std::uint32_t peer() {
+  return static_cast<std::uint32_t>(command_line_number("net_peer", 0x0a000202));
+}
+
+void ethernet(std::uint8_t* frame, const std::uint8_t* to, const std::uint8_t* from, unsigned type) {
+  memcpy(frame, to, 6);
+  memcpy(frame + 6, from, 6);
+  put16(frame + 12, type);
+}
+
+// Asks for the peer's address (RFC 826); false when nobody answers.
+bool resolve(Network& network, std::uint8_t* peer_mac) {
+  constexpr std::uint8_t kBroadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+  std::uint8_t frame[kBufferBytes] = {};
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    ethernet(frame, kBroadcast, network.mac(), 0x0806);
+    put32(frame + 14, 0x00010800);
+    put32(frame + 18, 0x06040001);
+    memcpy(frame + 22, network.mac(), 6);
+    put32(frame + 28, self());
+    put32(frame + 38, peer());
+    if (!network.send(frame, 60)) return false;
+    if (network.receive(
+            frame, [](const std::uint8_t* got) { return get16(got + 12) == 0x0806 && get16(got + 20) == 2; },
+            500)) {
+      memcpy(peer_mac, frame + 22, 6);
+      return true;
+    }
+  }
+  return false;
+}
+
+// One ICMP echo (RFC 792) with a patterned payload; true when it comes back the same.
+bool echo(Network& network, const std::uint8_t* peer_mac, std::uint16_t sequence, std::uint32_t payload) {
+  std::uint8_t frame[kBufferBytes] = {}, answer[kBufferBytes];
+  ethernet(frame, peer_mac, network.mac(), 0x0800);
+  std::uint8_t* ip = frame + 14;
+  put16(ip, 0x4500);
+  put16(ip + 2, 28 + payload);
+  ip[8] = 64;
+  ip[9] = 1;
+  put32(ip + 12, self());
+  put32(ip + 16, peer());
+  put16(ip + 10, internet_checksum(ip, 20));
+  std::uint8_t* icmp = ip + 20;
+  icmp[0] = 8;
+  put16(icmp + 4, 0x5741);
+  put16(icmp + 6, sequence);
+  for (std::uint32_t i = 0; i < payload; ++i) icmp[8 + i] = static_cast<std::uint8_t>(i * 7 + sequence);
+  put16(icmp + 2, internet_checksum(icmp, 8 + payload));
+  std::uint32_t bytes = 42 + payload;
+  if (!network.send(frame, bytes < 60 ? 60 : bytes)) return false;
+  std::uint32_t got = network.receive(answer, [&](const std::uint8_t* data) {
+    return get16(data + 12) == 0x0800 && data[23] == 1 && data[34] == 0 && get16(data + 40) == sequence;
+  });
+  return got >= bytes && memcmp(answer + 42, icmp + 8, payload) == 0;
+}
+
+void arp_and_echo(std::uint64_t features) {
+  Network network(features);
+  if (!network.device()) SKIP("no virtio-net device");
+  REQUIRE(network.ready());
+  if (features & kRingPacked && !(network.device().negotiated() & kRingPacked))
+    SKIP("packed rings are not offered");
+  std::uint8_t peer_mac[6];
+  REQUIRE(resolve(network, peer_mac));
+  for (std::uint16_t i = 0; i < 100; ++i)  // around the ring, from the smallest frame to the largest
+    REQUIRE(echo(network, peer_mac, i, i * 14u));
+}
+
+}  // namespace
+
+TEST(virtio_net, mac) {
+  Network network(0);
+  if (!network.device()) SKIP("no virtio-net device");
+  REQUIRE(network.ready());
+  EXPECT((network.device().negotiated() & kMac) != 0);
+  EXPECT_EQUAL(network.mac()[0] & 1, 0);  // no group address
+  if (auto tail = command_line_number("mac_tail", 0)) {
+    std::uint64_t ours = 0;
+    for (unsigned i = 3; i < 6; ++i) ours = ours << 8 | network.mac()[i];
+    EXPECT_EQUAL(ours, tail);
+  }
+}
+
+TEST(virtio_net, link_status) {
+  Network network(0);
+  if (!network.device()) SKIP("no virtio-net device");
+  if (!(network.device().negotiated() & kStatus)) SKIP("link status is not offered");
+  EXPECT_EQUAL(read16(network.device().configuration() + 6) & 1, 1);
+}
+
+TEST(virtio_net, split) {
+  arp_and_echo(0);
+}
+TEST(virtio_net, split_event_index) {
+  arp_and_echo(kEventIndex | kIndirectDescriptors);
+}
+TEST(virtio_net, mergeable_buffers) {
+  arp_and_echo(kMergeableBuffers);
+}
+TEST(virtio_net, packed) {
+  arp_and_echo(kRingPacked);
+}
+TEST(virtio_net, packed_event_index) {
+  arp_and_echo(kRingPacked | kEventIndex);
+}
+
+// T1: transmissions a device must survive: shorter than its header, empty, huge, and from nowhere.
+TEST(virtio_net, malformed_transmissions) {
+  Network network(0);
+  if (!network.device()) SKIP("no virtio-net device");
+  network.device().reset();
+  REQUIRE(network.device().negotiate(kMac));
+  auto& queue = network.device().set_up_queue(kTransmit, 64);
+  network.device().start();
+  auto* data = allocate_array<std::uint8_t>(4096, 4096);
+  Segment chains[] = {{physical(data), 1, false},          {physical(data), 11, false},
+                      {physical(data), 12, false},         {physical(data), 0x7fffffff, false},
+                      {std::uint64_t{1} << 44, 64, false}, {physical(data), 64, true}};
+  for (const auto& chain : chains) {
+    queue.add({&chain, 1});
+    network.device().ring(kTransmit);
+    auto used = wait_used(queue);
+    REQUIRE(used.has_value());
+    EXPECT_EQUAL(used->length, 0u);
+  }
+  EXPECT_EQUAL(network.device().status() & kNeedsReset, 0);
+}
+
+}  // namespace guest
