@@ -5,6 +5,7 @@
 // instantiated (the procedure tables and their tests), nowhere else: it costs compile time.
 #pragma once
 
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <type_traits>
