@@ -1,0 +1,79 @@
+// Interrupt wires and messages over KVM's in-kernel controllers (api.rst §4.25, §4.52, §4.70, §4.75).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include <linux/kvm.h>
+
+#include "vmm-core/bus/interrupt.h"
+#include "vmm-core/kvm/virtual_machine.h"
+#include "vmm-core/state/inspect.h"
+
+namespace warren::vmm::kvm {
+
+// Hands out wires to the GSIs of PICs and I/O APIC. A GSI is asserted while any of its wires is. Outlives the
+// wires.
+class InterruptLines final : public Inspectable {
+ public:
+  static constexpr std::uint32_t kGsis = 24;
+
+  explicit InterruptLines(VirtualMachine& vm) : vm_(vm) {}
+  InterruptLines(const InterruptLines&) = delete;
+  InterruptLines& operator=(const InterruptLines&) = delete;
+
+  // Throws Error when there is no such GSI.
+  std::unique_ptr<InterruptLine> make_line(std::uint32_t gsi);
+  // After the controllers were reset: tells them again what is asserted.
+  void refresh() noexcept;
+  void inspect(InspectNode& node) const override;
+
+ private:
+  class Wire;
+  struct Gsi {
+    mutable std::mutex mutex;
+    std::uint32_t asserted_wires = 0;
+    std::uint64_t changes = 0;
+  };
+
+  void change(std::uint32_t gsi, bool asserted) noexcept;
+
+  VirtualMachine& vm_;
+  std::array<Gsi, kGsis> gsis_;
+};
+
+// Hands out message interrupts. Outlives its routes.
+//
+// DEVNOTE: signal() is one KVM_SIGNAL_MSI, the same work in the kernel as writing an irqfd, so that a message
+// needs no descriptor and no entry in KVM's routing table, and a guest that programs vectors costs nothing.
+// The irqfd, and the route behind it, are made when somebody outside this process is to signal
+// (event_descriptor()).
+class MessageRouter final : public MsiRouter, public Inspectable {
+ public:
+  explicit MessageRouter(VirtualMachine& vm) : vm_(vm) {}
+  MessageRouter(const MessageRouter&) = delete;
+  MessageRouter& operator=(const MessageRouter&) = delete;
+
+  std::unique_ptr<MsiRoute> allocate() override;
+  void inspect(InspectNode& node) const override;
+
+ private:
+  class Route;
+
+  // Gives a message a GSI with an irqfd on it. False when the host refuses.
+  bool add_routed(Route& route) noexcept;
+  bool change_routed(std::uint32_t gsi, const MsiMessage& message) noexcept;
+  void remove_routed(Route& route) noexcept;
+  void apply();
+
+  VirtualMachine& vm_;
+  mutable std::mutex mutex_;
+  std::map<std::uint32_t, MsiMessage> routed_;  // by GSI, those with an irqfd
+  std::atomic<std::uint64_t> refused_{0};
+};
+
+}  // namespace warren::vmm::kvm

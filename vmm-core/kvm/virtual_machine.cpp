@@ -1,0 +1,138 @@
+#include "vmm-core/kvm/virtual_machine.h"
+
+#include <cstring>
+#include <new>
+
+#include "vmm-core/kvm/ioctl.h"
+
+namespace warren::vmm::kvm {
+namespace {
+
+kvm_ioeventfd make_ioeventfd(GuestAddress address, std::uint32_t size, std::optional<std::uint64_t> match,
+                             int event_descriptor) noexcept {
+  kvm_ioeventfd event{};
+  event.addr = address.value;
+  event.len = size;
+  event.fd = event_descriptor;
+  if (match) {
+    event.datamatch = *match;
+    event.flags = KVM_IOEVENTFD_FLAG_DATAMATCH;
+  }
+  return event;
+}
+
+}  // namespace
+
+VirtualMachine::VirtualMachine(const System& system)
+    : vm_(WARREN_KVM_IOCTL(system.descriptor(), KVM_CREATE_VM, 0)) {
+  system.require(KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP");
+  system.require(KVM_CAP_PIT2, "KVM_CAP_PIT2");
+  system.require(KVM_CAP_IRQFD, "KVM_CAP_IRQFD");
+  system.require(KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD");
+  system.require(KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI");
+  system.require(KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT");
+}
+
+void VirtualMachine::map_memory(const GuestMemory& memory) {
+  std::uint32_t slot = 0;
+  for (const auto& region : memory.regions()) {
+    kvm_userspace_memory_region description{};
+    description.slot = slot++;
+    description.guest_phys_addr = region.start.value;
+    description.memory_size = region.size;
+    // KVM takes the host address of the mapping as a number.
+    description.userspace_addr = reinterpret_cast<std::uint64_t>(region.host);
+    WARREN_KVM_IOCTL(vm_.get(), KVM_SET_USER_MEMORY_REGION, &description);
+  }
+}
+
+void VirtualMachine::create_interrupt_controllers(GuestAddress identity_map, GuestAddress tss) {
+  std::uint64_t identity = identity_map.value;
+  WARREN_KVM_IOCTL(vm_.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity);
+  WARREN_KVM_IOCTL(vm_.get(), KVM_SET_TSS_ADDR, tss.value);
+  WARREN_KVM_IOCTL(vm_.get(), KVM_CREATE_IRQCHIP, 0);
+  kvm_pit_config timer{};
+  timer.flags = KVM_PIT_SPEAKER_DUMMY;
+  WARREN_KVM_IOCTL(vm_.get(), KVM_CREATE_PIT2, &timer);
+}
+
+InterruptControllerState VirtualMachine::interrupt_controllers() const {
+  InterruptControllerState state;
+  for (std::uint32_t i = 0; i < state.chips.size(); ++i) {
+    state.chips[i].chip_id = i;  // KVM_IRQCHIP_PIC_MASTER, _PIC_SLAVE, _IOAPIC
+    WARREN_KVM_IOCTL(vm_.get(), KVM_GET_IRQCHIP, &state.chips[i]);
+  }
+  WARREN_KVM_IOCTL(vm_.get(), KVM_GET_PIT2, &state.timer);
+  return state;
+}
+
+void VirtualMachine::set_interrupt_controllers(const InterruptControllerState& state) {
+  for (auto chip : state.chips) WARREN_KVM_IOCTL(vm_.get(), KVM_SET_IRQCHIP, &chip);
+  auto timer = state.timer;
+  WARREN_KVM_IOCTL(vm_.get(), KVM_SET_PIT2, &timer);
+}
+
+bool VirtualMachine::set_line(std::uint32_t gsi, bool asserted) noexcept {
+  kvm_irq_level level{};
+  level.irq = gsi;
+  level.level = asserted ? 1 : 0;
+  return try_ioctl(vm_.get(), KVM_IRQ_LINE, &level) == 0;
+}
+
+bool VirtualMachine::signal_message(const MsiMessage& message) noexcept {
+  kvm_msi msi{};
+  msi.address_lo = static_cast<std::uint32_t>(message.address);
+  msi.address_hi = static_cast<std::uint32_t>(message.address >> 32);
+  msi.data = message.data;
+  return try_ioctl(vm_.get(), KVM_SIGNAL_MSI, &msi) >= 0;
+}
+
+void VirtualMachine::set_routes(std::span<const kvm_irq_routing_entry> routes) {
+  std::vector<std::byte> buffer(sizeof(kvm_irq_routing) + routes.size_bytes());
+  auto* table = new (buffer.data()) kvm_irq_routing{};  // a header and, behind it, the entries
+  table->nr = static_cast<std::uint32_t>(routes.size());
+  std::memcpy(buffer.data() + sizeof(kvm_irq_routing), routes.data(), routes.size_bytes());
+  WARREN_KVM_IOCTL(vm_.get(), KVM_SET_GSI_ROUTING, table);
+}
+
+void VirtualMachine::add_irqfd(int event_descriptor, std::uint32_t gsi) {
+  kvm_irqfd event{};
+  event.fd = static_cast<std::uint32_t>(event_descriptor);
+  event.gsi = gsi;
+  WARREN_KVM_IOCTL(vm_.get(), KVM_IRQFD, &event);
+}
+
+void VirtualMachine::remove_irqfd(int event_descriptor, std::uint32_t gsi) noexcept {
+  kvm_irqfd event{};
+  event.fd = static_cast<std::uint32_t>(event_descriptor);
+  event.gsi = gsi;
+  event.flags = KVM_IRQFD_FLAG_DEASSIGN;
+  (void)try_ioctl(vm_.get(), KVM_IRQFD, &event);
+}
+
+void VirtualMachine::add_ioeventfd(GuestAddress address, std::uint32_t size,
+                                   std::optional<std::uint64_t> match, int event_descriptor) {
+  auto event = make_ioeventfd(address, size, match, event_descriptor);
+  WARREN_KVM_IOCTL(vm_.get(), KVM_IOEVENTFD, &event);
+}
+
+void VirtualMachine::remove_ioeventfd(GuestAddress address, std::uint32_t size,
+                                      std::optional<std::uint64_t> match, int event_descriptor) noexcept {
+  auto event = make_ioeventfd(address, size, match, event_descriptor);
+  event.flags |= KVM_IOEVENTFD_FLAG_DEASSIGN;
+  (void)try_ioctl(vm_.get(), KVM_IOEVENTFD, &event);
+}
+
+std::uint64_t VirtualMachine::clock() const {
+  kvm_clock_data data{};
+  WARREN_KVM_IOCTL(vm_.get(), KVM_GET_CLOCK, &data);
+  return data.clock;
+}
+
+void VirtualMachine::set_clock(std::uint64_t nanoseconds) {
+  kvm_clock_data data{};
+  data.clock = nanoseconds;
+  WARREN_KVM_IOCTL(vm_.get(), KVM_SET_CLOCK, &data);
+}
+
+}  // namespace warren::vmm::kvm

@@ -1,0 +1,69 @@
+// A KVM virtual machine: memory slots, the in-kernel interrupt controllers and timer, event descriptors and
+// the clock. Set-up calls throw vmm::Error naming the ioctl; calls marked noexcept are for the data path. Any
+// thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <linux/kvm.h>
+
+#include "vmm-core/bus/interrupt.h"
+#include "vmm-core/kvm/system.h"
+#include "vmm-core/memory/guest_address.h"
+#include "vmm-core/memory/guest_memory.h"
+#include "vmm-core/os/file_descriptor.h"
+
+namespace warren::vmm::kvm {
+
+// The state of PICs, I/O APIC and PIT, in KVM's own format.
+struct InterruptControllerState {
+  std::array<kvm_irqchip, 3> chips{};
+  kvm_pit_state2 timer{};
+};
+
+class VirtualMachine {
+ public:
+  explicit VirtualMachine(const System& system);
+
+  int descriptor() const noexcept { return vm_.get(); }
+
+  // One slot for each region, numbered from 0 (api.rst §4.35). The memory must outlive the VM.
+  void map_memory(const GuestMemory& memory);
+
+  // Two PICs, an I/O APIC, local APICs and a PIT with the speaker port, all in the kernel. Before any vCPU.
+  // `identity_map` and `tss` are guest addresses of one and three pages that Intel hosts need (§4.41, §4.12).
+  void create_interrupt_controllers(GuestAddress identity_map, GuestAddress tss);
+  InterruptControllerState interrupt_controllers() const;
+  void set_interrupt_controllers(const InterruptControllerState& state);
+
+  // §4.25; true when it was taken.
+  bool set_line(std::uint32_t gsi, bool asserted) noexcept;
+  // §4.70; false when the host refuses the message.
+  bool signal_message(const MsiMessage& message) noexcept;
+
+  // §4.52: all routes at once.
+  void set_routes(std::span<const kvm_irq_routing_entry> routes);
+  // §4.75.
+  void add_irqfd(int event_descriptor, std::uint32_t gsi);
+  void remove_irqfd(int event_descriptor, std::uint32_t gsi) noexcept;
+
+  // §4.59. `size` 0 matches any.
+  void add_ioeventfd(GuestAddress address, std::uint32_t size, std::optional<std::uint64_t> match,
+                     int event_descriptor);
+  void remove_ioeventfd(GuestAddress address, std::uint32_t size, std::optional<std::uint64_t> match,
+                        int event_descriptor) noexcept;
+
+  // §4.29, §4.30: nanoseconds of the guest's paravirtual clock.
+  std::uint64_t clock() const;
+  void set_clock(std::uint64_t nanoseconds);
+
+ private:
+  FileDescriptor vm_;
+};
+
+}  // namespace warren::vmm::kvm
