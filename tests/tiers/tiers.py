@@ -101,12 +101,15 @@ def lab(report: Report, only: str) -> None:
     report.say("lab: asking tests/lab/probe whether /dev/kvm here runs unmodified kernels")
     probe = subprocess.run([ROOT / "tests/lab/probe"], text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     report.say(f"lab: {probe.stdout.strip()}")
-    prefix: list[str] = []
+    # Here, in a network of their own; there, in a whole host of their own.
+    prefix = ["unshare", "--net", "--"]
+    options: list[str] = []
     if probe.returncode != 0:
         subprocess.run([ROOT / "tests/lab/lab", "--prepare"], check=True, stdin=subprocess.DEVNULL)
         prefix = [str(ROOT / "tests/lab/lab")]
     for script in scripts:
-        options = ["--timeout", str(int(_limit(script))), "--"] if prefix else []
+        if probe.returncode != 0:
+            options = ["--timeout", str(int(_limit(script))), "--"]
         report.add(running.timed(_script, script, RELEASE, prefix + options, 30.0))
 
 

@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+"""A tap-connected guest pings the host and moves 100 MB over TCP each way with intact checksums."""
+# time limit: 900 s
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fixtures import tap
+from fixtures.linux_guest import LinuxGuest
+from fixtures.linux_guest import tap as tap_device
+from fixtures.warren_daemon import PrivateDaemon
+
+BYTES = 100 * 1000 * 1000
+HOST, GUEST = "192.0.2.1", "192.0.2.2"  # TEST-NET-1 (RFC 5737)
+TRANSFER_LIMIT = 300.0  # seconds
+
+
+class Network(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = PrivateDaemon()
+        cls.addClassCleanup(cls.daemon.__exit__)
+        cls.daemon.start()
+        cls.guest = LinuxGuest(cls.daemon, memory_mib=512, devices=tap_device("labtap1"),
+                               arguments=f"warren.address={GUEST}/24")
+        cls.guest.define()
+        cls.console = cls.guest.start_with_console()
+        cls.addClassCleanup(cls.console.close)
+        subprocess.run(["ip", "address", "add", f"{HOST}/24", "dev", "labtap1"], check=True)
+        subprocess.run(["ip", "link", "set", "labtap1", "up"], check=True)
+
+    def test_1_ping_both_ways(self):
+        self.assertIn("3 packets received", self.console.run(f"ping -c 3 {HOST}"))
+        ping = subprocess.run(["ping", "-c", "3", "-W", "5", GUEST], text=True, stdout=subprocess.PIPE)
+        self.assertIn("3 received", ping.stdout)
+
+    def serve(self, connection_handler) -> int:
+        listener = socket.create_server((HOST, 0))
+        listener.settimeout(TRANSFER_LIMIT)
+
+        def accept() -> None:
+            with listener, listener.accept()[0] as connection:
+                connection.settimeout(TRANSFER_LIMIT)
+                connection_handler(connection)
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        self.addCleanup(thread.join, TRANSFER_LIMIT)
+        return listener.getsockname()[1]
+
+    def test_2_tcp_both_ways(self):
+        block = os.urandom(1 << 20)
+        data = (block * (BYTES // len(block) + 1))[:BYTES]
+        expected = hashlib.md5(data).hexdigest()
+        port = self.serve(lambda connection: connection.sendall(data))
+        begun = time.monotonic()
+        self.console.run(f"nc {HOST} {port} > /tmp/data", TRANSFER_LIMIT)
+        print(f"# 100 MB to the guest in {time.monotonic() - begun:.1f} s")
+        self.assertEqual(self.console.run("wc -c < /tmp/data"), str(BYTES))
+        self.assertEqual(self.console.run("md5sum < /tmp/data", TRANSFER_LIMIT).split()[0], expected)
+
+        received, done = hashlib.md5(), threading.Event()
+
+        def receive(connection: socket.socket) -> None:
+            while part := connection.recv(1 << 18):
+                received.update(part)
+            done.set()
+
+        port = self.serve(receive)
+        begun = time.monotonic()
+        self.console.run(f"nc {HOST} {port} < /tmp/data", TRANSFER_LIMIT)
+        self.assertTrue(done.wait(TRANSFER_LIMIT))
+        print(f"# 100 MB from the guest in {time.monotonic() - begun:.1f} s")
+        self.assertEqual(received.hexdigest(), expected)
+
+    def test_3_counters(self):
+        statistics = self.daemon.virsh("domifstat", "debian", "labtap1")
+        figures = {line.split()[1]: int(line.split()[2]) for line in statistics.splitlines()}
+        self.assertGreater(figures["rx_bytes"], BYTES)
+        self.assertGreater(figures["tx_bytes"], BYTES)
+        self.assertEqual(figures["rx_errs"] + figures["tx_errs"], 0)
+
+
+if __name__ == "__main__":
+    tap.main()
