@@ -57,6 +57,20 @@ void expect_returned(Raw& raw, std::uint16_t head) {
   REQUIRE(raw.disk.ready());                            \
   raw.good_frame()
 
+// That the frame is good: with a good middle it is an ordinary read.
+TEST(virtio_chain, good_frame) {
+  RAW_OR_SKIP();
+  *raw.header = {block::kIn, 0, 9};
+  raw.set(21, physical(raw.data), 512, kN | kW, 22);
+  raw.queue().add_head(20);
+  raw.disk.device().ring(0);
+  auto used = wait_used(raw.queue());
+  REQUIRE(used.has_value());
+  EXPECT_EQUAL(used->length, 513u);
+  EXPECT_EQUAL(unsigned{*raw.status}, 0u);
+  EXPECT(sector_is_original(reinterpret_cast<std::uint64_t*>(raw.data), 9));
+}
+
 TEST(virtio_chain, address_outside_memory) {
   RAW_OR_SKIP();
   raw.set(21, std::uint64_t{1} << 45, 512, kN | kW, 22);
@@ -305,6 +319,22 @@ void expect_packed_returned(RawPacked& raw, std::uint16_t id, std::uint16_t leng
   if (!raw.disk.device()) SKIP("no virtio-blk device"); \
   REQUIRE(raw.disk.ready());                            \
   if (!(raw.disk.device().negotiated() & kRingPacked)) SKIP("packed rings are not offered")
+
+TEST(virtio_packed_chain, good_frame) {
+  RAW_PACKED_OR_SKIP();
+  *raw.header = {block::kIn, 0, 9};
+  raw.queue().add_raw(physical(raw.header), 16, 31, kN, false);
+  raw.queue().add_raw(physical(raw.data), 512, 31, kN | kW);
+  raw.queue().add_raw(physical(raw.status), 1, 31, kW);
+  raw.queue().publish();
+  raw.queue().note_chain_length(31, 3);
+  raw.disk.device().ring(0);
+  auto used = wait_used(raw.queue());
+  REQUIRE(used.has_value());
+  EXPECT_EQUAL(used->id, 31u);
+  EXPECT_EQUAL(used->length, 513u);
+  EXPECT(sector_is_original(reinterpret_cast<std::uint64_t*>(raw.data), 9));
+}
 
 TEST(virtio_packed_chain, address_outside_memory) {
   RAW_PACKED_OR_SKIP();
