@@ -64,8 +64,8 @@ Console parse_console(XmlElement& element, bool inactive) {
     console.target = type.value_or(ConsoleTarget::serial);
     console.target_given = type.has_value();
     console.port = read_number(*target, "port", 0, 255);
-    if (console.target == ConsoleTarget::serial && console.port.value_or(0) != 0)
-      throw target->unsupported_attribute("port", "a console on a serial port is that of port 0");
+    if (console.target == ConsoleTarget::serial && console.port.value_or(0) > 3)
+      throw target->malformed_attribute("port", "a PC has serial ports 0 to 3");
   }
   console.info = parse_device_info(element, inactive, false, false);
   XmlElement* address = console.target == ConsoleTarget::virtio ? element.child("address") : nullptr;

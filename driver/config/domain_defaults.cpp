@@ -89,6 +89,11 @@ void fill_serials(Devices& devices) {
   }
   for (SerialPort& serial : devices.serials) {
     serial.target_given = true;
+    if (serial.port) continue;
+    // The next one, and only when there is none the first that is free: as libvirt counts.
+    std::optional<std::uint32_t> highest;
+    for (const SerialPort& other : devices.serials) highest = std::max(highest, other.port);
+    if (!highest || *highest < 3) serial.port = highest ? *highest + 1 : 0;
     for (std::uint32_t port = 0; port < 4 && !serial.port; ++port)
       if (std::none_of(devices.serials.begin(), devices.serials.end(),
                        [&](const SerialPort& other) { return other.port == port; }))
@@ -115,7 +120,7 @@ void fill_consoles(Devices& devices) {
           fmt::format("/domain/devices/console[{}]", i + 1), 0,
           "only the first console can be a serial port; the others are of target 'virtio'");
     }
-    console.port = 0;
+    console.port = devices.serials.front().port;
     console.backend = devices.serials.front().backend;
     console.info = devices.serials.front().info;
   }
@@ -184,6 +189,9 @@ void fill_fixed_controllers(Devices& devices) {
 }
 
 void fill_models(Devices& devices, const RandomBytes& random) {
+  // Disks are numbered in the order of their targets, whatever the order they were written in.
+  std::stable_sort(devices.disks.begin(), devices.disks.end(),
+                   [](const Disk& a, const Disk& b) { return a.target < b.target; });
   for (Disk& disk : devices.disks) disk.driver.name_qemu = disk.driver.type_raw = true;
   for (Interface& interface : devices.interfaces) {
     interface.model_virtio = true;

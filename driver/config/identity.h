@@ -29,9 +29,13 @@ struct MetadataElement {
   bool operator==(const MetadataElement&) const = default;
 };
 
-// An application's element as MetadataElement. Throws Error (VIR_ERR_XML_ERROR) if `xml` is not one
-// well-formed element; `prefix` and `namespace_uri` are put on it as virDomainSetMetadata does.
+// An application's element as MetadataElement: as virDomainSetMetadata takes it, without a namespace; every
+// element in it that has none gets `namespace_uri`, under `prefix`. Throws Error (VIR_ERR_XML_DETAIL,
+// VIR_ERR_XML_ERROR) if `xml` is not one well-formed element or `prefix` is no XML name.
 MetadataElement parse_metadata_element(std::string_view xml, std::string_view prefix,
                                        std::string_view namespace_uri);
+
+// The way back: the element as virDomainGetMetadata gives it, without its own namespace.
+std::string metadata_content(const MetadataElement& element);
 
 }  // namespace warren::driver::config

@@ -137,8 +137,9 @@ class Assignment {
         {.type = ControllerType::pci, .model = ControllerModel::pcie_root_port, .index = bus});
   }
 
-  // A port for every bus that is named, for every device without a place, and one more.
+  // A port for every bus that is named, for every device without a place, and one more; none for no device.
   void add_ports() {
+    const std::vector<Place> places = endpoints(devices_);
     std::uint32_t highest = 0;
     std::size_t ports = 0;
     for (const Controller& controller : devices_.controllers)
@@ -146,9 +147,9 @@ class Assignment {
         ++ports;
         highest = std::max(highest, *controller.index);
       }
-    std::size_t wanted = 1;
+    std::size_t wanted = places.empty() ? 0 : 1;
     std::array<bool, 256> used{};
-    for (const Place& place : endpoints(devices_)) {
+    for (const Place& place : places) {
       if (!place.info->pci) {
         ++wanted;
         continue;
@@ -185,7 +186,7 @@ class Assignment {
   PciAddress next_port_place() {
     for (std::uint8_t slot = kFirstPortSlot; slot <= kLastPortSlot; ++slot) {
       if (map_.slot_is_free(0, slot)) return {.slot = slot, .multifunction = true};
-      if (!map_.is_multifunction(0, slot) || !ports_in_[slot]) continue;
+      if (!ports_in_[slot] || !map_.is_multifunction(0, slot)) continue;
       for (std::uint8_t function = 1; function < 8; ++function)
         if (map_.is_free(0, slot, function)) return {.slot = slot, .function = function};
     }
@@ -193,6 +194,7 @@ class Assignment {
   }
 
   void place_ports() {
+    std::vector<Controller*> chosen;
     for (const Controller& port : devices_.controllers)
       if (is_root_port(port) && port.info.pci) ports_in_[port.info.pci->slot] = true;
     for (std::size_t i = 0; i < devices_.controllers.size(); ++i) {
@@ -202,12 +204,17 @@ class Assignment {
         port.info.pci = next_port_place();
         map_.take(*port.info.pci, numbered("controller", i));
         ports_in_[port.info.pci->slot] = true;
+        chosen.push_back(&port);
       }
       if (port.model_name.empty()) port.model_name = "pcie-root-port";
       if (!port.chassis) port.chassis = port.index;
       if (!port.port)
         port.port = static_cast<std::uint32_t>(port.info.pci->slot << 3 | port.info.pci->function);
     }
+    // A port that is alone in its slot has no use for the flag.
+    for (Controller* port : chosen)
+      if (port->info.pci->function == 0 && map_.is_free(0, port->info.pci->slot, 1))
+        port->info.pci->multifunction.reset();
   }
 
   void place_endpoints() {

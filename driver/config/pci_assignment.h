@@ -2,7 +2,7 @@
 // folder.
 //
 // Virtio devices go behind root ports, one each; root ports are functions of the slots of bus 0. There is
-// always one port more than are used.
+// one port more than devices use.
 #pragma once
 
 #include "driver/config/domain_definition.h"

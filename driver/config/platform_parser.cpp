@@ -198,9 +198,16 @@ std::optional<bool> parse_sleep_state(XmlElement& pm, std::string_view name) {
 }  // namespace
 
 LifecycleActions parse_lifecycle(XmlElement& root) {
-  return {.on_poweroff = parse_action(root, "on_poweroff"),
-          .on_reboot = parse_action(root, "on_reboot"),
-          .on_crash = parse_action(root, "on_crash")};
+  LifecycleActions actions{.on_poweroff = parse_action(root, "on_poweroff"),
+                           .on_reboot = parse_action(root, "on_reboot"),
+                           .on_crash = parse_action(root, "on_crash")};
+  // What ended in order leaves nothing worth preserving; libvirt's qemu driver takes it for a crash only,
+  // too.
+  if (actions.on_poweroff == LifecycleAction::preserve)
+    throw root.child("on_poweroff")->unsupported("only <on_crash> can be 'preserve'");
+  if (actions.on_reboot == LifecycleAction::preserve)
+    throw root.child("on_reboot")->unsupported("only <on_crash> can be 'preserve'");
+  return actions;
 }
 
 PowerManagement parse_power_management(XmlElement* pm) {
