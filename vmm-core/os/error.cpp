@@ -11,6 +11,8 @@ Error Error::from_errno(int error_number, const std::string& context) {
   return {static_cast<std::errc>(error_number), context};
 }
 
-void throw_errno(const std::string& context) { throw Error::from_errno(errno, context); }
+void throw_errno(const std::string& context) {
+  throw Error::from_errno(errno, context);
+}
 
 }  // namespace warren::vmm

@@ -1,7 +1,7 @@
 // The one exception type of the VMM's control plane.
 //
-// Thrown by set-up, control and tear-down code when the host refuses something; never by data-path code (which
-// is noexcept and returns results) and never because of what a guest did. Any thread.
+// Thrown by set-up, control and tear-down code when the host refuses something; never by data-path code
+// (which is noexcept and returns results) and never because of what a guest did. Any thread.
 #pragma once
 
 #include <stdexcept>

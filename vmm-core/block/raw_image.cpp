@@ -1,0 +1,152 @@
+#include "vmm-core/block/raw_image.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::block {
+namespace {
+
+constexpr std::uint64_t kSectorSize = 512;
+constexpr std::size_t kBounceSize = 256 * 1024;
+constexpr std::size_t kMaximumIovecs = 1024;  // IOV_MAX
+
+int transfer(const RawImage& image, Request& request) noexcept {
+  RequestProgress progress(request);
+  while (progress.left() != 0) {
+    const int count = static_cast<int>(std::min(request.ranges.size(), kMaximumIovecs));
+    const auto offset = static_cast<off_t>(progress.offset());
+    const ssize_t done = request.operation == Operation::read
+                             ? ::preadv(image.descriptor(), request.ranges.data(), count, offset)
+                             : ::pwritev(image.descriptor(), request.ranges.data(), count, offset);
+    if (done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (done < 0) return errno;
+    if (done == 0) return EIO;  // the file has become shorter
+    progress.advance(static_cast<std::uint64_t>(done));
+  }
+  return 0;
+}
+
+// Moves `size` bytes between the front of the request's ranges and `buffer`.
+void copy_ranges(Request& request, std::byte* buffer, std::size_t size, bool to_guest) noexcept {
+  for (std::size_t i = 0; size != 0 && i < request.ranges.size(); ++i) {
+    const std::size_t piece = std::min(size, request.ranges[i].iov_len);
+    if (to_guest) {
+      std::memcpy(request.ranges[i].iov_base, buffer, piece);
+    } else {
+      std::memcpy(buffer, request.ranges[i].iov_base, piece);
+    }
+    buffer += piece;
+    size -= piece;
+  }
+}
+
+int transfer_by_bounce(const RawImage& image, Request& request) noexcept {
+  struct Free {
+    void operator()(std::byte* memory) const noexcept { std::free(memory); }
+  };
+  const std::unique_ptr<std::byte, Free> buffer(
+      static_cast<std::byte*>(std::aligned_alloc(image.options().alignment, kBounceSize)));
+  if (!buffer) return ENOMEM;
+  RequestProgress progress(request);
+  while (progress.left() != 0) {
+    const std::size_t piece = static_cast<std::size_t>(std::min<std::uint64_t>(progress.left(), kBounceSize));
+    // Sectors smaller than the alignment cannot be written without reading what is around them; the guest was
+    // told our block size and does not ask for it.
+    if (piece % image.options().alignment != 0 || progress.offset() % image.options().alignment != 0)
+      return EINVAL;
+    const bool reads = request.operation == Operation::read;
+    if (!reads) copy_ranges(request, buffer.get(), piece, false);
+    const auto offset = static_cast<off_t>(progress.offset());
+    const ssize_t done = reads ? ::pread(image.descriptor(), buffer.get(), piece, offset)
+                               : ::pwrite(image.descriptor(), buffer.get(), piece, offset);
+    if (done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (done < 0) return errno;
+    if (done == 0) return EIO;
+    if (reads) copy_ranges(request, buffer.get(), static_cast<std::size_t>(done), true);
+    progress.advance(static_cast<std::uint64_t>(done));
+  }
+  return 0;
+}
+
+int zero_range(const RawImage& image, const Request& request) noexcept {
+  const auto offset = static_cast<off_t>(request.offset);
+  const auto length = static_cast<off_t>(request.length);
+  int mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+  if (request.operation == Operation::discard || request.may_unmap)
+    mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  while (::fallocate(image.descriptor(), mode, offset, length) != 0) {
+    if (errno == EINTR) continue;
+    if (errno != EOPNOTSUPP || mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) return errno;
+    mode =
+        FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;  // a file system without ZERO_RANGE: holes read as zeros
+  }
+  return 0;
+}
+
+}  // namespace
+
+RawImage::RawImage(FileDescriptor descriptor, std::string name, const RawImageOptions& options)
+    : descriptor_(std::move(descriptor)), name_(std::move(name)), options_(options) {
+  struct stat status{};
+  if (::fstat(descriptor_.get(), &status) != 0) throw_errno(name_);
+  is_block_device_ = S_ISBLK(status.st_mode);
+  if (S_ISREG(status.st_mode)) {
+    size_ = static_cast<std::uint64_t>(status.st_size);
+  } else if (!is_block_device_) {
+    throw Error(std::errc::invalid_argument, name_ + ": neither a regular file nor a block device");
+  } else if (::ioctl(descriptor_.get(), BLKGETSIZE64, &size_) != 0) {
+    throw_errno(name_);
+  }
+  size_ = size_ / kSectorSize * kSectorSize;
+}
+
+std::unique_ptr<BlockQueue> RawImage::make_queue(unsigned depth) const {
+  if (options_.use_io_uring) {
+    if (auto queue = make_uring_queue(*this, depth)) return queue;
+  }
+  return make_thread_queue(*this, depth);
+}
+
+bool is_aligned(const RawImage& image, const Request& request) noexcept {
+  if (!image.options().direct) return true;
+  const std::uint64_t mask = image.options().alignment - 1;
+  if (((request.offset | request.length) & mask) != 0) return false;
+  return std::ranges::all_of(request.ranges, [mask](const iovec& range) {
+    // O_DIRECT looks at the address itself.
+    return ((reinterpret_cast<std::uintptr_t>(range.iov_base) | range.iov_len) & mask) == 0;
+  });
+}
+
+int perform(const RawImage& image, Request& request) noexcept {
+  RequestProgress(request).begin();
+  int error = 0;
+  switch (request.operation) {
+    case Operation::read:
+    case Operation::write:
+      error = is_aligned(image, request) ? transfer(image, request) : transfer_by_bounce(image, request);
+      break;
+    case Operation::flush:
+      return ::fdatasync(image.descriptor()) == 0 ? 0 : errno;
+    case Operation::discard:
+    case Operation::write_zeroes:
+      error = zero_range(image, request);
+      break;
+  }
+  if (error == 0 && request.durable && request.operation != Operation::read) {
+    error = ::fdatasync(image.descriptor()) == 0 ? 0 : errno;
+  }
+  return error;
+}
+
+}  // namespace warren::vmm::block

@@ -1,0 +1,55 @@
+// A raw disk image or block device on a descriptor.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "vmm-core/block/block_queue.h"
+#include "vmm-core/os/file_descriptor.h"
+
+namespace warren::vmm::block {
+
+struct RawImageOptions {
+  bool read_only = false;
+  // The descriptor was opened with O_DIRECT: buffers, offsets and lengths must be multiples of `alignment`.
+  // What a guest sends misaligned goes through a bounce buffer, slowly.
+  bool direct = false;
+  std::uint32_t alignment = 512;
+  bool use_io_uring = true;  // else, or where the host has none, a pool of threads
+};
+
+class RawImage {
+ public:
+  // Throws Error when the descriptor is neither a regular file nor a block device. `name` is for messages.
+  RawImage(FileDescriptor descriptor, std::string name, const RawImageOptions& options);
+
+  // Bytes that can be addressed: whole 512-byte sectors; a partial one at the end of a file is out of reach.
+  std::uint64_t size() const noexcept { return size_; }
+  bool read_only() const noexcept { return options_.read_only; }
+  const RawImageOptions& options() const noexcept { return options_; }
+  int descriptor() const noexcept { return descriptor_.get(); }
+  bool is_block_device() const noexcept { return is_block_device_; }
+  const std::string& name() const noexcept { return name_; }
+
+  // A queue for `depth` requests at once. Throws Error. The image outlives its queues.
+  std::unique_ptr<BlockQueue> make_queue(unsigned depth) const;
+
+ private:
+  FileDescriptor descriptor_;
+  std::string name_;
+  RawImageOptions options_;
+  std::uint64_t size_ = 0;
+  bool is_block_device_ = false;
+};
+
+// The two engines. make_uring_queue gives nothing when the host has no io_uring, or forbids it.
+std::unique_ptr<BlockQueue> make_uring_queue(const RawImage& image, unsigned depth);
+std::unique_ptr<BlockQueue> make_thread_queue(const RawImage& image, unsigned depth);
+
+// Does one request to its end on the calling thread. 0 or an errno.
+int perform(const RawImage& image, Request& request) noexcept;
+// Whether every part of a transfer is aligned as O_DIRECT wants it.
+bool is_aligned(const RawImage& image, const Request& request) noexcept;
+
+}  // namespace warren::vmm::block

@@ -1,0 +1,173 @@
+// Requests through io_uring: one ring for each queue, one system call for a batch, completions seen without
+// one.
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+#include <liburing.h>
+#include <linux/falloc.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm-core/block/raw_image.h"
+#include "vmm-core/os/file_descriptor.h"
+
+namespace warren::vmm::block {
+namespace {
+
+constexpr unsigned kMaximumIovecs = 1024;  // IOV_MAX
+
+class UringQueue final : public BlockQueue {
+ public:
+  UringQueue(const RawImage& image, FileDescriptor event) : image_(image), event_(std::move(event)) {}
+  ~UringQueue() override {
+    if (!ready_) return;
+    drain();
+    ::io_uring_queue_exit(&ring_);
+  }
+
+  // False when the host gives no ring.
+  bool open(unsigned depth) {
+    depth_ = depth;
+    overflow_.reserve(depth);
+    slow_.reserve(depth);
+    if (::io_uring_queue_init(std::clamp(depth, 8u, 4096u), &ring_, 0) != 0) return false;
+    ready_ = true;
+    const int descriptor = image_.descriptor();
+    return ::io_uring_register_eventfd(&ring_, event_.get()) == 0 &&
+           ::io_uring_register_files(&ring_, &descriptor, 1) == 0;
+  }
+
+  void submit(Request& request) noexcept override {
+    RequestProgress(request).begin();
+    ++outstanding_;
+    const bool transfers = request.operation == Operation::read || request.operation == Operation::write;
+    // Misaligned transfers go through memory of ours, on this thread, when they are reaped. A ring has no
+    // operation that zeroes a block device, nor one that falls back: those too.
+    if (transfers ? !is_aligned(image_, request) : request.operation != Operation::flush) {
+      slow_.push_back(&request);
+      return;
+    }
+    if (!prepare(request)) overflow_.push_back(&request);
+  }
+
+  void kick() noexcept override { ::io_uring_submit(&ring_); }
+
+  unsigned reap() noexcept override {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t got = ::read(event_.get(), &count, sizeof(count));
+    return reap_ring() + reap_slow();
+  }
+
+  int event_descriptor() const noexcept override { return event_.get(); }
+
+  void drain() noexcept override {
+    while (outstanding_ != 0) {
+      kick();
+      if (reap_ring() + reap_slow() != 0 || outstanding_ == 0) continue;
+      io_uring_cqe* entry = nullptr;
+      ::io_uring_wait_cqe(&ring_, &entry);
+    }
+  }
+
+ private:
+  bool prepare(Request& request) noexcept {
+    io_uring_sqe* entry = ::io_uring_get_sqe(&ring_);
+    if (entry == nullptr) {
+      ::io_uring_submit(&ring_);
+      entry = ::io_uring_get_sqe(&ring_);
+      if (entry == nullptr) return false;
+    }
+    const RequestProgress progress(request);
+    const auto count = static_cast<unsigned>(std::min<std::size_t>(request.ranges.size(), kMaximumIovecs));
+    if (progress.is_syncing() || request.operation == Operation::flush) {
+      ::io_uring_prep_fsync(entry, 0, IORING_FSYNC_DATASYNC);
+    } else if (request.operation == Operation::read) {
+      ::io_uring_prep_readv(entry, 0, request.ranges.data(), count, progress.offset());
+    } else {
+      ::io_uring_prep_writev(entry, 0, request.ranges.data(), count, progress.offset());
+    }
+    entry->flags |= IOSQE_FIXED_FILE;
+    ::io_uring_sqe_set_data(entry, &request);
+    return true;
+  }
+
+  unsigned reap_ring() noexcept {
+    unsigned done = 0;
+    io_uring_cqe* entry = nullptr;
+    bool again = false;
+    while (::io_uring_peek_cqe(&ring_, &entry) == 0) {
+      auto& request = *static_cast<Request*>(::io_uring_cqe_get_data(entry));
+      const int result = entry->res;
+      ::io_uring_cqe_seen(&ring_, entry);
+      const Next next = proceed(request, result);
+      if (next == Next::again) {
+        again = true;
+        if (!prepare(request)) overflow_.push_back(&request);
+      } else {
+        ++done;
+      }
+    }
+    while (!overflow_.empty() && prepare(*overflow_.back())) {
+      overflow_.pop_back();
+      again = true;
+    }
+    if (again) kick();
+    return done;
+  }
+
+  enum class Next { again, completed };
+
+  Next proceed(Request& request, int result) noexcept {
+    RequestProgress progress(request);
+    if (result == -EINTR || result == -EAGAIN) return Next::again;
+    if (result < 0) return complete(request, -result);
+    if (progress.is_syncing() || request.operation == Operation::flush) return complete(request, 0);
+    if (result == 0 && progress.left() != 0) return complete(request, EIO);  // the file has become shorter
+    progress.advance(static_cast<std::uint64_t>(result));
+    if (progress.left() != 0) return Next::again;
+    if (request.durable && request.operation == Operation::write) {
+      progress.set_syncing();
+      return Next::again;
+    }
+    return complete(request, 0);
+  }
+
+  Next complete(Request& request, int error) noexcept {
+    --outstanding_;
+    request.completion->completed(request, error);
+    return Next::completed;
+  }
+
+  unsigned reap_slow() noexcept {
+    unsigned done = 0;
+    while (!slow_.empty()) {
+      Request& request = *slow_.back();
+      slow_.pop_back();
+      complete(request, perform(image_, request));
+      ++done;
+    }
+    return done;
+  }
+
+  const RawImage& image_;
+  FileDescriptor event_;
+  io_uring ring_{};
+  bool ready_ = false;
+  unsigned depth_ = 0;
+  unsigned outstanding_ = 0;
+  std::vector<Request*> overflow_;  // did not fit the ring
+  std::vector<Request*> slow_;      // done by system calls of their own
+};
+
+}  // namespace
+
+std::unique_ptr<BlockQueue> make_uring_queue(const RawImage& image, unsigned depth) {
+  FileDescriptor event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!event) return nullptr;
+  auto queue = std::make_unique<UringQueue>(image, std::move(event));
+  if (!queue->open(depth)) return nullptr;
+  return queue;
+}
+
+}  // namespace warren::vmm::block

@@ -1,0 +1,107 @@
+#include "vmm-core/os/event_thread.h"
+
+#include <array>
+#include <cerrno>
+#include <exception>
+#include <future>
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm {
+
+EventThread::EventThread(const std::string& name, std::function<void()> at_start)
+    : poll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!poll_ || !wake_) throw_errno("event thread " + name);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = wake_.get();
+  if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) throw_errno("event thread " + name);
+  std::promise<void> started;
+  auto result = started.get_future();
+  thread_ = std::thread([this, name, at_start = std::move(at_start), started = std::move(started)]() mutable {
+    ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());
+    try {
+      if (at_start) at_start();
+      started.set_value();
+    } catch (...) {
+      started.set_exception(std::current_exception());
+      return;
+    }
+    loop();
+  });
+  try {
+    result.get();
+  } catch (...) {
+    thread_.join();
+    throw;
+  }
+}
+
+EventThread::~EventThread() {
+  run([this] { stopping_ = true; });
+  thread_.join();
+}
+
+void EventThread::run(const std::function<void()>& work) {
+  if (is_current()) return work();
+  const std::lock_guard turn(callers_);
+  std::unique_lock lock(mutex_);
+  waiting_ = &work;
+  const std::uint64_t one = 1;
+  // A counter that is full wakes just as well.
+  [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof(one));
+  done_.wait(lock, [this] { return waiting_ == nullptr; });
+}
+
+void EventThread::run_waiting() noexcept {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = ::read(wake_.get(), &count, sizeof(count));
+  const std::lock_guard lock(mutex_);
+  if (waiting_ == nullptr) return;
+  (*waiting_)();
+  waiting_ = nullptr;
+  done_.notify_all();
+}
+
+void EventThread::add(int descriptor, std::uint32_t events, EventHandler& handler) {
+  epoll_event event{};
+  event.events = events;
+  event.data.fd = descriptor;
+  if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) throw_errno("wait for a descriptor");
+  handlers_[descriptor] = &handler;
+}
+
+void EventThread::change(int descriptor, std::uint32_t events) noexcept {
+  epoll_event event{};
+  event.events = events;
+  event.data.fd = descriptor;
+  ::epoll_ctl(poll_.get(), EPOLL_CTL_MOD, descriptor, &event);
+}
+
+void EventThread::remove(int descriptor) noexcept {
+  if (handlers_.erase(descriptor) != 0) ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
+}
+
+void EventThread::loop() noexcept {
+  std::array<epoll_event, 64> events;
+  while (!stopping_) {
+    const int count = ::epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), -1);
+    for (int i = 0; i < count; ++i) {
+      const int descriptor = events[static_cast<std::size_t>(i)].data.fd;
+      if (descriptor == wake_.get()) {
+        run_waiting();
+        continue;
+      }
+      // An earlier event of this batch may have removed the handler.
+      const auto found = handlers_.find(descriptor);
+      if (found != handlers_.end()) found->second->on_event(events[static_cast<std::size_t>(i)].events);
+    }
+  }
+}
+
+}  // namespace warren::vmm

@@ -1,0 +1,62 @@
+// A thread that waits for descriptors and serves them: where virtqueues, taps and images are worked on. No
+// Asio in the data path.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+
+#include "vmm-core/os/file_descriptor.h"
+
+namespace warren::vmm {
+
+// Called on the event thread when its descriptor has something (EPOLLIN, EPOLLOUT … as registered).
+class EventHandler {
+ public:
+  virtual void on_event(std::uint32_t events) noexcept = 0;
+
+ protected:
+  ~EventHandler() = default;
+};
+
+class EventThread {
+ public:
+  // Runs until destroyed. `at_start` is called first thing on the new thread (to install its system call
+  // filter). `name` is at most 15 characters. Throws Error.
+  explicit EventThread(const std::string& name, std::function<void()> at_start = {});
+  EventThread(const EventThread&) = delete;
+  EventThread& operator=(const EventThread&) = delete;
+  ~EventThread();
+
+  // Runs `work` on the thread between two events and returns when it is done; at once when called on the
+  // thread itself. `work` must not throw.
+  void run(const std::function<void()>& work);
+
+  // Level-triggered registration; `events` 0 keeps the descriptor known but quiet. Only on the thread itself
+  // (use run()), and the handler outlives the registration. Throws Error.
+  void add(int descriptor, std::uint32_t events, EventHandler& handler);
+  void change(int descriptor, std::uint32_t events) noexcept;
+  void remove(int descriptor) noexcept;
+
+  bool is_current() const noexcept { return std::this_thread::get_id() == thread_.get_id(); }
+
+ private:
+  void loop() noexcept;
+  void run_waiting() noexcept;
+
+  FileDescriptor poll_;
+  FileDescriptor wake_;
+  std::unordered_map<int, EventHandler*> handlers_;
+  std::mutex mutex_;
+  std::condition_variable done_;
+  const std::function<void()>* waiting_ = nullptr;  // one piece of work at a time
+  bool stopping_ = false;
+  std::mutex callers_;  // lets one caller of run() in at a time
+  std::thread thread_;
+};
+
+}  // namespace warren::vmm

@@ -1,0 +1,67 @@
+// The virtio block device (virtio 1.2 §5.2) on a raw image.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vmm-core/block/raw_image.h"
+#include "vmm-core/state/counters.h"
+#include "vmm-core/virtio/served_device.h"
+
+namespace warren::vmm::virtio {
+
+struct BlockOptions {
+  enum class Flush { honour, always, ignore };
+  Flush flush = Flush::honour;
+  bool discard = false;
+  bool packed = false;
+  std::uint16_t queues = 1;
+  std::uint16_t queue_size = 256;
+  std::uint32_t logical_block_size = 512;
+  std::uint32_t physical_block_size = 512;
+  std::string serial;  // at most 20 bytes
+};
+
+struct BlockState {
+  std::uint32_t version = 1;
+  bool writeback = true;
+};
+
+class Block final : public ServedDevice {
+ public:
+  // `counters` outlives the device.
+  Block(std::string name, std::unique_ptr<block::RawImage> image, const BlockOptions& options,
+        BlockCounters& counters, std::vector<EventThread*> threads);
+  ~Block() override;
+
+  DeviceType type() const noexcept override { return DeviceType::block; }
+  std::uint64_t features() const noexcept override;
+  bool offers_packed() const noexcept override { return options_.packed; }
+  std::uint16_t queue_count() const noexcept override { return options_.queues; }
+  std::uint16_t queue_size() const noexcept override { return options_.queue_size; }
+  void read_configuration(std::uint64_t offset, std::span<std::byte> data) noexcept override;
+  void write_configuration(std::uint64_t offset, std::span<const std::byte> data) noexcept override;
+
+  BlockState save() const noexcept { return {.writeback = writeback_.load()}; }
+  void restore(const BlockState& state) noexcept { writeback_.store(state.writeback); }
+  void inspect(InspectNode& node) const override;
+
+ private:
+  class QueueWorker;
+
+  Served serve(std::uint16_t queue) noexcept override;
+  void started(std::uint16_t queue) noexcept override;
+  void stopped(std::uint16_t queue) noexcept override;
+  bool writes_through() const noexcept;
+
+  const std::unique_ptr<block::RawImage> image_;
+  const BlockOptions options_;
+  BlockCounters& counters_;
+  std::atomic<bool> writeback_{true};
+  std::vector<std::unique_ptr<QueueWorker>> workers_;
+};
+
+}  // namespace warren::vmm::virtio

@@ -1,0 +1,130 @@
+#include "vmm-core/virtio/served_device.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::virtio {
+
+void read_bytes(std::span<const std::byte> configuration, std::uint64_t offset,
+                std::span<std::byte> data) noexcept {
+  std::ranges::fill(data, std::byte{0});
+  if (offset >= configuration.size()) return;
+  const std::size_t size = std::min<std::size_t>(data.size(), configuration.size() - offset);
+  std::memcpy(data.data(), configuration.data() + offset, size);
+}
+
+class ServedDevice::Bell final : public EventHandler {
+ public:
+  Bell(ServedDevice& device, std::uint16_t queue) : device_(device), queue_(queue) {}
+
+  void on_event(std::uint32_t) noexcept override {
+    std::uint64_t rings = 0;
+    [[maybe_unused]] const ssize_t got = ::read(device_.doorbells_[queue_], &rings, sizeof(rings));
+    device_.work(queue_);
+  }
+
+ private:
+  ServedDevice& device_;
+  const std::uint16_t queue_;
+};
+
+ServedDevice::ServedDevice(std::string name, std::vector<EventThread*> threads)
+    : name_(std::move(name)), threads_(std::move(threads)) {}
+
+ServedDevice::~ServedDevice() = default;
+
+void ServedDevice::activate(const Activation& activation) {
+  queues_.assign(activation.queues.begin(), activation.queues.end());
+  doorbells_.assign(activation.doorbells.begin(), activation.doorbells.end());
+  running_.assign(queues_.size(), 0);
+  while (bells_.size() < queues_.size()) {
+    bells_.push_back(std::make_unique<Bell>(*this, static_cast<std::uint16_t>(bells_.size())));
+  }
+  features_ = activation.features;
+  host_ = activation.host;
+  active_ = true;
+  if (!paused_) start();
+}
+
+void ServedDevice::deactivate() noexcept {
+  if (!active_) return;
+  if (!paused_) stop();
+  active_ = false;
+  queues_.clear();
+}
+
+void ServedDevice::pause() noexcept {
+  if (active_ && !paused_) stop();
+  paused_ = true;
+}
+
+void ServedDevice::resume() noexcept {
+  if (active_ && paused_) start();
+  paused_ = false;
+}
+
+void ServedDevice::start() noexcept {
+  for (std::uint16_t i = 0; i < queues_.size(); ++i) {
+    if (!queues_[i]->active()) continue;
+    thread_of(i).run([this, i] {
+      try {
+        thread_of(i).add(doorbells_[i], EPOLLIN, *bells_[i]);
+      } catch (const Error&) {
+        // The host has no memory to wait for one more descriptor: the driver learns that the device is lost.
+        host_->request_reset();
+        return;
+      }
+      running_[i] = 1;
+      started(i);
+      work(i);  // what was made available before
+    });
+  }
+}
+
+void ServedDevice::stop() noexcept {
+  for (std::uint16_t i = 0; i < queues_.size(); ++i) {
+    thread_of(i).run([this, i] {
+      if (!running_[i]) return;
+      thread_of(i).remove(doorbells_[i]);
+      stopped(i);
+      running_[i] = 0;
+      signal(i);
+    });
+  }
+}
+
+void ServedDevice::work(std::uint16_t index) noexcept {
+  Queue& served = *queues_[index];
+  do {
+    served.disable_notifications();
+    const Served result = serve(index);
+    signal(index);
+    if (result == Served::waiting) {
+      [[maybe_unused]] const bool more = served.enable_notifications();
+      break;
+    }
+  } while (served.enable_notifications());
+  if (served.broken()) host_->request_reset();
+}
+
+void ServedDevice::signal(std::uint16_t index) noexcept {
+  if (queues_[index]->take_interrupt()) host_->signal_queue(index);
+}
+
+void ServedDevice::inspect(InspectNode& node) const {
+  node.add("active", active_);
+  node.add("features", features_);
+  // The queues belong to their threads; each is looked at there.
+  for (std::uint16_t i = 0; active_ && i < queues_.size(); ++i) {
+    if (!queues_[i]->active()) continue;
+    InspectNode& child = node.child("queue" + std::to_string(i));
+    threads_[i % threads_.size()]->run([this, i, &child] { queues_[i]->inspect(child); });
+  }
+}
+
+}  // namespace warren::vmm::virtio
