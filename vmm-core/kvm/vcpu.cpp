@@ -155,6 +155,14 @@ void Vcpu::set_multiprocessing_state(const kvm_mp_state& state) {
   WARREN_KVM_IOCTL(vcpu_.get(), KVM_SET_MP_STATE, &state);
 }
 
+bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
+  kvm_msr_entry entry{};
+  entry.index = index;
+  entry.data = value;
+  MsrBuffer buffer(std::span(&entry, 1));
+  return try_ioctl(vcpu_.get(), KVM_SET_MSRS, buffer.get()) == 1;
+}
+
 VcpuState Vcpu::save(std::span<const std::uint32_t> msr_indices) const {
   VcpuState state;
   state.multiprocessing = multiprocessing_state();  // first: it lets pending INIT and SIPI take effect

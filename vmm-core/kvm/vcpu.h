@@ -98,6 +98,9 @@ class Vcpu {
   kvm_mp_state multiprocessing_state() const;
   void set_multiprocessing_state(const kvm_mp_state& state);
 
+  // False when this vCPU has no such register or refuses the value.
+  bool set_msr(std::uint32_t index, std::uint64_t value);
+
   // Of `msr_indices`, those that this vCPU has are saved.
   VcpuState save(std::span<const std::uint32_t> msr_indices) const;
   void restore(const VcpuState& state);

@@ -1,0 +1,82 @@
+// What a machine is built from: plain values, open descriptors and back ends. Whoever makes it has resolved
+// all names and opened everything; the machine opens nothing.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vmm-core/bus/doorbell.h"
+#include "vmm-core/bus/interrupt.h"
+#include "vmm-core/chardev/descriptor_backend.h"
+#include "vmm-core/machine/cpuid.h"
+#include "vmm-core/memory/guest_memory.h"
+#include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/pci/address.h"
+#include "vmm-core/pci/function.h"
+#include "vmm-core/sandbox/filter.h"
+#include "vmm-core/state/counters.h"
+#include "vmm-core/state/pausable.h"
+
+namespace warren::vmm::machine {
+
+// A 16550 at the usual place of COM1 to COM4.
+struct SerialConfiguration {
+  std::string id;
+  std::uint8_t port = 0;                 // 0 to 3
+  DescriptorBackend* backend = nullptr;  // one of MachineConfiguration::character_backends
+};
+
+struct RootPortConfiguration {
+  std::string id;
+  pci::Address address;            // on bus 0
+  std::uint8_t secondary_bus = 0;  // what devices behind it name as their bus
+  std::uint8_t port_number = 0;
+};
+
+// What a PCI device is made with. All of it outlives the device.
+struct DeviceEnvironment {
+  GuestMemory& memory;
+  MsiRouter& messages;
+  DoorbellRegistrar& doorbells;
+};
+
+struct BuiltDevice {
+  std::unique_ptr<pci::Function> function;
+  Pausable* worker = nullptr;  // part of the device, or none
+};
+
+struct PciDeviceConfiguration {
+  std::string id;
+  pci::Address address;
+  // Called once, while the machine is built. Throws Error.
+  std::function<BuiltDevice(const DeviceEnvironment& environment, pci::Place place)> build;
+};
+
+struct BootConfiguration {
+  FileDescriptor kernel;
+  std::optional<FileDescriptor> initrd;
+  std::string command_line;
+};
+
+struct MachineConfiguration {
+  std::string name;
+  FileDescriptor kvm;              // an open /dev/kvm
+  std::uint64_t memory_bytes = 0;  // a multiple of 4 KiB
+  GuestMemory::HugePages huge_pages = GuestMemory::HugePages::inherit;
+  CpuConfiguration cpu;
+  BootConfiguration boot;
+  std::int64_t clock_offset_nanoseconds = 0;  // what the RTC shows minus host UTC
+  std::vector<std::unique_ptr<DescriptorBackend>> character_backends;
+  std::vector<SerialConfiguration> serials;
+  std::vector<RootPortConfiguration> root_ports;
+  std::vector<PciDeviceConfiguration> devices;
+  CountersPage* counters = nullptr;  // outlives the machine; or none
+  // Called first thing on every thread the machine starts.
+  std::function<void(ThreadKind)> thread_started;
+};
+
+}  // namespace warren::vmm::machine

@@ -1,0 +1,89 @@
+#include "vmm-core/machine/event_thread.h"
+
+#include <algorithm>
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::machine {
+namespace {
+
+constexpr RealTimeClock::Nanoseconds kMillisecond = 1'000'000;
+constexpr RealTimeClock::Nanoseconds kLongestWait = 3'600'000 * kMillisecond;
+
+// Two entries for each back end: its input and its output side.
+void set_descriptors(const DescriptorBackend& backend, pollfd& input, pollfd& output, bool& look_again) {
+  const auto wanted = backend.wait();
+  // poll() ignores negative descriptors, but reports errors of others even when nothing is asked for.
+  input = {.fd = wanted.input ? backend.input_descriptor() : -1, .events = POLLIN};
+  output = {.fd = wanted.output ? backend.output_descriptor() : -1, .events = POLLOUT};
+  look_again = look_again || wanted.look_again;
+}
+
+}  // namespace
+
+EventThread::EventThread() : wake_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!wake_event_) throw_errno("event thread: create its eventfd");
+}
+
+void EventThread::wake() noexcept {
+  const std::uint64_t one = 1;
+  // It can only fail when the counter is full, and then the thread wakes anyway.
+  (void)!::write(wake_event_.get(), &one, sizeof one);
+}
+
+void EventThread::start(std::vector<DescriptorBackend*> backends, RealTimeClock* clock,
+                        std::function<void(ThreadKind)> thread_started) {
+  backends_ = std::move(backends);
+  clock_ = clock;
+  thread_started_ = std::move(thread_started);
+  for (auto* backend : backends_) backend->set_wake([this] { wake(); });
+  thread_ = std::thread([this] { main(); });
+}
+
+void EventThread::stop() noexcept {
+  if (!thread_.joinable()) return;
+  ending_.store(true);
+  wake();
+  thread_.join();
+}
+
+int EventThread::timeout_milliseconds(bool look_again) const noexcept {
+  auto wait = kLongestWait;
+  if (look_again) wait = DescriptorBackend::kLookAgainMilliseconds * kMillisecond;
+  if (clock_ != nullptr) {
+    if (const auto next = clock_->next_tick())
+      wait = std::min(wait, std::max<RealTimeClock::Nanoseconds>(*next, 0));
+  }
+  return static_cast<int>((wait + kMillisecond - 1) / kMillisecond);
+}
+
+void EventThread::main() {
+  ::pthread_setname_np(::pthread_self(), "events");
+  if (thread_started_) thread_started_(ThreadKind::io);
+  std::vector<pollfd> descriptors(1 + 2 * backends_.size());
+  descriptors[0] = {.fd = wake_event_.get(), .events = POLLIN};
+  while (!ending_.load()) {
+    bool look_again = false;
+    for (std::size_t i = 0; i < backends_.size(); ++i) {
+      set_descriptors(*backends_[i], descriptors[1 + 2 * i], descriptors[2 + 2 * i], look_again);
+    }
+    const int ready = ::poll(descriptors.data(), descriptors.size(), timeout_milliseconds(look_again));
+    if (ready > 0 && descriptors[0].revents != 0) {
+      std::uint64_t wakes = 0;
+      (void)!::read(wake_event_.get(), &wakes, sizeof wakes);
+    }
+    for (std::size_t i = 0; i < backends_.size(); ++i) {
+      const bool is_ready =
+          ready > 0 && (descriptors[1 + 2 * i].revents | descriptors[2 + 2 * i].revents) != 0;
+      if (is_ready || (ready == 0 && look_again)) backends_[i]->on_event();
+    }
+    if (clock_ != nullptr) clock_->tick();
+  }
+}
+
+}  // namespace warren::vmm::machine

@@ -1,0 +1,48 @@
+// The machine's own event thread: serves character back ends and the real-time clock's interrupts, with
+// poll(2). Nothing a device does here waits.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "vmm-core/chardev/descriptor_backend.h"
+#include "vmm-core/devices/real_time_clock.h"
+#include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/sandbox/filter.h"
+
+namespace warren::vmm::machine {
+
+class EventThread {
+ public:
+  EventThread();
+  EventThread(const EventThread&) = delete;
+  EventThread& operator=(const EventThread&) = delete;
+  ~EventThread() { stop(); }
+
+  // Looks again at what there is to wait for. Any thread.
+  void wake() noexcept;
+
+  // What is served must outlive the thread's run. `clock` may be null. Throws when the host has no more
+  // threads.
+  void start(std::vector<DescriptorBackend*> backends, RealTimeClock* clock,
+             std::function<void(ThreadKind)> thread_started);
+  void stop() noexcept;
+
+ private:
+  void main();
+  int timeout_milliseconds(bool look_again) const noexcept;
+
+  FileDescriptor wake_event_;
+  std::vector<DescriptorBackend*> backends_;
+  RealTimeClock* clock_ = nullptr;
+  std::function<void(ThreadKind)> thread_started_;
+  std::atomic<bool> ending_{false};
+  std::thread thread_;
+};
+
+}  // namespace warren::vmm::machine

@@ -1,0 +1,207 @@
+#include "vmm-core/machine/machine.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <x86intrin.h>
+
+#include "vmm-core/machine/acpi_tables.h"
+#include "vmm-core/machine/boot_image.h"
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::machine {
+namespace {
+
+constexpr std::uint32_t kMsrTimeStampCounter = 0x10;
+// SDM 3A §11.11.2.1: MTRRs on, everything write-back, as firmware leaves it.
+constexpr std::uint32_t kMsrMtrrDefaultType = 0x2ff;
+constexpr std::uint64_t kMtrrEnableWriteBack = 1 << 11 | 6;
+
+MemoryMap checked_map(const MachineConfiguration& configuration) {
+  const std::uint64_t bytes = configuration.memory_bytes;
+  if (bytes < 2 * kMebibyte || bytes % 4096 != 0 || bytes > std::uint64_t{1} << 46) {
+    throw Error(std::errc::invalid_argument, configuration.name + ": " + std::to_string(bytes) +
+                                                 " bytes of memory are no multiple of 4 KiB between 2 MiB "
+                                                 "and 64 TiB");
+  }
+  return make_memory_map(bytes);
+}
+
+// What kernels without firmware learn of memory (ACPI 6.5 §15).
+std::vector<MemoryMapEntry> make_boot_map(const MemoryMap& map) {
+  constexpr std::uint64_t kReservedLow = kLegacyHoleStart - 0x400;  // where PCs keep the EBDA
+  std::vector<MemoryMapEntry> entries = {
+      {0, kReservedLow, MemoryMapEntry::kRam},
+      {kReservedLow, kLegacyHoleEnd - kReservedLow, MemoryMapEntry::kReserved},
+      {kLegacyHoleEnd, map.low_ram_size - kLegacyHoleEnd, MemoryMapEntry::kRam},
+      {kEcamBase, kEcamSize, MemoryMapEntry::kReserved},
+  };
+  if (map.high_ram_size != 0) entries.push_back({kHighRamStart, map.high_ram_size, MemoryMapEntry::kRam});
+  return entries;
+}
+
+}  // namespace
+
+Machine::Machine(MachineConfiguration configuration, EventSink sink)
+    : configuration_(std::move(configuration)),
+      sink_(std::move(sink)),
+      map_(checked_map(configuration_)),
+      system_(std::move(configuration_.kvm)),
+      memory_(make_memory()),
+      vm_(make_vm()),
+      board_(configuration_, map_, lines_, {memory_, messages_, doorbells_},
+             {.reset = [this] { on_guest_event(GuestReset{}); },
+              .power_off = [this] { on_guest_event(GuestShutDown{}); },
+              .clock_changed = [this] { events_.wake(); },
+              .guest_nanoseconds = [this] { return clock_.now(); }}) {
+  clock_.pause();
+  pristine_controllers_ = vm_.interrupt_controllers();
+  vcpus_ = std::make_unique<VcpuThreads>(
+      make_vcpus(),
+      VcpuThreads::Environment{.ports = board_.ports(),
+                               .memory = board_.memory(),
+                               .counters = configuration_.counters,
+                               .thread_started = configuration_.thread_started,
+                               .stopped = [this](GuestEvent event) { on_guest_event(std::move(event)); }});
+}
+
+Machine::~Machine() {
+  // In this order nothing runs any more when what it uses goes: vCPUs, devices' threads, back ends.
+  vcpus_.reset();
+  board_.pause();
+  events_.stop();
+}
+
+GuestMemory Machine::make_memory() const {
+  std::array<GuestMemory::Layout, 2> layouts = {
+      {{GuestAddress{0}, map_.low_ram_size}, {GuestAddress{kHighRamStart}, map_.high_ram_size}}};
+  return GuestMemory(std::span(layouts).first(map_.high_ram_size != 0 ? 2 : 1), configuration_.huge_pages);
+}
+
+kvm::VirtualMachine Machine::make_vm() const {
+  kvm::VirtualMachine vm(system_);
+  vm.map_memory(memory_);
+  vm.create_interrupt_controllers(GuestAddress{kKvmIdentityMapAddress}, GuestAddress{kKvmTssAddress});
+  return vm;
+}
+
+std::vector<std::unique_ptr<kvm::Vcpu>> Machine::make_vcpus() {
+  const auto supported = system_.supported_cpuid();
+  auto msrs = system_.msr_indices();
+  // Time goes on over a reset: KVM keeps the counters of all vCPUs in step, which writing them would end.
+  std::erase(msrs, kMsrTimeStampCounter);
+  std::vector<std::unique_ptr<kvm::Vcpu>> vcpus;
+  for (std::uint32_t i = 0; i < configuration_.cpu.vcpus; ++i) {
+    vcpus.push_back(std::make_unique<kvm::Vcpu>(system_, vm_, apic_id(configuration_.cpu, i)));
+    kvm::Vcpu& vcpu = *vcpus.back();
+    vcpu.set_cpuid(make_cpuid(supported, configuration_.cpu, i, vcpu.time_stamp_counter_khz()));
+    vcpu.set_msr(kMsrMtrrDefaultType, kMtrrEnableWriteBack);
+    pristine_vcpus_.push_back(vcpu.save(msrs));
+  }
+  return vcpus;
+}
+
+void Machine::load() {
+  AcpiConfiguration acpi{.memory_map = map_};
+  for (std::uint32_t i = 0; i < configuration_.cpu.vcpus; ++i) {
+    acpi.apic_ids.push_back(apic_id(configuration_.cpu, i));
+  }
+  for (const auto& serial : configuration_.serials) acpi.serial_ports.push_back(serial.port);
+  const BootImage image{
+      .kernel = &configuration_.boot.kernel,
+      .initrd = configuration_.boot.initrd ? &*configuration_.boot.initrd : nullptr,
+      .command_line = configuration_.boot.command_line,
+      .acpi_root = write_acpi_tables(acpi, memory_),
+      .memory_map = make_boot_map(map_),
+  };
+  kvm::Vcpu& first = vcpus_->vcpu(0);
+  const BootState state = load_boot_image(image, memory_, first.special_registers());
+  first.set_special_registers(state.special);
+  first.set_registers(state.registers);
+}
+
+void Machine::start(bool paused) {
+  if (started_) throw Error(std::errc::operation_not_permitted, configuration_.name + ": started already");
+  load();
+  std::vector<DescriptorBackend*> backends;
+  for (const auto& backend : configuration_.character_backends) backends.push_back(backend.get());
+  events_.start(std::move(backends), &board_.clock(), configuration_.thread_started);
+  vcpus_->start();
+  started_ = true;
+  stopped_guest_clock_ = vm_.clock();
+  stopped_time_stamp_ = __rdtsc();
+  if (!paused) resume();
+}
+
+void Machine::stop_running() {
+  if (!running_) return;
+  vcpus_->pause();
+  board_.pause();
+  clock_.pause();
+  stopped_guest_clock_ = vm_.clock();
+  stopped_time_stamp_ = __rdtsc();
+  running_ = false;
+}
+
+// Guest time stands still in between: the paravirtual clock is set back, and so are the time stamp counters,
+// all by the same number of cycles so that they stay in step.
+void Machine::continue_running() {
+  if (running_ || ended_.load()) return;
+  const std::uint64_t cycles = __rdtsc() - stopped_time_stamp_;
+  for (std::size_t i = 0; i < vcpus_->size(); ++i) {
+    (void)vcpus_->vcpu(i).rewind_time_stamp_counter(cycles);
+    vcpus_->vcpu(i).mark_paused();
+  }
+  vm_.set_clock(stopped_guest_clock_);
+  clock_.resume();
+  board_.resume();
+  running_ = true;
+  vcpus_->resume();
+}
+
+void Machine::pause() {
+  paused_ = true;
+  stop_running();
+}
+
+void Machine::resume() {
+  if (!started_) throw Error(std::errc::operation_not_permitted, configuration_.name + ": not started");
+  paused_ = false;
+  continue_running();
+}
+
+void Machine::reset() {
+  if (!started_) throw Error(std::errc::operation_not_permitted, configuration_.name + ": not started");
+  stop_running();
+  board_.pause();
+  board_.reset();
+  vm_.set_interrupt_controllers(pristine_controllers_);
+  lines_.refresh();
+  for (std::size_t i = 0; i < vcpus_->size(); ++i) vcpus_->vcpu(i).restore(pristine_vcpus_[i]);
+  load();
+  ++resets_;
+  ended_.store(false);
+  if (!paused_) continue_running();
+}
+
+void Machine::on_guest_event(GuestEvent event) {
+  // Later ones, of other vCPUs or while the first is served, add nothing.
+  if (ended_.exchange(true)) return;
+  if (vcpus_) vcpus_->request_pause();
+  sink_(std::move(event));
+}
+
+void Machine::inspect(InspectNode& node) const {
+  node.add("name", configuration_.name);
+  node.add("memory_bytes", configuration_.memory_bytes);
+  node.add("running", running_);
+  node.add("ended", ended_.load());
+  node.add("resets", resets_);
+  vcpus_->inspect(node.child("vcpus"));
+  lines_.inspect(node.child("interrupt-lines"));
+  messages_.inspect(node.child("messages"));
+  board_.inspect(node.child("board"));
+}
+
+}  // namespace warren::vmm::machine

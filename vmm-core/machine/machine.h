@@ -1,0 +1,95 @@
+// One virtual machine, from its parts to its end: built, started, paused, reset, and what its guest does to
+// it.
+//
+// All calls come from one thread, the control thread. The event sink is called on vCPU threads and only
+// passes the event on; by then the vCPUs are stopping and the control thread decides: reset(), or nothing
+// more.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "vmm-core/kvm/doorbells.h"
+#include "vmm-core/kvm/interrupts.h"
+#include "vmm-core/kvm/system.h"
+#include "vmm-core/kvm/vcpu.h"
+#include "vmm-core/kvm/virtual_machine.h"
+#include "vmm-core/machine/configuration.h"
+#include "vmm-core/machine/event_thread.h"
+#include "vmm-core/machine/guest_clock.h"
+#include "vmm-core/machine/memory_map.h"
+#include "vmm-core/machine/q35.h"
+#include "vmm-core/machine/vcpu_threads.h"
+#include "vmm-core/memory/guest_memory.h"
+#include "vmm-core/state/inspect.h"
+
+namespace warren::vmm::machine {
+
+class Machine final : public Inspectable {
+ public:
+  // Told at most once between two resets; on a vCPU thread.
+  using EventSink = std::function<void(GuestEvent)>;
+
+  // Builds everything but starts no vCPU. Throws Error naming what the host or the configuration refuses.
+  Machine(MachineConfiguration configuration, EventSink sink);
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+  ~Machine();
+
+  // Loads the kernel and starts the threads; the guest runs unless `paused`. Once. Throws Error: for a kernel
+  // that cannot be booted the machine is as before.
+  void start(bool paused);
+  // Both change nothing when it is so already.
+  void pause();
+  void resume();
+  // As the reset button: everything to power-on state and the kernel loaded again. Runs on, also after the
+  // guest had come to its end, unless it was paused by pause().
+  void reset();
+
+  // False when the guest has not enabled it.
+  bool press_power_button() noexcept { return board_.power_management().press_power_button(); }
+  bool press_ctrl_alt_del() noexcept { return board_.keyboard().press_ctrl_alt_del(); }
+
+  GuestMemory& memory() noexcept { return memory_; }
+  void inspect(InspectNode& node) const override;
+
+ private:
+  GuestMemory make_memory() const;
+  kvm::VirtualMachine make_vm() const;
+  std::vector<std::unique_ptr<kvm::Vcpu>> make_vcpus();
+  void load();
+  void stop_running();
+  void continue_running();
+  void on_guest_event(GuestEvent event);
+
+  MachineConfiguration configuration_;
+  const EventSink sink_;
+  const MemoryMap map_;
+  const kvm::System system_;
+  GuestMemory memory_;
+  kvm::VirtualMachine vm_;
+  kvm::InterruptLines lines_{vm_};
+  kvm::MessageRouter messages_{vm_};
+  kvm::Doorbells doorbells_{vm_};
+  GuestClock clock_;
+  EventThread events_;
+  Q35 board_;
+  std::unique_ptr<VcpuThreads> vcpus_;
+
+  // What reset() returns to.
+  kvm::InterruptControllerState pristine_controllers_;
+  std::vector<kvm::VcpuState> pristine_vcpus_;
+
+  bool started_ = false;
+  bool paused_ = true;                     // by pause(), or not started
+  bool running_ = false;                   // vCPUs, devices and time
+  std::atomic<bool> ended_{false};         // the guest came to its end and was not reset
+  std::uint64_t stopped_guest_clock_ = 0;  // KVM's clock and the host's TSC when it was paused
+  std::uint64_t stopped_time_stamp_ = 0;
+  std::uint64_t resets_ = 0;
+};
+
+}  // namespace warren::vmm::machine

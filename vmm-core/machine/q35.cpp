@@ -1,0 +1,158 @@
+#include "vmm-core/machine/q35.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <utility>
+
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::machine {
+namespace {
+
+struct SerialPlace {
+  std::uint16_t port;
+  std::uint32_t gsi;
+};
+constexpr std::array<SerialPlace, 4> kSerialPlaces = {{{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}}};
+constexpr std::uint64_t kSerialPorts = 8;
+constexpr std::uint16_t kKeyboardPort = 0x60;
+constexpr std::uint64_t kKeyboardPorts = 5;
+constexpr std::uint32_t kKeyboardGsi = 1;
+constexpr std::uint16_t kClockPort = 0x70;
+constexpr std::uint64_t kClockPorts = 2;
+constexpr std::uint32_t kClockGsi = 8;
+constexpr std::uint8_t kLpcSlot = 31;
+
+RealTimeClock::Nanoseconds host_utc() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+Q35::Q35(MachineConfiguration& configuration, const MemoryMap& map, kvm::InterruptLines& lines,
+         const DeviceEnvironment& environment, const Actions& actions)
+    : map_(map),
+      reset_control_(actions.reset),
+      power_management_(lines.make_line(kSciGsi), actions.guest_nanoseconds, actions.power_off),
+      keyboard_(lines.make_line(kKeyboardGsi), actions.reset),
+      clock_(lines.make_line(kClockGsi), host_utc, configuration.clock_offset_nanoseconds,
+             actions.clock_changed),
+      host_bridge_({memory_, ports_, nullptr}, kEcamBase),
+      lpc_bridge_({memory_, ports_, nullptr}, kPowerManagementBase) {
+  map_chipset();
+  add_serials(configuration, lines);
+  add_devices(configuration, lines, environment);
+  place_bars();
+}
+
+Q35::~Q35() = default;
+
+void Q35::map_chipset() {
+  mappings_.push_back(
+      ports_.map(kPciConfigAddressPort, pci::RootComplex::kConfigPorts, root_.ports(), "PCI configuration"));
+  root_.set_byte_handler(&reset_control_);
+  mappings_.push_back(memory_.map(kEcamBase, kEcamSize, root_.ecam(), "PCI configuration"));
+  mappings_.push_back(
+      ports_.map(kPowerManagementBase, kPowerManagementSize, power_management_, "power management"));
+  mappings_.push_back(ports_.map(kKeyboardPort, kKeyboardPorts, keyboard_, "keyboard controller"));
+  mappings_.push_back(ports_.map(kClockPort, kClockPorts, clock_, "real-time clock"));
+  root_.attach(0, 0, host_bridge_);
+  root_.attach(kLpcSlot, 0, lpc_bridge_);
+}
+
+void Q35::add_serials(const MachineConfiguration& configuration, kvm::InterruptLines& lines) {
+  for (const auto& serial : configuration.serials) {
+    if (serial.port >= kSerialPlaces.size() || serial.backend == nullptr) {
+      throw Error(std::errc::invalid_argument,
+                  serial.id + ": serial port " + std::to_string(serial.port) + " does not exist");
+    }
+    const SerialPlace place = kSerialPlaces[serial.port];
+    serials_.push_back(std::make_unique<Serial>(serial.id, lines.make_line(place.gsi), *serial.backend));
+    serial.backend->set_listener(serials_.back().get());
+    mappings_.push_back(ports_.map(place.port, kSerialPorts, *serials_.back(), serial.id));
+  }
+}
+
+pci::Place Q35::root_place(const pci::Address& address, kvm::InterruptLines& lines) {
+  return {memory_, ports_, lines.make_line(pci_interrupt_gsi(address.slot, 0))};
+}
+
+void Q35::add_devices(MachineConfiguration& configuration, kvm::InterruptLines& lines,
+                      const DeviceEnvironment& environment) {
+  for (const auto& port : configuration.root_ports) {
+    root_ports_.push_back(
+        {std::make_unique<pci::RootPort>(port.id, pci::Place{memory_, ports_, nullptr}, port.port_number),
+         port.secondary_bus, port.address.slot});
+    root_.attach_port(port.address.slot, port.address.function, *root_ports_.back().port);
+  }
+  for (const auto& device : configuration.devices) {
+    if (device.address.bus == 0) {
+      devices_.push_back(device.build(environment, root_place(device.address, lines)));
+      root_.attach(device.address.slot, device.address.function, *devices_.back().function);
+      continue;
+    }
+    const auto port = std::ranges::find(root_ports_, device.address.bus, &Port::named_bus);
+    if (port == root_ports_.end() || device.address.slot != 0) {
+      throw Error(std::errc::invalid_argument, device.id + ": there is no slot " +
+                                                   std::to_string(device.address.slot) + " on PCI bus " +
+                                                   std::to_string(device.address.bus));
+    }
+    // INTA# behind a port comes out as INTA# of the port's slot: slot 0, pin 0.
+    pci::Place place = root_place({.slot = port->slot}, lines);
+    place.express = true;
+    devices_.push_back(device.build(environment, std::move(place)));
+    port->port->attach(device.address.function, *devices_.back().function);
+  }
+}
+
+void Q35::place_bars() {
+  root_.place_bars({.io = {kPciPortWindowStart, kPciPortWindowEnd - 1},
+                    .memory32 = {kPciWindow32Start, kPciWindow32End - 1},
+                    .memory64 = {map_.pci_window64_start, map_.pci_window64_end - 1}});
+}
+
+void Q35::reset() {
+  reset_control_.reset();
+  power_management_.reset();
+  keyboard_.reset();
+  clock_.reset();
+  for (const auto& serial : serials_) serial->reset();
+  root_.reset();
+  host_bridge_.reset();
+  lpc_bridge_.reset();
+  for (const auto& port : root_ports_) port.port->reset();
+  for (const auto& device : devices_) device.function->reset();
+  place_bars();
+}
+
+void Q35::pause() noexcept {
+  for (const auto& device : devices_) {
+    if (device.worker != nullptr) device.worker->pause();
+  }
+}
+
+void Q35::resume() noexcept {
+  for (const auto& device : devices_) {
+    if (device.worker != nullptr) device.worker->resume();
+  }
+}
+
+void Q35::inspect(InspectNode& node) const {
+  ports_.inspect(node.child("ports"));
+  memory_.inspect(node.child("mmio"));
+  root_.inspect(node.child("pci"));
+  reset_control_.inspect(node.child("reset-control"));
+  power_management_.inspect(node.child("power-management"));
+  keyboard_.inspect(node.child("keyboard-controller"));
+  clock_.inspect(node.child("real-time-clock"));
+  for (const auto& serial : serials_) serial->inspect(node.child(serial->name()));
+  host_bridge_.inspect(node.child(host_bridge_.name()));
+  lpc_bridge_.inspect(node.child(lpc_bridge_.name()));
+  for (const auto& port : root_ports_) port.port->inspect(node.child(port.port->name()));
+  for (const auto& device : devices_) device.function->inspect(node.child(device.function->name()));
+}
+
+}  // namespace warren::vmm::machine

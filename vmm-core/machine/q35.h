@@ -1,0 +1,89 @@
+// The q35 board: chipset, ISA devices and PCI devices at their places in the two address spaces, and the
+// registry by which they are reset and inspected. Knows KVM only through the interfaces it is given.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vmm-core/bus/address_space.h"
+#include "vmm-core/devices/keyboard_controller.h"
+#include "vmm-core/devices/power_management.h"
+#include "vmm-core/devices/real_time_clock.h"
+#include "vmm-core/devices/reset_control.h"
+#include "vmm-core/devices/serial.h"
+#include "vmm-core/kvm/interrupts.h"
+#include "vmm-core/machine/configuration.h"
+#include "vmm-core/machine/memory_map.h"
+#include "vmm-core/pci/chipset.h"
+#include "vmm-core/pci/root_complex.h"
+#include "vmm-core/state/inspect.h"
+
+namespace warren::vmm::machine {
+
+class Q35 final : public Inspectable {
+ public:
+  // Called on vCPU threads; must not wait for them.
+  struct Actions {
+    std::function<void()> reset;
+    std::function<void()> power_off;
+    std::function<void()> clock_changed;  // the RTC's next tick; on any thread
+    std::function<std::uint64_t()> guest_nanoseconds;
+  };
+
+  // `lines` and what `environment` holds outlive the board. Takes what it needs out of `configuration`.
+  Q35(MachineConfiguration& configuration, const MemoryMap& map, kvm::InterruptLines& lines,
+      const DeviceEnvironment& environment, const Actions& actions);
+  Q35(const Q35&) = delete;
+  Q35& operator=(const Q35&) = delete;
+  ~Q35();
+
+  AddressSpace& ports() noexcept { return ports_; }
+  AddressSpace& memory() noexcept { return memory_; }
+  PowerManagement& power_management() noexcept { return power_management_; }
+  KeyboardController& keyboard() noexcept { return keyboard_; }
+  RealTimeClock& clock() noexcept { return clock_; }
+
+  // Every device to power-on state and BARs where firmware would put them. While nothing runs.
+  void reset();
+  // I/O threads of devices. While no vCPU runs.
+  void pause() noexcept;
+  void resume() noexcept;
+
+  void inspect(InspectNode& node) const override;
+
+ private:
+  void map_chipset();
+  void add_serials(const MachineConfiguration& configuration, kvm::InterruptLines& lines);
+  void add_devices(MachineConfiguration& configuration, kvm::InterruptLines& lines,
+                   const DeviceEnvironment& environment);
+  pci::Place root_place(const pci::Address& address, kvm::InterruptLines& lines);
+  void place_bars();
+
+  const MemoryMap map_;
+  // First, so that they outlive the mappings of everything below.
+  AddressSpace ports_{"ports", 0xffff};
+  AddressSpace memory_{"mmio", ~std::uint64_t{0}};
+  std::vector<AddressSpace::Mapping> mappings_;
+
+  pci::RootComplex root_;
+  ResetControl reset_control_;
+  PowerManagement power_management_;
+  KeyboardController keyboard_;
+  RealTimeClock clock_;
+  std::vector<std::unique_ptr<Serial>> serials_;
+
+  struct Port {
+    std::unique_ptr<pci::RootPort> port;
+    std::uint8_t named_bus = 0;
+    std::uint8_t slot = 0;
+  };
+  pci::HostBridge host_bridge_;
+  pci::LpcBridge lpc_bridge_;
+  std::vector<Port> root_ports_;
+  std::vector<BuiltDevice> devices_;
+};
+
+}  // namespace warren::vmm::machine
