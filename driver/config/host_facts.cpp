@@ -10,11 +10,11 @@
 #include <cpuid.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/kvm.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "driver/config/cpu_features.h"
+#include "vmm-core/os/kvm_interface.h"
 
 namespace warren::driver::config {
 

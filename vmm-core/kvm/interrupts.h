@@ -8,10 +8,9 @@
 #include <memory>
 #include <mutex>
 
-#include <linux/kvm.h>
-
 #include "vmm-core/bus/interrupt.h"
 #include "vmm-core/kvm/virtual_machine.h"
+#include "vmm-core/os/kvm_interface.h"
 #include "vmm-core/state/inspect.h"
 
 namespace warren::vmm::kvm {

@@ -6,9 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include <linux/kvm.h>
-
 #include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/os/kvm_interface.h"
 
 namespace warren::vmm::kvm {
 

@@ -11,11 +11,10 @@
 #include <variant>
 #include <vector>
 
-#include <linux/kvm.h>
-
 #include "vmm-core/kvm/virtual_machine.h"
 #include "vmm-core/memory/guest_address.h"
 #include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/os/kvm_interface.h"
 
 namespace warren::vmm::kvm {
 

@@ -10,13 +10,12 @@
 #include <span>
 #include <vector>
 
-#include <linux/kvm.h>
-
 #include "vmm-core/bus/interrupt.h"
 #include "vmm-core/kvm/system.h"
 #include "vmm-core/memory/guest_address.h"
 #include "vmm-core/memory/guest_memory.h"
 #include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/os/kvm_interface.h"
 
 namespace warren::vmm::kvm {
 

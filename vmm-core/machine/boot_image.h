@@ -11,11 +11,10 @@
 #include <string>
 #include <vector>
 
-#include <linux/kvm.h>
-
 #include "vmm-core/memory/guest_address.h"
 #include "vmm-core/memory/guest_memory.h"
 #include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/os/kvm_interface.h"
 
 namespace warren::vmm::machine {
 

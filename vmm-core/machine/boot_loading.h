@@ -6,9 +6,8 @@
 #include <span>
 #include <string>
 
-#include <linux/kvm.h>
-
 #include "vmm-core/machine/boot_image.h"
+#include "vmm-core/os/kvm_interface.h"
 
 namespace warren::vmm::machine {
 

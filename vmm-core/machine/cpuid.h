@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <linux/kvm.h>
+#include "vmm-core/os/kvm_interface.h"
 
 namespace warren::vmm::machine {
 

@@ -8,13 +8,13 @@
 #include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/if_tun.h>
-#include <linux/kvm.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "vmm-core/os/kvm_interface.h"
 #include "vmm-core/sandbox/filter.h"
 
 namespace warren::vmm {
