@@ -12,9 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fixtures import tap
-from fixtures.linux_guest import LinuxGuest, disk
+from fixtures.linux_guest import LinuxGuest, disk, private_daemon
 from fixtures.linux_guest import tap as tap_device
-from fixtures.warren_daemon import PrivateDaemon
 
 DISK_BYTES = 64 << 20
 MARK = "kept across reboot and restart"
@@ -23,7 +22,7 @@ MARK = "kept across reboot and restart"
 class Guest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = PrivateDaemon()
+        cls.daemon = private_daemon()
         cls.addClassCleanup(cls.daemon.__exit__)
         cls.daemon.start()
         cls.image = cls.daemon.root / "disk.raw"

@@ -15,9 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fixtures import tap
-from fixtures.linux_guest import LinuxGuest
+from fixtures.linux_guest import LinuxGuest, private_daemon
 from fixtures.linux_guest import tap as tap_device
-from fixtures.warren_daemon import PrivateDaemon
 
 BYTES = 100 * 1000 * 1000
 HOST, GUEST = "192.0.2.1", "192.0.2.2"  # TEST-NET-1 (RFC 5737)
@@ -27,7 +26,7 @@ TRANSFER_LIMIT = 300.0  # seconds
 class Network(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = PrivateDaemon()
+        cls.daemon = private_daemon()
         cls.addClassCleanup(cls.daemon.__exit__)
         cls.daemon.start()
         cls.guest = LinuxGuest(cls.daemon, memory_mib=512, devices=tap_device("labtap1"),

@@ -10,8 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fixtures import tap
-from fixtures.linux_guest import LinuxGuest
-from fixtures.warren_daemon import PrivateDaemon
+from fixtures.linux_guest import LinuxGuest, private_daemon
 
 PAUSE = 10.0  # seconds
 TOLERANCE = 2.5  # seconds: the commands around the pause take their time under emulation
@@ -22,7 +21,7 @@ class Time(unittest.TestCase):
         return float(self.console.run("cut -d' ' -f1 /proc/uptime"))
 
     def test_suspend_holds_time(self):
-        with PrivateDaemon() as daemon:
+        with private_daemon() as daemon:
             guest = LinuxGuest(daemon)
             guest.define()
             with guest.start_with_console() as self.console:
