@@ -9,9 +9,8 @@
 namespace warren::vmm::kvm {
 namespace {
 
-// What KVM routes by itself when it makes the controllers, and what a table of ours must repeat: GSIs 0 to 15
-// to both PICs, all 24 to the I/O APIC, where the PIT's GSI 0 is pin 2 (api.rst §4.52; MP specification 1.4
-// §D.3).
+// GSIs 0 to 15 to both PICs, all 24 to the I/O APIC, where the PIT's GSI 0 is pin 2 as on every PC (MP
+// specification 1.4 §3.6.2.1); what KVM sets up by itself has it at pin 0 (api.rst §4.24).
 void add_controller_routes(std::vector<kvm_irq_routing_entry>& entries) {
   const auto add = [&](std::uint32_t gsi, std::uint32_t chip, std::uint32_t pin) {
     kvm_irq_routing_entry entry{};
@@ -120,6 +119,10 @@ class MessageRouter::Route final : public MsiRoute {
   FileDescriptor event_;  // with gsi_, while somebody else may signal
   std::uint32_t gsi_ = 0;
 };
+
+MessageRouter::MessageRouter(VirtualMachine& vm) : vm_(vm) {
+  apply();
+}
 
 std::unique_ptr<MsiRoute> MessageRouter::allocate() {
   return std::make_unique<Route>(*this);

@@ -53,7 +53,8 @@ class InterruptLines final : public Inspectable {
 // (event_descriptor()).
 class MessageRouter final : public MsiRouter, public Inspectable {
  public:
-  explicit MessageRouter(VirtualMachine& vm) : vm_(vm) {}
+  // Also routes the lines of the controllers, which must be there. Throws Error.
+  explicit MessageRouter(VirtualMachine& vm);
   MessageRouter(const MessageRouter&) = delete;
   MessageRouter& operator=(const MessageRouter&) = delete;
 

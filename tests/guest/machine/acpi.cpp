@@ -60,7 +60,7 @@ void read_madt(AcpiTable madt) {
 void find_sleep_type() {
   if (!differentiated) return;
   std::uint32_t length = differentiated.length();
-  for (std::uint32_t at = 36; at + 12 < length; ++at) {
+  for (std::uint32_t at = 36; at + 8 < length; ++at) {
     if (!bytes_are(differentiated.address() + at, "_S5_") || differentiated.u8(at + 4) != 0x12) continue;
     std::uint32_t element = at + 5;
     element += (differentiated.u8(element) >> 6) + 2;  // package length and element count
