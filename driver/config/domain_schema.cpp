@@ -15,19 +15,25 @@ namespace {
 
 struct Finding {
   std::string text;
+  std::string element;
   int line = 0;
 };
 
-// libxml2 reports the innermost fault first and then what fails because of it.
-void keep_first(void* context, xmlErrorPtr error) {
+// libxml2 reports the innermost fault first, often without its place, and then what fails because of it.
+void collect(void* context, xmlErrorPtr error) {
   auto& finding = *static_cast<Finding*>(context);
-  if (!error || !finding.text.empty()) return;
+  if (!error) return;
+  if (finding.text.empty() && error->message) {
+    finding.text = error->message;
+    while (!finding.text.empty() && finding.text.back() == '\n') finding.text.pop_back();
+  }
   const auto* node = static_cast<const xmlNode*>(error->node);
-  finding.line = error->line > 0 ? error->line : static_cast<int>(node ? node->line : 0);
-  std::string message = error->message ? error->message : "it does not fit the schema";
-  while (!message.empty() && message.back() == '\n') message.pop_back();
-  const char* name = node && node->name ? reinterpret_cast<const char*>(node->name) : "domain";  // UTF-8
-  finding.text = fmt::format("element <{}>: {}", name, message);
+  const int line = node ? static_cast<int>(xmlGetLineNo(const_cast<xmlNodePtr>(node)))  // reads only
+                        : error->line;
+  if (finding.line > 0 || line <= 0) return;
+  finding.line = line;
+  if (node && node->type == XML_ELEMENT_NODE && node->name)
+    finding.element = reinterpret_cast<const char*>(node->name);  // xmlChar is UTF-8
 }
 
 void ignore_error(void*, xmlErrorPtr) {}
@@ -37,7 +43,7 @@ xmlRelaxNGPtr compile_schema() {
       xmlRelaxNGNewMemParserCtxt(kDomainSchema, sizeof kDomainSchema - 1), xmlRelaxNGFreeParserCtxt);
   if (!parser) return nullptr;
   Finding finding;
-  xmlRelaxNGSetParserStructuredErrors(parser.get(), keep_first, &finding);
+  xmlRelaxNGSetParserStructuredErrors(parser.get(), collect, &finding);
   return xmlRelaxNGParse(parser.get());
 }
 
@@ -65,13 +71,14 @@ void validate_domain_schema(std::string_view xml) {
       xmlRelaxNGNewValidCtxt(schema()), xmlRelaxNGFreeValidCtxt);
   if (!validator) throw internal_error("the schema of domains cannot be applied");
   Finding finding;
-  xmlRelaxNGSetValidStructuredErrors(validator.get(), keep_first, &finding);
+  xmlRelaxNGSetValidStructuredErrors(validator.get(), collect, &finding);
   const int result = xmlRelaxNGValidateDoc(validator.get(), document.get());
   xmlRelaxNGSetValidStructuredErrors(validator.get(), ignore_error, nullptr);
   if (result == 0) return;
   throw Error(VIR_ERR_XML_INVALID_SCHEMA,
-              fmt::format("(domain_definition):{}: {}", finding.line,
-                          finding.text.empty() ? "the document does not fit the schema" : finding.text),
+              fmt::format("(domain_definition):{}: element <{}>: {}", finding.line,
+                          finding.element.empty() ? "domain" : finding.element,
+                          finding.text.empty() ? "it does not fit the schema" : finding.text),
               VIR_FROM_XML);
 }
 

@@ -331,7 +331,9 @@ TEST(DomainXml, ValidationNamesLineAndElement) {
   EXPECT_THAT(refused.message, HasSubstr("(domain_definition):"));
   const Refusal unknown = refusal(domain("", "<frob/>"), {.validate = true});
   EXPECT_EQ(unknown.code, VIR_ERR_XML_INVALID_SCHEMA);
-  EXPECT_THAT(unknown.message, HasSubstr("frob"));
+  EXPECT_THAT(unknown.message, HasSubstr("(domain_definition):5: element <frob>"));
+  const Refusal deep = refusal(domain(kDisk, "<vcpu placement='auto'>2</vcpu>"), {.validate = true});
+  EXPECT_THAT(deep.message, HasSubstr("(domain_definition):5: element <vcpu>"));
   EXPECT_EQ(refusal("<!DOCTYPE a><a/>", {.validate = true}).code, VIR_ERR_XML_ERROR);
 }
 

@@ -1,0 +1,285 @@
+#include "driver/config/definition_generator.h"
+
+#include <string>
+
+#include <fmt/format.h>
+
+#include "driver/config/cpu_features.h"
+
+namespace warren::driver::config {
+
+namespace {
+
+class Dice {
+ public:
+  explicit Dice(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+
+  std::uint32_t below(std::uint32_t limit) { return limit == 0 ? 0 : word() % limit; }
+  bool flip() { return below(2) == 1; }
+  std::uint32_t between(std::uint32_t low, std::uint32_t high) { return low + below(high - low + 1); }
+  std::optional<bool> maybe_bool() { return flip() ? std::optional(flip()) : std::nullopt; }
+  std::optional<std::uint32_t> maybe(std::uint32_t low, std::uint32_t high) {
+    return flip() ? std::optional(between(low, high)) : std::nullopt;
+  }
+  template <typename Enum>
+  std::optional<Enum> maybe_enum(std::uint32_t count) {
+    return flip() ? std::optional(static_cast<Enum>(below(count))) : std::nullopt;
+  }
+  // Text with everything that has to be escaped.
+  std::string text(std::size_t minimum, std::size_t maximum) {
+    static constexpr std::string_view kParts[] = {"a", "Z", "&",  "<",   ">", "'", "\"",
+                                                  " ", "ä", "語", "]]>", "0", "\t"};
+    std::string result;
+    const std::size_t length = minimum + below(static_cast<std::uint32_t>(maximum - minimum + 1));
+    for (std::size_t i = 0; i < length; ++i) result += kParts[below(std::size(kParts))];
+    return result;
+  }
+  std::string path() {
+    std::string result = "/" + text(0, 12);
+    std::erase(result, '\t');
+    return result;
+  }
+
+ private:
+  std::uint32_t word() {
+    std::uint32_t value = 0;
+    for (int i = 0; i < 2; ++i)
+      if (next_ < bytes_.size()) value = value << 8 | bytes_[next_++];
+    return value;
+  }
+  std::span<const std::uint8_t> bytes_;
+  std::size_t next_ = 0;
+};
+
+DeviceInfo make_info(Dice& dice, bool pci, std::uint32_t boot_order = 0) {
+  DeviceInfo info;
+  if (dice.below(4) == 0) info.alias = fmt::format("ua-{}", dice.below(1000));
+  if (pci && dice.below(4) == 0) {
+    info.pci = PciAddress{.bus = static_cast<std::uint8_t>(dice.below(6)),
+                          .slot = static_cast<std::uint8_t>(dice.below(32)),
+                          .function = static_cast<std::uint8_t>(dice.below(8)),
+                          .multifunction = dice.maybe_bool()};
+  }
+  if (boot_order != 0 && dice.below(3) == 0) info.boot_order = boot_order;
+  return info;
+}
+
+Disk make_disk(Dice& dice, std::uint32_t number) {
+  Disk disk;
+  disk.source_type = static_cast<DiskSourceType>(dice.below(2));
+  disk.source = dice.path();
+  disk.driver.name_qemu = dice.flip();
+  disk.driver.type_raw = dice.flip();
+  disk.driver.cache = dice.maybe_enum<DiskCache>(6);
+  disk.driver.io = dice.maybe_enum<DiskIo>(3);
+  disk.driver.discard = dice.maybe_enum<DiskDiscard>(2);
+  disk.driver.queues = dice.maybe(1, 256);
+  if (dice.flip()) disk.driver.queue_size = 2u << dice.below(10);
+  disk.driver.packed = dice.maybe_bool();
+  if (dice.flip()) disk.block_sizes.logical = 512u << dice.below(4);
+  if (dice.flip()) disk.block_sizes.physical = 4096u << dice.below(10);
+  disk.target = fmt::format("vd{}", static_cast<char>('a' + number));
+  if (dice.flip()) disk.serial = fmt::format("S {}", dice.below(100000));
+  disk.read_only = dice.flip();
+  disk.shareable = dice.flip();
+  disk.backing_store_end = dice.flip();
+  disk.info = make_info(dice, true, number + 1);
+  return disk;
+}
+
+Interface make_interface(Dice& dice, std::uint32_t number) {
+  Interface interface;
+  interface.type = static_cast<InterfaceType>(dice.below(2));
+  if (dice.flip())
+    interface.mac = MacAddress{0x52, 0x54, 0, 0, 0, static_cast<std::uint8_t>(dice.below(256))};
+  if (interface.type == InterfaceType::bridge) interface.source_bridge = fmt::format("br{}", dice.below(100));
+  if (dice.flip()) {
+    interface.target = fmt::format("tap{}", dice.below(100));
+    if (interface.type == InterfaceType::ethernet) interface.target_managed = dice.maybe_bool();
+  }
+  interface.model_virtio = dice.flip();
+  interface.driver.name_qemu = dice.flip();
+  interface.driver.queues = dice.maybe(1, 256);
+  if (dice.flip()) interface.driver.rx_queue_size = 256u << dice.below(3);
+  if (dice.flip()) interface.driver.tx_queue_size = 256u << dice.below(3);
+  interface.driver.packed = dice.maybe_bool();
+  interface.link_up = dice.maybe_bool();
+  interface.mtu = dice.maybe(68, 65535);
+  interface.info = make_info(dice, true, 100 + number);
+  return interface;
+}
+
+CharacterBackend make_backend(Dice& dice) {
+  CharacterBackend backend;
+  backend.type = static_cast<CharacterBackendType>(dice.below(3));
+  if (backend.type == CharacterBackendType::file) {
+    backend.path = dice.path();
+    backend.append = dice.maybe_bool();
+  }
+  if (dice.below(4) == 0) {
+    backend.log_file = dice.path();
+    backend.log_append = dice.maybe_bool();
+  }
+  return backend;
+}
+
+void make_characters(Dice& dice, Devices& devices) {
+  for (std::uint32_t i = 0, count = dice.below(4); i < count; ++i) {
+    SerialPort serial{
+        .backend = make_backend(dice), .target_given = dice.flip(), .info = make_info(dice, false)};
+    if (dice.flip()) serial.port = i;
+    devices.serials.push_back(std::move(serial));
+  }
+  for (std::uint32_t i = 0, count = dice.below(4); i < count; ++i) {
+    Console console{.backend = make_backend(dice), .info = make_info(dice, false)};
+    if (i > 0 || dice.flip()) {
+      console.target = ConsoleTarget::virtio;
+      console.target_given = true;
+      console.port = dice.maybe(0, 255);
+      if (dice.flip()) console.address = VirtioSerialAddress{.controller = dice.below(8)};
+    } else {
+      console.target_given = dice.flip();
+      console.port = dice.maybe(0, 3);
+    }
+    devices.consoles.push_back(std::move(console));
+  }
+}
+
+void make_controllers(Dice& dice, Devices& devices) {
+  if (dice.flip()) {
+    devices.controllers.push_back({.type = ControllerType::usb,
+                                   .model = ControllerModel::usb_none,
+                                   .index = dice.maybe(0, 0),
+                                   .info = make_info(dice, false)});
+  }
+  if (dice.flip()) {
+    devices.controllers.push_back({.type = ControllerType::pci,
+                                   .model = ControllerModel::pcie_root,
+                                   .index = dice.maybe(0, 0),
+                                   .info = make_info(dice, false)});
+  }
+  for (std::uint32_t i = 0, count = dice.below(4); i < count; ++i) {
+    Controller port{.type = ControllerType::pci, .model = ControllerModel::pcie_root_port};
+    port.index = dice.maybe(1, 255);
+    if (dice.flip()) port.model_name = "pcie-root-port";
+    port.chassis = dice.maybe(1, 255);
+    port.port = dice.maybe(0, 255);
+    if (dice.flip()) port.hotplug = false;
+    port.info = make_info(dice, true);
+    devices.controllers.push_back(std::move(port));
+  }
+  for (std::uint32_t i = 0, count = dice.below(3); i < count; ++i) {
+    devices.controllers.push_back(
+        {.type = ControllerType::virtio_serial, .index = dice.maybe(0, 8), .info = make_info(dice, true)});
+  }
+}
+
+Devices make_devices(Dice& dice) {
+  Devices devices;
+  if (dice.flip()) devices.emulator = dice.path();
+  for (std::uint32_t i = 0, count = dice.below(5); i < count; ++i)
+    devices.disks.push_back(make_disk(dice, i));
+  make_controllers(dice, devices);
+  for (std::uint32_t i = 0, count = dice.below(4); i < count; ++i)
+    devices.interfaces.push_back(make_interface(dice, i));
+  make_characters(dice, devices);
+  if (dice.flip()) devices.inputs.push_back({.info = make_info(dice, false)});
+  for (std::uint32_t i = 0, count = dice.below(3); i < count; ++i) {
+    Rng rng{.backend = static_cast<RngBackend>(dice.below(2))};
+    if (rng.backend == RngBackend::random && dice.flip())
+      rng.path = dice.flip() ? "/dev/random" : "/dev/urandom";
+    if (dice.flip()) {
+      rng.rate_bytes = dice.between(1, 65535);
+      rng.rate_period_ms = dice.maybe(1, 65535);
+    }
+    rng.info = make_info(dice, true);
+    devices.rngs.push_back(std::move(rng));
+  }
+  devices.memballoon_none = dice.flip();
+  return devices;
+}
+
+Cpu make_cpu(Dice& dice, const VcpuCount& vcpu) {
+  Cpu cpu;
+  cpu.mode = dice.maybe_enum<CpuMode>(3);
+  if (cpu.mode == CpuMode::custom) {
+    const auto models = cpu_models();
+    cpu.model = models[dice.below(static_cast<std::uint32_t>(models.size()))].name;
+    cpu.match = dice.maybe_enum<CpuMatch>(3);
+    cpu.fallback = dice.maybe_enum<CpuFallback>(2);
+    if (dice.flip()) cpu.vendor_id = "Warren & Co.";
+    if (dice.flip()) cpu.vendor = dice.flip() ? "Intel" : "AMD";
+  }
+  if (cpu.mode == CpuMode::host_passthrough) cpu.migratable = dice.maybe_bool();
+  cpu.check = dice.maybe_enum<CpuCheck>(3);
+  if (dice.flip()) cpu.topology = CpuTopology{.sockets = vcpu.maximum};
+  const auto features = cpu_features();
+  for (std::uint32_t i = 0, count = dice.below(4); i < count; ++i) {
+    const std::size_t at = i * 40 + dice.below(40);  // apart, so that none is named twice
+    cpu.features.push_back({std::string(features[at].name), static_cast<CpuFeaturePolicy>(dice.below(5))});
+  }
+  return cpu;
+}
+
+Clock make_clock(Dice& dice) {
+  Clock clock;
+  clock.offset = static_cast<ClockOffset>(dice.below(4));
+  if (clock.offset == ClockOffset::timezone) clock.timezone = "Europe/Paris";
+  if (clock.offset == ClockOffset::variable) {
+    clock.adjustment_seconds = static_cast<std::int64_t>(dice.below(65536)) - 30000;
+    clock.basis = dice.maybe_enum<ClockBasis>(2);
+  }
+  if (dice.flip()) {
+    clock.timers.push_back({.name = TimerName::rtc});
+    if (dice.flip()) clock.timers.back().tick_policy = TimerTickPolicy::delay;
+  }
+  if (dice.flip()) clock.timers.push_back({.name = TimerName::hpet, .present = false});
+  if (dice.flip()) clock.timers.push_back({.name = TimerName::kvmclock, .present = dice.maybe_bool()});
+  return clock;
+}
+
+}  // namespace
+
+DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
+  Dice dice(bytes);
+  DomainDefinition definition;
+  definition.name = dice.text(1, 20);
+  if (dice.flip()) {
+    definition.uuid.emplace();
+    for (std::uint8_t& byte : definition.uuid->bytes) byte = static_cast<std::uint8_t>(dice.below(256));
+  }
+  definition.title = dice.text(0, 10);
+  definition.description = dice.text(0, 40);
+  if (dice.flip()) definition.metadata.push_back({"urn:a", "<a:b xmlns:a='urn:a' c='&amp;'>&lt;<d/></a:b>"});
+  definition.memory.maximum_kib = 1 + dice.below(65535) * std::uint64_t{1024};
+  definition.memory.current_kib = definition.memory.maximum_kib;
+  if (dice.flip()) definition.memory.current_kib = 1 + definition.memory.maximum_kib / 2;
+  definition.vcpu.maximum = dice.between(1, 255);
+  definition.vcpu.current = dice.between(1, definition.vcpu.maximum);
+  definition.os.kernel = dice.path();
+  if (dice.flip()) definition.os.initrd = dice.path();
+  definition.os.command_line = dice.text(0, 30);
+  definition.features = {
+      .acpi = dice.flip(), .apic = dice.flip(), .pae = dice.flip(), .ioapic_kvm = dice.flip()};
+  if (definition.features.apic && dice.flip()) definition.features.apic_eoi = true;
+  if (dice.flip()) definition.features.vmport = false;
+  if (dice.flip()) definition.features.smm = false;
+  if (dice.flip()) definition.cpu = make_cpu(dice, definition.vcpu);
+  definition.clock = make_clock(dice);
+  definition.lifecycle = {.on_poweroff = dice.maybe_enum<LifecycleAction>(2),
+                          .on_reboot = dice.maybe_enum<LifecycleAction>(2),
+                          .on_crash = dice.maybe_enum<LifecycleAction>(3)};
+  if (dice.flip()) definition.pm = {.suspend_to_mem = false, .suspend_to_disk = false};
+  definition.devices = make_devices(dice);
+  const auto ordered = [](const auto& list) {
+    for (const auto& device : list)
+      if (device.info.boot_order) return true;
+    return false;
+  };
+  if (!ordered(definition.devices.disks) && !ordered(definition.devices.interfaces) && dice.flip())
+    definition.os.boot_devices = {BootDevice::network, BootDevice::hd};
+  definition.seclabel_none = dice.flip();
+  return definition;
+}
+
+}  // namespace warren::driver::config
