@@ -84,6 +84,9 @@ constexpr auto kVcpuRules = std::to_array<FilterRule>({
     request(KVM_GET_DEBUGREGS),
     request(KVM_SET_DEBUGREGS),
     request(KVM_SET_CPUID2),
+    request(KVM_SET_DEVICE_ATTR),  // the TSC offset of a vCPU
+    request(KVM_GET_DEVICE_ATTR),
+    request(KVM_HAS_DEVICE_ATTR),
     request(KVM_GET_TSC_KHZ),
     request(KVM_SET_TSC_KHZ),
     request(KVM_KVMCLOCK_CTRL),
