@@ -20,7 +20,8 @@ Task<> end_stray(std::shared_ptr<Environment> environment, vmm::FileDescriptor s
   if (socket) {
     control::Client client(environment->loop, std::move(socket), {});
     client.set_deadline(environment->quit_deadline);
-    co_await await_reply<void>([&client](auto reply) { client.quit(std::move(reply)); });
+    Request<void> quit = [&client](auto reply) { client.quit(std::move(reply)); };
+    co_await await_reply<void>(std::move(quit));
   }
   if (process) process->kill();
 }

@@ -85,11 +85,12 @@ std::filesystem::path Domain::runtime_directory() const {
 
 Task<> Domain::store(DefinitionPointer definition) {
   auto environment = environment_;
-  co_await run_blocking<Done>(environment->store_thread, [environment, definition] {
+  std::move_only_function<Done()> work = [environment, definition] {
     environment->definitions.write(definition->name,
                                    config::format_domain(*definition, {.inactive = true, .secure = true}));
     return Done{};
-  });
+  };
+  co_await run_blocking<Done>(environment->store_thread, std::move(work));
 }
 
 LiveStatus Domain::status_now(LiveStatus::Phase phase) const {
@@ -111,13 +112,14 @@ LiveStatus Domain::status_now(LiveStatus::Phase phase) const {
 Task<> Domain::write_status(LiveStatus::Phase phase) {
   auto environment = environment_;
   auto status = std::make_shared<LiveStatus>(status_now(phase));
+  std::move_only_function<Done()> work = [environment, status, name = uuid_.to_string()] {
+    std::string text = format_status(*status);
+    std::lock_guard lock(environment->statuses_mutex);
+    environment->statuses.write(name, text);
+    return Done{};
+  };
   try {
-    co_await run_blocking<Done>(environment->io_threads, [environment, status, name = uuid_.to_string()] {
-      std::string text = format_status(*status);
-      std::lock_guard lock(environment->statuses_mutex);
-      environment->statuses.write(name, text);
-      return Done{};
-    });
+    co_await run_blocking<Done>(environment->io_threads, std::move(work));
   } catch (const std::exception& error) {
     // The machine does what it was told already. Without the newest status a later daemon asks the worker.
     log(LogPriority::error, fmt::format("cannot write its status: {}", error.what()));
@@ -127,13 +129,14 @@ Task<> Domain::write_status(LiveStatus::Phase phase) {
 Task<> Domain::remove_status() {
   auto environment = environment_;
   auto directory = runtime_directory();
+  std::move_only_function<Done()> work = [environment, directory, name = uuid_.to_string()] {
+    std::filesystem::remove_all(directory);
+    std::lock_guard lock(environment->statuses_mutex);
+    environment->statuses.remove(name);
+    return Done{};
+  };
   try {
-    co_await run_blocking<Done>(environment->io_threads, [environment, directory, name = uuid_.to_string()] {
-      std::filesystem::remove_all(directory);
-      std::lock_guard lock(environment->statuses_mutex);
-      environment->statuses.remove(name);
-      return Done{};
-    });
+    co_await run_blocking<Done>(environment->io_threads, std::move(work));
   } catch (const std::exception& error) {
     log(LogPriority::error, fmt::format("cannot remove its status: {}", error.what()));
   }

@@ -38,10 +38,11 @@ Task<> Domain::undefine(Caller caller) {
   if (!snapshot_ || (!persistent_ && !is_active())) throw no_domain(uuid_, name_);
   if (!persistent_) throw operation_invalid("cannot undefine transient domain");
   auto environment = environment_;
-  co_await run_blocking<Done>(environment->store_thread, [environment, name = name_] {
+  std::move_only_function<Done()> work = [environment, name = name_] {
     environment->definitions.remove(name);
     return Done{};
-  });
+  };
+  co_await run_blocking<Done>(environment->store_thread, std::move(work));
   persistent_ = nullptr;
   autostart_ = false;
   is_updated_ = false;
@@ -55,10 +56,11 @@ Task<> Domain::set_autostart(Caller caller, bool autostart) {
   if (!persistent_) throw operation_invalid("cannot set autostart for transient domain");
   if (autostart_ == autostart) co_return;
   auto environment = environment_;
-  co_await run_blocking<Done>(environment->store_thread, [environment, name = name_, autostart] {
+  std::move_only_function<Done()> work = [environment, name = name_, autostart] {
     environment->definitions.set_autostart(name, autostart);
     return Done{};
-  });
+  };
+  co_await run_blocking<Done>(environment->store_thread, std::move(work));
   autostart_ = autostart;
   publish();
 }
@@ -80,13 +82,14 @@ Task<> Domain::rename(Caller caller, std::string new_name) {
   environment_->table.rename(self, new_name);
   name_ = new_name;
   auto environment = environment_;
+  std::move_only_function<Done()> work = [environment, old_name, renamed] {
+    environment->definitions.rename(old_name, renamed->name,
+                                    config::format_domain(*renamed, {.inactive = true, .secure = true}));
+    return Done{};
+  };
   std::exception_ptr failed;
   try {
-    co_await run_blocking<Done>(environment->store_thread, [environment, old_name, renamed] {
-      environment->definitions.rename(old_name, renamed->name,
-                                      config::format_domain(*renamed, {.inactive = true, .secure = true}));
-      return Done{};
-    });
+    co_await run_blocking<Done>(environment->store_thread, std::move(work));
   } catch (...) {
     failed = std::current_exception();
   }

@@ -82,12 +82,12 @@ Domain::Launched Domain::prepare_launch(config::DomainDefinition definition, int
 
 Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   auto self = shared_from_this();
-  auto launched = co_await run_blocking<std::shared_ptr<Launched>>(
-      environment_->io_threads,
-      [self, definition = std::move(definition), id = id_]() mutable {
-        return std::make_shared<Launched>(self->prepare_launch(std::move(definition), id));
-      },
-      &launch_wait_);
+  std::move_only_function<std::shared_ptr<Launched>()> work = [self, definition = std::move(definition),
+                                                               id = id_]() mutable {
+    return std::make_shared<Launched>(self->prepare_launch(std::move(definition), id));
+  };
+  auto launched = co_await run_blocking<std::shared_ptr<Launched>>(environment_->io_threads, std::move(work),
+                                                                   &launch_wait_);
   auto worker =
       Worker::make(environment_->loop, std::move(launched->worker.process), std::move(launched->control), {});
   worker->set_deadline(environment_->command_deadline);

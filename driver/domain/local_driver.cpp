@@ -171,12 +171,13 @@ Task<std::shared_ptr<const config::DomainDefinition>> LocalDriver::parse(std::st
   constexpr std::size_t kSmall = std::size_t{32} << 10;
   const bool is_small = !validate && xml.size() <= kSmall;
   auto environment = environment_;
-  auto work = [environment, xml = std::move(xml), validate] {
-    auto definition = std::make_shared<config::DomainDefinition>(
-        config::parse_domain(xml, {.inactive = true, .validate = validate}));
-    config::fill_defaults(*definition, environment->facts);
-    return std::shared_ptr<const config::DomainDefinition>(std::move(definition));
-  };
+  std::move_only_function<std::shared_ptr<const config::DomainDefinition>()> work =
+      [environment, xml = std::move(xml), validate] {
+        auto definition = std::make_shared<config::DomainDefinition>(
+            config::parse_domain(xml, {.inactive = true, .validate = validate}));
+        config::fill_defaults(*definition, environment->facts);
+        return std::shared_ptr<const config::DomainDefinition>(std::move(definition));
+      };
   if (is_small) co_return work();
   co_return co_await run_blocking<std::shared_ptr<const config::DomainDefinition>>(environment->io_threads,
                                                                                    std::move(work));

@@ -190,16 +190,17 @@ void measure_disks(StatisticsRequest& request) {
 
 Task<std::vector<DomainStatistics>> collect_with_disks(std::shared_ptr<Environment> environment,
                                                        std::shared_ptr<StatisticsRequest> request) {
-  co_await run_blocking<Done>(environment->io_threads, [request] {
+  std::move_only_function<Done()> work = [request] {
     measure_disks(*request);
     return Done{};
-  });
+  };
+  co_await run_blocking<Done>(environment->io_threads, std::move(work));
   co_return collect(*request);
 }
 
 Task<BlockInfo> measure(std::shared_ptr<Environment> environment, std::string path) {
-  auto size =
-      co_await run_blocking<ImageSize>(environment->io_threads, [path] { return measure_image(path); });
+  std::move_only_function<ImageSize()> work = [path] { return measure_image(path); };
+  ImageSize size = co_await run_blocking<ImageSize>(environment->io_threads, std::move(work));
   co_return BlockInfo{size.capacity, size.allocation, size.physical};
 }
 

@@ -179,8 +179,7 @@ TEST(DiskImage, ErrorsNameTheComponentThatFails) {
   std::ofstream(directory / "file") << "x";
   EXPECT_NE(refusal_of(disk_at(directory / "file/disk.img")).find("file' is not a directory"),
             std::string::npos);
-  EXPECT_NE(refusal_of(disk_at(directory / "")).find("neither a regular file nor a block device"),
-            std::string::npos);
+  EXPECT_NE(refusal_of(disk_at(directory / "")).find("Is a directory"), std::string::npos);
   ::mkfifo((directory / "fifo").c_str(), 0600);
   EXPECT_NE(refusal_of(disk_at(directory / "fifo")).find("neither a regular file"), std::string::npos);
   config::Disk block = disk_at(directory / "file");

@@ -1,5 +1,7 @@
 // Coroutines of the domain driver: a Task runs on the loop's thread and waits for pool threads and workers.
-// Implementation header of domain/ (Asio is heavy): only its .cpp files include it.
+// DEVNOTE: functions handed to run_blocking() and await_reply() are named variables, never lambdas written
+// within the co_await expression: g++ 12 destroys the captures of such temporaries twice. Implementation
+// header of domain/ (Asio is heavy): only its .cpp files include it.
 #pragma once
 
 #include <exception>
@@ -133,10 +135,13 @@ Task<T> run_blocking(asio::thread_pool& pool, std::move_only_function<T()> funct
 // For work without a result.
 struct Done {};
 
+// Takes a handler for the worker's answer.
+template <typename T>
+using Request = std::move_only_function<void(std::move_only_function<void(std::expected<T, vmm::Error>)>)>;
+
 // Resumes with what `request`, given a reply handler, is answered.
 template <typename T>
-Task<std::expected<T, vmm::Error>> await_reply(
-    std::move_only_function<void(std::move_only_function<void(std::expected<T, vmm::Error>)>)> request) {
+Task<std::expected<T, vmm::Error>> await_reply(Request<T> request) {
   auto initiate = [](auto handler, auto ask) {
     ask([handler = std::move(handler)](std::expected<T, vmm::Error> answer) mutable {
       std::move(handler)(std::move(answer));

@@ -109,8 +109,8 @@ Task<vmm::FileDescriptor> Worker::start_machine(Machine machine, bool paused) {
       answers->first_refusal = answer.error();
     }
   });
-  auto last =
-      co_await await_reply<void>([this, paused](auto reply) { client_->start(paused, std::move(reply)); });
+  Request<void> request = [this, paused](auto reply) { client_->start(paused, std::move(reply)); };
+  auto last = co_await await_reply<void>(std::move(request));
   keep(std::move(last));
   if (answers->first_refusal) throw error_of_command(*answers->first_refusal, "start the machine");
   co_return std::move(answers->counters);
@@ -118,23 +118,23 @@ Task<vmm::FileDescriptor> Worker::start_machine(Machine machine, bool paused) {
 
 Task<> Worker::command(Command request, std::string doing) {
   require_connection();
-  auto answer = co_await await_reply<void>(
-      [this, request](auto reply) { (client_.get()->*request)(std::move(reply)); });
+  Request<void> ask = [this, request](auto reply) { (client_.get()->*request)(std::move(reply)); };
+  auto answer = co_await await_reply<void>(std::move(ask));
   if (!answer) throw error_of_command(answer.error(), doing);
 }
 
 Task<control::Status> Worker::status() {
   require_connection();
-  auto answer =
-      co_await await_reply<control::Status>([this](auto reply) { client_->status(std::move(reply)); });
+  Request<control::Status> ask = [this](auto reply) { client_->status(std::move(reply)); };
+  auto answer = co_await await_reply<control::Status>(std::move(ask));
   if (!answer) throw error_of_command(answer.error(), "ask the worker for its state");
   co_return *answer;
 }
 
 Task<vmm::FileDescriptor> Worker::counters() {
   require_connection();
-  auto answer =
-      co_await await_reply<vmm::FileDescriptor>([this](auto reply) { client_->counters(std::move(reply)); });
+  Request<vmm::FileDescriptor> ask = [this](auto reply) { client_->counters(std::move(reply)); };
+  auto answer = co_await await_reply<vmm::FileDescriptor>(std::move(ask));
   if (!answer) throw error_of_command(answer.error(), "get the worker's counters");
   co_return std::move(*answer);
 }
