@@ -38,7 +38,11 @@ LocalDriver::LocalDriver(asio::io_context& loop, DriverSettings settings, config
   }
 }
 
-LocalDriver::~LocalDriver() = default;
+// What pool threads still hand back must find the loop there, so they end before the caller can destroy it.
+LocalDriver::~LocalDriver() {
+  environment_->store_thread.join();
+  environment_->io_threads.join();
+}
 
 bool LocalDriver::is_busy() const {
   if (running_changes_ > 0) return true;
