@@ -79,11 +79,11 @@ bool VirtualMachine::set_line(std::uint32_t gsi, bool asserted) noexcept {
   return try_ioctl(vm_.get(), KVM_IRQ_LINE, &level) == 0;
 }
 
-bool VirtualMachine::signal_message(const MsiMessage& message) noexcept {
+bool VirtualMachine::signal_message(std::uint64_t address, std::uint32_t data) noexcept {
   kvm_msi msi{};
-  msi.address_lo = static_cast<std::uint32_t>(message.address);
-  msi.address_hi = static_cast<std::uint32_t>(message.address >> 32);
-  msi.data = message.data;
+  msi.address_lo = static_cast<std::uint32_t>(address);
+  msi.address_hi = static_cast<std::uint32_t>(address >> 32);
+  msi.data = data;
   return try_ioctl(vm_.get(), KVM_SIGNAL_MSI, &msi) >= 0;
 }
 

@@ -10,7 +10,6 @@
 #include <span>
 #include <vector>
 
-#include "vmm-core/bus/interrupt.h"
 #include "vmm-core/kvm/system.h"
 #include "vmm-core/memory/guest_address.h"
 #include "vmm-core/memory/guest_memory.h"
@@ -43,7 +42,7 @@ class VirtualMachine {
   // §4.25; true when it was taken.
   bool set_line(std::uint32_t gsi, bool asserted) noexcept;
   // §4.70; false when the host refuses the message.
-  bool signal_message(const MsiMessage& message) noexcept;
+  bool signal_message(std::uint64_t address, std::uint32_t data) noexcept;
 
   // §4.52: all routes at once.
   void set_routes(std::span<const kvm_irq_routing_entry> routes);

@@ -12,13 +12,13 @@
 #include <memory>
 #include <vector>
 
-#include "vmm-core/kvm/doorbells.h"
-#include "vmm-core/kvm/interrupts.h"
+#include "vmm-core/bus/kvm_doorbells.h"
+#include "vmm-core/bus/kvm_interrupts.h"
 #include "vmm-core/kvm/system.h"
 #include "vmm-core/kvm/vcpu.h"
 #include "vmm-core/kvm/virtual_machine.h"
 #include "vmm-core/machine/configuration.h"
-#include "vmm-core/machine/event_thread.h"
+#include "vmm-core/machine/character_thread.h"
 #include "vmm-core/machine/guest_clock.h"
 #include "vmm-core/machine/memory_map.h"
 #include "vmm-core/machine/q35.h"
@@ -71,11 +71,11 @@ class Machine final : public Inspectable {
   const kvm::System system_;
   GuestMemory memory_;
   kvm::VirtualMachine vm_;
-  kvm::InterruptLines lines_{vm_};
-  kvm::MessageRouter messages_{vm_};
-  kvm::Doorbells doorbells_{vm_};
+  KvmInterruptLines lines_{vm_};
+  KvmMessageRouter messages_{vm_};
+  KvmDoorbells doorbells_{vm_};
   GuestClock clock_;
-  EventThread events_;
+  CharacterThread events_;
   Q35 board_;
   std::unique_ptr<VcpuThreads> vcpus_;
 

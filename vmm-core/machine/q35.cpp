@@ -32,7 +32,7 @@ RealTimeClock::Nanoseconds host_utc() {
 
 }  // namespace
 
-Q35::Q35(MachineConfiguration& configuration, const MemoryMap& map, kvm::InterruptLines& lines,
+Q35::Q35(MachineConfiguration& configuration, const MemoryMap& map, KvmInterruptLines& lines,
          const DeviceEnvironment& environment, const Actions& actions)
     : map_(map),
       reset_control_(actions.reset),
@@ -63,7 +63,7 @@ void Q35::map_chipset() {
   root_.attach(kLpcSlot, 0, lpc_bridge_);
 }
 
-void Q35::add_serials(const MachineConfiguration& configuration, kvm::InterruptLines& lines) {
+void Q35::add_serials(const MachineConfiguration& configuration, KvmInterruptLines& lines) {
   for (const auto& serial : configuration.serials) {
     if (serial.port >= kSerialPlaces.size() || serial.backend == nullptr) {
       throw Error(std::errc::invalid_argument,
@@ -76,11 +76,11 @@ void Q35::add_serials(const MachineConfiguration& configuration, kvm::InterruptL
   }
 }
 
-pci::Place Q35::root_place(const pci::Address& address, kvm::InterruptLines& lines) {
+pci::Place Q35::root_place(const pci::Address& address, KvmInterruptLines& lines) {
   return {memory_, ports_, lines.make_line(pci_interrupt_gsi(address.slot, 0))};
 }
 
-void Q35::add_devices(MachineConfiguration& configuration, kvm::InterruptLines& lines,
+void Q35::add_devices(MachineConfiguration& configuration, KvmInterruptLines& lines,
                       const DeviceEnvironment& environment) {
   for (const auto& port : configuration.root_ports) {
     root_ports_.push_back(

@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "vmm-core/bus/address_space.h"
+#include "vmm-core/bus/kvm_interrupts.h"
 #include "vmm-core/devices/keyboard_controller.h"
 #include "vmm-core/devices/power_management.h"
 #include "vmm-core/devices/real_time_clock.h"
 #include "vmm-core/devices/reset_control.h"
 #include "vmm-core/devices/serial.h"
-#include "vmm-core/kvm/interrupts.h"
 #include "vmm-core/machine/configuration.h"
 #include "vmm-core/machine/memory_map.h"
 #include "vmm-core/pci/chipset.h"
@@ -34,7 +34,7 @@ class Q35 final : public Inspectable {
   };
 
   // `lines` and what `environment` holds outlive the board. Takes what it needs out of `configuration`.
-  Q35(MachineConfiguration& configuration, const MemoryMap& map, kvm::InterruptLines& lines,
+  Q35(MachineConfiguration& configuration, const MemoryMap& map, KvmInterruptLines& lines,
       const DeviceEnvironment& environment, const Actions& actions);
   Q35(const Q35&) = delete;
   Q35& operator=(const Q35&) = delete;
@@ -56,10 +56,10 @@ class Q35 final : public Inspectable {
 
  private:
   void map_chipset();
-  void add_serials(const MachineConfiguration& configuration, kvm::InterruptLines& lines);
-  void add_devices(MachineConfiguration& configuration, kvm::InterruptLines& lines,
+  void add_serials(const MachineConfiguration& configuration, KvmInterruptLines& lines);
+  void add_devices(MachineConfiguration& configuration, KvmInterruptLines& lines,
                    const DeviceEnvironment& environment);
-  pci::Place root_place(const pci::Address& address, kvm::InterruptLines& lines);
+  pci::Place root_place(const pci::Address& address, KvmInterruptLines& lines);
   void place_bars();
 
   const MemoryMap map_;

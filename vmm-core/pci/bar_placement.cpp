@@ -52,15 +52,16 @@ struct Request {
   BarDescription bar;
 };
 
+// Largest first: that leaves no gaps, for sizes are powers of two.
 std::vector<Request> requests(std::span<Function* const> functions, Space space) {
+  const auto size = [](const Request& request) { return request.bar.size; };
   std::vector<Request> found;
   for (Function* function : functions) {
     for (const auto& bar : function->bars()) {
-      if (space_of(bar) == space) found.push_back({function, bar});
+      if (space_of(bar) != space) continue;
+      found.insert(std::ranges::upper_bound(found, bar.size, std::greater{}, size), {function, bar});
     }
   }
-  // Largest first leaves no gaps, for sizes are powers of two.
-  std::ranges::stable_sort(found, std::greater{}, [](const Request& request) { return request.bar.size; });
   return found;
 }
 

@@ -1,4 +1,4 @@
-#include "vmm-core/kvm/interrupts.h"
+#include "vmm-core/bus/kvm_interrupts.h"
 
 #include <vector>
 
@@ -6,7 +6,7 @@
 
 #include "vmm-core/os/error.h"
 
-namespace warren::vmm::kvm {
+namespace warren::vmm {
 namespace {
 
 // GSIs 0 to 15 to both PICs, all 24 to the I/O APIC, where the PIT's GSI 0 is pin 2 as on every PC (MP
@@ -20,21 +20,21 @@ void add_controller_routes(std::vector<kvm_irq_routing_entry>& entries) {
     entry.u.irqchip.pin = pin;
     entries.push_back(entry);
   };
-  for (std::uint32_t gsi = 0; gsi < InterruptLines::kGsis; ++gsi) {
+  for (std::uint32_t gsi = 0; gsi < KvmInterruptLines::kGsis; ++gsi) {
     if (gsi < 8) add(gsi, KVM_IRQCHIP_PIC_MASTER, gsi);
     if (gsi >= 8 && gsi < 16) add(gsi, KVM_IRQCHIP_PIC_SLAVE, gsi - 8);
     if (gsi != 2) add(gsi, KVM_IRQCHIP_IOAPIC, gsi == 0 ? 2 : gsi);
   }
 }
 
-constexpr std::uint32_t kFirstMessageGsi = InterruptLines::kGsis;
+constexpr std::uint32_t kFirstMessageGsi = KvmInterruptLines::kGsis;
 constexpr std::uint32_t kLastMessageGsi = 4095;  // KVM_MAX_IRQ_ROUTES - 1
 
 }  // namespace
 
-class InterruptLines::Wire final : public InterruptLine {
+class KvmInterruptLines::Wire final : public InterruptLine {
  public:
-  Wire(InterruptLines& lines, std::uint32_t gsi) : lines_(lines), gsi_(gsi) {}
+  Wire(KvmInterruptLines& lines, std::uint32_t gsi) : lines_(lines), gsi_(gsi) {}
   ~Wire() override { set(false); }
 
   void set(bool asserted) noexcept override {
@@ -42,19 +42,19 @@ class InterruptLines::Wire final : public InterruptLine {
   }
 
  private:
-  InterruptLines& lines_;
+  KvmInterruptLines& lines_;
   const std::uint32_t gsi_;
   std::atomic<bool> asserted_{false};
 };
 
-std::unique_ptr<InterruptLine> InterruptLines::make_line(std::uint32_t gsi) {
+std::unique_ptr<InterruptLine> KvmInterruptLines::make_line(std::uint32_t gsi) {
   if (gsi >= kGsis) {
     throw Error(std::errc::invalid_argument, "interrupt line " + std::to_string(gsi) + " does not exist");
   }
   return std::make_unique<Wire>(*this, gsi);
 }
 
-void InterruptLines::change(std::uint32_t gsi, bool asserted) noexcept {
+void KvmInterruptLines::change(std::uint32_t gsi, bool asserted) noexcept {
   Gsi& line = gsis_[gsi];
   const std::lock_guard lock(line.mutex);
   const std::uint32_t before = line.asserted_wires;
@@ -64,14 +64,14 @@ void InterruptLines::change(std::uint32_t gsi, bool asserted) noexcept {
   vm_.set_line(gsi, line.asserted_wires != 0);
 }
 
-void InterruptLines::refresh() noexcept {
+void KvmInterruptLines::refresh() noexcept {
   for (std::uint32_t gsi = 0; gsi < kGsis; ++gsi) {
     const std::lock_guard lock(gsis_[gsi].mutex);
     if (gsis_[gsi].changes != 0) vm_.set_line(gsi, gsis_[gsi].asserted_wires != 0);
   }
 }
 
-void InterruptLines::inspect(InspectNode& node) const {
+void KvmInterruptLines::inspect(InspectNode& node) const {
   for (std::uint32_t gsi = 0; gsi < kGsis; ++gsi) {
     const std::lock_guard lock(gsis_[gsi].mutex);
     if (gsis_[gsi].changes == 0) continue;
@@ -81,9 +81,9 @@ void InterruptLines::inspect(InspectNode& node) const {
   }
 }
 
-class MessageRouter::Route final : public MsiRoute {
+class KvmMessageRouter::Route final : public MsiRoute {
  public:
-  explicit Route(MessageRouter& router) : router_(router) {}
+  explicit Route(KvmMessageRouter& router) : router_(router) {}
   ~Route() override {
     if (event_) router_.remove_routed(*this);
   }
@@ -100,7 +100,8 @@ class MessageRouter::Route final : public MsiRoute {
       const std::lock_guard lock(mutex_);
       message = message_;
     }
-    if (!router_.vm_.signal_message(message)) router_.refused_.fetch_add(1, std::memory_order_relaxed);
+    if (!router_.vm_.signal_message(message.address, message.data))
+      router_.refused_.fetch_add(1, std::memory_order_relaxed);
   }
 
   int event_descriptor() const noexcept override {
@@ -111,24 +112,24 @@ class MessageRouter::Route final : public MsiRoute {
   }
 
  private:
-  friend class MessageRouter;
+  friend class KvmMessageRouter;
 
-  MessageRouter& router_;
+  KvmMessageRouter& router_;
   mutable std::mutex mutex_;
   MsiMessage message_;
   FileDescriptor event_;  // with gsi_, while somebody else may signal
   std::uint32_t gsi_ = 0;
 };
 
-MessageRouter::MessageRouter(VirtualMachine& vm) : vm_(vm) {
+KvmMessageRouter::KvmMessageRouter(kvm::VirtualMachine& vm) : vm_(vm) {
   apply();
 }
 
-std::unique_ptr<MsiRoute> MessageRouter::allocate() {
+std::unique_ptr<MsiRoute> KvmMessageRouter::allocate() {
   return std::make_unique<Route>(*this);
 }
 
-void MessageRouter::apply() {
+void KvmMessageRouter::apply() {
   std::vector<kvm_irq_routing_entry> entries;
   entries.reserve(routed_.size() + 2 * std::size_t{kFirstMessageGsi});
   add_controller_routes(entries);
@@ -144,7 +145,7 @@ void MessageRouter::apply() {
   vm_.set_routes(entries);
 }
 
-bool MessageRouter::add_routed(Route& route) noexcept {
+bool KvmMessageRouter::add_routed(Route& route) noexcept {
   const std::lock_guard lock(mutex_);
   std::uint32_t gsi = kFirstMessageGsi;
   while (routed_.contains(gsi)) ++gsi;
@@ -164,7 +165,7 @@ bool MessageRouter::add_routed(Route& route) noexcept {
   }
 }
 
-bool MessageRouter::change_routed(std::uint32_t gsi, const MsiMessage& message) noexcept {
+bool KvmMessageRouter::change_routed(std::uint32_t gsi, const MsiMessage& message) noexcept {
   const std::lock_guard lock(mutex_);
   try {
     routed_[gsi] = message;
@@ -175,16 +176,16 @@ bool MessageRouter::change_routed(std::uint32_t gsi, const MsiMessage& message) 
   }
 }
 
-void MessageRouter::remove_routed(Route& route) noexcept {
+void KvmMessageRouter::remove_routed(Route& route) noexcept {
   const std::lock_guard lock(mutex_);
   vm_.remove_irqfd(route.event_.get(), route.gsi_);
   routed_.erase(route.gsi_);  // KVM keeps the stale route until the next change; nothing signals it
 }
 
-void MessageRouter::inspect(InspectNode& node) const {
+void KvmMessageRouter::inspect(InspectNode& node) const {
   const std::lock_guard lock(mutex_);
   node.add("irqfds", std::uint64_t{routed_.size()});
   node.add("refused", refused_.load(std::memory_order_relaxed));
 }
 
-}  // namespace warren::vmm::kvm
+}  // namespace warren::vmm

@@ -1,4 +1,4 @@
-// The machine's own event thread: serves character back ends and the real-time clock's interrupts, with
+// The machine's own thread for slow devices: serves character back ends and the real-time clock's interrupts, with
 // poll(2). Nothing a device does here waits.
 #pragma once
 
@@ -17,12 +17,12 @@
 
 namespace warren::vmm::machine {
 
-class EventThread {
+class CharacterThread {
  public:
-  EventThread();
-  EventThread(const EventThread&) = delete;
-  EventThread& operator=(const EventThread&) = delete;
-  ~EventThread() { stop(); }
+  CharacterThread();
+  CharacterThread(const CharacterThread&) = delete;
+  CharacterThread& operator=(const CharacterThread&) = delete;
+  ~CharacterThread() { stop(); }
 
   // Looks again at what there is to wait for. Any thread.
   void wake() noexcept;

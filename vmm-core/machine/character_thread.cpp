@@ -1,4 +1,4 @@
-#include "vmm-core/machine/event_thread.h"
+#include "vmm-core/machine/character_thread.h"
 
 #include <algorithm>
 
@@ -26,17 +26,17 @@ void set_descriptors(const DescriptorBackend& backend, pollfd& input, pollfd& ou
 
 }  // namespace
 
-EventThread::EventThread() : wake_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (!wake_event_) throw_errno("event thread: create its eventfd");
+CharacterThread::CharacterThread() : wake_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (!wake_event_) throw_errno("character thread: create its eventfd");
 }
 
-void EventThread::wake() noexcept {
+void CharacterThread::wake() noexcept {
   const std::uint64_t one = 1;
   // It can only fail when the counter is full, and then the thread wakes anyway.
   (void)!::write(wake_event_.get(), &one, sizeof one);
 }
 
-void EventThread::start(std::vector<DescriptorBackend*> backends, RealTimeClock* clock,
+void CharacterThread::start(std::vector<DescriptorBackend*> backends, RealTimeClock* clock,
                         std::function<void(ThreadKind)> thread_started) {
   backends_ = std::move(backends);
   clock_ = clock;
@@ -45,14 +45,14 @@ void EventThread::start(std::vector<DescriptorBackend*> backends, RealTimeClock*
   thread_ = std::thread([this] { main(); });
 }
 
-void EventThread::stop() noexcept {
+void CharacterThread::stop() noexcept {
   if (!thread_.joinable()) return;
   ending_.store(true);
   wake();
   thread_.join();
 }
 
-int EventThread::timeout_milliseconds(bool look_again) const noexcept {
+int CharacterThread::timeout_milliseconds(bool look_again) const noexcept {
   auto wait = kLongestWait;
   if (look_again) wait = DescriptorBackend::kLookAgainMilliseconds * kMillisecond;
   if (clock_ != nullptr) {
@@ -62,8 +62,8 @@ int EventThread::timeout_milliseconds(bool look_again) const noexcept {
   return static_cast<int>((wait + kMillisecond - 1) / kMillisecond);
 }
 
-void EventThread::main() {
-  ::pthread_setname_np(::pthread_self(), "events");
+void CharacterThread::main() {
+  ::pthread_setname_np(::pthread_self(), "characters");
   if (thread_started_) thread_started_(ThreadKind::io);
   std::vector<pollfd> descriptors(1 + 2 * backends_.size());
   descriptors[0] = {.fd = wake_event_.get(), .events = POLLIN};

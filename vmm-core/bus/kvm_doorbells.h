@@ -8,18 +8,18 @@
 #include "vmm-core/bus/doorbell.h"
 #include "vmm-core/kvm/virtual_machine.h"
 
-namespace warren::vmm::kvm {
+namespace warren::vmm {
 
 // Outlives its doorbells.
-class Doorbells final : public DoorbellRegistrar {
+class KvmDoorbells final : public DoorbellRegistrar {
  public:
-  explicit Doorbells(VirtualMachine& vm) : vm_(vm) {}
+  explicit KvmDoorbells(kvm::VirtualMachine& vm) : vm_(vm) {}
 
   std::unique_ptr<Doorbell> add_mmio(GuestAddress address, std::uint32_t size,
                                      std::optional<std::uint64_t> match, int event_descriptor) override;
 
  private:
-  VirtualMachine& vm_;
+  kvm::VirtualMachine& vm_;
 };
 
-}  // namespace warren::vmm::kvm
+}  // namespace warren::vmm

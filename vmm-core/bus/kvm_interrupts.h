@@ -13,17 +13,17 @@
 #include "vmm-core/os/kvm_interface.h"
 #include "vmm-core/state/inspect.h"
 
-namespace warren::vmm::kvm {
+namespace warren::vmm {
 
 // Hands out wires to the GSIs of PICs and I/O APIC. A GSI is asserted while any of its wires is. Outlives the
 // wires.
-class InterruptLines final : public Inspectable {
+class KvmInterruptLines final : public Inspectable {
  public:
   static constexpr std::uint32_t kGsis = 24;
 
-  explicit InterruptLines(VirtualMachine& vm) : vm_(vm) {}
-  InterruptLines(const InterruptLines&) = delete;
-  InterruptLines& operator=(const InterruptLines&) = delete;
+  explicit KvmInterruptLines(kvm::VirtualMachine& vm) : vm_(vm) {}
+  KvmInterruptLines(const KvmInterruptLines&) = delete;
+  KvmInterruptLines& operator=(const KvmInterruptLines&) = delete;
 
   // Throws Error when there is no such GSI.
   std::unique_ptr<InterruptLine> make_line(std::uint32_t gsi);
@@ -41,7 +41,7 @@ class InterruptLines final : public Inspectable {
 
   void change(std::uint32_t gsi, bool asserted) noexcept;
 
-  VirtualMachine& vm_;
+  kvm::VirtualMachine& vm_;
   std::array<Gsi, kGsis> gsis_;
 };
 
@@ -51,12 +51,12 @@ class InterruptLines final : public Inspectable {
 // needs no descriptor and no entry in KVM's routing table, and a guest that programs vectors costs nothing.
 // The irqfd, and the route behind it, are made when somebody outside this process is to signal
 // (event_descriptor()).
-class MessageRouter final : public MsiRouter, public Inspectable {
+class KvmMessageRouter final : public MsiRouter, public Inspectable {
  public:
   // Also routes the lines of the controllers, which must be there. Throws Error.
-  explicit MessageRouter(VirtualMachine& vm);
-  MessageRouter(const MessageRouter&) = delete;
-  MessageRouter& operator=(const MessageRouter&) = delete;
+  explicit KvmMessageRouter(kvm::VirtualMachine& vm);
+  KvmMessageRouter(const KvmMessageRouter&) = delete;
+  KvmMessageRouter& operator=(const KvmMessageRouter&) = delete;
 
   std::unique_ptr<MsiRoute> allocate() override;
   void inspect(InspectNode& node) const override;
@@ -70,10 +70,10 @@ class MessageRouter final : public MsiRouter, public Inspectable {
   void remove_routed(Route& route) noexcept;
   void apply();
 
-  VirtualMachine& vm_;
+  kvm::VirtualMachine& vm_;
   mutable std::mutex mutex_;
   std::map<std::uint32_t, MsiMessage> routed_;  // by GSI, those with an irqfd
   std::atomic<std::uint64_t> refused_{0};
 };
 
-}  // namespace warren::vmm::kvm
+}  // namespace warren::vmm
