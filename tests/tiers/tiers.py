@@ -60,9 +60,9 @@ def _run_unit_tests(report: Report, build: Build, tier: str, only: str) -> None:
     _parallel(report, [lambda test=test: _unit_test(build, tier, test) for test in tests], CPUS)
 
 
-def _scripts(folder: str, only: str) -> list[Path]:
+def _scripts(folder: str, only: str, kind: str = "test") -> list[Path]:
     """Every executable tests/<folder>/*_test.* is a test."""
-    return [path for path in sorted((ROOT / "tests" / folder).glob("*_test.*"))
+    return [path for path in sorted((ROOT / "tests" / folder).glob(f"*_{kind}.*"))
             if os.access(path, os.X_OK) and path.is_file() and only in path.name]
 
 
@@ -164,7 +164,8 @@ def tidy(report: Report, only: str) -> None:
 
 def bench(report: Report, only: str) -> None:
     RELEASE.make()
-    for script in _scripts("bench", only):
+    RELEASE.make(["tests/bench/warren-rpc-load"])
+    for script in _scripts("bench", only, "bench"):
         log = _logs(RELEASE) / f"{script.stem}.log"
         outcome = running.timed(_script, script, RELEASE, [])
         print(log.read_text(errors="replace"))
