@@ -169,7 +169,8 @@ TEST_F(FakeHost, BothValidateAgainstLibvirtsSchemas) {
   for (const HostFacts& host : {facts(), gather_host_facts()}) {
     // libvirt's schema of capabilities has no dot in the names of features, which its own documents have.
     std::string capabilities = format_capabilities(host);
-    for (std::size_t at; (at = capabilities.find("'sse4.")) != std::string::npos;) capabilities.erase(at + 5, 1);
+    for (std::size_t at; (at = capabilities.find("'sse4.")) != std::string::npos;)
+      capabilities.erase(at + 5, 1);
     EXPECT_TRUE(validates(capabilities, kCapabilities)) << capabilities;
     HostFacts with_emulator = host;
     with_emulator.emulator = "/usr/libexec/warren-vmm";

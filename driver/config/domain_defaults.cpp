@@ -190,8 +190,8 @@ void fill_fixed_controllers(Devices& devices) {
 
 void fill_models(Devices& devices, const RandomBytes& random) {
   // Disks are numbered in the order of their targets, whatever the order they were written in.
-  std::stable_sort(devices.disks.begin(), devices.disks.end(),
-                   [](const Disk& a, const Disk& b) { return a.target < b.target; });
+  std::sort(devices.disks.begin(), devices.disks.end(),
+            [](const Disk& a, const Disk& b) { return a.target < b.target; });
   for (Disk& disk : devices.disks) disk.driver.name_qemu = disk.driver.type_raw = true;
   for (Interface& interface : devices.interfaces) {
     interface.model_virtio = true;
@@ -203,6 +203,7 @@ void fill_models(Devices& devices, const RandomBytes& random) {
   for (Rng& rng : devices.rngs)
     if (rng.backend == RngBackend::random && rng.path.empty()) rng.path = "/dev/random";
   devices.memballoon_none = true;
+  if (devices.inputs.empty()) devices.inputs.emplace_back();  // the i8042 has its keyboard, asked for or not
 }
 
 void check_host(DomainDefinition& definition, const HostFacts& facts) {
