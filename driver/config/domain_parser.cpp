@@ -143,7 +143,8 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
   definition.clock = parse_clock(root.child("clock"));
   definition.lifecycle = parse_lifecycle(root);
   definition.pm = parse_power_management(root.child("pm"));
-  definition.devices = parse_devices(root.child("devices"), options.inactive);
+  // What has no id does not run, whatever else it says.
+  definition.devices = parse_devices(root.child("devices"), options.inactive || !definition.id);
   definition.seclabel_none = parse_seclabel(root);
   root.refuse_unread();
   check_topology(root, definition);

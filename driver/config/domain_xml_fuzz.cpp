@@ -77,22 +77,24 @@ void metadata(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace warren::driver;
   if (size == 0) return 0;
-  const std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);  // bytes as text
-  switch (data[0] % 5) {
+  const std::string_view all(reinterpret_cast<const char*>(data), size);  // bytes as text
+  const std::string_view rest = all.substr(1);
+  if (all.front() == '<') {
+    parse_text(all, {});
+    return 0;
+  }
+  switch (data[0] % 4) {
     case 0:
-      parse_text(text, {.inactive = true, .validate = true});
+      parse_text(rest, {.inactive = true, .validate = true});
       break;
     case 1:
-      parse_text(text, {.inactive = false});
+      parse_text(rest, {.inactive = false});
       break;
     case 2:
-      damage({data + 1, size - 1});
-      break;
-    case 3:
-      metadata(text);
+      metadata(rest);
       break;
     default:
-      parse_text(text, {});
+      damage({data + 1, size - 1});
   }
   return 0;
 }

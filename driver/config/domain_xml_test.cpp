@@ -318,7 +318,12 @@ TEST(DomainXml, LivePartsAreDroppedFromAPersistentDefinition) {
   EXPECT_EQ(inactive.devices.interfaces[0].target, "");
   EXPECT_EQ(inactive.devices.interfaces[0].info.alias, "ua-mine");
   EXPECT_EQ(inactive.devices.serials[0].backend.path, "");
-  const DomainDefinition live = parse_domain(xml, {.inactive = false});
+  std::string with_id = xml;
+  with_id.replace(0, 7, "<domain id='4'");
+  EXPECT_EQ(parse_domain(with_id), inactive);
+  EXPECT_EQ(parse_domain(xml, {.inactive = false}), inactive) << "it has no id, so it does not run";
+  const DomainDefinition live = parse_domain(with_id, {.inactive = false});
+  EXPECT_EQ(live.id, 4);
   EXPECT_EQ(live.devices.disks[0].info.alias, "virtio-disk0");
   EXPECT_EQ(live.devices.interfaces[0].target, "vnet3");
   EXPECT_EQ(live.devices.consoles[0].tty, "/dev/pts/1");

@@ -121,8 +121,10 @@ def _fuzz_target(target: Path, seconds: int) -> Outcome:
     for folder in (found, corpus):
         folder.mkdir(parents=True, exist_ok=True)
     seeds = ROOT / "tests" / "corpora" / name
+    dictionary = seeds.with_suffix(".dict")
     command = [str(target), f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1",
-               f"-artifact_prefix={found}/", str(corpus), *([str(seeds)] if seeds.is_dir() else [])]
+               f"-artifact_prefix={found}/", *([f"-dict={dictionary}"] if dictionary.is_file() else []),
+               str(corpus), *([str(seeds)] if seeds.is_dir() else [])]
     log = _logs(FUZZ) / f"fuzz-{name}.log"
     limit = seconds + 120.0
     status = running.run(command, log, limit, _environment(FUZZ), ROOT)
