@@ -18,7 +18,8 @@ inline constexpr unsigned kBars = 6;
 
 enum class BarKind { io, memory32, memory64, memory64_prefetchable };
 
-// Told where a BAR answers, for what follows it around: doorbells. Called with the function's lock held.
+// Told where a BAR answers, for what follows it around: doorbells. Called with the function's lock held; not
+// when the function is destroyed.
 class BarListener {
  public:
   virtual void bar_mapped(unsigned bar, GuestAddress address) noexcept = 0;

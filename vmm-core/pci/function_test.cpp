@@ -184,6 +184,19 @@ TEST_F(FunctionTest, ResetTakesEverythingBack) {
   EXPECT_EQ(get(kCommand, 2), 0U);
 }
 
+TEST_F(FunctionTest, ADeviceMayGoWhileItsBarsAnswer) {
+  const std::uint32_t address = 0xd800'0000;
+  const std::uint16_t command = kCommandMemory;
+  {
+    bool line = false;
+    TestFunction other(memory_, ports_, messages_, line);
+    other.config_write(kBar0 + 16, std::as_bytes(std::span(&address, 1)));
+    other.config_write(kCommand, std::as_bytes(std::span(&command, 1)));
+    EXPECT_TRUE(answers(memory_, address));
+  }
+  EXPECT_FALSE(answers(memory_, address));
+}
+
 TEST_F(FunctionTest, StateComesBack) {
   set(kBar0 + 16, 0xe000'0000);
   set(kCommand, kCommandMemory | kCommandBusMaster, 2);
