@@ -14,16 +14,21 @@ namespace control = vmm::control;
 
 namespace {
 
-// A worker that never came to be a domain: asked to go, then made to.
+// Ends a worker that never came to be a domain. Before its pid was noted it had been given nothing, so there
+// it is enough that it goes; after that it must be gone, with its hold on the images, when the domain is free
+// again.
 Task<> end_stray(std::shared_ptr<Environment> environment, vmm::FileDescriptor socket,
                  std::optional<WorkerProcess> process) {
-  if (socket) {
+  if (process) {
+    process->kill();
+    auto worker = Worker::make(environment->loop, std::move(*process), {}, {});
+    co_await worker->wait_end(std::chrono::seconds(5));
+  } else if (socket) {
     control::Client client(environment->loop, std::move(socket), {});
     client.set_deadline(environment->quit_deadline);
     Request<void> quit = [&client](auto reply) { client.quit(std::move(reply)); };
     co_await await_reply<void>(std::move(quit));
   }
-  if (process) process->kill();
 }
 
 }  // namespace
@@ -86,7 +91,12 @@ Task<> Domain::adopt(LiveStatus status) {
 
 Task<> Domain::catch_up(control::Status found) {
   publish();
-  while (resets_ < found.resets) guest_was_reset();
+  // A machine that stops at its guest's reset counts that one too.
+  const bool stopped_at_reset = found.state == control::MachineState::shut_down && resets_ < found.resets &&
+                                live_->lifecycle.on_reboot.value_or(config::LifecycleAction::restart) !=
+                                    config::LifecycleAction::restart;
+  while (resets_ + (stopped_at_reset ? 1u : 0u) < found.resets) guest_was_reset();
+  resets_ = found.resets;
   switch (found.state) {
     case control::MachineState::running:
       if (state_ != VIR_DOMAIN_RUNNING) set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_UNPAUSED);
@@ -96,7 +106,8 @@ Task<> Domain::catch_up(control::Status found) {
       break;
     case control::MachineState::shut_down:
       if (state_ == VIR_DOMAIN_SHUTDOWN) break;  // preserved
-      co_await guest_shut_down(control::StateCause::guest_shutdown);
+      co_await guest_shut_down(stopped_at_reset ? control::StateCause::guest_reset
+                                                : control::StateCause::guest_shutdown);
       co_return;
     case control::MachineState::crashed:
       if (state_ == VIR_DOMAIN_CRASHED) break;  // preserved

@@ -97,7 +97,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // domain_launch.cpp
   Task<> launch(config::DomainDefinition definition, bool paused);
   Launched prepare_launch(config::DomainDefinition definition, int id) const;  // pool thread
-  void attach_worker(std::shared_ptr<Worker> worker);
+  void note_start(const LiveStatus& status) const;                             // pool thread
   Worker::Handlers worker_handlers();
   void set_counters(vmm::FileDescriptor page);
 
@@ -133,7 +133,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::shared_ptr<Worker> worker_;
   std::shared_ptr<const CountersReader> counters_;
   std::string control_error_;
-  std::uint64_t resets_ = 0;
+  std::uint64_t resets_ = 0;  // as the worker counts them: the guest's and those that were asked for
   bool reboot_requested_ = false;
   std::int64_t started_ = 0;
   std::uint64_t autodestroy_connection_ = 0;

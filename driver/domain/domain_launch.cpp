@@ -39,23 +39,26 @@ struct Domain::Launched {
   vmm::FileDescriptor control;  // connected
 };
 
+void Domain::note_start(const LiveStatus& status) const {
+  std::string text = format_status(status);
+  std::lock_guard lock(environment_->statuses_mutex);
+  environment_->statuses.write(uuid_.to_string(), text);
+}
+
 // Everything that can block, in one go: a hand-over between threads costs more than most of its parts.
 Domain::Launched Domain::prepare_launch(config::DomainDefinition definition, int id) const {
   const DriverSettings& settings = environment_->settings;
+  // Noted before there is anything, and again with the worker's pid before it is given anything: a daemon
+  // that dies from here on leaves what the next one needs to roll the start back.
+  LiveStatus status;
+  status.live = definition;
+  status.live.id = id;
+  note_start(status);
   const std::filesystem::path directory = runtime_directory();
   std::filesystem::create_directories(directory);
   std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
   const std::string socket_path = (directory / "control.sock").string();
   vmm::FileDescriptor listener = vmm::control::listen_at(socket_path);
-  {
-    // Noted before there is a worker: a daemon that dies from here on leaves a trace to roll back.
-    LiveStatus status;
-    status.live = definition;
-    status.live.id = id;
-    std::string text = format_status(status);
-    std::lock_guard lock(environment_->statuses_mutex);
-    environment_->statuses.write(uuid_.to_string(), text);
-  }
   vmm::FileDescriptor log =
       open_output_file((settings.log_directory / (definition.name + ".log")).string(), true);
   vmm::FileDescriptor kvm(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
@@ -67,6 +70,9 @@ Domain::Launched Domain::prepare_launch(config::DomainDefinition definition, int
                                                   .user = settings.worker_user,
                                                   .group = settings.worker_group,
                                                   .sandbox = settings.worker_sandbox}));
+  status.pid = launched.worker.process.pid;
+  status.start_time = launched.worker.process.start_time;
+  note_start(status);
   // The worker sets itself up while its resources are opened.
   Resources resources = open_resources(definition);
   resources.live.id = id;

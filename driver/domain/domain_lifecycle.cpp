@@ -26,7 +26,8 @@ Task<> Domain::reset(Caller caller) {
     throw operation_invalid("domain is neither running nor paused");
   }
   co_await worker.command(&control::Client::reset, fmt::format("reset domain '{}'", name_));
-  emit(RebootEvent{});
+  guest_was_reset();
+  co_await write_status();
 }
 
 Task<> Domain::suspend(Caller caller) {
@@ -134,12 +135,13 @@ Task<> Domain::restart() {
   bool was_reset = false;
   try {
     co_await worker_->command(&control::Client::reset, "restart the machine");
-    co_await worker_->command(&control::Client::resume, "restart the machine");
     was_reset = true;
   } catch (const Error& error) {
     log(LogPriority::debug, fmt::format("gets a new worker: {}", error.what()));
   }
-  if (!was_reset) {
+  if (was_reset) {
+    ++resets_;
+  } else {
     std::optional<Error> failure;
     try {
       co_await end_worker(false);

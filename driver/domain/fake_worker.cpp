@@ -69,7 +69,8 @@ class FakeMachine final : public control::Commands {
     bool ended = status_.state == MachineState::shut_down || status_.state == MachineState::crashed;
     if (ended && !has_word("resettable"))
       throw Error(std::errc::operation_not_permitted, "machine has ended");
-    if (ended) status_.state = MachineState::paused;
+    if (ended) status_.state = MachineState::running;
+    ++status_.resets;
   }
   void power_button() override {
     require(MachineState::running);

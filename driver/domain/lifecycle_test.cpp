@@ -212,7 +212,8 @@ TEST_F(LifecycleTest, DestroyDuringAStart) {
 TEST_F(LifecycleTest, FailedStartLeavesNothing) {
   ASSERT_EQ(define(xml("test", kTestUuid, "", "refuse-configure")), "");
   std::string refused = start();
-  EXPECT_TRUE(refused.starts_with("operation failed: cannot start the machine: fake worker was told to refuse"))
+  EXPECT_TRUE(
+      refused.starts_with("operation failed: cannot start the machine: fake worker was told to refuse"))
       << refused;
   EXPECT_TRUE(is_shut_off());
   EXPECT_FALSE(std::filesystem::exists(root_ / "run/domain" / kTestUuid));
