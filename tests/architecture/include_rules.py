@@ -76,7 +76,8 @@ def violations(root: Path, files: list[str], layers: Layers) -> list[str]:
             included = match[1]
             where = f"{path}:{text.count(chr(10), 0, match.start()) + 1}"
             target = layers.folder_of(included)
-            if not (root / included).is_file() or target is None:
+            # A generated header stands in the tree as its template.
+            if target is None or not ((root / included).is_file() or (root / f"{included}.in").is_file()):
                 found.append(f'{where}: "{included}" names no file of the tree from its root')
             elif not layers.allows(source, target):
                 found.append(f'{where}: {source} may not include from {target} ("{included}")')

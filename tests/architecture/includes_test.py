@@ -58,6 +58,9 @@ class Checker(unittest.TestCase):
     def test_include_not_from_root_fails(self):
         self.assertEqual(len(self.check({"core/left/a.h": '#include "b.h"\n', "core/left/b.h": ""})), 1)
 
+    def test_generated_header_is_its_template(self):
+        self.assertEqual(self.check({"core/left/a.cpp": '#include "core/left/b.h"\n', "core/left/b.h.in": ""}), [])
+
     def test_unlisted_folder_fails(self):
         self.assertEqual(len(self.check({"elsewhere/a.h": ""})), 1)
 
