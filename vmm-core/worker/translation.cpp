@@ -1,0 +1,227 @@
+// From the typed specification, with its descriptors by name, to the machine's configuration.
+#include <charconv>
+#include <utility>
+
+#include "vmm-core/os/error.h"
+#include "vmm-core/virtio/block.h"
+#include "vmm-core/virtio/console.h"
+#include "vmm-core/virtio/net.h"
+#include "vmm-core/virtio/pci_transport.h"
+#include "vmm-core/virtio/rng.h"
+#include "vmm-core/worker/worker.h"
+
+namespace warren::vmm::worker {
+namespace {
+
+using machine::BuiltDevice;
+using machine::DeviceEnvironment;
+using machine::MachineConfiguration;
+
+FileDescriptor take(control::DescriptorSet& descriptors, const std::string& name) {
+  auto found = descriptors.find(name);
+  if (found == descriptors.end() || !found->second) {
+    throw Error(std::errc::bad_file_descriptor, "descriptor '" + name + "' is used twice or missing");
+  }
+  return std::exchange(found->second, FileDescriptor());
+}
+
+std::optional<FileDescriptor> take(control::DescriptorSet& descriptors,
+                                   const std::optional<std::string>& name) {
+  if (!name) return std::nullopt;
+  return take(descriptors, *name);
+}
+
+pci::Address address_of(const control::PciAddress& address) {
+  return {address.bus, address.slot, address.function};
+}
+
+machine::CpuConfiguration cpu_of(const control::CpuSpecification& cpu) {
+  machine::CpuConfiguration configuration;
+  configuration.vcpus = cpu.vcpus;
+  configuration.sockets = cpu.sockets;
+  configuration.dies = cpu.dies;
+  configuration.cores = cpu.cores;
+  configuration.threads = cpu.threads;
+  configuration.vendor = cpu.identity.vendor;
+  configuration.signature = cpu.identity.signature;
+  configuration.brand = cpu.identity.brand;
+  for (const auto& mask : cpu.masks) {
+    configuration.masks.push_back({mask.leaf,
+                                   mask.subleaf,
+                                   {mask.keep_eax, mask.keep_ebx, mask.keep_ecx, mask.keep_edx},
+                                   {mask.set_eax, mask.set_ebx, mask.set_ecx, mask.set_edx}});
+  }
+  return configuration;
+}
+
+std::array<std::uint8_t, 6> mac_of(const std::string& text) {
+  std::array<std::uint8_t, 6> mac{};
+  // validate() has seen to the form.
+  for (std::size_t i = 0; i < mac.size(); ++i)
+    std::from_chars(text.data() + 3 * i, text.data() + 3 * i + 2, mac[i], 16);
+  return mac;
+}
+
+virtio::BlockOptions options_of(const control::DiskSpecification& disk) {
+  virtio::BlockOptions options;
+  switch (disk.flush) {
+    case control::FlushPolicy::honour:
+      options.flush = virtio::BlockOptions::Flush::honour;
+      break;
+    case control::FlushPolicy::always:
+      options.flush = virtio::BlockOptions::Flush::always;
+      break;
+    case control::FlushPolicy::ignore:
+      options.flush = virtio::BlockOptions::Flush::ignore;
+      break;
+  }
+  options.discard = disk.discard;
+  options.packed = disk.packed;
+  options.queues = disk.queues;
+  options.queue_size = disk.queue_size;
+  options.logical_block_size = disk.logical_block_size;
+  options.physical_block_size = disk.physical_block_size;
+  options.serial = disk.serial;
+  return options;
+}
+
+// A virtio device on its transport, as the machine builds it.
+template <typename MakeDevice>
+machine::PciDeviceConfiguration on_pci(const std::string& id, const control::PciAddress& address,
+                                       MakeDevice make) {
+  // std::function wants to be copied, the descriptors inside cannot be: shared, and used once.
+  auto shared = std::make_shared<MakeDevice>(std::move(make));
+  return {id, address_of(address), [id, shared](const DeviceEnvironment& environment, pci::Place place) {
+            auto transport = std::make_unique<virtio::PciTransport>(
+                id, (*shared)(), std::move(place),
+                virtio::PciTransport::Surroundings{environment.memory, environment.messages,
+                                                   environment.doorbells});
+            Pausable* pausable = transport.get();
+            return BuiltDevice{std::move(transport), pausable};
+          }};
+}
+
+}  // namespace
+
+DescriptorBackend& Worker::add_backend(MachineConfiguration& configuration,
+                                       const control::CharacterSpecification& character,
+                                       control::DescriptorSet& descriptors) {
+  FileDescriptor log = take(descriptors, character.log).value_or(FileDescriptor());
+  FileDescriptor own = take(descriptors, character.descriptor).value_or(FileDescriptor());
+  std::unique_ptr<DescriptorBackend> backend;
+  using Kind = DescriptorBackend::Kind;
+  switch (character.kind) {
+    case control::CharacterKind::null:
+      backend =
+          std::make_unique<DescriptorBackend>(Kind::null, FileDescriptor(), FileDescriptor(), std::move(log));
+      break;
+    case control::CharacterKind::pty:
+      backend =
+          std::make_unique<DescriptorBackend>(Kind::pty, std::move(own), FileDescriptor(), std::move(log));
+      break;
+    case control::CharacterKind::file:
+      backend =
+          std::make_unique<DescriptorBackend>(Kind::file, FileDescriptor(), std::move(own), std::move(log));
+      break;
+    case control::CharacterKind::terminal:
+      if (!surroundings_.terminal_input) {
+        throw Error(std::errc::invalid_argument, "a character device of kind terminal needs a free terminal");
+      }
+      backend = std::make_unique<DescriptorBackend>(Kind::stream, std::move(surroundings_.terminal_input),
+                                                    std::move(surroundings_.terminal_output), std::move(log));
+      break;
+  }
+  configuration.character_backends.push_back(std::move(backend));
+  return *configuration.character_backends.back();
+}
+
+MachineConfiguration Worker::translate(const control::MachineSpecification& specification,
+                                       control::DescriptorSet& descriptors) {
+  constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
+  MachineConfiguration configuration;
+  configuration.name = specification.name;
+  configuration.kvm = surroundings_.kvm.duplicate();
+  configuration.memory_bytes = specification.memory_bytes;
+  configuration.cpu = cpu_of(specification.cpu);
+  configuration.boot.kernel = take(descriptors, specification.boot.kernel);
+  configuration.boot.initrd = take(descriptors, specification.boot.initrd);
+  configuration.boot.command_line = specification.boot.command_line;
+  if (__builtin_mul_overflow(specification.rtc_offset_seconds, kNanosecondsPerSecond,
+                             &configuration.clock_offset_nanoseconds)) {
+    throw Error(std::errc::invalid_argument, "rtc_offset_seconds: more than 292 years");
+  }
+  configuration.counters = counters_;
+  configuration.thread_started = surroundings_.thread_started;
+  for (const auto& port : specification.root_ports) {
+    configuration.root_ports.push_back(
+        {port.id, address_of(port.address), port.secondary_bus, port.port_number});
+  }
+  for (const auto& serial : specification.serials) {
+    auto& backend = add_backend(configuration, serial.character, descriptors);
+    configuration.serials.push_back({serial.id, serial.port, &backend});
+  }
+  add_devices(configuration, specification, descriptors);
+  return configuration;
+}
+
+void Worker::add_devices(MachineConfiguration& configuration,
+                         const control::MachineSpecification& specification,
+                         control::DescriptorSet& descriptors) {
+  std::size_t disk_index = 0, interface_index = 0;
+  for (const auto& disk : specification.disks) {
+    if (disk_index >= kMaximumCountedDisks)
+      throw Error(std::errc::argument_list_too_long, "disks: more than 64");
+    BlockCounters& counters = counters_->disks[disk_index++];
+    EventThread& thread = make_thread("io-" + disk.id);
+    auto image = std::make_shared<FileDescriptor>(take(descriptors, disk.descriptor));
+    configuration.devices.push_back(on_pci(disk.id, disk.address, [disk, image, &counters, &thread] {
+      return std::make_unique<virtio::Block>(
+          disk.id,
+          std::make_unique<block::RawImage>(
+              std::move(*image), disk.id,
+              block::RawImageOptions{.read_only = disk.read_only,
+                                     .direct = disk.direct,
+                                     .alignment = disk.direct_alignment,
+                                     .use_io_uring = disk.engine == control::DiskEngine::io_uring}),
+          options_of(disk), counters, std::vector<EventThread*>{&thread});
+    }));
+  }
+  for (const auto& interface : specification.interfaces) {
+    if (interface_index >= kMaximumCountedInterfaces) {
+      throw Error(std::errc::argument_list_too_long, "interfaces: more than 64");
+    }
+    NetCounters& counters = counters_->interfaces[interface_index++];
+    EventThread& thread = make_thread("io-" + interface.id);
+    auto taps = std::make_shared<std::vector<std::unique_ptr<net::Tap>>>();
+    for (const auto& name : interface.descriptors) {
+      taps->push_back(std::make_unique<net::Tap>(take(descriptors, name), interface.id));
+    }
+    configuration.devices.push_back(
+        on_pci(interface.id, interface.address, [interface, taps, &counters, &thread] {
+          return std::make_unique<virtio::Net>(interface.id, std::move(*taps),
+                                               virtio::NetOptions{.mac = mac_of(interface.mac),
+                                                                  .packed = interface.packed,
+                                                                  .link_up = interface.link_up,
+                                                                  .mtu = interface.mtu,
+                                                                  .queue_size = interface.queue_size},
+                                               counters, std::vector<EventThread*>{&thread});
+        }));
+  }
+  if (specification.consoles.empty() && specification.rngs.empty()) return;
+  // Consoles and entropy are slow: one thread for all.
+  EventThread& shared = make_thread("io-shared");
+  for (const auto& console : specification.consoles) {
+    auto& backend = add_backend(configuration, console.character, descriptors);
+    configuration.devices.push_back(on_pci(console.id, console.address, [console, &backend, &shared] {
+      return std::make_unique<virtio::Console>(console.id, backend, std::vector<EventThread*>{&shared});
+    }));
+  }
+  for (const auto& rng : specification.rngs) {
+    configuration.devices.push_back(on_pci(rng.id, rng.address, [rng, &shared] {
+      return std::make_unique<virtio::Rng>(rng.id, rng.rate_bytes, rng.rate_period_ms,
+                                           std::vector<EventThread*>{&shared});
+    }));
+  }
+}
+
+}  // namespace warren::vmm::worker

@@ -1,0 +1,79 @@
+// The worker: one machine and what the control socket asks of it.
+//
+// Everything runs on the control thread (the io_context's), but for the guest's own events, which come from
+// vCPU threads and are passed on to it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vmm-core/control/server.h"
+#include "vmm-core/machine/machine.h"
+#include "vmm-core/os/event_thread.h"
+#include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/state/counters.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace warren::vmm::worker {
+
+class Worker final : public control::Commands {
+ public:
+  struct Surroundings {
+    FileDescriptor kvm;  // an open /dev/kvm
+    // For a character device of kind "terminal"; a worker under a daemon has none.
+    FileDescriptor terminal_input, terminal_output;
+    std::function<void(ThreadKind)> thread_started;
+    // A change of state, whoever caused it; and quit().
+    std::function<void(const control::StateChanged&)> changed;
+    std::function<void()> quit;
+  };
+
+  // Throws Error.
+  Worker(boost::asio::io_context& loop, Surroundings surroundings);
+  ~Worker();
+
+  void configure(const control::MachineSpecification& specification,
+                 control::DescriptorSet descriptors) override;
+  void start(bool paused) override;
+  void pause() override;
+  void resume() override;
+  void reset() override;
+  void power_button() override;
+  void ctrl_alt_del() override;
+  control::Status status() const override;
+  void inspect(InspectNode& root) const override;
+  FileDescriptor counters() const override;
+  void quit() override;
+
+ private:
+  void guest_event(const machine::GuestEvent& event);
+  void enter(control::MachineState state, control::StateCause cause, const std::string& detail = {});
+  void require(bool holds, const char* command) const;
+  EventThread& make_thread(const std::string& name);
+  machine::MachineConfiguration translate(const control::MachineSpecification& specification,
+                                          control::DescriptorSet& descriptors);
+  DescriptorBackend& add_backend(machine::MachineConfiguration& configuration,
+                                 const control::CharacterSpecification& character,
+                                 control::DescriptorSet& descriptors);
+  void add_devices(machine::MachineConfiguration& configuration,
+                   const control::MachineSpecification& specification, control::DescriptorSet& descriptors);
+
+  boost::asio::io_context& loop_;
+  Surroundings surroundings_;
+  FileDescriptor counters_file_;
+  CountersPage* counters_ = nullptr;
+  control::MachineState state_ = control::MachineState::unconfigured;
+  std::string detail_;
+  std::string uuid_;
+  std::uint64_t resets_ = 0;
+  control::GuestAction on_reset_ = control::GuestAction::reset;
+  std::vector<std::unique_ptr<EventThread>> threads_;
+  std::unique_ptr<machine::Machine> machine_;  // before threads_ in destruction: it uses them
+};
+
+}  // namespace warren::vmm::worker
