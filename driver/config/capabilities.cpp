@@ -258,8 +258,7 @@ void check_query(const HostFacts& facts, std::string_view emulator, std::string_
         fmt::format("'{}' is not Warren's worker, which is '{}'", emulator, facts.emulator));
   if (!architecture.empty() && architecture != "x86_64")
     throw invalid_argument(fmt::format("Warren runs x86_64 guests only, not '{}'", architecture));
-  if (!machine.empty() && machine != "q35" && machine != "pc" && !machine.starts_with("pc-q35-") &&
-      !machine.starts_with("pc-i440fx-"))
+  if (!machine.empty() && !runs_as_q35(machine))
     throw invalid_argument(fmt::format("Warren has no machine '{}'; it has 'q35'", machine));
   if (!virtualization.empty() && virtualization != "kvm")
     throw invalid_argument(fmt::format("Warren has domains of type 'kvm' only, not '{}'", virtualization));

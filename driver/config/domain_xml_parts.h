@@ -17,6 +17,10 @@ struct FormatContext {
   bool live = false;
 };
 
+// Names of existing domains' machines are mapped to the one PC there is; the definition shows what was
+// chosen.
+bool runs_as_q35(std::string_view machine);
+
 OperatingSystem parse_operating_system(XmlElement& root);
 Features parse_features(XmlElement* features);
 Clock parse_clock(XmlElement* clock);

@@ -45,10 +45,10 @@ TEST(DomainXml, MinimalDomain) {
 }
 
 TEST(DomainXml, MachineNamesOfExistingDomainsBecomeQ35) {
-  for (const char* machine : {"pc", "q35", "pc-i440fx-7.2", "pc-q35-8.1"}) {
+  for (const char* machine : {"pc", "q35", "pc-i440fx-7.2", "pc-q35-8.1", "pc-0.12", "pc-1.0"}) {
     std::string xml = domain();
     xml.replace(xml.find("'q35'"), 5, fmt::format("'{}'", machine));
-    EXPECT_EQ(parse_domain(xml).os.machine, "q35") << machine;
+    EXPECT_EQ(parse_domain(xml, {.validate = true}).os.machine, "q35") << machine;
   }
   std::string xml = domain();
   xml.replace(xml.find("'q35'"), 5, "'microvm'");

@@ -10,16 +10,20 @@
 
 namespace warren::driver::config {
 
+bool runs_as_q35(std::string_view machine) {
+  if (machine == "q35" || machine == "pc") return true;
+  return machine.starts_with("pc-i440fx-") || machine.starts_with("pc-q35-") ||
+         machine.starts_with("pc-0.") || machine.starts_with("pc-1.");
+}
+
 namespace {
 
-// Names of existing domains are mapped to the one PC there is; the definition shows what was chosen.
 std::string canonical_machine(XmlElement& type) {
   const std::string_view machine = type.attribute("machine").value_or("q35");
-  if (machine == "q35" || machine == "pc" || machine.starts_with("pc-i440fx-") ||
-      machine.starts_with("pc-q35-"))
-    return "q35";
+  if (runs_as_q35(machine)) return "q35";
   throw type.unsupported_attribute(
-      "machine", fmt::format("Warren has no machine '{}'; it has 'q35' and runs 'pc' as 'q35'", machine));
+      "machine",
+      fmt::format("Warren has no machine '{}'; it has 'q35' and runs 'pc' as 'q35'", machine.substr(0, 64)));
 }
 
 std::string read_boot_file(XmlElement& os, std::string_view name) {
