@@ -37,7 +37,7 @@ void CharacterThread::wake() noexcept {
 }
 
 void CharacterThread::start(std::vector<DescriptorBackend*> backends, RealTimeClock* clock,
-                        std::function<void(ThreadKind)> thread_started) {
+                            std::function<void(ThreadKind)> thread_started) {
   backends_ = std::move(backends);
   clock_ = clock;
   thread_started_ = std::move(thread_started);

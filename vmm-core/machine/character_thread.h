@@ -1,5 +1,5 @@
-// The machine's own thread for slow devices: serves character back ends and the real-time clock's interrupts, with
-// poll(2). Nothing a device does here waits.
+// The machine's own thread for slow devices: serves character back ends and the real-time clock's interrupts,
+// with poll(2). Nothing a device does here waits.
 #pragma once
 
 #include <atomic>

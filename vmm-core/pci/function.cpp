@@ -81,9 +81,8 @@ Function::Function(std::string name, const Identity& identity, Place place)
   configuration_.set_defaults();
 }
 
-Function::~Function() {
-  bars_.unmap_all();
-}
+// Mappings go with the BARs. Listeners are not told: they are parts of the device, which is gone already.
+Function::~Function() = default;
 
 void Function::add_bar(const BarDescription& description) {
   const std::lock_guard lock(mutex_);

@@ -1,12 +1,12 @@
 // Counters that the daemon reads without asking: the layout of the page a worker shares with it.
 //
 // The worker owns a memfd of this layout and writes it with relaxed atomics; the daemon maps it read-only, so
-// statistics cost no message and a hung worker cannot stall a reader. Additive: new counters are appended to a
-// slot's reserve and `version` rises; a reader uses what it knows.
+// statistics cost no message and a hung worker cannot stall a reader. Additive: new counters are appended to
+// a slot's reserve and `version` rises; a reader uses what it knows.
 #pragma once
 
-#include <atomic>
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 namespace warren::vmm {
@@ -51,6 +51,7 @@ struct CountersPage {
   std::array<NetCounters, kMaximumCountedInterfaces> interfaces;
 };
 
-static_assert(sizeof(BlockCounters) == 16 * 8 && sizeof(NetCounters) == 16 * 8 && sizeof(VcpuCounters) == 16 * 8);
+static_assert(sizeof(BlockCounters) == 16 * 8 && sizeof(NetCounters) == 16 * 8 &&
+              sizeof(VcpuCounters) == 16 * 8);
 
 }  // namespace warren::vmm
