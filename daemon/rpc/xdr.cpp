@@ -74,8 +74,7 @@ std::uint32_t Decoder::count(std::uint32_t max, std::size_t element_size) {
 
 bool Decoder::flag() {
   std::uint32_t value = word();
-  if (value > 1) ok_ = false;
-  return ok_ && value == 1;
+  return ok_ && value != 0;
 }
 
 }  // namespace warren::daemon::rpc

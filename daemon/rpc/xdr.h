@@ -83,7 +83,8 @@ class Decoder {
   std::span<const std::byte> bytes(std::size_t size);
   // The count of an array whose elements take at least `element_size` bytes each; 0 after a fault.
   std::uint32_t count(std::uint32_t max, std::size_t element_size);
-  // A boolean word (RFC 4506 §4.4); anything but 0 and 1 is a fault.
+  // A boolean word (RFC 4506 §4.4 knows 0 and 1): anything but 0 is true, as for libvirt's own decoder, since
+  // go-libvirt marks an optional value as present by 0x01000000.
   bool flag();
   void fail() { ok_ = false; }
 
