@@ -196,7 +196,10 @@ void Vcpu::restore(const VcpuState& state) {
   // is dropped unless the APIC's timer is in that mode, and XCR0 decides what the XSAVE area may hold.
   set_special_registers(state.special);
   set_registers(state.registers);
-  WARREN_KVM_IOCTL(vcpu_.get(), KVM_SET_XCRS, &state.extended_control);
+  // A processor without XSAVE has none, and KVM refuses an empty list.
+  if (state.extended_control.nr_xcrs != 0) {
+    WARREN_KVM_IOCTL(vcpu_.get(), KVM_SET_XCRS, &state.extended_control);
+  }
   WARREN_KVM_IOCTL(vcpu_.get(), KVM_SET_XSAVE, state.extended_state.data());
   WARREN_KVM_IOCTL(vcpu_.get(), KVM_SET_LAPIC, &state.local_apic);
   std::span<const kvm_msr_entry> rest = state.msrs;
@@ -222,8 +225,11 @@ bool Vcpu::rewind_time_stamp_counter(std::uint64_t cycles) noexcept {
   // KVM takes the address of the value as a number.
   attribute.addr = reinterpret_cast<std::uint64_t>(&offset);
   if (try_ioctl(vcpu_.get(), KVM_GET_DEVICE_ATTR, &attribute) != 0) return false;
-  offset -= cycles;
-  return try_ioctl(vcpu_.get(), KVM_SET_DEVICE_ATTR, &attribute) == 0;
+  const std::uint64_t wanted = offset - cycles;
+  offset = wanted;
+  if (try_ioctl(vcpu_.get(), KVM_SET_DEVICE_ATTR, &attribute) != 0) return false;
+  // A KVM without hardware below it takes the offset and forgets it.
+  return try_ioctl(vcpu_.get(), KVM_GET_DEVICE_ATTR, &attribute) == 0 && offset == wanted;
 }
 
 std::uint32_t Vcpu::time_stamp_counter_khz() const noexcept {

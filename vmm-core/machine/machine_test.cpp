@@ -1,0 +1,277 @@
+// The machine against the host's KVM, with kernels of a few instructions. Skipped, with the reason, where
+// there is no /dev/kvm.
+#include "vmm-core/machine/machine.h"
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vmm-core/machine/tiny_kernel.h"
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::machine {
+namespace {
+
+using namespace std::chrono_literals;
+
+class MachineTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::access("/dev/kvm", R_OK | W_OK) != 0) GTEST_SKIP() << "/dev/kvm cannot be opened here";
+  }
+  void TearDown() override { machine_.reset(); }
+
+  MachineConfiguration configuration(FileDescriptor kernel) {
+    MachineConfiguration made;
+    made.name = "test";
+    made.kvm = FileDescriptor(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
+    made.memory_bytes = 4 * kMebibyte;
+    made.boot.kernel = std::move(kernel);
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+    serial_ = FileDescriptor(ends[0]);
+    made.character_backends.push_back(std::make_unique<DescriptorBackend>(
+        DescriptorBackend::Kind::stream, FileDescriptor(ends[1]), FileDescriptor(), FileDescriptor()));
+    made.serials.push_back({"serial0", 0, made.character_backends[0].get()});
+    return made;
+  }
+  void make(MachineConfiguration configuration) {
+    machine_.emplace(std::move(configuration), [this](GuestEvent event) {
+      const std::lock_guard lock(mutex_);
+      events_.push_back(std::move(event));
+      changed_.notify_all();
+    });
+  }
+  void make(std::initializer_list<std::uint8_t> code) { make(configuration(make_tiny_kernel(code))); }
+
+  std::optional<GuestEvent> next_event(std::chrono::milliseconds patience = 5000ms) {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, patience, [this] { return !events_.empty(); })) return std::nullopt;
+    GuestEvent event = std::move(events_.front());
+    events_.erase(events_.begin());
+    return event;
+  }
+  template <typename Expected>
+  std::optional<Expected> expect_event() {
+    const auto event = next_event();
+    EXPECT_TRUE(event.has_value()) << "no event";
+    if (!event) return std::nullopt;
+    EXPECT_TRUE(std::holds_alternative<Expected>(*event)) << "event " << event->index();
+    if (!std::holds_alternative<Expected>(*event)) return std::nullopt;
+    return std::get<Expected>(*event);
+  }
+
+  // What the guest wrote to its serial port, at least `size` bytes or what came in time.
+  std::string output(std::size_t size) {
+    std::string text;
+    pollfd ready{.fd = serial_.get(), .events = POLLIN};
+    while (text.size() < size && ::poll(&ready, 1, 5000) > 0) {
+      std::array<char, 64> chunk;
+      const ssize_t got = ::read(serial_.get(), chunk.data(), chunk.size());
+      if (got <= 0) break;
+      text.append(chunk.data(), static_cast<std::size_t>(got));
+    }
+    return text;
+  }
+  std::uint32_t counter() { return machine_->memory().read_object<std::uint32_t>(kCounter).value_or(0); }
+  // True when the counter changes.
+  bool is_counting() {
+    const std::uint32_t before = counter();
+    for (int i = 0; i < 500; ++i) {
+      if (counter() != before) return true;
+      std::this_thread::sleep_for(2ms);
+    }
+    return false;
+  }
+
+  static constexpr GuestAddress kCounter{0x200000};
+  FileDescriptor serial_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<GuestEvent> events_;
+  std::optional<Machine> machine_;
+};
+
+// 1: lock inc dword [0x200000]; jmp 1
+#define COUNT_FOR_EVER 0xf0, 0xff, 0x05, 0x00, 0x00, 0x20, 0x00, 0xeb, 0xf7
+// mov dx,0x3f8; mov al,C; out dx,al
+#define PRINT(c) 0x66, 0xba, 0xf8, 0x03, 0xb0, (c), 0xee
+// jmp $
+#define STAY 0xeb, 0xfe
+
+TEST_F(MachineTest, TheGuestShutsDownThroughAcpi) {
+  // …; mov dx,0x604; mov ax,0x3400 (S5, SLP_EN); out dx,ax
+  make({PRINT('x'), 0x66, 0xba, 0x04, 0x06, 0x66, 0xb8, 0x00, 0x34, 0x66, 0xef, STAY});
+  machine_->start(false);
+  EXPECT_EQ(output(1), "x");
+  expect_event<GuestShutDown>();
+  EXPECT_FALSE(next_event(50ms)) << "one event is enough";
+}
+
+TEST_F(MachineTest, AResetRunsTheKernelAgain) {
+  // …; mov dx,0xcf9; mov al,6; out dx,al
+  make({PRINT('x'), 0x66, 0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee, STAY});
+  machine_->start(false);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(output(1), "x");
+    expect_event<GuestReset>();
+    machine_->reset();
+  }
+  EXPECT_EQ(output(1), "x");
+}
+
+TEST_F(MachineTest, TheKeyboardControllerResets) {
+  make({0xb0, 0xfe, 0xe6, 0x64, STAY});  // mov al,0xfe; out 0x64,al
+  machine_->start(false);
+  expect_event<GuestReset>();
+}
+
+TEST_F(MachineTest, AResetOfARunningGuestStartsOver) {
+  make({PRINT('y'), COUNT_FOR_EVER});
+  machine_->start(false);
+  EXPECT_EQ(output(1), "y");
+  EXPECT_TRUE(is_counting());
+  machine_->reset();
+  EXPECT_EQ(output(1), "y");
+  EXPECT_TRUE(is_counting());
+}
+
+// T30: a crash has a reason and registers, and stops the machine.
+TEST_F(MachineTest, T30TripleFaultsAreCrashes) {
+  // lidt [esp] with an empty stack's zero limit would need RAM there; ud2 with the IDT a kernel starts with
+  // is enough.
+  make({0x0f, 0x0b});
+  machine_->start(false);
+  const auto crashed = expect_event<GuestCrashed>();
+  ASSERT_TRUE(crashed);
+  EXPECT_NE(crashed->reason.find("vCPU 0: triple fault; rip=0x100000"), std::string::npos) << crashed->reason;
+  machine_->reset();
+  expect_event<GuestCrashed>();
+}
+
+TEST_F(MachineTest, PausedGuestsDoNotRun) {
+  make({COUNT_FOR_EVER});
+  machine_->start(true);
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(counter(), 0U);
+  machine_->resume();
+  EXPECT_TRUE(is_counting());
+  for (int i = 0; i < 20; ++i) {
+    machine_->pause();
+    const std::uint32_t stopped = counter();
+    std::this_thread::sleep_for(5ms);
+    EXPECT_EQ(counter(), stopped);
+    machine_->resume();
+    EXPECT_TRUE(is_counting());
+  }
+}
+
+TEST_F(MachineTest, AResetKeepsAPausedMachinePaused) {
+  make({COUNT_FOR_EVER});
+  machine_->start(false);
+  EXPECT_TRUE(is_counting());
+  machine_->pause();
+  machine_->reset();
+  const std::uint32_t stopped = counter();
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(counter(), stopped);
+  machine_->resume();
+  EXPECT_TRUE(is_counting());
+}
+
+TEST_F(MachineTest, GuestTimeStandsStillWhilePaused) {
+  {
+    const auto system = kvm::System::open();
+    const kvm::VirtualMachine vm(system);
+    if (!kvm::Vcpu(system, vm, 0).rewind_time_stamp_counter(1000)) {
+      GTEST_SKIP() << "this host's KVM does not offset the time stamp counter";
+    }
+  }
+  // 1: rdtsc; mov [0x200000],eax; mov [0x200004],edx; jmp 1
+  make({0x0f, 0x31, 0xa3, 0x00, 0x00, 0x20, 0x00, 0x89, 0x15, 0x04, 0x00, 0x20, 0x00, 0xeb, 0xf1});
+  const auto time = [&] { return machine_->memory().read_object<std::uint64_t>(kCounter).value_or(0); };
+  machine_->start(false);
+  EXPECT_TRUE(is_counting());
+  std::this_thread::sleep_for(20ms);
+  machine_->pause();
+  const std::uint64_t before = time();
+  std::this_thread::sleep_for(500ms);
+  machine_->resume();
+  EXPECT_TRUE(is_counting());
+  machine_->pause();
+  // Half a second is at least 500 million cycles of any processor of today; what ran was a few milliseconds.
+  EXPECT_GT(time(), before);
+  EXPECT_LT(time() - before, 250'000'000U);
+}
+
+TEST_F(MachineTest, AllVcpusStopAndEnd) {
+  auto made = configuration(make_tiny_kernel({COUNT_FOR_EVER}));
+  made.cpu.vcpus = made.cpu.sockets = 4;
+  auto page = std::make_unique<CountersPage>();
+  made.counters = page.get();
+  std::atomic<int> started{0};
+  made.thread_started = [&](ThreadKind) { ++started; };
+  make(std::move(made));
+  machine_->start(false);
+  EXPECT_TRUE(is_counting());
+  machine_->pause();
+  EXPECT_EQ(started, 5) << "four vCPUs and the character thread";
+  EXPECT_NE(page->vcpus[3].thread_id, 0U);
+  EXPECT_GT(page->vcpus[0].exits, 0U);
+  InspectNode node;
+  machine_->inspect(node);
+  EXPECT_GE(node.children().size(), 4U);
+  machine_->resume();
+  machine_.reset();
+}
+
+TEST_F(MachineTest, ThePowerButtonOfAGuestThatDoesNotLookIsNoEvent) {
+  make({COUNT_FOR_EVER});
+  machine_->start(false);
+  EXPECT_FALSE(machine_->press_power_button());
+  EXPECT_FALSE(next_event(20ms));
+}
+
+TEST_F(MachineTest, WhatCannotBeBuiltIsRefusedByName) {
+  auto made = configuration(make_tiny_kernel({STAY}));
+  made.memory_bytes = 12345;
+  EXPECT_THROW(make(std::move(made)), Error);
+  made = configuration(make_tiny_kernel({STAY}));
+  made.devices.push_back({"disk0", {.bus = 3, .slot = 0}, {}});
+  try {
+    make(std::move(made));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).rfind("disk0: there is no slot 0 on PCI bus 3", 0), 0U)
+        << error.what();
+  }
+  FileDescriptor nonsense(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  make(configuration(std::move(nonsense)));
+  EXPECT_THROW(machine_->start(false), Error);
+}
+
+// T24: nothing is left of a machine.
+TEST_F(MachineTest, T24MachinesLeaveNoDescriptors) {
+  const auto highest = [] { return FileDescriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC)).get(); };
+  const int before = highest();
+  for (int i = 0; i < 10; ++i) {
+    make({COUNT_FOR_EVER});
+    machine_->start(false);
+    machine_.reset();
+    serial_.reset();
+  }
+  EXPECT_EQ(highest(), before);
+}
+
+}  // namespace
+}  // namespace warren::vmm::machine
