@@ -160,6 +160,7 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     call(SYS_getsockname),
     call(SYS_socketpair),
     call(SYS_pipe2),
+    call(SYS_pipe),
     call(SYS_dup),
     call(SYS_dup3),
     call(SYS_memfd_create),

@@ -1,6 +1,7 @@
 #include "tests/guest/machine/acpi.h"
 
 #include "tests/guest/boot/boot_information.h"
+#include "tests/guest/machine/clock.h"
 #include "tests/guest/machine/cpu.h"
 #include "tests/guest/machine/memory.h"
 
@@ -174,7 +175,8 @@ void acpi_power_off() {
   // SLP_TYP and SLP_EN (ACPI 6.4 §4.8.3.2.1), keeping SCI_EN.
   auto keep = static_cast<std::uint16_t>(in16(machine.pm1_control) & 1);
   out16(machine.pm1_control, static_cast<std::uint16_t>(keep | machine.sleep_type_s5 << 10 | 1 << 13));
-  for (int i = 0; i < 100000; ++i) relax();
+  // The machine may need a moment to stop us.
+  for (std::uint64_t start = now_nanoseconds(); now_nanoseconds() - start < 2000 * kMillisecond;) relax();
 }
 
 void acpi_reset() {
