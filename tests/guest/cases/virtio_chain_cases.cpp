@@ -270,10 +270,16 @@ TEST(virtio_ring, areas_outside_memory) {
   for (std::uint32_t bad : {common::kQueueDescriptors, common::kQueueDriver, common::kQueueDevice}) {
     for (std::uint32_t high : {0x2000u, 0xffffffffu}) {
       REQUIRE(device.negotiate(0));
-      auto& queue = static_cast<SplitQueue&>(device.set_up_queue(0, 16));
-      write16(device.common() + common::kQueueEnable,
-              0);  // no effect; addresses are still the driver's to write
-      write32(device.common() + bad + 4, high);
+      SplitQueue queue(16, false);
+      device.select_queue(0);
+      write16(device.common() + common::kQueueSize, 16);
+      std::uint64_t areas[] = {queue.descriptor_area(), queue.driver_area(), queue.device_area()};
+      for (std::uint32_t i = 0; i < 3; ++i) {
+        std::uint64_t field = device.common() + common::kQueueDescriptors + 8 * i;
+        write32(field, static_cast<std::uint32_t>(areas[i]));
+        write32(field + 4, field == device.common() + bad ? high : 0);
+      }
+      write16(device.common() + common::kQueueEnable, 1);
       device.start();
       queue.add_head(0);
       device.ring(0);
