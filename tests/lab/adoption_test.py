@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """kill -9 of the daemon with a running guest (T14): the guest never notices, and the next daemon has it all back."""
+# time limit: 600 s
 
 import subprocess
 import sys

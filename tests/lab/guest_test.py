@@ -3,7 +3,7 @@
 
 The cases follow one guest through its life and run in the order of their names.
 """
-# time limit: 600 s
+# time limit: 900 s
 
 import sys
 import unittest

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Suspend and resume hold the guest's time: its clocks stand still meanwhile and run on without a jump."""
+# time limit: 600 s
 
 import dataclasses
 import re
