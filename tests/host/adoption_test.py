@@ -69,10 +69,11 @@ class Adoption(unittest.TestCase):
         time.sleep(2)
         self.daemon.start()
         with console(self.daemon, "clock") as terminal:
-            match = terminal.expect(r"TICK (\d+) (\d+)\r?\n")
-        ticks, milliseconds = int(match[1]), int(match[2])
-        self.assertGreaterEqual(ticks, 3)
-        self.assertLess(abs(milliseconds - 1000 * ticks), 500)
+            ticks = 0
+            while ticks < 5:  # what was printed before may still come first
+                match = terminal.expect(r"TICK (\d+) (\d+)\r?\n")
+                ticks, milliseconds = int(match[1]), int(match[2])
+                self.assertLess(abs(milliseconds - 1000 * ticks), 500)
 
     def test_a_guest_that_ended_meanwhile_is_found_shut_off(self):
         define(self.daemon, "gone", "echo")

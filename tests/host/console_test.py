@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from domains import console, define, require_daemon, wait_until_ready
 from fixtures import tap
+from fixtures.terminal import Terminal
 from fixtures.warren_daemon import PrivateDaemon
 
 
@@ -39,9 +40,8 @@ class Console(unittest.TestCase):
 
     def test_a_second_console_is_refused_unless_forced(self):
         with console(self.daemon, "talk") as first:
-            with self.assertRaises(RuntimeError) as caught:
-                self.daemon.virsh("console", "talk", limit=20)
-            self.assertIn("Active console session exists", str(caught.exception))
+            with Terminal(["virsh", "-c", self.daemon.uri, "console", "talk"], limit=20) as refused:
+                refused.expect("Active console session exists")
             with console(self.daemon, "talk", "--force") as second:
                 second.send("mine now")
                 second.expect("mine now")
@@ -55,9 +55,8 @@ class Console(unittest.TestCase):
 
     def test_console_of_a_stopped_domain_is_refused(self):
         define(self.daemon, "mute", "echo")
-        with self.assertRaises(RuntimeError) as caught:
-            self.daemon.virsh("console", "mute", limit=20)
-        self.assertIn("not running", str(caught.exception))
+        with Terminal(["virsh", "-c", self.daemon.uri, "console", "mute"], limit=20) as refused:
+            refused.expect("not running")
 
 
 if __name__ == "__main__":

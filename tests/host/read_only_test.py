@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from domains import define, require_daemon, write_xml
 from fixtures import tap
+from fixtures.terminal import Terminal
 from fixtures.warren_daemon import PrivateDaemon
 
 
@@ -45,13 +46,17 @@ class ReadOnly(unittest.TestCase):
                         ["create", xml], ["undefine", "stopped"], ["autostart", "stopped"],
                         ["domrename", "stopped", "renamed"], ["setmem", "stopped", "16M", "--config"],
                         ["setvcpus", "stopped", "1", "--config"], ["desc", "stopped", "--config", "text"],
-                        ["dumpxml", "--security-info", "watched"], ["console", "watched"]):
+                        ["dumpxml", "--security-info", "watched"]):
             for result in self.run_virsh(*command):
                 self.assertNotEqual(result.returncode, 0, command)
-                self.assertRegex(result.stderr, "read.only", command)
+                self.assertRegex(result.stderr, "read.only|forbidden", command)
         self.assertEqual(self.daemon.virsh("domstate", "watched"), "running")
         self.assertEqual(self.daemon.virsh("domstate", "stopped"), "shut off")
         self.assertEqual(self.daemon.virsh("list", "--all", "--name").split(), ["watched", "stopped"])
+
+    def test_console_is_refused(self):
+        with Terminal(["virsh", "-r", "-c", self.daemon.uri, "console", "watched"], limit=20) as terminal:
+            terminal.expect("read.only|forbidden")
 
     def test_sockets_are_roots_alone(self):
         """T20: until there is authentication."""
