@@ -34,6 +34,8 @@ bool is_root_port(const Controller& controller) {
 // The devices that sit on PCI, but for root ports, in the order they choose their places in.
 std::vector<Place> endpoints(Devices& devices) {
   std::vector<Place> places;
+  places.reserve(devices.interfaces.size() + devices.controllers.size() + devices.disks.size() +
+                 devices.rngs.size());
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i)
     places.push_back({&devices.interfaces[i].info, numbered("interface", i)});
   for (std::size_t i = 0; i < devices.controllers.size(); ++i)

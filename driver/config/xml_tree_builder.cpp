@@ -163,7 +163,7 @@ void XmlTreeBuilder::parse(std::string_view xml) {
   context->options = XML_PARSE_NONET | XML_PARSE_NOENT;
   context_ = context.get();
   xmlParseDocument(context_);
-  if (failure_) throw *failure_;
+  if (failure_) throw Error(*failure_);
   if (!context->wellFormed || !document_.root_)
     throw Error(VIR_ERR_XML_DETAIL, fmt::format("({}):1: the document is not well-formed", what_));
 }
@@ -213,7 +213,7 @@ void XmlTreeBuilder::start_element(std::string_view name, std::string_view prefi
   XmlElement* parent = stack_.empty() ? nullptr : stack_.back();
   XmlElement& element = document_.elements_.emplace_back(keep(qualified(prefix, name)), line(), parent);
   element.attributes_.reserve(static_cast<std::size_t>(attributes));
-  for (int i = 0; i < attributes; ++i) {
+  for (std::ptrdiff_t i = 0; i < attributes; ++i) {
     const xmlChar** field = values + 5 * i;  // localname, prefix, URI, value, end
     const auto length = static_cast<std::size_t>(field[4] - field[3]);
     element.attributes_.push_back(
@@ -290,11 +290,12 @@ void XmlTreeBuilder::capture_start(std::string_view name, std::string_view prefi
   scope_marks_.push_back(scope_.bindings.size());
   captured_ += '<';
   captured_ += qualified(prefix, name);
-  for (int i = 0; i < namespaces; ++i) capture_declaration(view(declared[2 * i]), view(declared[2 * i + 1]));
+  for (std::ptrdiff_t i = 0; i < namespaces; ++i)
+    capture_declaration(view(declared[2 * i]), view(declared[2 * i + 1]));
   // A prefix that was declared above <metadata> is declared again: the text has to stand alone.
   if (scope_.find(prefix) != uri) capture_declaration(prefix, uri);
   std::string text;
-  for (int i = 0; i < attributes; ++i) {
+  for (std::ptrdiff_t i = 0; i < attributes; ++i) {
     const xmlChar** field = values + 5 * i;  // localname, prefix, URI, value, end
     const std::string_view attribute_prefix = view(field[1]);
     if (!attribute_prefix.empty() && attribute_prefix != "xml" &&

@@ -68,6 +68,7 @@ class SystemFileOperations final : public FileOperations {
       return -error;
     }
     errno = 0;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): readdir is safe on a stream that one thread has (POSIX.1-2024)
     while (const dirent* entry = ::readdir(stream.get())) {
       const std::string name = entry->d_name;
       if (name != "." && name != "..") names.push_back(name);
