@@ -68,7 +68,7 @@ Machine::Machine(MachineConfiguration configuration, EventSink sink)
 
 Machine::~Machine() {
   // In this order nothing runs any more when what it uses goes: vCPUs, devices' threads, back ends.
-  vcpus_.reset();
+  vcpus_->stop();
   board_.pause();
   events_.stop();
 }

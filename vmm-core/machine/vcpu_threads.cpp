@@ -90,6 +90,10 @@ VcpuThreads::VcpuThreads(std::vector<std::unique_ptr<kvm::Vcpu>> vcpus, Environm
 }
 
 VcpuThreads::~VcpuThreads() {
+  stop();
+}
+
+void VcpuThreads::stop() noexcept {
   {
     const std::lock_guard lock(mutex_);
     request_.store(Request::end);
@@ -97,6 +101,7 @@ VcpuThreads::~VcpuThreads() {
   kick();
   changed_.notify_all();
   for (auto& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 VcpuCounters& VcpuThreads::counters(std::size_t index) noexcept {

@@ -45,7 +45,6 @@ class VcpuThreads final : public Inspectable {
   VcpuThreads(std::vector<std::unique_ptr<kvm::Vcpu>> vcpus, Environment environment);
   VcpuThreads(const VcpuThreads&) = delete;
   VcpuThreads& operator=(const VcpuThreads&) = delete;
-  // Ends the threads.
   ~VcpuThreads();
 
   // Starts the threads, which wait. Throws Error or std::system_error when the host has no more.
@@ -55,6 +54,9 @@ class VcpuThreads final : public Inspectable {
   void pause();
   // The same without waiting. Any thread.
   void request_pause() noexcept;
+
+  // Ends the threads for good.
+  void stop() noexcept;
 
   // vCPUs to be looked at or changed while paused.
   std::size_t size() const noexcept { return vcpus_.size(); }
