@@ -306,6 +306,25 @@ TEST(DomainXml, MetadataUsingANamespaceOfTheRootStandsAlone) {
   EXPECT_EQ(definition.metadata[0].xml, "<a:x xmlns:a='urn:a' a:k='1'><a:y/></a:x>");
 }
 
+// As libvirt 9.0.0 was seen to keep and to give back what virsh metadata --set sent.
+TEST(MetadataElement, SetPutsTheNamespaceOnAndGetTakesItOff) {
+  const MetadataElement element =
+      parse_metadata_element("<a><b c=\"1\"/><d xmlns=\"urn:d\"/></a>", "k", "urn:x");
+  EXPECT_EQ(element.namespace_uri, "urn:x");
+  EXPECT_EQ(element.xml, "<k:a xmlns:k='urn:x'><k:b c='1'/><d xmlns='urn:d'/></k:a>");
+  EXPECT_EQ(metadata_content(element), "<a><b c=\"1\"/><d xmlns=\"urn:d\"/></a>");
+  EXPECT_EQ(parse_metadata_element(metadata_content(element), "k", "urn:x"), element);
+}
+
+TEST(MetadataElement, RefusesWhatIsNotOneElement) {
+  for (const char* xml : {"", "<a>", "<a/><b/>", "text", "<a/></metadata><metadata><b/>", "<!DOCTYPE a><a/>",
+                          "<a xmlns:k='urn:other'/>", "<z:a xmlns:z='urn:z'/>"})
+    EXPECT_THROW(parse_metadata_element(xml, "k", "urn:x"), Error) << xml;
+  for (const char* prefix : {"", "a b", "1", "a:b", "xml", "xmlns", "a='1' b"})
+    EXPECT_THROW(parse_metadata_element("<a/>", prefix, "urn:x"), Error) << prefix;
+  EXPECT_THROW(parse_metadata_element("<a/>", "k", ""), Error);
+}
+
 TEST(DomainXml, LivePartsAreDroppedFromAPersistentDefinition) {
   const std::string xml = domain(
       "<disk type='file'><source file='/a' index='2'/><target dev='vda'/><alias name='virtio-disk0'/></disk>"
