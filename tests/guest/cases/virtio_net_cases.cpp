@@ -35,6 +35,19 @@ unsigned internet_checksum(const std::uint8_t* data, unsigned bytes) {
   return ~sum & 0xffff;
 }
 
+std::uint32_t self() {
+  return static_cast<std::uint32_t>(command_line_number("net_self", 0x0a00020f));
+}
+std::uint32_t peer() {
+  return static_cast<std::uint32_t>(command_line_number("net_peer", 0x0a000202));
+}
+
+void ethernet(std::uint8_t* frame, const std::uint8_t* to, const std::uint8_t* from, unsigned type) {
+  memcpy(frame, to, 6);
+  memcpy(frame + 6, from, 6);
+  put16(frame + 12, type);
+}
+
 class Network {
  public:
   explicit Network(std::uint64_t features) : device_(VirtioType::net) {
@@ -76,12 +89,26 @@ class Network {
       memcpy(frame, buffers_[buffer] + kHeaderBytes, bytes);
       offer(buffer);
       if (bytes > 14 && wanted(frame)) return bytes;
+      if (bytes >= 42) answer_arp(frame);
     }
     return 0;
   }
 
  private:
   static constexpr std::uint16_t kBuffers = 16;
+
+  // The peer asks now and then whether we are still there, and stops talking when nobody says so (RFC 826).
+  void answer_arp(const std::uint8_t* request) {
+    if (get16(request + 12) != 0x0806 || get16(request + 20) != 1) return;
+    std::uint8_t frame[60] = {};
+    ethernet(frame, request + 6, mac_, 0x0806);
+    put32(frame + 14, 0x00010800);
+    put32(frame + 18, 0x06040002);
+    memcpy(frame + 22, mac_, 6);
+    put32(frame + 28, self());
+    memcpy(frame + 32, request + 22, 10);
+    if (memcmp(request + 38, frame + 28, 4) == 0) send(frame, sizeof frame);
+  }
 
   void offer(std::uint16_t buffer) {
     Segment chain[] = {writable(buffers_[buffer], kBufferBytes)};
@@ -97,19 +124,6 @@ class Network {
   std::uint16_t ids_[64] = {};
   std::uint8_t mac_[6] = {};
 };
-
-std::uint32_t self() {
-  return static_cast<std::uint32_t>(command_line_number("net_self", 0x0a00020f));
-}
-std::uint32_t peer() {
-  return static_cast<std::uint32_t>(command_line_number("net_peer", 0x0a000202));
-}
-
-void ethernet(std::uint8_t* frame, const std::uint8_t* to, const std::uint8_t* from, unsigned type) {
-  memcpy(frame, to, 6);
-  memcpy(frame + 6, from, 6);
-  put16(frame + 12, type);
-}
 
 // Asks for the peer's address (RFC 826); false when nobody answers.
 bool resolve(Network& network, std::uint8_t* peer_mac) {
