@@ -241,7 +241,7 @@ Task<> Domain::worker_ended(std::weak_ptr<Worker> from) {
   auto hold = co_await slot_.acquire(job_of("end of the worker", {}), JobSlot::Urgency::urgent);
   auto worker = from.lock();
   if (!worker || worker != worker_ || !is_active()) co_return;
-  log(LogPriority::error, fmt::format("its worker {} ended unexpectedly; see {}", worker->pid(),
+  log(LogPriority::error, fmt::format("its worker {} {}; see {}", worker->pid(), worker->how_it_ended(),
                                       (environment_->settings.log_directory / (name_ + ".log")).string()));
   const bool was_shut_down = state_ == VIR_DOMAIN_SHUTDOWN;
   co_await stop(was_shut_down ? VIR_DOMAIN_SHUTOFF_SHUTDOWN : VIR_DOMAIN_SHUTOFF_CRASHED,

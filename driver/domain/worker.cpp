@@ -63,6 +63,16 @@ void Worker::connect(vmm::FileDescriptor socket) {
   is_connected_ = true;
 }
 
+namespace {
+std::string describe_end(const siginfo_t& information) {
+  if (information.si_pid == 0) return "ended unexpectedly";
+  if (information.si_code == CLD_EXITED) {
+    return fmt::format("ended unexpectedly with exit status {}", information.si_status);
+  }
+  return fmt::format("was killed by signal {}", information.si_status);
+}
+}  // namespace
+
 void Worker::watch_process() {
   pidfd_.async_wait(
       asio::posix::stream_descriptor::wait_read, [weak = weak_from_this()](boost::system::error_code failed) {
@@ -71,6 +81,7 @@ void Worker::watch_process() {
         // Reaps our own child; an adopted worker is init's and answers ECHILD.
         siginfo_t information{};
         ::waitid(P_PIDFD, static_cast<id_t>(self->process_.pidfd.get()), &information, WEXITED | WNOHANG);
+        self->how_it_ended_ = describe_end(information);
         self->has_ended_ = true;
         self->end_timer_.cancel();
         if (self->handlers_.ended) self->handlers_.ended();

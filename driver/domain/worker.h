@@ -45,6 +45,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
   pid_t pid() const noexcept { return process_.pid; }
   std::uint64_t start_time() const noexcept { return process_.start_time; }
   bool has_ended() const noexcept { return has_ended_; }
+  // Completes "worker 1234 …" once it has ended; who killed an adopted worker, init alone knows.
+  const std::string& how_it_ended() const noexcept { return how_it_ended_; }
   bool is_connected() const noexcept { return is_connected_; }
 
   // Configures and starts; returns the descriptor of the counters page. One round trip: everything is sent at
@@ -76,6 +78,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
 
   asio::io_context& loop_;
   WorkerProcess process_;
+  std::string how_it_ended_ = "ended unexpectedly";
   asio::posix::stream_descriptor pidfd_;
   asio::steady_timer end_timer_;
   Handlers handlers_;

@@ -62,7 +62,7 @@ class Crash(unittest.TestCase):
             os.kill(worker, signal.SIGKILL)
             events.expect("victim", "Stopped (Crashed|Failed)")
         wait_for_reason(self.daemon, "victim", "shut off (crashed)")
-        self.assertRegex(self.logs(), r"domain victim: its worker \d+ ended unexpectedly")
+        self.assertRegex(self.logs(), r"domain victim: its worker \d+ was killed by signal 9")
         self.daemon.virsh("start", "victim")
         wait_until_ready(self.daemon, "victim")
 
