@@ -70,6 +70,7 @@ class GuestMachine:
             "serials": [{"id": "serial0", "port": 0, "character": {"kind": "terminal"}}],
         }
         self.descriptors: list[dict] = [{"name": "kernel", "kind": "file", "path": str(kernel)}]
+        self.options: list[str] = []  # of warren-vmm run
         self._slot = 1
         self._namespace: str | None = None
 
@@ -130,7 +131,7 @@ class GuestMachine:
         self.machine["boot"]["command_line"] = self.command_line
         file = self.folder / "machine.json"
         file.write_text(json.dumps({"machine": self.machine, "descriptors": self.descriptors}))
-        command = [str(WORKER), "run", str(file)]
+        command = [str(WORKER), "run", str(file), *self.options]
         if self._namespace:
             command = ["unshare", "--net", "sh", "-c", self._namespace, "sh", *command]
         return command
@@ -188,5 +189,6 @@ def guest_tests() -> list[str]:
         report = machine.run()
     names = re.findall(r"^\w+\.\w+$", report.text, re.MULTILINE)
     if len(names) < 100:
-        raise RuntimeError(f"the test guest does not list its tests: status {report.status}\n{report.text}{report.errors}")
+        raise RuntimeError(f"the test guest does not list its tests: status {report.status}\n"
+                           f"{report.text}{report.errors}")
     return names

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """How a machine ends or goes on: power off, reset, crash, halt, and its serial port (T30). The worker alone."""
 
+import json
 import os
 import select
 import signal
@@ -29,6 +30,15 @@ def read_until(process, text: bytes, limit: float = 20.0) -> bytes:
             raise EOFError(f"ended after {seen!r}: {process.stderr.read()!r}")
         seen += part
     return seen
+
+
+def values_of(tree, name: str):
+    """Every value of that name in an inspection tree."""
+    for key, value in tree.items():
+        if key == name:
+            yield value
+        elif isinstance(value, dict):
+            yield from values_of(value, name)
 
 
 def end(process) -> None:
@@ -122,6 +132,17 @@ class GuestModes(unittest.TestCase):
                 self.assertAlmostEqual(time.monotonic() - start, 3.0, delta=0.5)
             finally:
                 end(process)
+
+    def test_inspection_counts_malformed_chains(self):
+        """T1: returned, and counted."""
+        with GuestMachine("test=virtio_chain.loop_to_itself") as machine:
+            machine.add_disk()
+            machine.options.append("--inspect-at-end")
+            report = machine.run(limit=20)
+        self.assertEqual(report.results(), {"virtio_chain.loop_to_itself": "PASS"}, report.text)
+        tree = json.loads(report.errors[report.errors.index("{"):])
+        self.assertEqual(list(values_of(tree, "malformed_chains")), [1])
+        self.assertEqual(list(values_of(tree, "memory_bytes")), [64 << 20])
 
     def test_first_guest(self):
         with GuestMachine("", kernel=FIRST_GUEST, memory_mib=16) as machine:

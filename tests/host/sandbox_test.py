@@ -76,7 +76,8 @@ class Sandbox(unittest.TestCase):
 
     def test_its_descriptors_are_those_it_needs(self):
         allowed = [r"anon_inode:", r"socket:", r"pipe:", r"/dev/kvm$", r"/dev/null$", r"/memfd:", r"/dev/ptmx$",
-                   r"/dev/pts/\d+$", re.escape(str(self.daemon.root)), re.escape(str(GUEST)) + "$"]  # the kernel, read again at resets
+                   r"/dev/pts/\d+$", re.escape(str(self.daemon.root)),
+                   re.escape(str(GUEST.resolve())) + "$"]  # the kernel, read again at resets
         for descriptor in (self.process / "fd").iterdir():
             target = os.readlink(descriptor)
             self.assertTrue(any(re.match(pattern, target) for pattern in allowed), target)
