@@ -32,7 +32,10 @@ PseudoTerminal open_pseudo_terminal() {
   if (::tcsetattr(terminal.master.get(), TCSANOW, &settings) != 0) {
     throw system_error(errno, "put a pseudo terminal into raw mode");
   }
-  if (::chmod(name, 0600) != 0) throw system_error(errno, fmt::format("set the mode of {}", name));
+  // Opened and closed once: only then does the master show a hang-up, by which the worker knows that nobody
+  // is there to read and drops output, instead of leaving a backlog to whoever comes first.
+  vmm::FileDescriptor slave = open_slave(terminal.path);
+  if (::fchmod(slave.get(), 0600) != 0) throw system_error(errno, fmt::format("set the mode of {}", name));
   return terminal;
 }
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -218,6 +219,9 @@ TEST(DiskImage, OneWriterOrManyReaders) {
 
 TEST(CharacterFile, PseudoTerminalIsRawAndPrivate) {
   PseudoTerminal terminal = open_pseudo_terminal();
+  pollfd nobody{terminal.master.get(), 0, 0};
+  ASSERT_EQ(::poll(&nobody, 1, 0), 1);
+  EXPECT_NE(nobody.revents & POLLHUP, 0);
   vmm::FileDescriptor slave = open_slave(terminal.path);
   struct stat status{};
   ASSERT_EQ(::fstat(slave.get(), &status), 0);
