@@ -110,7 +110,8 @@ class Vcpu {
   bool rewind_time_stamp_counter(std::uint64_t cycles) noexcept;
 
   std::uint32_t time_stamp_counter_khz() const noexcept;  // 0: not known
-  // Registers and, for what KVM could not emulate, where; for messages about a crash.
+  // Registers, for messages about a crash. After a triple fault AMD hosts show those of a vCPU that was
+  // reset.
   std::string describe() const noexcept;
 
  private:

@@ -154,7 +154,8 @@ TEST_F(MachineTest, T30TripleFaultsAreCrashes) {
   machine_->start(false);
   const auto crashed = expect_event<GuestCrashed>();
   ASSERT_TRUE(crashed);
-  EXPECT_NE(crashed->reason.find("vCPU 0: triple fault; rip=0x100000"), std::string::npos) << crashed->reason;
+  // The registers are those of the crash on Intel's processors; on AMD's KVM has reset the vCPU by then.
+  EXPECT_EQ(crashed->reason.rfind("vCPU 0: triple fault; rip=0x", 0), 0U) << crashed->reason;
   machine_->reset();
   expect_event<GuestCrashed>();
 }
