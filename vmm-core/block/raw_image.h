@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "vmm-core/block/block_queue.h"
+#include "vmm-core/block/image.h"
 #include "vmm-core/os/file_descriptor.h"
 
 namespace warren::vmm::block {
@@ -19,21 +19,20 @@ struct RawImageOptions {
   bool use_io_uring = true;  // else, or where the host has none, a pool of threads
 };
 
-class RawImage {
+class RawImage final : public Image {
  public:
   // Throws Error when the descriptor is neither a regular file nor a block device. `name` is for messages.
   RawImage(FileDescriptor descriptor, std::string name, const RawImageOptions& options);
 
   // Bytes that can be addressed: whole 512-byte sectors; a partial one at the end of a file is out of reach.
-  std::uint64_t size() const noexcept { return size_; }
-  bool read_only() const noexcept { return options_.read_only; }
+  std::uint64_t size() const noexcept override { return size_; }
+  bool read_only() const noexcept override { return options_.read_only; }
   const RawImageOptions& options() const noexcept { return options_; }
   int descriptor() const noexcept { return descriptor_.get(); }
   bool is_block_device() const noexcept { return is_block_device_; }
   const std::string& name() const noexcept { return name_; }
 
-  // A queue for `depth` requests at once. Throws Error. The image outlives its queues.
-  std::unique_ptr<BlockQueue> make_queue(unsigned depth) const;
+  std::unique_ptr<BlockQueue> make_queue(unsigned depth) const override;
 
  private:
   FileDescriptor descriptor_;

@@ -5,12 +5,9 @@
 #include <vector>
 
 #include <liburing.h>
-#include <linux/falloc.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include <sched.h>
 
 #include "vmm-core/block/raw_image.h"
-#include "vmm-core/os/file_descriptor.h"
 
 namespace warren::vmm::block {
 namespace {
@@ -19,7 +16,7 @@ constexpr unsigned kMaximumIovecs = 1024;  // IOV_MAX
 
 class UringQueue final : public BlockQueue {
  public:
-  UringQueue(const RawImage& image, FileDescriptor event) : image_(image), event_(std::move(event)) {}
+  explicit UringQueue(const RawImage& image) : image_(image) {}
   ~UringQueue() override {
     if (!ready_) return;
     drain();
@@ -28,14 +25,12 @@ class UringQueue final : public BlockQueue {
 
   // False when the host gives no ring.
   bool open(unsigned depth) {
-    depth_ = depth;
     overflow_.reserve(depth);
     slow_.reserve(depth);
     if (::io_uring_queue_init(std::clamp(depth, 8u, 4096u), &ring_, 0) != 0) return false;
     ready_ = true;
     const int descriptor = image_.descriptor();
-    return ::io_uring_register_eventfd(&ring_, event_.get()) == 0 &&
-           ::io_uring_register_files(&ring_, &descriptor, 1) == 0;
+    return ::io_uring_register_files(&ring_, &descriptor, 1) == 0;
   }
 
   void submit(Request& request) noexcept override {
@@ -51,15 +46,19 @@ class UringQueue final : public BlockQueue {
     if (!prepare(request)) overflow_.push_back(&request);
   }
 
-  void kick() noexcept override { ::io_uring_submit(&ring_); }
-
-  unsigned reap() noexcept override {
-    std::uint64_t count = 0;
-    [[maybe_unused]] const ssize_t got = ::read(event_.get(), &count, sizeof(count));
-    return reap_ring() + reap_slow();
+  void kick() noexcept override {
+    // The kernel may be short of memory, or of room for completions: both pass as requests end.
+    while (::io_uring_sq_ready(&ring_) != 0) {
+      if (::io_uring_submit(&ring_) >= 0) continue;
+      if (::io_uring_cq_ready(&ring_) != 0) return;
+      ::sched_yield();
+    }
   }
 
-  int event_descriptor() const noexcept override { return event_.get(); }
+  unsigned reap() noexcept override { return reap_ring() + reap_slow(); }
+
+  // The ring itself is readable while it holds completions, so that those reaped already wake nobody.
+  int event_descriptor() const noexcept override { return ring_.ring_fd; }
 
   void drain() noexcept override {
     while (outstanding_ != 0) {
@@ -151,10 +150,8 @@ class UringQueue final : public BlockQueue {
   }
 
   const RawImage& image_;
-  FileDescriptor event_;
   io_uring ring_{};
   bool ready_ = false;
-  unsigned depth_ = 0;
   unsigned outstanding_ = 0;
   std::vector<Request*> overflow_;  // did not fit the ring
   std::vector<Request*> slow_;      // done by system calls of their own
@@ -163,9 +160,7 @@ class UringQueue final : public BlockQueue {
 }  // namespace
 
 std::unique_ptr<BlockQueue> make_uring_queue(const RawImage& image, unsigned depth) {
-  FileDescriptor event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!event) return nullptr;
-  auto queue = std::make_unique<UringQueue>(image, std::move(event));
+  auto queue = std::make_unique<UringQueue>(image);
   if (!queue->open(depth)) return nullptr;
   return queue;
 }

@@ -91,13 +91,15 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
 
   Served serve() noexcept {
     Chain chain;
+    unsigned served = 0;
     do {
-      while (!free_.empty() && device_.queue(index_).pop(chain)) take(chain);
+      for (; !free_.empty() && device_.queue(index_).pop(chain); ++served) take(chain);
       queue_->kick();
       // What the page cache answered is done already; looking costs nothing.
-    } while (queue_->reap() != 0 && !free_.empty() && !device_.queue(index_).broken());
+    } while (queue_->reap() != 0 && served < kShare && !free_.empty());
     count_malformed();
-    return free_.empty() ? Served::waiting : Served::all;
+    if (free_.empty()) return Served::waiting;
+    return served < kShare ? Served::all : Served::more;
   }
 
   void on_event(std::uint32_t) noexcept override {
@@ -113,7 +115,9 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
   }
 
  private:
+  enum class Counted : std::uint8_t { none, read, write, flush };
   struct Slot : block::Request {
+    Counted counted = Counted::none;
     Ticket ticket;
     std::byte* status = nullptr;
     std::array<iovec, kMaximumSegments + 2> iovecs;
@@ -128,7 +132,11 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     if (!reader.read_object(header) || chain.writable_bytes == 0) return reject(chain);
     Slot& slot = *free_.back();
     slot.status = last_byte(chain.writable);
+    // Nothing of the request that had the slot before.
+    slot.counted = Counted::none;
     slot.written = 0;
+    slot.length = 0;
+    slot.ranges = {};
     slot.began = now();
     const std::byte result = prepare(slot, chain, header, reader);
     slot.ticket = std::move(chain.ticket);
@@ -152,8 +160,7 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
       case kFlushCache:
         if (device_.options_.flush == BlockOptions::Flush::ignore || device_.image_->read_only()) return kOk;
         slot.operation = block::Operation::flush;
-        slot.length = 0;
-        slot.ranges = {};
+        slot.counted = Counted::flush;
         return kInFlight;
       case kGetId:
         return give_id(slot, chain);
@@ -169,6 +176,7 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
                              const Reader& reader) noexcept {
     const bool reads = operation == block::Operation::read;
     slot.operation = operation;
+    slot.counted = reads ? Counted::read : Counted::write;
     slot.length = reads ? chain.writable_bytes - 1 : reader.left();
     if (!in_image(sector, slot.length)) return kIoError;
     std::size_t count = 0;
@@ -194,8 +202,6 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     const std::size_t room =
         static_cast<std::size_t>(std::min<std::uint64_t>(kIdBytes, chain.writable_bytes - 1));
     slot.written = static_cast<std::uint32_t>(Writer(chain.writable).write(std::span(id).first(room)));
-    slot.operation = block::Operation::flush;  // counted as neither read nor write
-    slot.length = 0;
     return kOk;
   }
 
@@ -211,7 +217,6 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     if (!in_image(segment.sector, slot.length)) return kIoError;
     slot.operation = discards ? block::Operation::discard : block::Operation::write_zeroes;
     slot.offset = segment.sector * kSectorSize;
-    slot.ranges = {};
     slot.may_unmap = (segment.flags & kZeroMayUnmap) != 0;
     return slot.length == 0 ? kOk : kInFlight;
   }
@@ -219,7 +224,7 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
   void finish(Slot& slot, std::byte status) noexcept {
     if (slot.status != nullptr) *slot.status = status;
     std::uint32_t written = slot.written;
-    if (status == kOk && slot.operation == block::Operation::read && slot.length != 0) {
+    if (status == kOk && slot.counted == Counted::read) {
       // A chain holds at most 2^32 bytes, one of them the status.
       written = static_cast<std::uint32_t>(slot.length);
     }
@@ -234,15 +239,15 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     BlockCounters& counters = device_.counters_;
     if (status == kIoError) add(counters.errors, 1);
     const std::uint64_t spent = now() - slot.began;
-    if (slot.operation == block::Operation::read) {
+    if (slot.counted == Counted::read) {
       add(counters.read_requests, 1);
       if (status == kOk) add(counters.read_bytes, slot.length);
       add(counters.read_nanoseconds, spent);
-    } else if (slot.operation == block::Operation::write) {
+    } else if (slot.counted == Counted::write) {
       add(counters.write_requests, 1);
       if (status == kOk) add(counters.write_bytes, slot.length);
       add(counters.write_nanoseconds, spent);
-    } else if (slot.operation == block::Operation::flush && slot.written == 0) {
+    } else if (slot.counted == Counted::flush) {
       add(counters.flush_requests, 1);
       add(counters.flush_nanoseconds, spent);
     }
@@ -272,7 +277,7 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
   std::uint64_t malformed_seen_ = 0;
 };
 
-Block::Block(std::string name, std::unique_ptr<block::RawImage> image, const BlockOptions& options,
+Block::Block(std::string name, std::unique_ptr<block::Image> image, const BlockOptions& options,
              BlockCounters& counters, std::vector<EventThread*> threads)
     : ServedDevice(std::move(name), std::move(threads)),
       image_(std::move(image)),

@@ -1,4 +1,4 @@
-// The virtio block device (virtio 1.2 §5.2) on a raw image.
+// The virtio block device (virtio 1.2 §5.2) on a disk image.
 #pragma once
 
 #include <atomic>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "vmm-core/block/raw_image.h"
+#include "vmm-core/block/image.h"
 #include "vmm-core/state/counters.h"
 #include "vmm-core/virtio/served_device.h"
 
@@ -33,7 +33,7 @@ struct BlockState {
 class Block final : public ServedDevice {
  public:
   // `counters` outlives the device.
-  Block(std::string name, std::unique_ptr<block::RawImage> image, const BlockOptions& options,
+  Block(std::string name, std::unique_ptr<block::Image> image, const BlockOptions& options,
         BlockCounters& counters, std::vector<EventThread*> threads);
   ~Block() override;
 
@@ -57,7 +57,7 @@ class Block final : public ServedDevice {
   void stopped(std::uint16_t queue) noexcept override;
   bool writes_through() const noexcept;
 
-  const std::unique_ptr<block::RawImage> image_;
+  const std::unique_ptr<block::Image> image_;
   const BlockOptions options_;
   BlockCounters& counters_;
   std::atomic<bool> writeback_{true};

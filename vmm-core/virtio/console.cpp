@@ -59,12 +59,27 @@ void Console::started(std::uint16_t queue) noexcept {
 
 void Console::stopped(std::uint16_t index) noexcept {
   thread_of(index).remove(wakes_[index].get());
-  // A chain that was begun is taken up again from its start of what was not yet sent; nothing is kept of it
-  // here.
-  if (index == kTransmitQueue && output_.ticket) {
-    queue(index).push_back(output_);
-    output_range_ = output_offset_ = 0;
+  // A chain that was begun goes back; output_sent_ says from where it is to be taken up again.
+  if (index == kTransmitQueue && output_.ticket) queue(index).push_back(output_);
+}
+
+void Console::deactivate() noexcept {
+  ServedDevice::deactivate();
+  output_sent_ = 0;
+}
+
+ConsoleState Console::save() const {
+  const std::lock_guard lock(mutex_);
+  return {.input = input_, .output_sent = output_sent_};
+}
+
+void Console::restore(const ConsoleState& state) {
+  if (state.input.size() > kInputSize) {
+    throw Error(std::errc::invalid_argument, name() + ": saved state has more input than a console holds");
   }
+  const std::lock_guard lock(mutex_);
+  input_.assign(state.input.begin(), state.input.end());
+  output_sent_ = state.output_sent;
 }
 
 ServedDevice::Served Console::serve(std::uint16_t queue) noexcept {
@@ -83,14 +98,15 @@ ServedDevice::Served Console::serve_input() noexcept {
     chain.ticket.complete(static_cast<std::uint32_t>(written));
   }
   if (was_full && input_.size() < kInputSize) backend_.resume_input();
-  return Served::waiting;  // what is left in the queue waits for input
+  // Chains wait for input, or input for chains.
+  return input_.empty() ? Served::waiting : Served::all;
 }
 
 ServedDevice::Served Console::serve_output() noexcept {
   while (true) {
     if (!output_.ticket) {
-      output_range_ = output_offset_ = 0;
       if (!queue(kTransmitQueue).pop(output_)) return Served::all;
+      find_unsent();
     }
     while (output_range_ < output_.readable.size()) {
       const iovec& range = output_.readable[output_range_];
@@ -98,12 +114,24 @@ ServedDevice::Served Console::serve_output() noexcept {
       const std::size_t taken = backend_.write({bytes + output_offset_, range.iov_len - output_offset_});
       transmitted_.fetch_add(taken, std::memory_order_relaxed);
       output_offset_ += taken;
+      output_sent_ += taken;
       if (output_offset_ < range.iov_len) return Served::waiting;
       ++output_range_;
       output_offset_ = 0;
     }
+    output_sent_ = 0;
     output_.ticket.complete(0);
   }
+}
+
+// Of a chain that was begun before a pause, the first bytes are sent already.
+void Console::find_unsent() noexcept {
+  output_range_ = 0;
+  std::uint64_t sent = std::min(output_sent_, output_.readable_bytes);
+  while (output_range_ < output_.readable.size() && sent >= output_.readable[output_range_].iov_len) {
+    sent -= output_.readable[output_range_++].iov_len;
+  }
+  output_offset_ = static_cast<std::size_t>(sent);
 }
 
 std::size_t Console::receive_capacity() noexcept {

@@ -13,6 +13,12 @@
 
 namespace warren::vmm::virtio {
 
+struct ConsoleState {
+  std::uint32_t version = 1;
+  std::vector<std::byte> input;   // from the host, not yet taken by the guest
+  std::uint64_t output_sent = 0;  // bytes of the next chain of the transmit queue
+};
+
 class Console final : public ServedDevice, public CharacterListener {
  public:
   // The back end outlives the device.
@@ -29,6 +35,11 @@ class Console final : public ServedDevice, public CharacterListener {
   }
   void write_configuration(std::uint64_t, std::span<const std::byte>) noexcept override {}
 
+  // Input that was not yet taken stays; of output that was begun, what is not yet sent is sent.
+  void deactivate() noexcept override;
+  ConsoleState save() const;
+  void restore(const ConsoleState& state);
+
   std::size_t receive_capacity() noexcept override;
   void receive(std::span<const std::byte> bytes) noexcept override;
   void output_ready() noexcept override;
@@ -42,6 +53,7 @@ class Console final : public ServedDevice, public CharacterListener {
   void stopped(std::uint16_t queue) noexcept override;
   Served serve_input() noexcept;
   Served serve_output() noexcept;
+  void find_unsent() noexcept;
   void ring(std::uint16_t queue) noexcept;
 
   CharacterBackend& backend_;
@@ -53,6 +65,7 @@ class Console final : public ServedDevice, public CharacterListener {
   std::atomic<std::uint64_t> received_{0}, transmitted_{0};
   Chain output_;  // begun, waiting for room
   std::size_t output_range_ = 0, output_offset_ = 0;
+  std::uint64_t output_sent_ = 0;  // bytes of the chain that is begun, or of the next one
 };
 
 }  // namespace warren::vmm::virtio

@@ -1,5 +1,7 @@
 #include "vmm-core/virtio/fake_driver.h"
 
+#include <utility>
+
 namespace warren::vmm::virtio {
 
 FakeDriver::FakeDriver(GuestMemory& memory, std::uint16_t size, bool packed, std::uint64_t base)
@@ -62,7 +64,7 @@ void FakeDriver::offer_split_head(std::uint16_t head) {
 }
 
 void FakeDriver::set_split_avail_index(std::uint16_t index) {
-  avail_index_ = index;
+  avail_index_ = offered_ = index;
   if (!memory_.store_release_u16(GuestAddress{driver_ + 2}, index)) __builtin_trap();
 }
 
@@ -105,6 +107,7 @@ std::uint16_t FakeDriver::offer_packed(const std::vector<FakeBuffer>& buffers,
   for (auto it = writes.rbegin(); it != writes.rend(); ++it) write_packed_descriptor(it->first, it->second);
   chains_[id].assign(needed, 0);
   free_slots_ = static_cast<std::uint16_t>(free_slots_ - needed);
+  offered_ = static_cast<std::uint16_t>(offered_ + needed);
   next_ = at;
   wrap_ = wrap;
   return id;
@@ -121,7 +124,7 @@ void FakeDriver::skip_packed(std::uint16_t slots) {
 
 std::optional<FakeUsed> FakeDriver::take_used() {
   if (!packed_) {
-    if (get<std::uint16_t>(device_ + 2) == used_index_) return std::nullopt;
+    if (memory_.load_acquire_u16({device_ + 2}) == used_index_) return std::nullopt;
     const auto element = get<UsedElement>(device_ + 4 + std::uint64_t{8} * (used_index_ % size_));
     ++used_index_;
     const auto id = static_cast<std::uint16_t>(element.id);
@@ -131,10 +134,13 @@ std::optional<FakeUsed> FakeDriver::take_used() {
     }
     return FakeUsed{id, element.length};
   }
-  const auto descriptor = get<PackedDescriptor>(descriptors_ + std::uint64_t{16} * next_used_);
-  const bool available = (descriptor.flags & kPackedAvailable) != 0;
-  const bool used = (descriptor.flags & kPackedUsed) != 0;
+  const std::uint64_t place = descriptors_ + std::uint64_t{16} * next_used_;
+  // The flags first: what they say makes the rest valid (§2.8.1).
+  const std::uint16_t flags = memory_.load_acquire_u16({place + 14}).value_or(0);
+  const bool available = (flags & kPackedAvailable) != 0;
+  const bool used = (flags & kPackedUsed) != 0;
   if (available != used || used != used_wrap_) return std::nullopt;
+  const auto descriptor = get<PackedDescriptor>(place);
   const std::size_t slots =
       descriptor.id < size_ && !chains_[descriptor.id].empty() ? chains_[descriptor.id].size() : 1;
   for (std::size_t i = 0; i < slots; ++i) {
@@ -167,6 +173,27 @@ void FakeDriver::set_used_event(std::uint16_t index) {
 }
 std::uint16_t FakeDriver::notify_flags() const {
   return get<std::uint16_t>(device_ + (packed_ ? 2 : 0));
+}
+
+void FakeDriver::set_packed_event(std::uint16_t offset_and_wrap) {
+  put(driver_, PackedEvent{offset_and_wrap, kEventsAtDescriptor});
+}
+
+bool FakeDriver::kick_wanted(bool event_index) {
+  const std::uint16_t before = std::exchange(asked_, offered_);
+  std::uint16_t event = 0;
+  if (packed_) {
+    const auto wish = get<PackedEvent>(device_);
+    if (wish.flags != kEventsAtDescriptor) return wish.flags == kEventsEnabled;
+    // As a running count: the descriptor lies in this lap of the driver, or in the one before.
+    const bool same_lap = ((wish.offset_and_wrap & 0x8000) != 0) == wrap_;
+    event = static_cast<std::uint16_t>(offered_ - next_ - (same_lap ? 0 : size_) +
+                                       (wish.offset_and_wrap & 0x7fff));
+  } else {
+    if (!event_index) return (get<std::uint16_t>(device_) & kUsedNoNotify) == 0;
+    event = get<std::uint16_t>(device_ + 4 + std::uint64_t{8} * size_);
+  }
+  return static_cast<std::uint16_t>(offered_ - event - 1) < static_cast<std::uint16_t>(offered_ - before);
 }
 
 }  // namespace warren::vmm::virtio

@@ -48,7 +48,10 @@ class FakeDriver {
 
   void set_interrupt_flags(std::uint16_t flags);  // split: avail.flags; packed: event flags
   void set_used_event(std::uint16_t index);       // split with event index
-  std::uint16_t notify_flags() const;             // what the device wrote
+  void set_packed_event(std::uint16_t offset_and_wrap);
+  std::uint16_t notify_flags() const;  // what the device wrote
+  // Whether the device wants a doorbell for the chains offered since the last question (§2.7.10, §2.8.10).
+  bool kick_wanted(bool event_index);
 
  private:
   template <typename T>
@@ -70,6 +73,7 @@ class FakeDriver {
   std::vector<std::vector<std::uint16_t>> chains_;  // split: by head; packed: slots by id
   std::uint16_t avail_index_ = 0, used_index_ = 0;
   std::uint16_t next_ = 0, next_used_ = 0, free_slots_ = 0;
+  std::uint16_t offered_ = 0, asked_ = 0;  // running counts: chains (split), descriptors (packed)
   bool wrap_ = true, used_wrap_ = true;
 };
 

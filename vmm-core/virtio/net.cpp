@@ -60,7 +60,7 @@ class Net::Pair {
   // --- On the receive queue's thread ---
 
   Served receive() noexcept {
-    while (true) {
+    for (unsigned served = 0; served < kShare; ++served) {
       if (packet_size_ == 0 && !fetch()) {
         wait_for_packets(true);
         return Served::waiting;
@@ -68,9 +68,10 @@ class Net::Pair {
       if (!deliver()) {
         // No buffers: the kernel's queue fills up, and drops when it is full.
         wait_for_packets(false);
-        return Served::waiting;
+        return Served::all;
       }
     }
+    return Served::more;
   }
 
   void start_receiving() noexcept {
@@ -91,7 +92,12 @@ class Net::Pair {
   Served transmit() noexcept {
     Queue& queue = device_.queue(transmit_queue_);
     Chain chain;
+    unsigned served = 0;
     while (queue.pop(chain)) {
+      if (served++ == kShare) {
+        queue.push_back(chain);
+        return Served::more;
+      }
       if (!send(chain)) {
         queue.push_back(chain);
         device_.thread_of(transmit_queue_).change(tap_->output_descriptor(), EPOLLOUT);
@@ -114,13 +120,23 @@ class Net::Pair {
  private:
   struct Input final : EventHandler {
     explicit Input(Pair& owner) : pair(owner) {}
-    void on_event(std::uint32_t) noexcept override { pair.device_.work(pair.receive_queue_); }
+    void on_event(std::uint32_t events) noexcept override {
+      // Errors are reported whatever one waits for: a tap that was deleted would call for ever.
+      if ((events & EPOLLIN) == 0)
+        pair.device_.thread_of(pair.receive_queue_).remove(pair.tap_->descriptor());
+      pair.device_.work(pair.receive_queue_);
+    }
     Pair& pair;
   };
   struct Output final : EventHandler {
     explicit Output(Pair& owner) : pair(owner) {}
-    void on_event(std::uint32_t) noexcept override {
-      pair.device_.thread_of(pair.transmit_queue_).change(pair.tap_->output_descriptor(), 0);
+    void on_event(std::uint32_t events) noexcept override {
+      EventThread& thread = pair.device_.thread_of(pair.transmit_queue_);
+      if ((events & EPOLLOUT) == 0) {
+        thread.remove(pair.tap_->output_descriptor());
+      } else {
+        thread.change(pair.tap_->output_descriptor(), 0);
+      }
       pair.device_.work(pair.transmit_queue_);
     }
     Pair& pair;
@@ -155,7 +171,6 @@ class Net::Pair {
   bool deliver() noexcept {
     Queue& queue = device_.queue(receive_queue_);
     const bool merges = (device_.accepted_features() & kMergeable) != 0;
-    const QueuePosition before = queue.position();
     std::span<const std::byte> left(packet_.data(), packet_size_);
     std::byte* buffers_field[2] = {nullptr, nullptr};
     parts_.clear();
@@ -173,7 +188,7 @@ class Net::Pair {
       if (!merges) break;
     }
     count_malformed(queue, receive_malformed_);
-    if (!left.empty()) return give_up(queue, merges, before);
+    if (!left.empty()) return give_up(queue, merges);
     const auto count = static_cast<std::uint16_t>(parts_.size());
     *buffers_field[0] = static_cast<std::byte>(count & 0xff);
     *buffers_field[1] = static_cast<std::byte>(count >> 8);
@@ -187,7 +202,7 @@ class Net::Pair {
 
   // What did not fit: a packet that no number of buffers takes is dropped; otherwise it waits for more
   // buffers, and those it was tried with are kept by putting the queue back.
-  bool give_up(Queue& queue, bool merges, const QueuePosition&) noexcept {
+  bool give_up(Queue& queue, bool merges) noexcept {
     if ((!merges && !parts_.empty()) || parts_.size() == kMaximumMerged) {
       for (auto& part : parts_) part.ticket.complete(0);
       parts_.clear();
@@ -295,20 +310,24 @@ void Net::read_configuration(std::uint64_t offset, std::span<std::byte> data) no
   read_bytes(std::as_bytes(std::span(&configuration, 1)), offset, data);
 }
 
-// The control queue is behind the pairs that were negotiated (§5.1.2).
-bool Net::is_control(std::uint16_t queue) const noexcept {
+// The control queue is behind the pairs that were negotiated (§5.1.2); a driver may have enabled more.
+Net::Role Net::role_of(std::uint16_t queue) const noexcept {
   const bool many = (accepted_features() & kMultiQueue) != 0;
-  return queue == (many ? 2 * pairs_.size() : 2);
+  const std::size_t control = many ? 2 * pairs_.size() : 2;
+  if (queue == control) return Role::control;
+  return queue < control ? Role::pair : Role::none;
 }
 
 ServedDevice::Served Net::serve(std::uint16_t queue) noexcept {
-  if (is_control(queue)) return serve_control();
+  const Role role = role_of(queue);
+  if (role == Role::none) return Served::waiting;
+  if (role == Role::control) return serve_control();
   Pair& pair = *pairs_[queue / 2];
   return queue % 2 == 0 ? pair.receive() : pair.transmit();
 }
 
 void Net::started(std::uint16_t queue) noexcept {
-  if (is_control(queue)) return;
+  if (role_of(queue) != Role::pair) return;
   Pair& pair = *pairs_[queue / 2];
   if (queue % 2 != 0) return pair.start_transmitting();
   const std::uint64_t accepted = accepted_features();
@@ -323,7 +342,7 @@ void Net::started(std::uint16_t queue) noexcept {
 }
 
 void Net::stopped(std::uint16_t queue) noexcept {
-  if (is_control(queue)) return;
+  if (role_of(queue) != Role::pair) return;
   Pair& pair = *pairs_[queue / 2];
   if (queue % 2 == 0) {
     pair.stop_receiving();
@@ -371,8 +390,14 @@ bool Net::control(Reader& command) noexcept {
   return true;
 }
 
+void Net::deactivate() noexcept {
+  ServedDevice::deactivate();
+  pairs_in_use_.store(1);
+}
+
 void Net::set_link(bool up) noexcept {
-  if (link_up_.exchange(up) != up && host() != nullptr) host()->signal_configuration();
+  if (link_up_.exchange(up) == up) return;
+  if (DeviceHost* const listener = host(); listener != nullptr) listener->signal_configuration();
 }
 
 void Net::restore(const NetState& state) noexcept {

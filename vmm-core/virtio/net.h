@@ -45,6 +45,9 @@ class Net final : public ServedDevice {
   void read_configuration(std::uint64_t offset, std::span<std::byte> data) noexcept override;
   void write_configuration(std::uint64_t, std::span<const std::byte>) noexcept override {}
 
+  // One pair is in use again (§5.1.6.5.5).
+  void deactivate() noexcept override;
+
   // Plugs the cable in or out; packets of an unplugged interface are dropped both ways. Any thread.
   void set_link(bool up) noexcept;
 
@@ -61,7 +64,8 @@ class Net final : public ServedDevice {
   Served serve_control() noexcept;
   bool control(Reader& command) noexcept;
   void apply_pairs() noexcept;
-  bool is_control(std::uint16_t queue) const noexcept;
+  enum class Role { pair, control, none };
+  Role role_of(std::uint16_t queue) const noexcept;
 
   const NetOptions options_;
   NetCounters& counters_;

@@ -367,15 +367,13 @@ bool PciTransport::features_acceptable() const noexcept {
 void PciTransport::write_status(std::uint8_t status) noexcept {
   if (status == 0) return reset_device();
   const std::uint8_t before = status_.load(std::memory_order_relaxed);
-  std::uint8_t after = static_cast<std::uint8_t>((before & kNeedsReset) | (status & kDriverBits));
   // Bits are added, never taken back, but by a reset (§2.1.1).
-  after |= before;
-  if ((after & ~before & kFeaturesOk) != 0 && !features_acceptable())
-    after &= static_cast<std::uint8_t>(~kFeaturesOk);
-  if ((after & ~before & kDriverOk) != 0 && (after & kFeaturesOk) == 0)
-    after &= static_cast<std::uint8_t>(~kDriverOk);
-  status_.store(after, std::memory_order_release);
-  if ((after & ~before & kDriverOk) != 0) activate();
+  auto added = static_cast<std::uint8_t>(status & kDriverBits & ~before);
+  if ((added & kFeaturesOk) != 0 && !features_acceptable()) added &= static_cast<std::uint8_t>(~kFeaturesOk);
+  if (((before | added) & kFeaturesOk) == 0) added &= static_cast<std::uint8_t>(~kDriverOk);
+  // The device may ask for a reset at any time: its bit is not to be lost.
+  status_.fetch_or(added, std::memory_order_acq_rel);
+  if ((added & kDriverOk) != 0) activate();
 }
 
 void PciTransport::activate() noexcept {
@@ -480,9 +478,10 @@ void PciTransport::reset() {
 }
 
 PciTransportState PciTransport::save() const {
-  const std::lock_guard lock(mutex_);
   PciTransportState state;
+  // Before our lock: the function's is the outer one, since capability accesses come with it held.
   state.function = save_function();
+  const std::lock_guard lock(mutex_);
   state.status = status_.load();
   state.device_feature_select = device_feature_select_;
   state.driver_feature_select = driver_feature_select_;
@@ -500,15 +499,18 @@ PciTransportState PciTransport::save() const {
 }
 
 void PciTransport::restore(const PciTransportState& state) {
-  const std::lock_guard lock(mutex_);
   if (state.queues.size() != queues_.size() || state.positions.size() != queues_.size()) {
     throw Error(std::errc::invalid_argument, name() + ": saved state has another number of queues");
   }
   if ((state.driver_features & ~offered_features()) != 0) {
     throw Error(std::errc::invalid_argument, name() + ": saved state has features that are not offered here");
   }
-  reset_device();
+  {
+    const std::lock_guard lock(mutex_);
+    reset_device();
+  }
   restore_function(state.function);
+  const std::lock_guard lock(mutex_);
   device_feature_select_ = state.device_feature_select;
   driver_feature_select_ = state.driver_feature_select;
   driver_features_ = state.driver_features;

@@ -53,6 +53,7 @@ bool Queue::activate(const QueueConfiguration& configuration, const QueuePositio
     position_.next_available %= size;
     position_.next_used %= size;
   }
+  mark_end();
   signalled_used_ = position_.next_used;
   signalled_wrap_ = position_.used_wrap;
   returned_since_signal_ = false;
@@ -74,6 +75,7 @@ bool Queue::pop(Chain& chain) noexcept {
   while (active_ && !broken_) {
     Head head;
     const Taken taken = configuration_.packed ? take_packed(head) : take_split(head);
+    mark_end();
     if (taken == Taken::nothing) return false;
     // From here on the chain is out: in flight until it is returned.
     ++in_flight_;
@@ -364,32 +366,31 @@ bool Queue::enable_notifications() noexcept {
     PackedEvent event{0, kEventsEnabled};
     if (configuration_.event_index) {
       event.flags = kEventsAtDescriptor;
-      event.offset_and_wrap =
-          static_cast<std::uint16_t>(position_.next_available | (position_.available_wrap ? 0x8000 : 0));
+      event.offset_and_wrap = static_cast<std::uint16_t>(end_.index | (end_.wrap ? 0x8000 : 0));
     }
     if (!memory_.write_object(GuestAddress{configuration_.device.value}, event)) break_queue();
   } else if (configuration_.event_index) {
     const GuestAddress place{configuration_.device.value + kUsedEntries +
                              std::uint64_t{8} * configuration_.size};
-    if (!memory_.store_release_u16(place, position_.next_available)) break_queue();
+    if (!memory_.store_release_u16(place, end_.index)) break_queue();
   } else {
     if (!memory_.store_release_u16(configuration_.device, 0)) break_queue();
   }
   // The wish is visible before the ring is looked at once more (§2.7.10.1).
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  return !broken_ && has_available();
+  return !broken_ && has_more();
 }
 
-bool Queue::has_available() noexcept {
+bool Queue::has_more() noexcept {
   if (!configuration_.packed) {
     const auto index = memory_.load_acquire_u16(GuestAddress{configuration_.driver.value + kAvailIndex});
-    return index && *index != position_.next_available;
+    return index && *index != end_.index;
   }
-  const auto flags = memory_.load_acquire_u16(GuestAddress{
-      configuration_.descriptors.value + std::uint64_t{position_.next_available} * sizeof(PackedDescriptor) +
-      offsetof(PackedDescriptor, flags)});
-  return flags && ((*flags & kPackedAvailable) != 0) == position_.available_wrap &&
-         ((*flags & kPackedUsed) != 0) != position_.available_wrap;
+  const auto flags = memory_.load_acquire_u16(
+      GuestAddress{configuration_.descriptors.value + std::uint64_t{end_.index} * sizeof(PackedDescriptor) +
+                   offsetof(PackedDescriptor, flags)});
+  return flags && ((*flags & kPackedAvailable) != 0) == end_.wrap &&
+         ((*flags & kPackedUsed) != 0) != end_.wrap;
 }
 
 void Queue::inspect(InspectNode& node) const {

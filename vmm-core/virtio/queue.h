@@ -58,8 +58,9 @@ class Queue final : public Inspectable {
 
   // Whether the driver is to be interrupted for what was returned since the last call (§2.7.7, §2.8.7).
   [[nodiscard]] bool take_interrupt() noexcept;
-  // While the device is at work it needs no doorbells. enable returns true when chains came in meanwhile:
-  // serve again, since no doorbell tells of them.
+  // While the device is at work it needs no doorbells. enable asks for one when a chain follows those that
+  // pop() has seen, also those that were pushed back since; it returns true when one came in meanwhile: serve
+  // again, since no doorbell tells of it.
   void disable_notifications() noexcept;
   [[nodiscard]] bool enable_notifications() noexcept;
 
@@ -77,6 +78,10 @@ class Queue final : public Inspectable {
     std::uint16_t id = 0;
     std::uint16_t slots = 0;
   };
+  struct End {
+    std::uint16_t index = 0;
+    bool wrap = true;
+  };
 
   Taken take_split(Head& head) noexcept;
   Taken take_packed(Head& head) noexcept;
@@ -89,14 +94,16 @@ class Queue final : public Inspectable {
               std::uint32_t generation) noexcept;
   void push_used_split(std::uint16_t id, std::uint32_t written) noexcept;
   void push_used_packed(std::uint16_t id, std::uint16_t slots, std::uint32_t written) noexcept;
-  bool has_available() noexcept;
+  bool has_more() noexcept;
   bool interrupt_wanted_split() noexcept;
   bool interrupt_wanted_packed() noexcept;
+  void mark_end() noexcept { end_ = {position_.next_available, position_.available_wrap}; }
   void break_queue() noexcept { broken_ = true; }
 
   GuestMemory& memory_;
   QueueConfiguration configuration_;
   QueuePosition position_;
+  End end_;  // behind the last chain that pop() has seen
   bool active_ = false;
   bool broken_ = false;
   std::uint32_t generation_ = 0;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <random>
 #include <thread>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -351,6 +352,98 @@ TEST_P(QueueTest, T3AGuestThatRewritesWhileItIsReadHarmsNobody) {
   }
   stop = true;
   mutator.join();
+}
+
+// §2.8.10: with the event index, an interrupt when, and only when, the descriptor that was asked for is
+// returned.
+TEST_P(PackedQueueTest, EventIndexSuppressesUntilItIsPassed) {
+  ASSERT_TRUE(queue_.activate(driver_.configuration(true, true)));
+  unsigned returned = 0;
+  for (const unsigned distance : {0u, 1u, 2u, 5u, 0u, 3u, 7u, 4u, 1u}) {
+    const unsigned event = returned + distance;
+    driver_.set_packed_event(static_cast<std::uint16_t>(event % 8 | (event / 8 % 2 == 0 ? 0x8000 : 0)));
+    for (unsigned i = 0; i <= distance; ++i, ++returned) {
+      driver_.offer({{kBuffers, 8, true}});
+      Chain chain;
+      ASSERT_TRUE(queue_.pop(chain));
+      chain.ticket.complete(8);
+      EXPECT_TRUE(driver_.take_used());
+      EXPECT_EQ(queue_.take_interrupt(), i == distance) << returned << " of " << event;
+    }
+  }
+}
+
+class DoorbellTest : public testing::TestWithParam<std::tuple<bool, bool>> {
+ protected:
+  DoorbellTest() { EXPECT_TRUE(queue_.activate(driver_.configuration(true, event_index_))); }
+  void offer() { ASSERT_TRUE(driver_.offer({{kBuffers, 8, true}})); }
+  bool kick_wanted() { return driver_.kick_wanted(event_index_); }
+  unsigned serve() {
+    for (Chain chain; queue_.pop(chain);) chain.ticket.complete(1);
+    unsigned returned = 0;
+    while (driver_.take_used()) ++returned;
+    return returned;
+  }
+
+  static constexpr GuestMemory::Layout kLayout[] = {{GuestAddress{0}, kRamSize}};
+  const bool event_index_ = std::get<1>(GetParam());
+  GuestMemory memory_{kLayout};
+  FakeDriver driver_{memory_, 8, std::get<0>(GetParam())};
+  Queue queue_{memory_};
+};
+
+INSTANTIATE_TEST_SUITE_P(Layouts, DoorbellTest, testing::Combine(testing::Bool(), testing::Bool()));
+
+TEST_P(DoorbellTest, DoorbellsAreWantedOnlyWhileTheQueueIsIdle) {
+  EXPECT_FALSE(queue_.enable_notifications());
+  for (int lap = 0; lap < 20; ++lap) {
+    SCOPED_TRACE(lap);
+    offer();
+    EXPECT_TRUE(kick_wanted());
+    queue_.disable_notifications();
+    EXPECT_EQ(serve(), 1u);
+    offer();
+    EXPECT_FALSE(kick_wanted());
+    EXPECT_TRUE(queue_.enable_notifications()) << "one came in meanwhile";
+    EXPECT_EQ(serve(), 1u);
+    EXPECT_FALSE(queue_.enable_notifications());
+  }
+}
+
+// A device that needs more chains than there are puts them back and waits: for one behind those.
+TEST_P(DoorbellTest, WhoPutsChainsBackIsToldOfTheNextOne) {
+  for (int lap = 0; lap < 20; ++lap) {
+    SCOPED_TRACE(lap);
+    queue_.disable_notifications();
+    offer();
+    offer();
+    static_cast<void>(kick_wanted());
+    Chain first, second, none;
+    ASSERT_TRUE(queue_.pop(first));
+    ASSERT_TRUE(queue_.pop(second));
+    ASSERT_FALSE(queue_.pop(none));
+    queue_.push_back(second);
+    queue_.push_back(first);
+    EXPECT_FALSE(queue_.enable_notifications()) << "nothing new";
+    offer();
+    EXPECT_TRUE(kick_wanted());
+    EXPECT_TRUE(queue_.enable_notifications());
+    EXPECT_EQ(serve(), 3u);
+  }
+}
+
+TEST_P(QueueTest, AnotherQueueGoesOnFromASavedPosition) {
+  const auto serve_one = [this](Queue& queue) {
+    const auto id = driver_.offer({{kBuffers, 8, true}});
+    Chain chain;
+    ASSERT_TRUE(queue.pop(chain));
+    chain.ticket.complete(2);
+    EXPECT_EQ(driver_.take_used()->id, id);
+  };
+  for (int i = 0; i < 13; ++i) serve_one(queue_);
+  Queue other(memory_);
+  ASSERT_TRUE(other.activate(driver_.configuration(), queue_.position()));
+  for (int i = 0; i < 13; ++i) serve_one(other);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -47,7 +48,8 @@ ServedDevice::Served Rng::serve(std::uint16_t index) noexcept {
       const std::size_t piece =
           static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), wanted - writer.written()));
       const ssize_t got = ::getrandom(bytes.data(), piece, 0);
-      if (got <= 0) continue;  // EINTR: the generator is seeded long before a guest runs
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) break;  // no generator: the chain goes back with what there was
       writer.write(std::span(bytes).first(static_cast<std::size_t>(got)));
     }
     given_.fetch_add(writer.written(), std::memory_order_relaxed);

@@ -46,7 +46,7 @@ void ServedDevice::activate(const Activation& activation) {
     bells_.push_back(std::make_unique<Bell>(*this, static_cast<std::uint16_t>(bells_.size())));
   }
   features_ = activation.features;
-  host_ = activation.host;
+  host_.store(activation.host, std::memory_order_release);
   active_ = true;
   if (!paused_) start();
 }
@@ -76,7 +76,7 @@ void ServedDevice::start() noexcept {
         thread_of(i).add(doorbells_[i], EPOLLIN, *bells_[i]);
       } catch (const Error&) {
         // The host has no memory to wait for one more descriptor: the driver learns that the device is lost.
-        host_->request_reset();
+        host()->request_reset();
         return;
       }
       running_[i] = 1;
@@ -104,16 +104,18 @@ void ServedDevice::work(std::uint16_t index) noexcept {
     served.disable_notifications();
     const Served result = serve(index);
     signal(index);
-    if (result == Served::waiting) {
-      [[maybe_unused]] const bool more = served.enable_notifications();
-      break;
+    if (result == Served::more) {
+      const std::uint64_t one = 1;
+      // Its own doorbell, behind the events that are waiting already. A full counter rings too.
+      [[maybe_unused]] const ssize_t written = ::write(doorbells_[index], &one, sizeof(one));
     }
+    if (result != Served::all) break;
   } while (served.enable_notifications());
-  if (served.broken()) host_->request_reset();
+  if (served.broken()) host()->request_reset();
 }
 
 void ServedDevice::signal(std::uint16_t index) noexcept {
-  if (queues_[index]->take_interrupt()) host_->signal_queue(index);
+  if (queues_[index]->take_interrupt()) host()->signal_queue(index);
 }
 
 void ServedDevice::inspect(InspectNode& node) const {

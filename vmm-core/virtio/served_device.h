@@ -1,6 +1,7 @@
 // A device whose queues are served by event threads: what block, net, console and rng share.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,7 +19,7 @@ class ServedDevice : public Device {
   ~ServedDevice() override;
 
   void activate(const Activation& activation) final;
-  void deactivate() noexcept final;
+  void deactivate() noexcept override;
   void pause() noexcept final;
   void resume() noexcept final;
   void inspect(InspectNode& node) const override;
@@ -26,9 +27,12 @@ class ServedDevice : public Device {
 
  protected:
   enum class Served {
-    all,      // every chain was taken
-    waiting,  // chains may be left; something else than a doorbell will continue
+    all,      // every chain there is was looked at: nothing but another one gets on
+    waiting,  // something else than a doorbell continues, and doorbells are not needed before
+    more,     // had its share of the thread; goes on when others had theirs
   };
+  // How many chains are served before others on the thread have their turn.
+  static constexpr unsigned kShare = 256;
 
   // The doorbell of `queue` rang. On its thread; the queue is active.
   virtual Served serve(std::uint16_t queue) noexcept = 0;
@@ -36,7 +40,7 @@ class ServedDevice : public Device {
   virtual void started(std::uint16_t) noexcept {}
   virtual void stopped(std::uint16_t) noexcept {}
 
-  // Serves until there is nothing left and doorbells are on again, and interrupts as the driver wants. On the
+  // Serves until there is nothing left or to be done now, and interrupts as the driver wants. On the
   // queue's thread.
   void work(std::uint16_t queue) noexcept;
   // Interrupts for what was returned so far.
@@ -46,7 +50,7 @@ class ServedDevice : public Device {
   bool is_running(std::uint16_t index) const noexcept { return index < running_.size() && running_[index]; }
   EventThread& thread_of(std::uint16_t queue) noexcept { return *threads_[queue % threads_.size()]; }
   std::uint64_t accepted_features() const noexcept { return features_; }
-  DeviceHost* host() noexcept { return host_; }
+  DeviceHost* host() noexcept { return host_.load(std::memory_order_acquire); }
 
  private:
   class Bell;
@@ -61,7 +65,7 @@ class ServedDevice : public Device {
   std::vector<int> doorbells_;
   std::vector<char> running_;  // by queue; each written on its own thread
   std::uint64_t features_ = 0;
-  DeviceHost* host_ = nullptr;
+  std::atomic<DeviceHost*> host_{nullptr};
   bool active_ = false;
   bool paused_ = false;
 };

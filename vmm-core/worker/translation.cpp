@@ -2,6 +2,7 @@
 #include <charconv>
 #include <utility>
 
+#include "vmm-core/block/raw_image.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/virtio/block.h"
 #include "vmm-core/virtio/console.h"

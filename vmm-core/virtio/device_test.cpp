@@ -1,0 +1,347 @@
+// What each device does beyond what all of them do: block with failing images, net with real packets, console
+// with a host that is slow, rng with a limit.
+#include <cstring>
+
+#include <gtest/gtest.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <netinet/in.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "vmm-core/virtio/fake_devices.h"
+
+namespace warren::vmm::virtio {
+namespace {
+
+constexpr std::uint64_t kBuffers = FakeGuest::kBuffers;
+
+// T12: fails with the errors it is told, one a request; completes in reverse order.
+class FaultImage final : public block::Image {
+ public:
+  explicit FaultImage(std::vector<int> errors, bool read_only = false)
+      : errors_(std::move(errors)), read_only_(read_only) {}
+  std::uint64_t size() const noexcept override { return BlockHost::kSize; }
+  bool read_only() const noexcept override { return read_only_; }
+  std::unique_ptr<block::BlockQueue> make_queue(unsigned depth) const override {
+    return std::make_unique<Requests>(*this, depth);
+  }
+
+ private:
+  class Requests final : public block::BlockQueue {
+   public:
+    Requests(const FaultImage& image, unsigned depth) : image_(image) { waiting_.reserve(depth); }
+    void submit(block::Request& request) noexcept override { waiting_.push_back(&request); }
+    void kick() noexcept override {}
+    unsigned reap() noexcept override {
+      unsigned done = 0;
+      for (; !waiting_.empty(); ++done) {
+        block::Request& request = *waiting_.back();
+        waiting_.pop_back();
+        request.completion->completed(request, image_.next_error());
+      }
+      return done;
+    }
+    int event_descriptor() const noexcept override { return bell_.get(); }
+    void drain() noexcept override { reap(); }
+
+   private:
+    const FaultImage& image_;
+    FileDescriptor bell_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    std::vector<block::Request*> waiting_;
+  };
+
+  int next_error() const noexcept { return next_ < errors_.size() ? errors_[next_++] : 0; }
+
+  const std::vector<int> errors_;
+  const bool read_only_;
+  mutable std::size_t next_ = 0;
+};
+
+class BlockTest : public testing::Test {
+ protected:
+  void start(std::unique_ptr<block::Image> image = nullptr) {
+    guest_ = std::make_unique<FakeGuest>(image ? host_.make_device(std::move(image)) : host_.make_device());
+    // FLUSH, CONFIG_WCE, DISCARD, WRITE_ZEROES
+    ASSERT_TRUE(guest_->start(1 << 9 | 1 << 11 | 1 << 13 | 1 << 14 | kFeatureIndirect));
+  }
+  std::optional<std::uint8_t> request(std::uint32_t type, std::uint64_t sector,
+                                      std::vector<FakeBuffer> data = {}) {
+    return BlockHost::request(*guest_, type, sector, std::move(data), &used_);
+  }
+  static constexpr std::uint64_t kData = BlockHost::kData;
+  static constexpr std::uint32_t kIn = 0, kOut = 1, kFlush = 4, kGetId = 8, kDiscard = 11, kZero = 13;
+
+  BlockHost host_{true};
+  std::unique_ptr<FakeGuest> guest_;
+  std::uint32_t used_ = 0;
+};
+
+TEST_F(BlockTest, T12ErrorsOfTheHostReachTheStatusByte) {
+  start(std::make_unique<FaultImage>(std::vector<int>{EIO, 0, ENOSPC, EIO}));
+  EXPECT_EQ(request(kIn, 0, {{kData, 512, true}}), 1);
+  EXPECT_EQ(used_, 1U) << "no data was written";
+  EXPECT_EQ(request(kIn, 0, {{kData, 512, true}}), 0);
+  EXPECT_EQ(used_, 513U);
+  EXPECT_EQ(request(kOut, 0, {{kData, 512, false}}), 1);
+  EXPECT_EQ(request(kFlush, 0), 1);
+  EXPECT_EQ(request(kFlush, 0), 0);
+  EXPECT_EQ(host_.counters().errors.load(), 3U);
+  EXPECT_EQ(host_.counters().read_requests.load(), 2U);
+  EXPECT_EQ(host_.counters().read_bytes.load(), 512U);
+  EXPECT_EQ(host_.counters().flush_requests.load(), 2U);
+}
+
+TEST_F(BlockTest, SectorsOutsideTheDiskAreErrors) {
+  start();
+  const std::uint64_t sectors = BlockHost::kSize / 512;
+  EXPECT_EQ(request(kIn, sectors - 1, {{kData, 512, true}}), 0);
+  EXPECT_EQ(request(kIn, sectors, {{kData, 512, true}}), 1);
+  EXPECT_EQ(request(kIn, sectors - 1, {{kData, 1024, true}}), 1);
+  EXPECT_EQ(request(kOut, ~std::uint64_t{0}, {{kData, 512, false}}), 1);
+  EXPECT_EQ(request(kOut, std::uint64_t{1} << 55, {{kData, 512, false}}), 1);
+  EXPECT_EQ(request(kIn, 0, {{kData, 100, true}}), 1) << "no whole sector";
+  EXPECT_EQ(request(99, 0), 2) << "unsupported";
+  EXPECT_TRUE(host_.works(*guest_));
+}
+
+TEST_F(BlockTest, AReadOnlyDiskIsNotWritten) {
+  start(std::make_unique<FaultImage>(std::vector<int>{}, true));
+  EXPECT_NE(guest_->offered() & 1 << 5, 0U);
+  EXPECT_EQ(request(kIn, 0, {{kData, 4096, true}}), 0);
+  EXPECT_EQ(used_, 4097U);
+  EXPECT_EQ(request(kOut, 0, {{kData, 512, false}}), 1);
+  EXPECT_EQ(used_, 1U);
+  EXPECT_EQ(request(kFlush, 0), 0);
+  EXPECT_EQ(used_, 1U) << "nothing of the read that had its slot before";
+  EXPECT_EQ(request(kDiscard, 0, {{kData, 16, false}}), 2);
+}
+
+TEST_F(BlockTest, TellsItsSerial) {
+  start();
+  EXPECT_EQ(request(kGetId, 0, {{kData, 20, true}}), 0);
+  EXPECT_EQ(used_, 21U);
+  EXPECT_EQ((*guest_->memory().read_object<std::array<char, 7>>({kData})),
+            (std::array{'s', 'e', 'r', 'i', 'a', 'l', '\0'}));
+  EXPECT_EQ(host_.counters().read_requests.load(), 0U);
+}
+
+TEST_F(BlockTest, DiscardAndZero) {
+  start();
+  const std::vector<char> text(4096, 'x');
+  ASSERT_EQ(::pwrite(host_.file(), text.data(), text.size(), 0), 4096);
+  const auto segment = [&](std::uint64_t sector, std::uint32_t sectors, std::uint32_t flags) {
+    static_cast<void>(guest_->memory().write_object({kData}, sector));
+    static_cast<void>(guest_->memory().write_object({kData + 8}, sectors));
+    static_cast<void>(guest_->memory().write_object({kData + 12}, flags));
+  };
+  segment(1, 2, 0);
+  EXPECT_EQ(request(kZero, 0, {{kData, 16, false}}), 0);
+  segment(4, 1, 1);
+  EXPECT_EQ(request(kZero, 0, {{kData, 16, false}}), 0);
+  segment(6, 1, 0);
+  EXPECT_EQ(request(kDiscard, 0, {{kData, 16, false}}), 0);
+  std::vector<char> now(4096);
+  ASSERT_EQ(::pread(host_.file(), now.data(), now.size(), 0), 4096);
+  for (std::size_t sector = 0; sector < 8; ++sector) {
+    const bool zero = sector == 1 || sector == 2 || sector == 4 || sector == 6;
+    EXPECT_EQ(now[sector * 512], zero ? '\0' : 'x') << sector;
+  }
+  segment(1, 2, 1);
+  EXPECT_EQ(request(kDiscard, 0, {{kData, 16, false}}), 2) << "unmap means nothing here (§5.2.6.2)";
+  segment(~std::uint64_t{0}, 0xffff'ffff, 0);
+  EXPECT_EQ(request(kZero, 0, {{kData, 16, false}}), 1);
+  segment(0, 1, 0);
+  EXPECT_EQ(request(kZero, 0, {{kData, 15, false}}), 1) << "half a segment";
+}
+
+TEST_F(BlockTest, ChainsWithoutHeaderOrStatusGoBackEmpty) {
+  start();
+  EXPECT_EQ(guest_->request(0, {{kData, 15, false}, {kData + 64, 1, true}})->length, 0U);
+  EXPECT_EQ(guest_->request(0, {{kData, 16, false}, {kData + 64, 512, false}})->length, 0U);
+  EXPECT_EQ(guest_->request(0, {{kData, 512, true}})->length, 0U);
+  EXPECT_EQ(host_.counters().malformed_chains.load(), 3U);
+  EXPECT_TRUE(host_.works(*guest_));
+}
+
+TEST(ConsoleTest, ASlowHostGetsEverythingOnce) {
+  ConsoleHost host;
+  FakeGuest guest(host.make_device());
+  ASSERT_TRUE(guest.start(0));
+  host.characters().set_room(3);
+  ASSERT_TRUE(guest.memory().write(GuestAddress{kBuffers}, std::as_bytes(std::span("abcdefgh", 8))));
+  guest.queue(1).offer({{kBuffers, 4, false}, {kBuffers + 4, 4, false}});
+  guest.kick(1);
+  EXPECT_TRUE(FakeGuest::eventually([&] { return host.characters().text() == "abc"; }));
+  EXPECT_FALSE(guest.wait_used(1, 20));
+  // A pause in the middle neither loses nor repeats.
+  guest.transport().pause();
+  host.characters().set_room(100);
+  guest.transport().resume();
+  EXPECT_TRUE(guest.wait_used(1));
+  EXPECT_EQ(host.characters().text(), "abcdefgh");
+}
+
+// Input that came before there were buffers is there when buffers come, also when no doorbell tells of them.
+TEST(ConsoleTest, InputWaitsForBuffers) {
+  ConsoleHost host;
+  FakeGuest guest(host.make_device());
+  ASSERT_TRUE(guest.start(kFeatureEventIndex));
+  EXPECT_EQ(host.characters().listener().receive_capacity(), 4096U);
+  host.characters().type(std::string(4096, 'x'));
+  EXPECT_EQ(host.characters().listener().receive_capacity(), 0U) << "T8: no more than that";
+  std::uint64_t received = 0;
+  while (received < 4096) {
+    const auto used = guest.request(0, {{kBuffers, 1000, true}});
+    ASSERT_TRUE(used) << received;
+    received += used->length;
+  }
+  EXPECT_EQ(host.characters().resumed(), 1U);
+}
+
+TEST(RngTest, KeepsToItsLimit) {
+  EventThread thread("rng-test");
+  FakeGuest guest(std::make_unique<Rng>("rng", 100, 50, std::vector<EventThread*>{&thread}));
+  ASSERT_TRUE(guest.start(0));
+  const auto began = std::chrono::steady_clock::now();
+  std::uint64_t got = 0;
+  while (got < 500) {
+    const auto used = guest.request(0, {{kBuffers, 64, true}});
+    ASSERT_TRUE(used);
+    got += used->length;
+  }
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(150));
+}
+
+class NetTest : public testing::Test {
+ protected:
+  void make(std::size_t pairs) {
+    try {
+      host_ = std::make_unique<NetHost>(pairs);
+    } catch (const Error& error) {
+      GTEST_SKIP() << error.what();
+    }
+    guest_ = std::make_unique<FakeGuest>(host_->make_device());
+  }
+  // Brings the interface up and listens to it.
+  void listen() {
+    socket_.reset(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL)));
+    ASSERT_TRUE(socket_);
+    ifreq request{};
+    host_->interface().copy(request.ifr_name, IFNAMSIZ - 1);
+    ASSERT_EQ(::ioctl(socket_.get(), SIOCGIFINDEX, &request), 0);
+    sockaddr_ll address{};
+    address.sll_family = AF_PACKET;
+    address.sll_protocol = htons(ETH_P_ALL);
+    address.sll_ifindex = request.ifr_ifindex;
+    ASSERT_EQ(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+              0);  // sockets' way
+    request.ifr_flags = IFF_UP;
+    ASSERT_EQ(::ioctl(socket_.get(), SIOCSIFFLAGS, &request), 0);
+  }
+  static std::vector<std::uint8_t> frame(std::size_t size, std::uint8_t mark) {
+    std::vector<std::uint8_t> bytes(size, mark);
+    std::fill_n(bytes.begin(), 12, std::uint8_t{0x02});
+    bytes[12] = 0x88;
+    bytes[13] = 0xb5;  // for experiments: nobody else sends it
+    return bytes;
+  }
+
+  std::unique_ptr<NetHost> host_;
+  std::unique_ptr<FakeGuest> guest_;
+  FileDescriptor socket_;
+  std::uint64_t next_ = 0, taken_ = 0;
+};
+
+TEST_F(NetTest, PacketsGoBothWays) {
+  make(1);
+  if (IsSkipped()) return;
+  ASSERT_TRUE(guest_->start(NetHost::kFeatures | kFeatureIndirect | kFeatureEventIndex));
+  ASSERT_NO_FATAL_FAILURE(listen());
+  const auto sent = frame(500, 7);
+  ASSERT_TRUE(guest_->memory().write(GuestAddress{kBuffers + 12}, std::as_bytes(std::span(sent))));
+  EXPECT_EQ(guest_->request(1, {{kBuffers, 12, false}, {kBuffers + 12, 500, false}})->length, 0U);
+  EXPECT_EQ(host_->counters().transmit_packets.load(), 1U);
+  std::array<std::uint8_t, 2048> got{};
+  EXPECT_TRUE(FakeGuest::eventually([&] {
+    ssize_t size = 0;
+    while ((size = ::recv(socket_.get(), got.data(), got.size(), 0)) > 0) {
+      if (size == 500 && got[12] == 0x88 && std::equal(sent.begin(), sent.end(), got.begin())) return true;
+    }
+    return false;
+  }));
+  EXPECT_EQ(guest_->request(1, {{kBuffers, 12, false}})->length, 0U) << "no frame";
+  EXPECT_EQ(host_->counters().malformed_chains.load(), 1U);
+  // To the guest: 1,000 bytes in buffers of 400, of which there are too few at first. The packets that the
+  // kernel sends by itself are received too.
+  const auto wanted = frame(1000, 9);
+  ASSERT_EQ(::send(socket_.get(), wanted.data(), wanted.size(), 0), 1000);
+  bool seen = false;
+  for (unsigned packets = 0; packets < 20 && !seen; ++packets) {
+    std::vector<std::uint8_t> packet;
+    std::uint16_t buffers = 1;
+    for (std::uint16_t i = 0; i < buffers; ++i) {
+      std::optional<FakeUsed> used;
+      for (std::uint64_t slot = 0; !(used = guest_->wait_used(0, 20)) && slot < 6; ++slot) {
+        guest_->queue(0).offer({{kBuffers + 0x1000 * (next_ % 64), 400, true}});
+        ++next_;
+        if (guest_->queue(0).kick_wanted(true)) guest_->kick(0);
+      }
+      ASSERT_TRUE(used) << "a packet is there, and buffers";
+      std::vector<std::uint8_t> bytes(used->length);
+      const std::uint64_t at = kBuffers + 0x1000 * (taken_++ % 64);
+      ASSERT_TRUE(guest_->memory().read(GuestAddress{at}, std::as_writable_bytes(std::span(bytes))));
+      if (i == 0) buffers = static_cast<std::uint16_t>(bytes[10] | bytes[11] << 8);
+      packet.insert(packet.end(), bytes.begin(), bytes.end());
+    }
+    seen = packet.size() == 1012 && std::equal(wanted.begin(), wanted.end(), packet.begin() + 12);
+    EXPECT_TRUE(!seen || buffers == 3);
+  }
+  EXPECT_TRUE(seen);
+}
+
+TEST_F(NetTest, TheLinkGoesDownAndUp) {
+  make(1);
+  if (IsSkipped()) return;
+  guest_->enable_msix();
+  ASSERT_TRUE(guest_->start(NetHost::kFeatures));
+  guest_->set<std::uint16_t>(0x10, 3);
+  EXPECT_EQ(guest_->get<std::uint16_t>(FakeGuest::kDevice + 6), 1U);
+  const auto generation = guest_->get<std::uint8_t>(0x15);
+  dynamic_cast<Net&>(guest_->transport().device()).set_link(false);
+  EXPECT_EQ(guest_->get<std::uint16_t>(FakeGuest::kDevice + 6), 0U);
+  EXPECT_NE(guest_->get<std::uint8_t>(0x15), generation);
+  EXPECT_EQ(guest_->messages().signalled(3), 1U);
+  EXPECT_EQ(guest_->request(1, {{kBuffers, 100, false}})->length, 0U);
+  EXPECT_EQ(host_->counters().transmit_drops.load(), 1U);
+}
+
+// T4: queues of pairs that were not negotiated are enabled and rung; nothing answers, and nothing breaks.
+TEST_F(NetTest, T4QueuesBehindThoseNegotiatedAreNotServed) {
+  make(2);
+  if (IsSkipped()) return;
+  ASSERT_TRUE(guest_->start(NetHost::kFeatures));
+  ASSERT_EQ(guest_->queue_count(), 5U);
+  for (const std::size_t queue : {3U, 4U}) {
+    guest_->queue(queue).offer({{kBuffers, 100, false}});
+    guest_->kick(queue);
+    EXPECT_FALSE(guest_->wait_used(queue, 30));
+  }
+  EXPECT_TRUE(host_->works(*guest_));
+  constexpr std::uint64_t kMultiQueue = 1 << 22;
+  ASSERT_TRUE(guest_->start(NetHost::kFeatures | kMultiQueue));
+  const auto set_pairs = [&](std::uint8_t count) {
+    static_cast<void>(guest_->memory().write_object({kBuffers}, std::array<std::uint8_t, 4>{4, 0, count, 0}));
+    EXPECT_EQ(guest_->request(4, {{kBuffers, 4, false}, {kBuffers + 64, 1, true}})->length, 1U);
+    return *guest_->memory().read_object<std::uint8_t>({kBuffers + 64});
+  };
+  EXPECT_EQ(set_pairs(2), 0U);
+  EXPECT_EQ(set_pairs(3), 1U);
+  EXPECT_EQ(set_pairs(0), 1U);
+  EXPECT_EQ(dynamic_cast<Net&>(guest_->transport().device()).save().pairs, 2U);
+  guest_->reset();
+  EXPECT_EQ(dynamic_cast<Net&>(guest_->transport().device()).save().pairs, 1U);
+}
+
+}  // namespace
+}  // namespace warren::vmm::virtio
