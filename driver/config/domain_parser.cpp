@@ -156,4 +156,8 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
   return definition;
 }
 
+void check_readable(const DomainDefinition& definition) {
+  static_cast<void>(parse_domain(format_domain(definition, {.inactive = true})));
+}
+
 }  // namespace warren::driver::config

@@ -36,6 +36,11 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options 
 // Indented by two, as libvirt prints it, with a newline at the end.
 std::string format_domain(const DomainDefinition& definition, const FormatOptions& options = {});
 
+// Throws what parse_domain() would throw for the text of `definition`. For changes that did not come as a
+// document (a new name, title or metadata): what could not be read back when the daemon starts again must not
+// be stored.
+void check_readable(const DomainDefinition& definition);
+
 // Throws VIR_ERR_XML_INVALID_SCHEMA naming element and line if `xml` is not of the language of
 // xml-schemas/domain.rng.
 void validate_domain_schema(std::string_view xml);

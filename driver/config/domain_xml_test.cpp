@@ -348,6 +348,19 @@ TEST(DomainXml, LivePartsAreDroppedFromAPersistentDefinition) {
   EXPECT_EQ(live.devices.consoles[0].tty, "/dev/pts/1");
 }
 
+TEST(DomainXml, WhatCouldNotBeReadBackIsNotReadable) {
+  DomainDefinition definition = parse_domain(domain());
+  EXPECT_NO_THROW(check_readable(definition));
+  for (const std::string& name :
+       {std::string("a\nb"), std::string("\x01"), std::string("\xff"), std::string(241, 'x')}) {
+    definition.name = name;
+    EXPECT_THROW(check_readable(definition), Error) << name;
+  }
+  definition.name = "d";
+  definition.description = std::string(1 << 20, '&');
+  EXPECT_THROW(check_readable(definition), Error);
+}
+
 TEST(DomainXml, ValidationNamesLineAndElement) {
   EXPECT_NO_THROW(validate_domain_schema(domain(kDisk)));
   const Refusal refused = refusal(domain("\n<memballoon model='virtio'/>"), {.validate = true});

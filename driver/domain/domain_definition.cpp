@@ -76,6 +76,7 @@ Task<> Domain::rename(Caller caller, std::string new_name) {
   }
   auto renamed = std::make_shared<config::DomainDefinition>(*persistent_);
   renamed->name = new_name;
+  config::check_readable(*renamed);
   // The new name is taken at once, so that nobody defines it while the store works.
   const std::string old_name = name_;
   auto self = shared_from_this();

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "driver/config/domain_xml.h"
 #include "driver/domain/local_driver.h"
 
 namespace warren::driver::domain {
@@ -154,7 +155,7 @@ std::string LocalDriver::metadata(const Caller&, const Uuid& uuid, int type,
     case VIR_DOMAIN_METADATA_ELEMENT:
       if (!uri) throw invalid_argument("virDomainGetMetadata needs the namespace's URI for an element");
       for (const auto& element : definition.metadata) {
-        if (element.namespace_uri == *uri) return element.xml;
+        if (element.namespace_uri == *uri) return config::metadata_content(element);
       }
       break;
     default:
@@ -178,6 +179,7 @@ void apply_metadata(config::DomainDefinition& definition, const DomainConfigurat
           config::parse_metadata_element(*change.text, change.key.value_or(""), *change.uri));
     }
   }
+  config::check_readable(definition);
 }
 
 void check_metadata(const DomainConfiguration::MetadataChange& change) {
