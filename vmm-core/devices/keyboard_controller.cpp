@@ -43,12 +43,14 @@ std::uint8_t KeyboardController::status() const noexcept {
 
 void KeyboardController::read(std::uint64_t offset, std::span<std::byte> data) noexcept {
   const std::lock_guard lock(mutex_);
+  const bool takes = offset == 0;
   for (auto& byte : data) {
     byte = std::byte{0xff};
     if (offset == 0) byte = static_cast<std::byte>(pop());
     if (offset == 4) byte = static_cast<std::byte>(status());
     ++offset;
   }
+  if (!takes) return;
   // One edge for each byte: the line falls with the byte that was taken.
   interrupt_->set(false);
   update_interrupt();

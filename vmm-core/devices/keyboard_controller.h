@@ -21,7 +21,7 @@ class KeyboardController final : public IoHandler, public Inspectable {
 
   struct State {
     std::uint32_t version = 1;
-    std::uint8_t command_byte = 0x61;  // translation, system flag, keyboard interrupt
+    std::uint8_t command_byte = 0x61;  // translation, no mouse, keyboard interrupt
     std::uint8_t output_port = 0xdf;   // reset line high, A20 open
     std::uint8_t pending_command = 0;  // waits for its data byte at port 0x60; 0: none
     std::uint8_t pending_keyboard_command = 0;

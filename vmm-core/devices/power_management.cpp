@@ -102,6 +102,7 @@ void PowerManagement::restore(const State& state) {
   state_ = state;
   state_.status &= kStatusMask;
   state_.enable &= kEnableMask;
+  state_.control = static_cast<std::uint16_t>((state_.control & ~kSleepEnable) | kSciEnabled);
   update_interrupt();
 }
 

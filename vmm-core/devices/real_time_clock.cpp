@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 namespace warren::vmm {
 namespace {
@@ -39,6 +40,11 @@ constexpr std::uint8_t kTimeBase32KHz = 0x26;
 constexpr RealTimeClock::Nanoseconds kSecond = 1'000'000'000;
 // The data sheet's 244 µs before each update in which the registers are not to be read.
 constexpr RealTimeClock::Nanoseconds kUpdateWarning = 244'000;
+// Guests, hosts and saved states may name any time; what the clock shows stays within these, so that sums of
+// nanoseconds since 1970 never overflow.
+constexpr int kFirstYear = 1900, kLastYear = 2199;
+constexpr RealTimeClock::Nanoseconds kEarliest = -2'208'988'800 * kSecond;  // 1900-01-01
+constexpr RealTimeClock::Nanoseconds kLatest = 7'258'118'399 * kSecond;     // 2199-12-31 23:59:59
 
 RealTimeClock::Nanoseconds floor_to(RealTimeClock::Nanoseconds value,
                                     RealTimeClock::Nanoseconds unit) noexcept {
@@ -66,7 +72,8 @@ CivilTime civil_time(RealTimeClock::Nanoseconds time) noexcept {
 }
 
 RealTimeClock::Nanoseconds from_civil(const CivilTime& civil) noexcept {
-  const chrono::year_month_day date{chrono::year{civil.year}, chrono::month{std::clamp(civil.month, 1u, 12u)},
+  const chrono::year_month_day date{chrono::year{std::clamp(civil.year, kFirstYear, kLastYear)},
+                                    chrono::month{std::clamp(civil.month, 1u, 12u)},
                                     chrono::day{std::clamp(civil.day, 1u, 31u)}};
   const chrono::seconds seconds = chrono::sys_days{date}.time_since_epoch() + chrono::hours{civil.hour % 24} +
                                   chrono::minutes{civil.minute % 60} + chrono::seconds{civil.second % 60};
@@ -92,7 +99,18 @@ RealTimeClock::RealTimeClock(std::unique_ptr<InterruptLine> interrupt, HostClock
 
 RealTimeClock::Nanoseconds RealTimeClock::now() const noexcept {
   Nanoseconds sum = 0;
-  return __builtin_add_overflow(clock_(), state_.offset, &sum) ? 0 : sum;
+  if (__builtin_add_overflow(clock_(), state_.offset, &sum)) return state_.offset < 0 ? kEarliest : kLatest;
+  return std::clamp(sum, kEarliest, kLatest);
+}
+
+void RealTimeClock::set_now(Nanoseconds time) noexcept {
+  // The offset of a host whose clock is centuries off saturates; the guest's clock is then wrong, no more.
+  const Nanoseconds host = clock_();
+  if (__builtin_sub_overflow(time, host, &state_.offset)) {
+    state_.offset =
+        host < 0 ? std::numeric_limits<Nanoseconds>::max() : std::numeric_limits<Nanoseconds>::min();
+  }
+  state_.checked_until = now();
 }
 
 void RealTimeClock::read(std::uint64_t offset, std::span<std::byte> data) noexcept {
@@ -164,8 +182,7 @@ void RealTimeClock::write_register(std::uint8_t value) noexcept {
         civil.month = decode(state_.memory[kMonth]);
         civil.year =
             static_cast<int>(decode(state_.memory[kCentury]) * 100 + decode(state_.memory[kYear]) % 100);
-        state_.offset = from_civil(civil) - clock_();
-        state_.checked_until = now();
+        set_now(from_civil(civil));
       }
       update_interrupt();
       return;
@@ -253,8 +270,7 @@ void RealTimeClock::set_time_register(unsigned index, std::uint8_t value) noexce
       return;  // the day of the week follows from the date
   }
   const Nanoseconds in_second = now() - floor_to(now(), kSecond);
-  state_.offset = from_civil(civil) + in_second - clock_();
-  state_.checked_until = now();
+  set_now(from_civil(civil) + in_second);
 }
 
 RealTimeClock::Nanoseconds RealTimeClock::period() const noexcept {
@@ -288,8 +304,8 @@ void RealTimeClock::check_events() noexcept {
   if ((state_.memory[kB] & kSet) != 0) return;
   const Nanoseconds from = state_.checked_until;
   const Nanoseconds to = now();
-  if (to <= from) return;
   state_.checked_until = to;
+  if (to <= from) return;  // the host's clock was set back: events go on from there
   std::uint8_t flags = 0;
   if (floor_to(to, kSecond) != floor_to(from, kSecond)) {
     flags |= kUpdate;
@@ -344,6 +360,7 @@ void RealTimeClock::restore(const State& state) {
   const std::lock_guard lock(mutex_);
   state_ = state;
   state_.index &= 0x7f;
+  state_.checked_until = std::clamp(state_.checked_until, kEarliest, kLatest);
   update_interrupt();
 }
 

@@ -50,6 +50,7 @@ class RealTimeClock final : public IoHandler, public Inspectable {
 
  private:
   Nanoseconds now() const noexcept;
+  void set_now(Nanoseconds time) noexcept;
   std::uint8_t read_register() noexcept;
   void write_register(std::uint8_t value) noexcept;
   std::uint8_t time_register(unsigned index) const noexcept;

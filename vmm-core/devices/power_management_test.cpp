@@ -1,0 +1,101 @@
+#include "vmm-core/devices/power_management.h"
+
+#include <cstring>
+
+#include <gtest/gtest.h>
+
+#include "vmm-core/devices/reset_control.h"
+#include "vmm-core/pci/fake_interrupts.h"
+
+namespace warren::vmm {
+namespace {
+
+class PowerManagementTest : public testing::Test {
+ protected:
+  template <typename T>
+  T in(unsigned offset) {
+    T value{};
+    power_.read(offset, std::as_writable_bytes(std::span(&value, 1)));
+    return value;
+  }
+  template <typename T>
+  void out(unsigned offset, T value) {
+    power_.write(offset, std::as_bytes(std::span(&value, 1)));
+  }
+
+  bool line_ = false;
+  std::uint64_t now_ = 0;
+  unsigned power_offs_ = 0;
+  PowerManagement power_{std::make_unique<pci::FakeLine>(line_), [this] { return now_; },
+                         [this] { ++power_offs_; }};
+};
+
+TEST_F(PowerManagementTest, TheButtonInterruptsWhenEnabledAndIsClearedByWritingOne) {
+  EXPECT_FALSE(power_.press_power_button());
+  EXPECT_FALSE(line_);
+  out<std::uint16_t>(2, 0x100);
+  EXPECT_TRUE(line_) << "pressed before it was enabled";
+  out<std::uint16_t>(0, 0x100);
+  EXPECT_TRUE(power_.press_power_button());
+  EXPECT_TRUE(line_);
+  EXPECT_EQ(in<std::uint16_t>(0), 0x100);
+  out<std::uint16_t>(0, 0x001);
+  EXPECT_TRUE(line_) << "another bit";
+  out<std::uint16_t>(0, 0x100);
+  EXPECT_FALSE(line_);
+  EXPECT_EQ(in<std::uint16_t>(0), 0);
+}
+
+TEST_F(PowerManagementTest, OnlyS5WithSleepEnablePowersOff) {
+  out<std::uint16_t>(4, 5 << 10);
+  EXPECT_EQ(power_offs_, 0u);
+  out<std::uint16_t>(4, (1 << 10) | (1 << 13));
+  EXPECT_EQ(power_offs_, 0u);
+  out<std::uint16_t>(4, (5 << 10) | (1 << 13));
+  EXPECT_EQ(power_offs_, 1u);
+  EXPECT_EQ(in<std::uint16_t>(4) & (1 << 13), 0) << "SLP_EN reads as zero";
+  EXPECT_EQ(in<std::uint16_t>(4) & 1, 1) << "SCI_EN";
+}
+
+TEST_F(PowerManagementTest, S5ByByteAccesses) {
+  out<std::uint8_t>(5, (5 << 2) | (1 << 5));
+  EXPECT_EQ(power_offs_, 1u);
+}
+
+TEST_F(PowerManagementTest, TheTimerRunsAtItsFrequencyAndWraps) {
+  EXPECT_EQ(in<std::uint32_t>(8), 0u);
+  now_ = 1'000'000'000;
+  EXPECT_EQ(in<std::uint32_t>(8), 3'579'545u);
+  now_ = std::uint64_t{1200} * 1'000'000'000;
+  EXPECT_EQ(in<std::uint32_t>(8), static_cast<std::uint32_t>(std::uint64_t{3'579'545} * 1200));
+  EXPECT_EQ(in<std::uint16_t>(10), static_cast<std::uint16_t>((std::uint64_t{3'579'545} * 1200) >> 16));
+}
+
+TEST_F(PowerManagementTest, StateIsRestored) {
+  out<std::uint16_t>(2, 0x100);
+  power_.press_power_button();
+  const auto state = power_.save();
+  power_.reset();
+  EXPECT_FALSE(line_);
+  power_.restore(state);
+  EXPECT_TRUE(line_);
+}
+
+TEST(ResetControl, ActsWhenTheProcessorBitIsSet) {
+  unsigned resets = 0;
+  ResetControl control([&resets] { ++resets; });
+  const auto out = [&control](unsigned value) {
+    const auto byte = static_cast<std::byte>(value);
+    control.write(0, {&byte, 1});
+  };
+  out(0x02);
+  EXPECT_EQ(resets, 0u);
+  out(0x06);
+  EXPECT_EQ(resets, 1u);
+  std::byte byte{};
+  control.read(0, {&byte, 1});
+  EXPECT_EQ(byte, std::byte{0x02}) << "the processor bit is never stored";
+}
+
+}  // namespace
+}  // namespace warren::vmm
