@@ -111,7 +111,7 @@ std::optional<AddressSpace::Mapping> AddressSpace::try_map(std::uint64_t start, 
 }
 
 AddressSpace::Mapping AddressSpace::map(std::uint64_t start, std::uint64_t size, IoHandler& handler,
-                                        std::string owner) {
+                                        const std::string& owner) {
   auto mapping = try_map(start, size, handler, owner);
   if (!mapping) {
     throw Error(std::errc::address_in_use, name_ + ": " + hexadecimal(size) + " bytes at " +

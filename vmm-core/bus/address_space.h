@@ -55,7 +55,8 @@ class AddressSpace final : public Inspectable {
 
   // Lets `handler` answer [start, start + size); offsets it sees begin at 0. `owner` names it in inspect()
   // and messages. Throws Error when the range is empty, leaves the space or overlaps another mapping.
-  [[nodiscard]] Mapping map(std::uint64_t start, std::uint64_t size, IoHandler& handler, std::string owner);
+  [[nodiscard]] Mapping map(std::uint64_t start, std::uint64_t size, IoHandler& handler,
+                            const std::string& owner);
 
   // The same for ranges a guest chose: nothing, instead of an exception, when it cannot be.
   [[nodiscard]] std::optional<Mapping> try_map(std::uint64_t start, std::uint64_t size, IoHandler& handler,

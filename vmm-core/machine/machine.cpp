@@ -107,6 +107,7 @@ void Machine::load() {
   for (std::uint32_t i = 0; i < configuration_.cpu.vcpus; ++i) {
     acpi.apic_ids.push_back(apic_id(configuration_.cpu, i));
   }
+  acpi.serial_ports.reserve(configuration_.serials.size());
   for (const auto& serial : configuration_.serials) acpi.serial_ports.push_back(serial.port);
   const BootImage image{
       .kernel = &configuration_.boot.kernel,
