@@ -5,7 +5,6 @@
 //   echo                say READY, send every received serial byte back; power button as idle
 //   spin                say READY and compute in ring 3 for good
 //   tick                print TICK n with the guest's time in ms, once a second
-//   console             virtio console: send every received byte back
 //   reboot              print BOOT and reset by ACPI (FADT), at every boot
 //   reboot_keyboard     the same by the i8042
 //   triple_fault, emulation_failure     end in the crash of that name
