@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -110,7 +111,8 @@ ssize_t Connection::receive() {
   message.msg_controllen = sizeof control;
   ssize_t size = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (size < 0) {
-    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) fail(std::strerror(errno));
+    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+      fail(std::system_category().message(errno));
     return -1;
   }
   std::vector<FileDescriptor> descriptors;
@@ -128,7 +130,7 @@ void Connection::send(std::span<const std::byte> frame, std::vector<FileDescript
   if (outgoing_.empty()) {
     ssize_t sent = ::send(socket_.native_handle(), frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-      fail(std::strerror(errno));
+      fail(std::system_category().message(errno));
       return;
     }
     frame = frame.subspan(sent < 0 ? 0 : static_cast<std::size_t>(sent));
@@ -165,7 +167,7 @@ bool Connection::flush() {
     if (sent < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
       if (errno == EINTR) continue;
-      fail(std::strerror(errno));
+      fail(std::system_category().message(errno));
       return true;
     }
     item.sent += static_cast<std::size_t>(sent);

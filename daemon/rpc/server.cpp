@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -110,7 +111,8 @@ asio::awaitable<void> Server::accept_loop(Listener& listener) {
     if (socket >= 0) {
       admit(socket, listener.read_only);
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-      services_.report(fmt::format("accept on {}: {}", listener.path.native(), std::strerror(errno)));
+      services_.report(
+          fmt::format("accept on {}: {}", listener.path.native(), std::system_category().message(errno)));
       place_.expires_after(kAcceptPause);
       co_await place_.async_wait(kNoThrow);
     }

@@ -1,6 +1,6 @@
 #include "driver/contract/error.h"
 
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -144,7 +144,8 @@ Error xml_error(std::string_view path, int line, std::string_view detail) {
 }
 
 Error system_error(int error_number, std::string_view context) {
-  return Error(VIR_ERR_SYSTEM_ERROR, fmt::format("{}: {}", context, std::strerror(error_number)))
+  return Error(VIR_ERR_SYSTEM_ERROR,
+               fmt::format("{}: {}", context, std::system_category().message(error_number)))
       .with_numbers(error_number, -1);
 }
 

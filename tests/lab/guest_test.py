@@ -46,6 +46,8 @@ class Guest(unittest.TestCase):
         self.assertRegex(dmesg, r"virtio_blk virtio\d+: \[vda\]")
         self.assertRegex(dmesg, r"smp: Brought up 1 node, 4 CPUs")
         self.assertRegex(dmesg, r"Power Button")
+        self.assertEqual(self.run_in_guest("cat /sys/class/dmi/id/product_uuid"),
+                         self.daemon.virsh("domuuid", "debian").strip())
         self.assertIn("kvm-clock", self.run_in_guest("cat /sys/devices/system/clocksource/clocksource0/available_clocksource"))
 
     def test_2_random_numbers(self):

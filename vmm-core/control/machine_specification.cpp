@@ -1,6 +1,7 @@
 #include "vmm-core/control/machine_specification.h"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 #include <string_view>
 
@@ -133,7 +134,26 @@ void validate_root_ports(const MachineSpecification& specification, Places& plac
 
 }  // namespace
 
+std::optional<std::array<std::uint8_t, 16>> parse_uuid(std::string_view text) noexcept {
+  constexpr std::size_t kLength = 36;
+  if (text.size() != kLength) return std::nullopt;
+  std::array<std::uint8_t, 16> uuid{};
+  std::size_t digits = 0;
+  for (std::size_t i = 0; i < kLength; ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    const char c = text[i];
+    if (dash != (c == '-')) return std::nullopt;
+    if (dash) continue;
+    std::uint8_t value = 0;
+    if (std::from_chars(&c, &c + 1, value, 16).ec != std::errc{}) return std::nullopt;
+    uuid[digits / 2] = static_cast<std::uint8_t>(uuid[digits / 2] << 4 | value);
+    ++digits;
+  }
+  return uuid;
+}
+
 void validate(const MachineSpecification& specification) {
+  require(specification.uuid.empty() || parse_uuid(specification.uuid), "uuid", "not a UUID");
   require(specification.memory_bytes >= (1u << 20) && specification.memory_bytes <= kMaximumMemoryBytes &&
               specification.memory_bytes % 4096 == 0,
           "memory_bytes", "not a multiple of 4096 from 1 MiB to 1 TiB");

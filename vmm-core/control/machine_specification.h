@@ -7,9 +7,11 @@
 // specification calls it first.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/describe/class.hpp>
@@ -166,7 +168,7 @@ BOOST_DESCRIBE_ENUM(GuestAction, stop, reset)
 
 struct MachineSpecification {
   std::string name;
-  std::string uuid;  // textual
+  std::string uuid;  // textual, or empty: all zeros
   MachineType machine = MachineType::q35;
   std::uint64_t memory_bytes = 0;
   CpuSpecification cpu;
@@ -193,6 +195,9 @@ inline constexpr std::size_t kMaximumDevices = 256;
 
 // Throws vmm::Error naming the member that is out of its limits ("disks[2].queues: 0 …").
 void validate(const MachineSpecification& specification);
+
+// The bytes of a textual UUID in the order they are written; none if it is not one (RFC 4122 §3).
+std::optional<std::array<std::uint8_t, 16>> parse_uuid(std::string_view text) noexcept;
 
 // The names of all descriptors the specification refers to, in the order of its members.
 std::vector<std::string> descriptor_names(const MachineSpecification& specification);

@@ -37,6 +37,21 @@ TEST(MachineSpecification, ExampleIsValidAndNamesItsDescriptors) {
                                    "tap1"));
 }
 
+TEST(MachineSpecification, UuidIsReadInTheOrderItIsWritten) {
+  const auto uuid = parse_uuid("00010203-0405-0607-0809-0a0b0c0d0eFF");
+  ASSERT_TRUE(uuid);
+  EXPECT_EQ(uuid->at(3), 3);
+  EXPECT_EQ(uuid->at(15), 0xff);
+  for (const char* bad :
+       {"", "0", "00010203-0405-0607-0809-0a0b0c0d0eF", "00010203-0405-0607-0809-0a0b0c0d0eFG",
+        "0001020304050607-0809-0a0b0c0d0e-0f--", "00010203-0405-0607-0809-0a0b0c0d-eff"}) {
+    EXPECT_FALSE(parse_uuid(bad)) << bad;
+  }
+  MachineSpecification specification = example_specification();
+  specification.uuid = "no";
+  EXPECT_THAT(refusal(specification), testing::StartsWith("uuid: not a UUID"));
+}
+
 TEST(MachineSpecification, T16MissingMembersTakeDefaultsAndUnknownOnesAreNamed) {
   EXPECT_EQ(parse_specification("{}").cpu.vcpus, 1u);
   for (auto [json, named] :

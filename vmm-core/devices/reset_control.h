@@ -14,6 +14,9 @@ namespace warren::vmm {
 
 class ResetControl final : public IoHandler, public Inspectable {
  public:
+  // Written to the register, it resets processors and devices; the ACPI tables tell guests so.
+  static constexpr std::uint8_t kResetEverything = 0x06;
+
   struct State {
     std::uint32_t version = 1;
     std::uint8_t value = 0;

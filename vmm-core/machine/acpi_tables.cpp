@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "vmm-core/devices/power_management.h"
+#include "vmm-core/devices/reset_control.h"
 #include "vmm-core/machine/aml.h"
 #include "vmm-core/os/error.h"
 
@@ -44,13 +46,13 @@ struct [[gnu::packed]] FadtBody {
   std::uint16_t sci_interrupt = static_cast<std::uint16_t>(kSciGsi);
   std::uint32_t smi_command = 0;
   std::uint8_t acpi_enable = 0, acpi_disable = 0, s4bios = 0, pstate_control = 0;
-  std::uint32_t pm1a_event = kPowerManagementBase + kPm1EventOffset, pm1b_event = 0;
-  std::uint32_t pm1a_control = kPowerManagementBase + kPm1ControlOffset, pm1b_control = 0;
+  std::uint32_t pm1a_event = kPowerManagementBase + PowerManagement::kPm1Status, pm1b_event = 0;
+  std::uint32_t pm1a_control = kPowerManagementBase + PowerManagement::kPm1Control, pm1b_control = 0;
   std::uint32_t pm2_control = 0;
-  std::uint32_t pm_timer = kPowerManagementBase + kPmTimerOffset;
-  std::uint32_t gpe0 = kPowerManagementBase + kGpe0Offset, gpe1 = 0;
+  std::uint32_t pm_timer = kPowerManagementBase + PowerManagement::kTimer;
+  std::uint32_t gpe0 = kPowerManagementBase + PowerManagement::kGpe0, gpe1 = 0;
   std::uint8_t pm1_event_length = 4, pm1_control_length = 2, pm2_control_length = 0, pm_timer_length = 4;
-  std::uint8_t gpe0_length = kGpe0Size, gpe1_length = 0, gpe1_base = 0, cst_control = 0;
+  std::uint8_t gpe0_length = PowerManagement::kGpe0Size, gpe1_length = 0, gpe1_base = 0, cst_control = 0;
   std::uint16_t c2_latency = 0xfff, c3_latency = 0xfff;
   std::uint16_t flush_size = 0, flush_stride = 0;
   std::uint8_t duty_offset = 0, duty_width = 0, day_alarm = 0, month_alarm = 0, century = 0x32;
@@ -59,16 +61,17 @@ struct [[gnu::packed]] FadtBody {
   // WBINVD, PROC_C1, SLP_BUTTON (none as fixed hardware), RESET_REG_SUP, TMR_VAL_EXT; a fixed power button.
   std::uint32_t flags = (1 << 0) | (1 << 2) | (1 << 5) | (1 << 8) | (1 << 10);
   GenericAddress reset_register{1, 8, 0, 1, kResetControlPort};
-  std::uint8_t reset_value = kResetValue;
+  std::uint8_t reset_value = ResetControl::kResetEverything;
   std::uint16_t arm_boot_architecture = 0;
   std::uint8_t minor_version = 0;
   std::uint64_t x_facs = 0, x_dsdt = 0;
-  GenericAddress x_pm1a_event{1, 32, 0, 2, kPowerManagementBase + kPm1EventOffset};
+  GenericAddress x_pm1a_event{1, 32, 0, 2, kPowerManagementBase + PowerManagement::kPm1Status};
   GenericAddress x_pm1b_event;
-  GenericAddress x_pm1a_control{1, 16, 0, 2, kPowerManagementBase + kPm1ControlOffset};
+  GenericAddress x_pm1a_control{1, 16, 0, 2, kPowerManagementBase + PowerManagement::kPm1Control};
   GenericAddress x_pm1b_control, x_pm2_control;
-  GenericAddress x_pm_timer{1, 32, 0, 3, kPowerManagementBase + kPmTimerOffset};
-  GenericAddress x_gpe0{1, kGpe0Size * 8, 0, 1, kPowerManagementBase + kGpe0Offset};
+  GenericAddress x_pm_timer{1, 32, 0, 3, kPowerManagementBase + PowerManagement::kTimer};
+  GenericAddress x_gpe0{1, PowerManagement::kGpe0Size * 8, 0, 1,
+                        kPowerManagementBase + PowerManagement::kGpe0};
   GenericAddress x_gpe1, sleep_control, sleep_status;
   std::uint64_t hypervisor_id = 0;
 };
@@ -289,7 +292,7 @@ Bytes make_processors(const AcpiConfiguration& configuration) {
 
 Bytes make_dsdt(const AcpiConfiguration& configuration) {
   using namespace aml;
-  const Bytes sleep = package({integer(kSleepTypeS5), integer(0), integer(0), integer(0)});
+  const Bytes sleep = package({integer(PowerManagement::kSleepTypeS5), integer(0), integer(0), integer(0)});
   return table(
       "DSDT", 2,
       join({scope("\\_SB_", join({make_host_bridge(configuration), make_motherboard(),

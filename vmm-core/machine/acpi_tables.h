@@ -23,14 +23,4 @@ inline constexpr std::uint64_t kAcpiTablesSize = 0x10000;
 // Writes all tables and returns where the RSDP is. Throws Error when they do not fit.
 GuestAddress write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory& memory);
 
-// The FADT tells these to the guest; the power management device answers there (offsets from
-// kPowerManagementBase, ICH9 §13.8.3).
-inline constexpr std::uint16_t kPm1EventOffset = 0x00;
-inline constexpr std::uint16_t kPm1ControlOffset = 0x04;
-inline constexpr std::uint16_t kPmTimerOffset = 0x08;
-inline constexpr std::uint16_t kGpe0Offset = 0x20;
-inline constexpr std::uint8_t kGpe0Size = 16;
-inline constexpr std::uint8_t kSleepTypeS5 = 5;    // what _S5 has and SLP_TYP must say
-inline constexpr std::uint8_t kResetValue = 0x06;  // written to kResetControlPort
-
 }  // namespace warren::vmm::machine

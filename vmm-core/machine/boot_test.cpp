@@ -6,9 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm-core/machine/acpi_tables.h"
 #include "vmm-core/machine/boot_image.h"
-#include "vmm-core/machine/cpuid.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm::machine {
@@ -166,85 +164,6 @@ TEST_F(BootTest, T10HostileImagesAreRefusedByName) {
   EXPECT_THAT(refusal(change(bzimage(), 0x1f1, std::uint8_t{255})), testing::HasSubstr("setup code"));
   EXPECT_THAT(refusal(pvh_image(), std::string(17 << 20, 'i')), testing::HasSubstr("initrd"));
   EXPECT_THAT(refusal(bzimage(), "", std::string(2048, 'x')), testing::HasSubstr("at most 2047"));
-}
-
-TEST_F(BootTest, AcpiTablesAddUpToZeroAndAreFoundFromTheRoot) {
-  AcpiConfiguration configuration;
-  for (std::uint32_t i = 0; i < 255; ++i) configuration.apic_ids.push_back(i);
-  configuration.memory_map = make_memory_map(16 << 20);
-  configuration.serial_ports = {0, 1, 2, 3};
-  const GuestAddress root = write_acpi_tables(configuration, memory_);
-  const auto sum = [this](std::uint64_t start, std::uint64_t size) {
-    unsigned total = 0;
-    for (std::uint64_t i = 0; i < size; ++i) total += get<std::uint8_t>(start + i);
-    return total & 0xff;
-  };
-  EXPECT_EQ(sum(root.value, 20), 0u);
-  EXPECT_EQ(sum(root.value, 36), 0u);
-  const auto xsdt = get<std::uint64_t>(root.value + 24);
-  const auto length = get<std::uint32_t>(xsdt + 4);
-  EXPECT_EQ(sum(xsdt, length), 0u);
-  std::string found;
-  for (std::uint64_t at = 36; at < length; at += 8) {
-    const auto table = get<std::uint64_t>(xsdt + at);
-    const auto signature = get<std::array<char, 4>>(table);
-    found += std::string(signature.begin(), signature.end()) + " ";
-    EXPECT_EQ(sum(table, get<std::uint32_t>(table + 4)), 0u) << found;
-  }
-  EXPECT_EQ(found, "FACP APIC MCFG ");
-}
-
-TEST(Cpuid, TopologyOfSocketsDiesCoresAndThreads) {
-  CpuConfiguration configuration;
-  configuration.vcpus = 24;
-  configuration.sockets = 2;
-  configuration.dies = 2;
-  configuration.cores = 3;
-  configuration.threads = 2;
-  // One bit of threads, two of cores, one of dies.
-  EXPECT_EQ(apic_id(configuration, 0), 0u);
-  EXPECT_EQ(apic_id(configuration, 1), 1u);
-  EXPECT_EQ(apic_id(configuration, 2), 2u);
-  EXPECT_EQ(apic_id(configuration, 6), 8u);
-  EXPECT_EQ(apic_id(configuration, 12), 16u);
-  kvm_cpuid_entry2 basic{};
-  basic.eax = 0xd;
-  kvm_cpuid_entry2 features{};
-  features.function = 1;
-  features.ecx = 1u << 27;
-  const std::array supported = {basic, features};
-  const auto entries = make_cpuid(supported, configuration, 13, 0);
-  const auto find = [&](std::uint32_t leaf, std::uint32_t subleaf) {
-    for (const auto& entry : entries) {
-      if (entry.function == leaf && entry.index == subleaf) return entry;
-    }
-    return kvm_cpuid_entry2{};
-  };
-  EXPECT_EQ(find(1, 0).ebx >> 24, 17u);
-  EXPECT_NE(find(1, 0).ecx & (1u << 31), 0u);
-  EXPECT_EQ(find(1, 0).ecx & (1u << 27), 0u);
-  EXPECT_EQ(find(0x1f, 0).edx, 17u);
-  EXPECT_EQ(find(0x1f, 2).ecx >> 8 & 0xff, 5u);
-  EXPECT_EQ(find(0x1f, 2).ebx, 12u);
-  EXPECT_EQ(find(0xb, 1).eax, 4u);
-  EXPECT_EQ(find(0, 0).eax, 0x1fu);
-}
-
-TEST(Cpuid, MasksTakeFeaturesAway) {
-  CpuConfiguration configuration;
-  configuration.masks.push_back({1, 0, {~0u, ~0u, ~(1u << 31), ~0u}, {}});
-  configuration.vendor = "GenuineIntel";
-  kvm_cpuid_entry2 features{};
-  features.function = 1;
-  const auto entries = make_cpuid(std::span(&features, 1), configuration, 0, 0);
-  for (const auto& entry : entries) {
-    if (entry.function == 1) {
-      EXPECT_EQ(entry.ecx & (1u << 31), 0u) << "a domain can be without the hypervisor bit";
-    }
-    if (entry.function == 0) {
-      EXPECT_EQ(entry.ebx, 0x756e6547u);
-    }
-  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // all names and opened everything; the machine opens nothing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -64,8 +65,9 @@ struct BootConfiguration {
 
 struct MachineConfiguration {
   std::string name;
-  FileDescriptor kvm;              // an open /dev/kvm
-  std::uint64_t memory_bytes = 0;  // a multiple of 4 KiB
+  std::array<std::uint8_t, 16> uuid{};  // in the order it is written in text
+  FileDescriptor kvm;                   // an open /dev/kvm
+  std::uint64_t memory_bytes = 0;       // a multiple of 4 KiB
   GuestMemory::HugePages huge_pages = GuestMemory::HugePages::inherit;
   CpuConfiguration cpu;
   BootConfiguration boot;

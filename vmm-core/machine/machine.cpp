@@ -8,6 +8,7 @@
 
 #include "vmm-core/machine/acpi_tables.h"
 #include "vmm-core/machine/boot_image.h"
+#include "vmm-core/machine/smbios_tables.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm::machine {
@@ -109,6 +110,7 @@ void Machine::load() {
   }
   acpi.serial_ports.reserve(configuration_.serials.size());
   for (const auto& serial : configuration_.serials) acpi.serial_ports.push_back(serial.port);
+  write_smbios_tables({.uuid = configuration_.uuid, .memory_map = map_, .cpu = configuration_.cpu}, memory_);
   const BootImage image{
       .kernel = &configuration_.boot.kernel,
       .initrd = configuration_.boot.initrd ? &*configuration_.boot.initrd : nullptr,

@@ -46,7 +46,7 @@ ProbeResult run_probe(const std::function<int()>& body) {
 int expect_errno(long result, int error, int other_error, const char* what) {
   if (result < 0 && (errno == error || errno == other_error)) return 0;
   dprintf(STDERR_FILENO, "%s: result %ld, %s; expected %s\n", what, result,
-          result < 0 ? strerror(errno) : "success", strerror(error));
+          result < 0 ? strerrorname_np(errno) : "success", strerrorname_np(error));
   return 1;
 }
 

@@ -179,19 +179,23 @@ void FakeDriver::set_packed_event(std::uint16_t offset_and_wrap) {
   put(driver_, PackedEvent{offset_and_wrap, kEventsAtDescriptor});
 }
 
+std::uint16_t FakeDriver::device_word(std::uint64_t offset) const {
+  return memory_.load_acquire_u16(GuestAddress{device_ + offset}).value_or(0);
+}
+
 bool FakeDriver::kick_wanted(bool event_index) {
   const std::uint16_t before = std::exchange(asked_, offered_);
   std::uint16_t event = 0;
   if (packed_) {
-    const auto wish = get<PackedEvent>(device_);
+    const PackedEvent wish{device_word(0), device_word(2)};
     if (wish.flags != kEventsAtDescriptor) return wish.flags == kEventsEnabled;
     // As a running count: the descriptor lies in this lap of the driver, or in the one before.
     const bool same_lap = ((wish.offset_and_wrap & 0x8000) != 0) == wrap_;
     event = static_cast<std::uint16_t>(offered_ - next_ - (same_lap ? 0 : size_) +
                                        (wish.offset_and_wrap & 0x7fff));
   } else {
-    if (!event_index) return (get<std::uint16_t>(device_) & kUsedNoNotify) == 0;
-    event = get<std::uint16_t>(device_ + 4 + std::uint64_t{8} * size_);
+    if (!event_index) return (device_word(0) & kUsedNoNotify) == 0;
+    event = device_word(4 + std::uint64_t{8} * size_);
   }
   return static_cast<std::uint16_t>(offered_ - event - 1) < static_cast<std::uint16_t>(offered_ - before);
 }

@@ -62,6 +62,8 @@ class FakeDriver {
   T get(std::uint64_t address) const {
     return memory_.read_object<T>(GuestAddress{address}).value();
   }
+  // What the device's thread may be writing just now.
+  std::uint16_t device_word(std::uint64_t offset) const;
   std::uint16_t offer_split(const std::vector<FakeBuffer>& buffers, std::optional<std::uint64_t> table);
   std::uint16_t offer_packed(const std::vector<FakeBuffer>& buffers, std::optional<std::uint64_t> table);
 

@@ -141,6 +141,7 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
   constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
   MachineConfiguration configuration;
   configuration.name = specification.name;
+  configuration.uuid = control::parse_uuid(specification.uuid).value_or(std::array<std::uint8_t, 16>{});
   configuration.kvm = surroundings_.kvm.duplicate();
   configuration.memory_bytes = specification.memory_bytes;
   configuration.cpu = cpu_of(specification.cpu);

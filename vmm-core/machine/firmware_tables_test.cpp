@@ -1,0 +1,149 @@
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include "vmm-core/machine/acpi_tables.h"
+#include "vmm-core/machine/smbios_tables.h"
+#include "vmm-core/os/error.h"
+
+namespace warren::vmm::machine {
+namespace {
+
+constexpr GuestMemory::Layout kLayout[] = {{GuestAddress{0}, 1 << 20}};
+
+class FirmwareTablesTest : public testing::Test {
+ protected:
+  template <typename T>
+  T get(std::uint64_t address) {
+    T value{};
+    EXPECT_TRUE(memory_.read(GuestAddress{address}, std::as_writable_bytes(std::span(&value, 1))));
+    return value;
+  }
+
+  unsigned sum(std::uint64_t start, std::uint64_t size) {
+    unsigned total = 0;
+    for (std::uint64_t i = 0; i < size; ++i) total += get<std::uint8_t>(start + i);
+    return total & 0xff;
+  }
+
+  std::vector<char> bytes(std::uint64_t start, std::size_t size) {
+    std::vector<char> result(size);
+    EXPECT_TRUE(memory_.read(GuestAddress{start}, std::as_writable_bytes(std::span(result))));
+    return result;
+  }
+
+  GuestAddress write_acpi() {
+    AcpiConfiguration configuration;
+    for (std::uint32_t i = 0; i < 255; ++i) configuration.apic_ids.push_back(i);
+    configuration.memory_map = make_memory_map(16 << 20);
+    configuration.serial_ports = {0, 1, 2, 3};
+    return write_acpi_tables(configuration, memory_);
+  }
+
+  // Signature and place of every table the XSDT lists.
+  std::vector<std::pair<std::string, std::uint64_t>> tables(GuestAddress root) {
+    const auto xsdt = get<std::uint64_t>(root.value + 24);
+    const auto length = get<std::uint32_t>(xsdt + 4);
+    EXPECT_EQ(sum(xsdt, length), 0u);
+    std::vector<std::pair<std::string, std::uint64_t>> found;
+    for (std::uint64_t at = 36; at < length; at += 8) {
+      const auto table = get<std::uint64_t>(xsdt + at);
+      const auto signature = get<std::array<char, 4>>(table);
+      found.emplace_back(std::string(signature.begin(), signature.end()), table);
+    }
+    return found;
+  }
+
+  GuestMemory memory_{kLayout, GuestMemory::HugePages::inherit};
+};
+
+TEST_F(FirmwareTablesTest, AcpiTablesAddUpToZeroAndAreFoundFromTheRoot) {
+  const GuestAddress root = write_acpi();
+  EXPECT_EQ(sum(root.value, 20), 0u);
+  EXPECT_EQ(sum(root.value, 36), 0u);
+  std::string found;
+  for (const auto& [signature, table] : tables(root)) {
+    found += signature + " ";
+    EXPECT_EQ(sum(table, get<std::uint32_t>(table + 4)), 0u) << found;
+  }
+  EXPECT_EQ(found, "FACP APIC MCFG ");
+}
+
+// An interpreter that is not ours must take our AML and every field of the tables: iasl reads them back and
+// compiles what it read.
+TEST_F(FirmwareTablesTest, AcpiTablesAreReadByTheReferenceCompiler) {
+  std::string directory = testing::TempDir() + "acpi-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+  auto found = tables(write_acpi());
+  constexpr std::uint64_t kDsdtOfFadt = 140;
+  found.emplace_back("DSDT", get<std::uint64_t>(found.at(0).second + kDsdtOfFadt));
+  for (const auto& [signature, table] : found) {
+    const std::string path = directory + "/" + signature;
+    const auto content = bytes(table, get<std::uint32_t>(table + 4));
+    std::ofstream(path + ".aml", std::ios::binary).write(content.data(), std::ssize(content));
+    const std::string read_back = "iasl -p " + path + " -d " + path + ".aml >" + path + ".log 2>&1";
+    const std::string compile = " && iasl -vr -we -p " + path + "2 " + path + ".dsl >>" + path + ".log 2>&1";
+    const int status = std::system((read_back + compile).c_str());  // NOLINT(concurrency-mt-unsafe)
+    std::ifstream log(path + ".log");
+    EXPECT_EQ(status, 0) << std::string(std::istreambuf_iterator<char>(log), {});
+  }
+  std::filesystem::remove_all(directory);
+}
+
+TEST_F(FirmwareTablesTest, SmbiosTellsTheUuidTheSocketsAndTheMemory) {
+  SmbiosConfiguration configuration;
+  for (std::uint8_t i = 0; i < 16; ++i) configuration.uuid[i] = i;
+  configuration.memory_map = make_memory_map(std::uint64_t{5} << 40);
+  configuration.cpu.sockets = 2;
+  configuration.cpu.cores = 300;
+  write_smbios_tables(configuration, memory_);
+
+  const std::uint64_t entry = kSmbiosTables.value;
+  EXPECT_EQ(std::string(bytes(entry, 5).data(), 5), "_SM3_");
+  EXPECT_EQ(sum(entry, 24), 0u);
+  const auto size = get<std::uint32_t>(entry + 12);
+  const auto start = get<std::uint64_t>(entry + 16);
+  std::vector<unsigned> types;
+  for (std::uint64_t at = start; at < start + size;) {
+    const auto type = get<std::uint8_t>(at);
+    const auto length = get<std::uint8_t>(at + 1);
+    types.push_back(type);
+    if (type == 1) {
+      const std::array<std::uint8_t, 16> wire = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+      EXPECT_EQ((get<std::array<std::uint8_t, 16>>(at + 8)), wire);
+    }
+    if (type == 4) {
+      EXPECT_EQ(length, 48);
+      EXPECT_EQ(get<std::uint8_t>(at + 0x23), 0xff);
+      EXPECT_EQ(get<std::uint16_t>(at + 0x2a), 300);
+    }
+    if (type == 17) {
+      EXPECT_EQ(length, 40);
+      EXPECT_EQ(get<std::uint32_t>(at + 0x1c), 5u << 20);
+    }
+    at += length;
+    while (get<std::uint16_t>(at) != 0) ++at;
+    at += 2;
+  }
+  EXPECT_THAT(types, testing::ElementsAre(0, 1, 3, 4, 4, 16, 17, 19, 19, 32, 127));
+}
+
+TEST_F(FirmwareTablesTest, SmbiosWithMoreSocketsThanItHasRoomForIsAnError) {
+  SmbiosConfiguration configuration;
+  configuration.memory_map = make_memory_map(16 << 20);
+  configuration.cpu.sockets = 255;
+  EXPECT_NO_THROW(write_smbios_tables(configuration, memory_));
+  configuration.cpu.sockets = 2000;
+  EXPECT_THROW(write_smbios_tables(configuration, memory_), Error);
+}
+
+}  // namespace
+}  // namespace warren::vmm::machine
