@@ -20,6 +20,7 @@ namespace {
 Options parse(std::vector<std::string> words, bool is_root = true) {
   words.insert(words.begin(), "virtwarrend");
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return parse_options(static_cast<int>(words.size()), pointers.data(), is_root);
