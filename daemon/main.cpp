@@ -41,6 +41,7 @@ void print_procedures() {
 }
 
 std::string environment_variable(const char* name) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
   const char* value = std::getenv(name);
   return value != nullptr ? value : "";
 }
@@ -49,6 +50,7 @@ Directories choose_directories(const Options& options) {
   if (!options.session) return system_directories(options.root.value_or("/"));
   std::string home = environment_variable("HOME");
   if (home.empty()) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
     if (const passwd* user = ::getpwuid(::geteuid())) home = user->pw_dir;
   }
   return session_directories(home, &environment_variable);

@@ -45,6 +45,7 @@ Options parse_options(int argc, char** argv, bool is_root) {
   Options options;
   optind = 0;  // glibc: begin anew
   opterr = 0;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
   for (int c = 0; (c = ::getopt_long(argc, argv, ":f:t:vVh", kLongOptions.data(), nullptr)) != -1;) {
     switch (c) {
       case kRoot:

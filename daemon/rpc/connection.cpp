@@ -59,7 +59,7 @@ asio::awaitable<void> Connection::serve() {
   failed_ = true;
   session_->on_closed();
   boost::system::error_code ignored;
-  socket_.close(ignored);
+  static_cast<void>(socket_.close(ignored));
   on_finished_(*this);
 }
 
@@ -220,7 +220,7 @@ void Connection::fail(std::string_view reason) {
   outgoing_.clear();
   backlog_ = 0;
   boost::system::error_code ignored;
-  socket_.cancel(ignored);
+  static_cast<void>(socket_.cancel(ignored));
   resume_.cancel();
 }
 

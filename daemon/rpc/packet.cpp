@@ -8,9 +8,9 @@
 namespace warren::daemon::rpc {
 namespace {
 
-constexpr std::size_t kInitialBuffer = 16 * 1024;
+constexpr std::size_t kInitialBuffer = std::size_t{16} << 10;
 // A buffer that one long frame made larger than this is given back when it is empty.
-constexpr std::size_t kKeptBuffer = 256 * 1024;
+constexpr std::size_t kKeptBuffer = std::size_t{256} << 10;
 
 bool carries_descriptors(MessageType type) {
   return type == MessageType::call_with_fds || type == MessageType::reply_with_fds;

@@ -52,11 +52,11 @@ struct Peer {
 
 // Most events, and bytes of them, that wait for a client.
 inline constexpr std::size_t kMostEvents = 16384;
-inline constexpr std::size_t kMostEventBytes = 8 * 1024 * 1024;
+inline constexpr std::size_t kMostEventBytes = std::size_t{8} << 20;
 // Most event callbacks of one client.
 inline constexpr std::size_t kMostSubscriptions = 16384;
 // With more than this unsent, events wait in the session and nothing more is read.
-inline constexpr std::size_t kSendBacklog = 1024 * 1024;
+inline constexpr std::size_t kSendBacklog = std::size_t{1} << 20;
 
 class Session : public std::enable_shared_from_this<Session> {
  public:

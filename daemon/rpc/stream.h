@@ -25,9 +25,9 @@ namespace warren::daemon::rpc {
 class Session;
 
 // Most bytes that a session's streams leave waiting in its transport.
-inline constexpr std::size_t kStreamBacklog = 1024 * 1024;
+inline constexpr std::size_t kStreamBacklog = std::size_t{1} << 20;
 // Most bytes from the client that wait for the other end before the connection is held up.
-inline constexpr std::size_t kStreamQueue = 256 * 1024;
+inline constexpr std::size_t kStreamQueue = std::size_t{256} << 10;
 
 // A stream that also knows ranges without data (VIR_STORAGE_VOL_…_SPARSE_STREAM).
 class SparseStream : public driver::Stream {

@@ -18,7 +18,7 @@ namespace warren::vmm::block {
 namespace {
 
 constexpr std::uint64_t kSectorSize = 512;
-constexpr std::size_t kBounceSize = 256 * 1024;
+constexpr std::size_t kBounceSize = std::size_t{256} << 10;
 constexpr std::size_t kMaximumIovecs = 1024;  // IOV_MAX
 
 int transfer(const RawImage& image, Request& request) noexcept {
