@@ -20,6 +20,7 @@ std::filesystem::path find_worker_program(const Configuration& configuration) {
 }
 
 WorkerIdentity find_worker_identity(const Configuration& configuration) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
   const passwd* user = ::getpwnam(configuration.worker_user.c_str());
   if (user == nullptr) {
     throw ConfigurationError("worker_user", 0,
@@ -27,6 +28,7 @@ WorkerIdentity find_worker_identity(const Configuration& configuration) {
   }
   WorkerIdentity identity{.user = user->pw_uid, .group = user->pw_gid};
   if (!configuration.worker_group.empty()) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
     const group* found = ::getgrnam(configuration.worker_group.c_str());
     if (found == nullptr) {
       throw ConfigurationError("worker_group", 0,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -27,12 +28,13 @@ void feed(FrameReader& reader, std::span<const std::byte> bytes,
     std::size_t part = std::min(space.size(), bytes.size());
     std::copy_n(bytes.begin(), part, space.begin());
     bytes = bytes.subspan(part);
-    reader.received(part, bytes.empty() ? std::move(descriptors) : std::vector<FileDescriptor>{});
+    reader.received(part, bytes.empty() ? std::exchange(descriptors, {}) : std::vector<FileDescriptor>{});
   }
 }
 
 std::vector<FileDescriptor> some_descriptors(std::size_t number) {
   std::vector<FileDescriptor> made;
+  made.reserve(number);
   for (std::size_t i = 0; i < number; ++i) made.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   return made;
 }

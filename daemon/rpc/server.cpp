@@ -170,7 +170,9 @@ asio::awaitable<void> Server::tick_loop() {
 void Server::stop() {
   stopping_ = true;
   boost::system::error_code ignored;
-  for (const std::unique_ptr<Listener>& listener : listeners_) listener->socket.cancel(ignored);
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    static_cast<void>(listener->socket.cancel(ignored));
+  }
   tick_.cancel();
   place_.cancel();
   auto clients = clients_;

@@ -90,7 +90,8 @@ void flatten(xmlNodePtr node, const std::string& path, std::multiset<std::string
     if (child->type != XML_ELEMENT_NODE) continue;
     leaf = false;
     std::string name(view(child->name));
-    if (path == "/domain/devices" && name != "emulator") name += "{" + device_key(child, counts) + "}";
+    if (path == "/domain/devices" && name != "emulator")
+      name.append("{").append(device_key(child, counts)).append("}");
     flatten(child, path + "/" + name, lines);
   }
   if (leaf && (!text.empty() || !node->properties)) lines.insert(path + "=" + text);
