@@ -23,6 +23,7 @@
 #include "daemon/rpc/server.h"
 #include "daemon/worker_settings.h"
 #include "driver/domain/driver.h"
+#include "driver/secret/driver.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::daemon {
@@ -100,6 +101,7 @@ class Daemon {
         signals_(loop_, SIGTERM, SIGINT, SIGHUP),
         timeout_(loop_),
         driver_(driver::domain::make_domain_driver(loop_, driver_settings())),
+        secrets_(driver::secret::make_secret_driver(loop_, secret_settings())),
         server_(loop_, session_services(), server_settings()) {}
 
   // Returns the process's exit status.
@@ -134,9 +136,22 @@ class Daemon {
     return settings;
   }
 
+  driver::secret::SecretSettings secret_settings() {
+    driver::secret::SecretSettings settings{
+        .directory = directories_.configuration / "secrets",
+        .keys = {.key_file = directories_.state / "secrets-encryption-key"},
+        .report = [this](std::string_view text) { log_.error(text); }};
+    // systemd.exec(5), LoadCredentialEncrypted=
+    std::string credentials = environment_variable("CREDENTIALS_DIRECTORY");
+    if (!credentials.empty())
+      settings.keys.credential = std::filesystem::path(credentials) / "secrets-encryption-key";
+    return settings;
+  }
+
   rpc::SessionServices session_services() {
     return {
         .hypervisor = *driver_,
+        .secrets = secrets_.get(),
         .session_mode = options_.session,
         .max_client_requests = configuration_.max_client_requests,
         .keepalive_count = configuration_.keepalive_count,
@@ -224,6 +239,7 @@ class Daemon {
   asio::signal_set signals_;
   asio::steady_timer timeout_;
   std::unique_ptr<driver::domain::DomainDriver> driver_;
+  std::unique_ptr<driver::SecretDriver> secrets_;
   rpc::Server server_;
   bool stopping_ = false;
   int status_ = EXIT_SUCCESS;

@@ -95,6 +95,9 @@ struct Form<Opaque<Max>> {
 };
 
 template <std::uint32_t Max>
+struct Form<SecretOpaque<Max>> : Form<Opaque<Max>> {};
+
+template <std::uint32_t Max>
 struct Form<CharArray<Max>> {
   static void put(Encoder& to, const CharArray<Max>& value) {
     to.count(value.size(), Max);

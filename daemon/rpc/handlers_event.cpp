@@ -82,12 +82,20 @@ ConnectDomainEventCallbackRegisterAnyResult connect_domain_event_callback_regist
     Call& call, const ConnectDomainEventCallbackRegisterAnyArgs& arguments) {
   std::optional<driver::Uuid> domain;
   if (arguments.dom) domain = to_driver(arguments.dom->uuid);
-  return {.callback_id = call.session().subscribe(arguments.event_id, domain, &send_domain_event)};
+  Session& session = call.session();
+  int event_id = arguments.event_id;
+  return {.callback_id = session.subscribe(Session::EventKind::domain, [&](std::int32_t callback_id) {
+    auto id = session.hypervisor().subscribe(
+        event_id, domain, [&session, event_id, callback_id](const driver::DomainEvent& event) {
+          send_domain_event(session, event_id, callback_id, event);
+        });
+    return [&session, id] { session.hypervisor().unsubscribe(id); };
+  })};
 }
 
 void connect_domain_event_callback_deregister_any(
     Call& call, const ConnectDomainEventCallbackDeregisterAnyArgs& arguments) {
-  if (!call.session().unsubscribe(arguments.callback_id)) {
+  if (!call.session().unsubscribe(Session::EventKind::domain, arguments.callback_id)) {
     throw driver::Error(VIR_ERR_INTERNAL_ERROR,
                         fmt::format("domain event callback {} not registered", arguments.callback_id),
                         VIR_FROM_RPC);

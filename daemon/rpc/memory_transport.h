@@ -9,6 +9,7 @@
 
 #include "daemon/rpc/codec.h"
 #include "daemon/rpc/fake_hypervisor.h"
+#include "daemon/rpc/fake_secrets.h"
 #include "daemon/rpc/packet.h"
 #include "daemon/rpc/protocol/objects.h"
 #include "daemon/rpc/session.h"
@@ -116,7 +117,8 @@ struct SessionHarness {
   }
 
   FakeHypervisor hypervisor;
-  SessionServices services{.hypervisor = hypervisor};
+  FakeSecrets secrets;
+  SessionServices services{.hypervisor = hypervisor, .secrets = &secrets};
   std::vector<std::string> reports;
   MemoryTransport transport;
   std::shared_ptr<Session> session;

@@ -40,7 +40,7 @@ void FrameReader::received(std::size_t size, std::vector<FileDescriptor> descrip
 
 FrameReader::Next FrameReader::next(Frame& frame) {
   if (descriptors_.size() > kMostDescriptors) return Next::violation;
-  std::span<const std::byte> available = std::span(buffer_).subspan(begin_, end_ - begin_);
+  std::span<std::byte> available = std::span(buffer_).subspan(begin_, end_ - begin_);
   if (available.size() < kLengthSize) return Next::incomplete;
   Decoder words(available);
   std::size_t length = words.word();

@@ -59,7 +59,7 @@ inline constexpr std::uint32_t kKeepalivePong = 2;
 // One received message. The payload belongs to the reader and lives until its next space() or next().
 struct Frame {
   Header header;
-  std::span<const std::byte> payload;  // without the number of descriptors
+  std::span<std::byte> payload;  // without the number of descriptors
   std::vector<FileDescriptor> descriptors;
 };
 

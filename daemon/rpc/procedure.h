@@ -25,6 +25,7 @@ enum ProcedureFlags : std::uint16_t {
   kTakesFds = 1 << 6,        // the call may carry descriptors
   kReturnsFds = 1 << 7,      // the reply carries descriptors
   kEvent = 1 << 8,           // a message from daemon to client, never a call
+  kSensitive = 1 << 9,       // arguments or result hold a secret: overwritten once they are used
 };
 
 constexpr ProcedureFlags operator|(ProcedureFlags a, ProcedureFlags b) {

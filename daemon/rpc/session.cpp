@@ -59,7 +59,7 @@ Session::~Session() {
 
 void Session::on_closed() {
   if (std::exchange(transport_, nullptr) == nullptr) return;
-  for (const auto& [callback, subscription] : subscriptions_) services_.hypervisor.unsubscribe(subscription);
+  for (auto& [callback, subscription] : subscriptions_) subscription.end();
   subscriptions_.clear();
   streams_.close_all();
   events_.clear();
@@ -182,6 +182,7 @@ void Session::dispatch(const CallId& id, Frame& frame) {
     services_.report(fmt::format("{}: {}", id.procedure->name, error.what()));
     answer_error(id, driver::internal_error(fmt::format("{}: {}", id.procedure->name, error.what())));
   }
+  if (id.procedure->has(kSensitive)) driver::wipe(frame.payload.data(), frame.payload.size());
 }
 
 void Session::answer(const CallId& call, ResultWriter write, const void* result,
@@ -198,6 +199,7 @@ void Session::answer(const CallId& call, ResultWriter write, const void* result,
     return;
   }
   transport_->send(outgoing_, std::move(descriptors));
+  if (call.procedure->has(kSensitive)) driver::wipe(outgoing_.data(), outgoing_.size());
 }
 
 void Session::answer_error(const CallId& call, const driver::Error& error) {
@@ -249,25 +251,29 @@ void Session::request_ends() {
   if (!was_accepting || in_flight_ == 0) resume();
 }
 
-std::int32_t Session::subscribe(int event_id, const std::optional<driver::Uuid>& domain, EventWriter write) {
+driver::SecretDriver& Session::secrets() {
+  if (services_.secrets == nullptr)
+    throw driver::Error(VIR_ERR_NO_SUPPORT, "this daemon keeps no secrets", VIR_FROM_SECRET);
+  return *services_.secrets;
+}
+
+std::int32_t Session::subscribe(EventKind kind,
+                                const std::function<EndSubscription(std::int32_t callback_id)>& begin) {
   if (subscriptions_.size() >= kMostSubscriptions) {
     throw driver::Error(
         VIR_ERR_OPERATION_FAILED,
         fmt::format("client has {} event callbacks, which is the most", subscriptions_.size()), VIR_FROM_RPC);
   }
   std::int32_t callback_id = next_callback_id_;
-  subscriptions_[callback_id] = services_.hypervisor.subscribe(
-      event_id, domain, [this, write, event_id, callback_id](const driver::DomainEvent& event) {
-        write(*this, event_id, callback_id, event);
-      });
+  subscriptions_.insert_or_assign(callback_id, Subscription{kind, begin(callback_id)});
   ++next_callback_id_;
   return callback_id;
 }
 
-bool Session::unsubscribe(std::int32_t callback_id) {
+bool Session::unsubscribe(EventKind kind, std::int32_t callback_id) {
   auto found = subscriptions_.find(callback_id);
-  if (found == subscriptions_.end()) return false;
-  services_.hypervisor.unsubscribe(found->second);
+  if (found == subscriptions_.end() || found->second.kind != kind) return false;
+  found->second.end();
   subscriptions_.erase(found);
   return true;
 }

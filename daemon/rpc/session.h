@@ -27,15 +27,17 @@
 #include "daemon/rpc/transport.h"
 #include "driver/contract/caller.h"
 #include "driver/contract/hypervisor.h"
+#include "driver/contract/secrets.h"
 
 namespace warren::daemon::rpc {
 
-// What sessions share. The driver outlives them.
+// What sessions share. The drivers outlive them.
 struct SessionServices {
   driver::HypervisorDriver& hypervisor;
-  bool session_mode = false;             // a user's own daemon: URIs end in /session
-  unsigned int max_client_requests = 5;  // in flight; nothing more is read beyond
-  unsigned int keepalive_count = 5;      // unanswered pings before a client is given up
+  driver::SecretDriver* secrets = nullptr;  // null: this daemon keeps none
+  bool session_mode = false;                // a user's own daemon: URIs end in /session
+  unsigned int max_client_requests = 5;     // in flight; nothing more is read beyond
+  unsigned int keepalive_count = 5;         // unanswered pings before a client is given up
   // What a client did wrong, for the log; not called more often than the client's mistakes.
   std::function<void(std::string_view)> report = [](std::string_view) {};
 };
@@ -79,6 +81,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // ---- for handlers
   driver::HypervisorDriver& hypervisor() { return services_.hypervisor; }
+  // Throws driver::Error (NO_SUPPORT) where there is none.
+  driver::SecretDriver& secrets();
   const SessionServices& services() const { return services_; }
   const driver::Caller& caller() const { return caller_; }
   const Peer& peer() const { return peer_; }
@@ -89,12 +93,14 @@ class Session : public std::enable_shared_from_this<Session> {
   // CONNECT_CLOSE: the connection ends once its reply has been sent.
   void close_when_sent() { transport_->close_when_sent(); }
   void enable_keepalive() { keepalive_ = true; }
-  // Subscriptions of this client; `write` sends each event. They are dropped at its end. subscribe() gives
-  // the callback id and throws driver::Error; unsubscribe() is false for an id that is not known.
-  using EventWriter = void (*)(Session& session, int event_id, std::int32_t callback_id,
-                               const driver::DomainEvent& event);
-  std::int32_t subscribe(int event_id, const std::optional<driver::Uuid>& domain, EventWriter write);
-  bool unsubscribe(std::int32_t callback_id);
+  // Subscriptions of this client; they are dropped at its end. `begin` subscribes at the source of the
+  // events, for the callback id it is given, and returns what ends the subscription. subscribe() gives the
+  // callback id and throws driver::Error; unsubscribe() is false for an id that is not of that kind.
+  enum class EventKind : std::uint8_t { domain, secret };
+  using EndSubscription = std::move_only_function<void()>;
+  std::int32_t subscribe(EventKind kind,
+                         const std::function<EndSubscription(std::int32_t callback_id)>& begin);
+  bool unsubscribe(EventKind kind, std::int32_t callback_id);
   // Sends an event: procedure `number` of REMOTE, `message` written by `write`.
   void send_event(std::uint32_t number, ResultWriter write, const void* message);
 
@@ -131,7 +137,11 @@ class Session : public std::enable_shared_from_this<Session> {
   unsigned int in_flight_ = 0;
   StreamTable streams_;
 
-  std::map<std::int32_t, driver::EventSource::SubscriptionId> subscriptions_;
+  struct Subscription {
+    EventKind kind;
+    EndSubscription end;
+  };
+  std::map<std::int32_t, Subscription> subscriptions_;
   std::int32_t next_callback_id_ = 0;
   std::deque<std::vector<std::byte>> events_;  // frames that wait for room
   std::size_t event_bytes_ = 0;

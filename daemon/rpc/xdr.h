@@ -15,6 +15,8 @@
 #include <variant>
 #include <vector>
 
+#include "driver/contract/secret_value.h"
+
 namespace warren::daemon::rpc {
 
 // Longest string of any message, in bytes (libvirt 9.0.0 limit, REMOTE_STRING_MAX).
@@ -32,6 +34,17 @@ template <std::uint32_t Max>
 struct Opaque : std::vector<std::uint8_t> {
   using std::vector<std::uint8_t>::vector;
   static constexpr std::uint32_t kMax = Max;
+};
+
+// The same for what must not stay behind in memory: overwritten when it is destroyed.
+template <std::uint32_t Max>
+struct SecretOpaque : Opaque<Max> {
+  SecretOpaque() = default;
+  SecretOpaque(const SecretOpaque&) = default;
+  SecretOpaque(SecretOpaque&&) noexcept = default;
+  SecretOpaque& operator=(const SecretOpaque&) = default;
+  SecretOpaque& operator=(SecretOpaque&&) noexcept = default;
+  ~SecretOpaque() { driver::wipe(this->data(), this->size()); }
 };
 
 // A counted array of `char`: XDR has no packed char array, so that each one travels as a 4-byte word.

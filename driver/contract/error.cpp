@@ -39,6 +39,10 @@ std::string_view template_of(virErrorNumber code) {
       return "Domain not found: %s";
     case VIR_ERR_NO_NETWORK:
       return "Network not found: %s";
+    case VIR_ERR_INVALID_SECRET:
+      return "Invalid secret: %s";
+    case VIR_ERR_NO_SECRET:
+      return "Secret not found: %s";
     case VIR_ERR_AUTH_FAILED:
       return "authentication failed: %s";
     case VIR_ERR_OPERATION_INVALID:

@@ -50,7 +50,7 @@ struct SecretGetXmlDescResult {
 
 struct SecretSetValueArgs {
   Secret secret;
-  Opaque<kSecretValueMax> value;
+  SecretOpaque<kSecretValueMax> value;
   std::uint32_t flags = 0;
 };
 
@@ -60,7 +60,7 @@ struct SecretGetValueArgs {
 };
 
 struct SecretGetValueResult {
-  Opaque<kSecretValueMax> value;
+  SecretOpaque<kSecretValueMax> value;
 };
 
 struct SecretUndefineArgs {

@@ -1,6 +1,7 @@
 // clang-format off: one line per procedure
 #include "daemon/rpc/handlers_connect.h"
 #include "daemon/rpc/handlers_event.h"
+#include "daemon/rpc/handlers_secret.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/event.h"
 #include "daemon/rpc/tables.h"
@@ -73,10 +74,10 @@ constexpr Procedure kProcedures[] = {
     event<NodeDeviceEventLifecycleMsg>(376, "NODE_DEVICE_EVENT_LIFECYCLE"),
     event<NodeDeviceEventUpdateMsg>(377, "NODE_DEVICE_EVENT_UPDATE"),
     sent_event<DomainEventCallbackMetadataChangeMsg>(379, "DOMAIN_EVENT_CALLBACK_METADATA_CHANGE"),
-    missing<ConnectSecretEventRegisterAnyArgs, ConnectSecretEventRegisterAnyResult>(380, "CONNECT_SECRET_EVENT_REGISTER_ANY", kHigh, "connect:search_secrets"),
-    missing<ConnectSecretEventDeregisterAnyArgs, Nothing>(381, "CONNECT_SECRET_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
-    event<SecretEventLifecycleMsg>(382, "SECRET_EVENT_LIFECYCLE"),
-    event<SecretEventValueChangedMsg>(383, "SECRET_EVENT_VALUE_CHANGED"),
+    served<&handlers::connect_secret_event_register_any>(380, "CONNECT_SECRET_EVENT_REGISTER_ANY", kHigh, "connect:search_secrets"),
+    served<&handlers::connect_secret_event_deregister_any>(381, "CONNECT_SECRET_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
+    sent_event<SecretEventLifecycleMsg>(382, "SECRET_EVENT_LIFECYCLE"),
+    sent_event<SecretEventValueChangedMsg>(383, "SECRET_EVENT_VALUE_CHANGED"),
     event<DomainEventBlockThresholdMsg>(385, "DOMAIN_EVENT_BLOCK_THRESHOLD"),
     event<DomainEventMemoryFailureMsg>(423, "DOMAIN_EVENT_MEMORY_FAILURE"),
     event<DomainEventMemoryDeviceSizeChangeMsg>(438, "DOMAIN_EVENT_MEMORY_DEVICE_SIZE_CHANGE"),

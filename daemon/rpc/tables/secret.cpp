@@ -1,6 +1,6 @@
 // clang-format off: one line per procedure
+#include "daemon/rpc/handlers_secret.h"
 #include "daemon/rpc/procedure_builder.h"
-#include "daemon/rpc/protocol/secret.h"
 #include "daemon/rpc/tables.h"
 
 namespace warren::daemon::rpc {
@@ -9,16 +9,16 @@ namespace {
 using namespace protocol;
 
 constexpr Procedure kProcedures[] = {
-    missing<Nothing, ConnectNumOfSecretsResult>(139, "CONNECT_NUM_OF_SECRETS", kHigh, "connect:search_secrets"),
-    missing<ConnectListSecretsArgs, ConnectListSecretsResult>(140, "CONNECT_LIST_SECRETS", kHigh, "connect:search_secrets"),
-    missing<SecretLookupByUuidArgs, SecretLookupByUuidResult>(141, "SECRET_LOOKUP_BY_UUID", kHigh, "secret:getattr"),
-    missing<SecretDefineXmlArgs, SecretDefineXmlResult>(142, "SECRET_DEFINE_XML", kHigh | kWrite, "secret:write secret:save"),
-    missing<SecretGetXmlDescArgs, SecretGetXmlDescResult>(143, "SECRET_GET_XML_DESC", kHigh, "secret:read"),
-    missing<SecretSetValueArgs, Nothing>(144, "SECRET_SET_VALUE", kHigh | kWrite, "secret:write"),
-    missing<SecretGetValueArgs, SecretGetValueResult>(145, "SECRET_GET_VALUE", kHigh | kWrite, "secret:read_secure"),
-    missing<SecretUndefineArgs, Nothing>(146, "SECRET_UNDEFINE", kHigh | kWrite, "secret:delete"),
-    missing<SecretLookupByUsageArgs, SecretLookupByUsageResult>(147, "SECRET_LOOKUP_BY_USAGE", kHigh, "secret:getattr"),
-    missing<ConnectListAllSecretsArgs, ConnectListAllSecretsResult>(287, "CONNECT_LIST_ALL_SECRETS", kHigh, "connect:search_secrets"),
+    served<&handlers::connect_num_of_secrets>(139, "CONNECT_NUM_OF_SECRETS", kHigh, "connect:search_secrets"),
+    served<&handlers::connect_list_secrets>(140, "CONNECT_LIST_SECRETS", kHigh, "connect:search_secrets"),
+    served<&handlers::secret_lookup_by_uuid>(141, "SECRET_LOOKUP_BY_UUID", kHigh, "secret:getattr"),
+    served<&handlers::secret_define_xml>(142, "SECRET_DEFINE_XML", kHigh | kWrite, "secret:write secret:save"),
+    served<&handlers::secret_get_xml_desc>(143, "SECRET_GET_XML_DESC", kHigh, "secret:read"),
+    served<&handlers::secret_set_value>(144, "SECRET_SET_VALUE", kHigh | kWrite | kSensitive, "secret:write"),
+    served<&handlers::secret_get_value>(145, "SECRET_GET_VALUE", kHigh | kWrite | kSensitive, "secret:read_secure"),
+    served<&handlers::secret_undefine>(146, "SECRET_UNDEFINE", kHigh | kWrite, "secret:delete"),
+    served<&handlers::secret_lookup_by_usage>(147, "SECRET_LOOKUP_BY_USAGE", kHigh, "secret:getattr"),
+    served<&handlers::connect_list_all_secrets>(287, "CONNECT_LIST_ALL_SECRETS", kHigh, "connect:search_secrets"),
 };
 
 }  // namespace
