@@ -63,7 +63,7 @@ Console parse_console(XmlElement& element, bool inactive) {
     const auto type = read_enum(*target, "type", names::kConsoleTarget);
     console.target = type.value_or(ConsoleTarget::serial);
     console.target_given = type.has_value();
-    console.port = read_number(*target, "port", 0, 255);
+    console.port = read_number(*target, "port", 0, kMaximumConsolePort);
     if (console.target == ConsoleTarget::serial && console.port.value_or(0) > 3)
       throw target->malformed_attribute("port", "a PC has serial ports 0 to 3");
   }

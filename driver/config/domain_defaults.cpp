@@ -112,6 +112,11 @@ void fill_consoles(Devices& devices) {
     console.target_given = true;
     if (console.target == ConsoleTarget::virtio) {
       if (!console.port) console.port = virtio;
+      if (*console.port > kMaximumConsolePort) {
+        throw config_unsupported(
+            fmt::format("/domain/devices/console[{}]", i + 1), 0,
+            fmt::format("its port would be {}; the highest is {}", *console.port, kMaximumConsolePort));
+      }
       virtio = std::max(virtio, *console.port) + 1;
       continue;
     }

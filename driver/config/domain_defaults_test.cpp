@@ -70,6 +70,13 @@ TEST(DomainDefaults, AnotherEmulatorIsRefused) {
   EXPECT_THAT(message, HasSubstr("/usr/libexec/warren-vmm"));
 }
 
+TEST(DomainDefaults, T18AConsoleBehindTheHighestPortIsRefused) {
+  EXPECT_THAT(refusal("<console type='pty'><target type='virtio' port='255'/></console>"
+                      "<console type='pty'><target type='virtio'/></console>",
+                      VIR_ERR_CONFIG_UNSUPPORTED),
+              HasSubstr("the highest is 255"));
+}
+
 TEST(DomainDefaults, PciAddressesThatCannotBe) {
   EXPECT_THAT(refusal(rng_at("bus='1' slot='0'") + rng_at("bus='1' slot='0'"), VIR_ERR_XML_ERROR),
               HasSubstr("0000:01:00.0 is that of /domain/devices/rng[1]"));
