@@ -221,6 +221,34 @@ Cpu make_cpu(Dice& dice, const VcpuCount& vcpu) {
   return cpu;
 }
 
+MemoryBacking make_memory_backing(Dice& dice) {
+  return {.huge_pages = false,  // they must divide the memory
+          .no_share_pages = dice.flip(),
+          .source = dice.maybe_enum<MemorySource>(1),
+          .access = dice.maybe_enum<MemoryAccess>(1),
+          .allocation = dice.maybe_enum<MemoryAllocation>(2),
+          .discard = dice.flip()};
+}
+
+std::optional<SystemInformation> make_system_information(Dice& dice) {
+  if (dice.below(4) != 0) return std::nullopt;
+  SystemInformation information;
+  const auto fill = [&dice](std::span<std::string> values) {
+    for (std::string& value : values)
+      if (dice.flip()) value = "<" + std::to_string(dice.below(1000)) + "&>";
+  };
+  fill(information.bios);
+  information.bios[2] = dice.flip() ? "02/28/2024" : "";
+  information.bios[3] = dice.flip() ? "1.255" : "";
+  fill(information.system);
+  information.system[4].clear();  // the domain's own may not be known yet
+  fill(information.base_board);
+  fill(information.chassis);
+  for (std::uint32_t i = dice.below(3); i != 0; --i)
+    information.oem_strings.push_back(fmt::format("oem {}", i));
+  return information;
+}
+
 Clock make_clock(Dice& dice) {
   Clock clock;
   clock.offset = static_cast<ClockOffset>(dice.below(4));
@@ -231,7 +259,7 @@ Clock make_clock(Dice& dice) {
   }
   if (dice.flip()) {
     clock.timers.push_back({.name = TimerName::rtc});
-    if (dice.flip()) clock.timers.back().tick_policy = TimerTickPolicy::delay;
+    if (dice.flip()) clock.timers.back().tick_policy = static_cast<TimerTickPolicy>(dice.below(2));
   }
   if (dice.flip()) clock.timers.push_back({.name = TimerName::hpet, .present = false});
   if (dice.flip()) clock.timers.push_back({.name = TimerName::kvmclock, .present = dice.maybe_bool()});
@@ -265,6 +293,9 @@ DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
   if (dice.flip()) definition.features.vmport = false;
   if (dice.flip()) definition.features.smm = false;
   if (dice.flip()) definition.cpu = make_cpu(dice, definition.vcpu);
+  definition.memory_backing = make_memory_backing(dice);
+  definition.sysinfo = make_system_information(dice);
+  if (definition.sysinfo) definition.os.smbios = dice.maybe_enum<SmbiosMode>(2);
   definition.clock = make_clock(dice);
   definition.lifecycle = {.on_poweroff = dice.maybe_enum<LifecycleAction>(2),
                           .on_reboot = dice.maybe_enum<LifecycleAction>(2),

@@ -17,7 +17,9 @@
 #include "driver/config/disk.h"
 #include "driver/config/identity.h"
 #include "driver/config/interface.h"
+#include "driver/config/memory_backing.h"
 #include "driver/config/operating_system.h"
+#include "driver/config/system_information.h"
 
 namespace warren::driver::config {
 
@@ -48,7 +50,9 @@ struct DomainDefinition {
   std::string description;
   std::vector<MetadataElement> metadata;
   Memory memory;
+  MemoryBacking memory_backing;
   VcpuCount vcpu;
+  std::optional<SystemInformation> sysinfo;
   OperatingSystem os;
   Features features;
   std::optional<Cpu> cpu;  // always set after fill_defaults

@@ -49,7 +49,9 @@ std::string format_domain(const DomainDefinition& definition, const FormatOption
   format_identity(writer, definition);
   format_memory(writer, "memory", definition.memory.maximum_kib);
   format_memory(writer, "currentMemory", definition.memory.current_kib);
+  format_memory_backing(writer, definition.memory_backing);
   format_vcpu(writer, definition.vcpu);
+  if (definition.sysinfo) format_system_information(writer, *definition.sysinfo);
   format_operating_system(writer, definition.os);
   format_features(writer, definition.features);
   if (definition.cpu) format_cpu(writer, *definition.cpu);

@@ -17,6 +17,17 @@ inline constexpr EnumName<BootDevice> kBoot[] = {{"hd", BootDevice::hd},
                                                  {"network", BootDevice::network},
                                                  {"fd", BootDevice::fd}};
 
+inline constexpr EnumName<SmbiosMode> kSmbios[] = {{"emulate", SmbiosMode::emulate},
+                                                   {"sysinfo", SmbiosMode::sysinfo}};
+inline constexpr std::string_view kSmbiosRefused[] = {"host"};
+
+inline constexpr EnumName<MemorySource> kMemorySource[] = {{"memfd", MemorySource::memfd}};
+inline constexpr std::string_view kMemorySourceRefused[] = {"file", "anonymous"};
+inline constexpr EnumName<MemoryAccess> kMemoryAccess[] = {{"shared", MemoryAccess::shared}};
+inline constexpr std::string_view kMemoryAccessRefused[] = {"private"};
+inline constexpr EnumName<MemoryAllocation> kMemoryAllocation[] = {{"immediate", MemoryAllocation::immediate},
+                                                                   {"ondemand", MemoryAllocation::on_demand}};
+
 inline constexpr EnumName<ClockOffset> kClockOffset[] = {{"utc", ClockOffset::utc},
                                                          {"localtime", ClockOffset::localtime},
                                                          {"timezone", ClockOffset::timezone},
@@ -30,8 +41,10 @@ inline constexpr EnumName<TimerName> kTimer[] = {{"rtc", TimerName::rtc},
                                                  {"kvmclock", TimerName::kvmclock},
                                                  {"hypervclock", TimerName::hypervclock}};
 inline constexpr std::string_view kTimerRefused[] = {"tsc", "platform", "armvtimer"};
-inline constexpr EnumName<TimerTickPolicy> kTickPolicy[] = {{"delay", TimerTickPolicy::delay}};
-inline constexpr std::string_view kTickPolicyRefused[] = {"catchup", "merge", "discard"};
+inline constexpr EnumName<TimerTickPolicy> kTickPolicy[] = {{"delay", TimerTickPolicy::delay},
+                                                            {"catchup", TimerTickPolicy::catchup},
+                                                            {"discard", TimerTickPolicy::discard}};
+inline constexpr std::string_view kTickPolicyRefused[] = {"merge"};
 
 inline constexpr EnumName<LifecycleAction> kLifecycle[] = {{"destroy", LifecycleAction::destroy},
                                                            {"restart", LifecycleAction::restart},
@@ -108,6 +121,10 @@ inline constexpr std::string_view kRngBackendRefused[] = {"egd"};
 }  // namespace detail
 
 inline constexpr EnumTable<BootDevice> kBootDevice{detail::kBoot, {}};
+inline constexpr EnumTable<SmbiosMode> kSmbiosMode{detail::kSmbios, detail::kSmbiosRefused};
+inline constexpr EnumTable<MemorySource> kMemorySource{detail::kMemorySource, detail::kMemorySourceRefused};
+inline constexpr EnumTable<MemoryAccess> kMemoryAccess{detail::kMemoryAccess, detail::kMemoryAccessRefused};
+inline constexpr EnumTable<MemoryAllocation> kMemoryAllocation{detail::kMemoryAllocation, {}};
 inline constexpr EnumTable<ClockOffset> kClockOffset{detail::kClockOffset, detail::kClockOffsetRefused};
 inline constexpr EnumTable<ClockBasis> kClockBasis{detail::kClockBasis, {}};
 inline constexpr EnumTable<TimerName> kTimer{detail::kTimer, detail::kTimerRefused};

@@ -136,7 +136,10 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
   parse_identity(root, definition, options.inactive);
   parse_metadata(document, definition);
   parse_memory(root, definition);
+  definition.memory_backing =
+      parse_memory_backing(root.child("memoryBacking"), definition.memory.maximum_kib);
   parse_vcpu(root, definition);
+  definition.sysinfo = parse_system_information(root, definition.uuid);
   definition.os = parse_operating_system(root);
   definition.features = parse_features(root.child("features"));
   definition.cpu = parse_cpu(root.child("cpu"));
@@ -147,6 +150,8 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
   definition.devices = parse_devices(root.child("devices"), options.inactive || !definition.id);
   definition.seclabel_none = parse_seclabel(root);
   root.refuse_unread();
+  if (definition.os.smbios == SmbiosMode::sysinfo && !definition.sysinfo)
+    throw root.child("os")->malformed("<smbios mode='sysinfo'/> needs a <sysinfo>");
   check_topology(root, definition);
   check_boot_order(root, definition);
   // Escaping makes text longer: what could not be read back, or sent, is not taken.

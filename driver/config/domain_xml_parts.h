@@ -9,6 +9,7 @@
 namespace warren::driver::config {
 
 inline constexpr std::uint32_t kMaximumVcpus = 255;
+inline constexpr std::uint32_t kMaximumConsolePort = 255;
 inline constexpr std::size_t kMaximumCommandLineBytes = 2047;  // COMMAND_LINE_SIZE - 1 of x86 kernels
 inline constexpr std::size_t kMaximumNameBytes = 240;          // NAME.xml and its temporary are file names
 
@@ -21,6 +22,8 @@ struct FormatContext {
 // chosen.
 bool runs_as_q35(std::string_view machine);
 
+MemoryBacking parse_memory_backing(XmlElement* element, std::uint64_t memory_kib);
+std::optional<SystemInformation> parse_system_information(XmlElement& root, const std::optional<Uuid>& uuid);
 OperatingSystem parse_operating_system(XmlElement& root);
 Features parse_features(XmlElement* features);
 Clock parse_clock(XmlElement* clock);
@@ -34,6 +37,8 @@ DeviceInfo parse_device_info(XmlElement& device, bool inactive, bool pci, bool b
 SerialPort parse_serial(XmlElement& element, bool inactive);
 Console parse_console(XmlElement& element, bool inactive);
 
+void format_memory_backing(XmlWriter& writer, const MemoryBacking& backing);
+void format_system_information(XmlWriter& writer, const SystemInformation& information);
 void format_operating_system(XmlWriter& writer, const OperatingSystem& os);
 void format_features(XmlWriter& writer, const Features& features);
 void format_cpu(XmlWriter& writer, const Cpu& cpu);

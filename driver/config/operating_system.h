@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "driver/config/system_information.h"
+
 namespace warren::driver::config {
 
 // <os>. Architecture is x86_64 and the type hvm, always; `machine` is canonical ("q35") once parsed.
@@ -20,6 +22,7 @@ struct OperatingSystem {
   std::string initrd;                    // absolute path or empty
   std::string command_line;              // at most 2047 bytes
   std::vector<BootDevice> boot_devices;  // <boot dev=…/>: kept for clients; the kernel is what boots
+  std::optional<SmbiosMode> smbios;
   bool operator==(const OperatingSystem&) const = default;
 };
 
@@ -40,8 +43,9 @@ enum class ClockBasis { utc, localtime };
 
 enum class TimerName { rtc, pit, hpet, kvmclock, hypervclock };
 
-// What becomes of ticks the guest missed: they come later, at the usual rate.
-enum class TimerTickPolicy { delay };
+// What becomes of ticks the guest missed: they come later at the usual rate, faster until none is owed, or
+// never.
+enum class TimerTickPolicy { delay, catchup, discard };
 
 // <timer>; parse() refuses combinations the worker does not have.
 struct Timer {

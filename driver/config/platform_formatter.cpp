@@ -31,6 +31,11 @@ void format_operating_system(XmlWriter& writer, const OperatingSystem& os) {
     writer.attribute("dev", names::kBootDevice.name(device));
     writer.end();
   }
+  if (os.smbios) {
+    writer.begin("smbios");
+    writer.attribute("mode", names::kSmbiosMode.name(*os.smbios));
+    writer.end();
+  }
   writer.end();
 }
 

@@ -73,6 +73,8 @@ OperatingSystem parse_operating_system(XmlElement& root) {
   }
   for (XmlElement* boot : os->children("boot"))
     result.boot_devices.push_back(require_enum(*boot, "dev", names::kBootDevice));
+  if (XmlElement* smbios = os->child("smbios"))
+    result.smbios = require_enum(*smbios, "mode", names::kSmbiosMode);
   if (result.boot_devices.size() > 4) throw os->malformed("there are more than 4 <boot> elements");
   return result;
 }
@@ -131,6 +133,13 @@ Timer parse_timer(XmlElement& element) {
   }
   if (timer.tick_policy && timer.name != TimerName::rtc && timer.name != TimerName::pit)
     throw element.unsupported_attribute("tickpolicy", fmt::format("there is none for {}", name));
+  // As libvirt's qemu driver has it.
+  if ((timer.name == TimerName::rtc && timer.tick_policy == TimerTickPolicy::discard) ||
+      (timer.name == TimerName::pit && timer.tick_policy == TimerTickPolicy::catchup)) {
+    throw element.unsupported_attribute("tickpolicy",
+                                        fmt::format("the {} does not have it; it has 'delay' and '{}'", name,
+                                                    timer.name == TimerName::rtc ? "catchup" : "discard"));
+  }
   return timer;
 }
 

@@ -139,6 +139,26 @@ void add_consoles(const config::Devices& devices, control::MachineSpecification&
   }
 }
 
+// Only with <smbios mode='sysinfo'/> does the guest see what <sysinfo> says.
+control::SmbiosSpecification smbios_of(const config::DomainDefinition& live) {
+  if (live.os.smbios != config::SmbiosMode::sysinfo || !live.sysinfo) return {};
+  const auto& [bios, system, board, chassis, oem_strings] = *live.sysinfo;
+  return {.bios = {bios[0], bios[1], bios[2], bios[3]},
+          .system = {system[0], system[1], system[2], system[3], system[5], system[6]},
+          .base_board = {board[0], board[1], board[2], board[3], board[4], board[5]},
+          .chassis = {chassis[0], chassis[1], chassis[2], chassis[3], chassis[4]},
+          .oem_strings = oem_strings};
+}
+
+void set_tick_policies(const config::Clock& clock, control::MachineSpecification& machine) {
+  for (const config::Timer& timer : clock.timers) {
+    if (timer.name == config::TimerName::rtc && timer.tick_policy == config::TimerTickPolicy::catchup)
+      machine.rtc_missed_ticks = control::MissedTicks::catch_up;
+    if (timer.name == config::TimerName::pit && timer.tick_policy == config::TimerTickPolicy::discard)
+      machine.pit_reinject = false;
+  }
+}
+
 void add_devices(const config::Devices& devices, const std::vector<DiskProperties>& disks,
                  control::MachineSpecification& machine) {
   for (const auto& controller : devices.controllers) {
@@ -173,7 +193,11 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
   machine.name = live.name;
   machine.uuid = live.uuid.value().to_string();
   machine.memory_bytes = live.memory.maximum_kib * 1024;
+  machine.memory = {.huge_page_bytes = config::huge_page_kib(live.memory_backing) * 1024,
+                    .populate = live.memory_backing.allocation == config::MemoryAllocation::immediate};
   machine.cpu = cpu_of(live, facts);
+  machine.smbios = smbios_of(live);
+  set_tick_policies(live.clock, machine);
   machine.boot.kernel = kKernelDescriptor;
   if (!live.os.initrd.empty()) machine.boot.initrd = kInitrdDescriptor;
   machine.boot.command_line = live.os.command_line;

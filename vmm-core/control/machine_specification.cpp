@@ -121,6 +121,30 @@ void for_each_device(const List& list, const char* name, Each each) {
   for (std::size_t i = 0; i < list.size(); ++i) each(list[i], element(name, i));
 }
 
+template <typename Described>
+void validate_strings(const Described& strings, const std::string& member) {
+  boost::mp11::mp_for_each<boost::describe::describe_members<Described, boost::describe::mod_public>>(
+      [&](auto description) {
+        const std::string& text = strings.*description.pointer;
+        const std::string name = member + "." + description.name;
+        require(text.size() <= 1024, name, "longer than 1024 bytes");
+        require(text.find('\0') == std::string::npos, name, "holds a NUL");
+      });
+}
+
+void validate_smbios(const SmbiosSpecification& smbios) {
+  validate_strings(smbios.bios, "smbios.bios");
+  validate_strings(smbios.system, "smbios.system");
+  validate_strings(smbios.base_board, "smbios.base_board");
+  validate_strings(smbios.chassis, "smbios.chassis");
+  require(smbios.oem_strings.size() <= 32, "smbios.oem_strings", "more than 32");
+  for (std::size_t i = 0; i < smbios.oem_strings.size(); ++i) {
+    const std::string& text = smbios.oem_strings[i];
+    require(!text.empty() && text.size() <= 1024 && text.find('\0') == std::string::npos,
+            element("smbios.oem_strings", i), "empty, longer than 1024 bytes or with a NUL");
+  }
+}
+
 void validate_root_ports(const MachineSpecification& specification, Places& places) {
   std::set<std::uint8_t> secondary;
   for_each_device(specification.root_ports, "root_ports", [&](const auto& port, const std::string& member) {
@@ -157,6 +181,12 @@ void validate(const MachineSpecification& specification) {
   require(specification.memory_bytes >= (1u << 20) && specification.memory_bytes <= kMaximumMemoryBytes &&
               specification.memory_bytes % 4096 == 0,
           "memory_bytes", "not a multiple of 4096 from 1 MiB to 1 TiB");
+  const std::uint64_t huge_page = specification.memory.huge_page_bytes;
+  require(huge_page == 0 || huge_page == std::uint64_t{2} << 20 || huge_page == std::uint64_t{1} << 30,
+          "memory.huge_page_bytes", "neither 2 MiB nor 1 GiB");
+  require(huge_page == 0 || specification.memory_bytes % huge_page == 0, "memory_bytes",
+          "not a multiple of the huge pages it is to be made of");
+  validate_smbios(specification.smbios);
   validate_cpu(specification.cpu);
   require(!specification.boot.kernel.empty(), "boot.kernel", "missing");
   require(specification.boot.command_line.size() <= kMaximumCommandLine, "boot.command_line",

@@ -163,6 +163,43 @@ struct RngSpecification {
 };
 BOOST_DESCRIBE_STRUCT(RngSpecification, (), (id, address, rate_bytes, rate_period_ms))
 
+// What guest RAM is made of.
+struct MemorySpecification {
+  std::uint64_t huge_page_bytes = 0;  // 2 MiB or 1 GiB; 0: the host's usual pages
+  bool populate = false;              // all of it at once, rather than when the guest touches it
+};
+BOOST_DESCRIBE_STRUCT(MemorySpecification, (), (huge_page_bytes, populate))
+
+// What the SMBIOS tables say in words; empty: the worker's own, or nothing (SMBIOS 3.3 §7.1 to §7.4, §7.12).
+struct BiosStrings {
+  std::string vendor, version, date, release;
+};
+BOOST_DESCRIBE_STRUCT(BiosStrings, (), (vendor, version, date, release))
+struct SystemStrings {
+  std::string manufacturer, product, version, serial, sku, family;
+};
+BOOST_DESCRIBE_STRUCT(SystemStrings, (), (manufacturer, product, version, serial, sku, family))
+struct BaseBoardStrings {
+  std::string manufacturer, product, version, serial, asset, location;
+};
+BOOST_DESCRIBE_STRUCT(BaseBoardStrings, (), (manufacturer, product, version, serial, asset, location))
+struct ChassisStrings {
+  std::string manufacturer, version, serial, asset, sku;
+};
+BOOST_DESCRIBE_STRUCT(ChassisStrings, (), (manufacturer, version, serial, asset, sku))
+struct SmbiosSpecification {
+  BiosStrings bios;
+  SystemStrings system;
+  BaseBoardStrings base_board;
+  ChassisStrings chassis;
+  std::vector<std::string> oem_strings;
+};
+BOOST_DESCRIBE_STRUCT(SmbiosSpecification, (), (bios, system, base_board, chassis, oem_strings))
+
+// Of periodic RTC interrupts that the guest was too slow for: one of them comes, or all.
+enum class MissedTicks { merge, catch_up };
+BOOST_DESCRIBE_ENUM(MissedTicks, merge, catch_up)
+
 enum class GuestAction { stop, reset };
 BOOST_DESCRIBE_ENUM(GuestAction, stop, reset)
 
@@ -171,9 +208,13 @@ struct MachineSpecification {
   std::string uuid;  // textual, or empty: all zeros
   MachineType machine = MachineType::q35;
   std::uint64_t memory_bytes = 0;
+  MemorySpecification memory;
   CpuSpecification cpu;
   BootSpecification boot;
+  SmbiosSpecification smbios;
   std::int64_t rtc_offset_seconds = 0;  // what the RTC shows minus host UTC
+  MissedTicks rtc_missed_ticks = MissedTicks::merge;
+  bool pit_reinject = true;  // PIT interrupts that the guest missed come later, else never
   // What the worker does by itself when the guest resets the machine; the daemon is told either way.
   GuestAction on_reset = GuestAction::reset;
   std::vector<RootPortSpecification> root_ports;
@@ -184,8 +225,9 @@ struct MachineSpecification {
   std::vector<RngSpecification> rngs;
 };
 BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
-                      (name, uuid, machine, memory_bytes, cpu, boot, rtc_offset_seconds, on_reset, root_ports,
-                       serials, consoles, disks, interfaces, rngs))
+                      (name, uuid, machine, memory_bytes, memory, cpu, boot, smbios, rtc_offset_seconds,
+                       rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, consoles, disks,
+                       interfaces, rngs))
 
 inline constexpr std::uint32_t kMaximumVcpus = 255;
 inline constexpr std::uint64_t kMaximumMemoryBytes = std::uint64_t{1} << 40;

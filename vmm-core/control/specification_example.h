@@ -9,6 +9,9 @@ inline MachineSpecification example_specification() {
   MachineSpecification s;
   s.name = "example";
   s.uuid = "11111111-2222-3333-4444-555555555555";
+  s.smbios.system.serial = "serial-0";
+  s.smbios.oem_strings = {"one", "two"};
+  s.rtc_missed_ticks = MissedTicks::catch_up;
   s.memory_bytes = std::uint64_t{512} << 20;
   s.cpu.vcpus = 4;
   s.cpu.cores = 2;

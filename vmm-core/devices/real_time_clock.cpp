@@ -35,9 +35,11 @@ constexpr std::uint8_t kInterruptRequest = 0x80;         // C
 constexpr std::uint8_t kValidRamAndTime = 0x80;          // D
 constexpr std::uint8_t kDontCare = 0xc0;                 // alarm registers
 constexpr std::uint8_t kAfternoon = 0x80;
-constexpr std::uint8_t kTimeBase32KHz = 0x26;
+constexpr std::uint8_t kTimeBase32KHz = 0x26, kRate = 0x0f;  // A
 
 constexpr RealTimeClock::Nanoseconds kSecond = 1'000'000'000;
+// A guest that acknowledges nothing is owed no more than this: eight seconds at the highest rate.
+constexpr RealTimeClock::Nanoseconds kMostMissedTicks = 65536;
 // The data sheet's 244 µs before each update in which the registers are not to be read.
 constexpr RealTimeClock::Nanoseconds kUpdateWarning = 244'000;
 // Guests, hosts and saved states may name any time; what the clock shows stays within these, so that sums of
@@ -88,8 +90,11 @@ bool is_time_register(unsigned index) noexcept {
 }  // namespace
 
 RealTimeClock::RealTimeClock(std::unique_ptr<InterruptLine> interrupt, HostClock clock, Nanoseconds offset,
-                             std::function<void()> wake)
-    : interrupt_(std::move(interrupt)), clock_(std::move(clock)), wake_(std::move(wake)) {
+                             std::function<void()> wake, MissedTicks missed_ticks)
+    : interrupt_(std::move(interrupt)),
+      clock_(std::move(clock)),
+      wake_(std::move(wake)),
+      missed_ticks_(missed_ticks) {
   state_.memory[kA] = kTimeBase32KHz;
   state_.memory[kB] = k24Hours;
   state_.memory[kD] = kValidRamAndTime;
@@ -141,8 +146,7 @@ std::uint8_t RealTimeClock::read_register() noexcept {
     }
     case kC: {
       const std::uint8_t flags = state_.memory[kC];
-      state_.memory[kC] = 0;
-      update_interrupt();
+      acknowledge();
       return flags;
     }
     case kD:
@@ -157,6 +161,7 @@ void RealTimeClock::write_register(std::uint8_t value) noexcept {
   check_events();
   switch (state_.index) {
     case kA:
+      if (((state_.memory[kA] ^ value) & kRate) != 0) state_.missed_ticks = 0;
       state_.memory[kA] = value & 0x7f;
       return;
     case kB: {
@@ -169,6 +174,7 @@ void RealTimeClock::write_register(std::uint8_t value) noexcept {
           state_.memory[i] = time_register(i);
         }
       }
+      if ((value & kPeriodic) == 0) state_.missed_ticks = 0;
       state_.memory[kB] = sets ? value & static_cast<std::uint8_t>(~kUpdate) : value;
       if (was_set && !sets) {
         CivilTime civil;
@@ -275,7 +281,7 @@ void RealTimeClock::set_time_register(unsigned index, std::uint8_t value) noexce
 
 RealTimeClock::Nanoseconds RealTimeClock::period() const noexcept {
   // Rates of a 32.768 kHz time base (data sheet, table 5).
-  const unsigned rate = state_.memory[kA] & 0x0f;
+  const unsigned rate = state_.memory[kA] & kRate;
   if (rate == 0) return 0;
   const unsigned shift = rate <= 2 ? rate + 6 : rate - 1;
   return kSecond * (std::int64_t{1} << shift) / 32768;
@@ -311,9 +317,33 @@ void RealTimeClock::check_events() noexcept {
     flags |= kUpdate;
     if (alarm_between(from, to)) flags |= kAlarm;
   }
-  const Nanoseconds every = period();
-  if (every != 0 && floor_to(to, every) != floor_to(from, every)) flags |= kPeriodic;
   state_.memory[kC] |= flags;
+  count_ticks(from, to);
+  update_interrupt();
+}
+
+void RealTimeClock::count_ticks(Nanoseconds from, Nanoseconds to) noexcept {
+  const Nanoseconds every = period();
+  if (every == 0) return;
+  const Nanoseconds ticks = (floor_to(to, every) - floor_to(from, every)) / every;
+  if (ticks == 0) return;
+  const bool waiting = (state_.memory[kC] & kPeriodic) != 0;
+  state_.memory[kC] |= kPeriodic;
+  if (missed_ticks_ == MissedTicks::merge || (state_.memory[kB] & kPeriodic) == 0) return;
+  // tick() comes with every period; a longer silence was a pause or a step of the host's clock.
+  if (to - from > kSecond) return;
+  const Nanoseconds missed = state_.missed_ticks + ticks - (waiting ? 0 : 1);
+  state_.missed_ticks = static_cast<std::uint32_t>(std::min(missed, kMostMissedTicks));
+}
+
+// Register C has been read: its flags are gone, and the next of the ticks that were missed comes.
+void RealTimeClock::acknowledge() noexcept {
+  const bool ticked = (state_.memory[kC] & kPeriodic) != 0;
+  state_.memory[kC] = 0;
+  update_interrupt();
+  if (!ticked || state_.missed_ticks == 0) return;
+  --state_.missed_ticks;
+  state_.memory[kC] = kPeriodic;
   update_interrupt();
 }
 
@@ -347,6 +377,7 @@ void RealTimeClock::reset() noexcept {
   // RESET# clears the interrupt enables and flags, nothing else (data sheet, "RESET").
   state_.memory[kB] &= static_cast<std::uint8_t>(~(kPeriodic | kAlarm | kUpdate));
   state_.memory[kC] = 0;
+  state_.missed_ticks = 0;
   state_.index = 0;
   update_interrupt();
 }
@@ -360,6 +391,7 @@ void RealTimeClock::restore(const State& state) {
   const std::lock_guard lock(mutex_);
   state_ = state;
   state_.index &= 0x7f;
+  state_.missed_ticks = std::min(state_.missed_ticks, static_cast<std::uint32_t>(kMostMissedTicks));
   state_.checked_until = std::clamp(state_.checked_until, kEarliest, kLatest);
   update_interrupt();
 }
@@ -370,6 +402,7 @@ void RealTimeClock::inspect(InspectNode& node) const {
   node.add("a", std::uint64_t{state_.memory[kA]});
   node.add("b", std::uint64_t{state_.memory[kB]});
   node.add("c", std::uint64_t{state_.memory[kC]});
+  node.add("missed_ticks", std::uint64_t{state_.missed_ticks});
   node.add("time", now() / kSecond);
 }
 

@@ -23,8 +23,15 @@ class RealTimeClock final : public IoHandler, public Inspectable {
   // Nanoseconds since 1970 in UTC.
   using HostClock = std::function<Nanoseconds()>;
 
+  // What becomes of periodic interrupts that fell due while the one before was not yet acknowledged.
+  enum class MissedTicks {
+    merge,     // they are one, as on the real chip
+    catch_up,  // each comes as soon as the one before is acknowledged
+  };
+
   struct State {
     std::uint32_t version = 1;
+    std::uint32_t missed_ticks = 0;  // still to come
     std::uint8_t index = 0;
     std::array<std::uint8_t, 128> memory{};
     Nanoseconds offset = 0;         // what the guest's clock shows minus the host's
@@ -33,7 +40,7 @@ class RealTimeClock final : public IoHandler, public Inspectable {
 
   // `wake` is called, from any thread, when next_tick() may have changed.
   RealTimeClock(std::unique_ptr<InterruptLine> interrupt, HostClock clock, Nanoseconds offset,
-                std::function<void()> wake);
+                std::function<void()> wake, MissedTicks missed_ticks = MissedTicks::merge);
 
   void read(std::uint64_t offset, std::span<std::byte> data) noexcept override;
   void write(std::uint64_t offset, std::span<const std::byte> data) noexcept override;
@@ -60,11 +67,14 @@ class RealTimeClock final : public IoHandler, public Inspectable {
   bool alarm_between(Nanoseconds from, Nanoseconds to) const noexcept;
   Nanoseconds period() const noexcept;
   void check_events() noexcept;
+  void count_ticks(Nanoseconds from, Nanoseconds to) noexcept;
+  void acknowledge() noexcept;
   void update_interrupt() noexcept;
 
   const std::unique_ptr<InterruptLine> interrupt_;
   const HostClock clock_;
   const std::function<void()> wake_;
+  const MissedTicks missed_ticks_;
   mutable std::mutex mutex_;
   State state_;
 };

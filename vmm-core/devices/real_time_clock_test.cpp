@@ -135,6 +135,44 @@ TEST_F(RealTimeClockTest, PeriodicAndUpdateInterrupts) {
   EXPECT_FALSE(clock_.next_tick()) << "nothing to wake for";
 }
 
+// Ticks that fell due while one was not acknowledged: one in all, or one after the other.
+TEST_F(RealTimeClockTest, MissedTicksAreMergedOrCaughtUpWith) {
+  for (const auto policy : {RealTimeClock::MissedTicks::merge, RealTimeClock::MissedTicks::catch_up}) {
+    RealTimeClock clock(std::make_unique<pci::FakeLine>(line_), [this] { return host_; }, 0, [] {}, policy);
+    const auto write = [&clock](std::uint8_t index, std::uint8_t value) {
+      const std::byte bytes[] = {std::byte{index}, std::byte{value}};
+      clock.write(0, bytes);
+    };
+    const auto acknowledge = [&clock] {
+      const std::byte index{0xc};
+      clock.write(0, {&index, 1});
+      std::byte flags{};
+      clock.read(1, {&flags, 1});
+      return (std::to_integer<unsigned>(flags) & 0x40) != 0;
+    };
+    write(0xa, 0x26);  // 1024 Hz
+    write(0xb, 0x42);
+    acknowledge();
+    host_ += kSecond / 1024 * 5;
+    clock.tick();
+    const unsigned expected = policy == RealTimeClock::MissedTicks::merge ? 1 : 5;
+    unsigned ticks = 0;
+    while (line_ && ticks < 100) ticks += acknowledge() ? 1u : 0u;
+    EXPECT_GE(ticks, expected - (expected > 1 ? 1u : 0u));  // the edge of a period lies where it lies
+    EXPECT_LE(ticks, expected + (expected > 1 ? 1u : 0u));
+    host_ += 3600 * kSecond;
+    clock.tick();
+    EXPECT_TRUE(acknowledge());
+    EXPECT_FALSE(line_) << "a pause is not made up for";
+    host_ += kSecond / 1024 * 5;
+    clock.tick();
+    write(0xb, 0x02);
+    acknowledge();
+    write(0xb, 0x42);
+    EXPECT_FALSE(line_) << "switched off, nothing is owed";
+  }
+}
+
 TEST_F(RealTimeClockTest, RamIsKeptOverAResetAndInterruptsAreNot) {
   set(0x40, 0xab);
   set(0xb, 0x72);

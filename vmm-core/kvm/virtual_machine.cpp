@@ -46,7 +46,8 @@ void VirtualMachine::map_memory(const GuestMemory& memory) {
   }
 }
 
-void VirtualMachine::create_interrupt_controllers(GuestAddress identity_map, GuestAddress tss) {
+void VirtualMachine::create_interrupt_controllers(GuestAddress identity_map, GuestAddress tss,
+                                                   bool reinject) {
   std::uint64_t identity = identity_map.value;
   WARREN_KVM_IOCTL(vm_.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity);
   WARREN_KVM_IOCTL(vm_.get(), KVM_SET_TSS_ADDR, tss.value);
@@ -54,6 +55,9 @@ void VirtualMachine::create_interrupt_controllers(GuestAddress identity_map, Gue
   kvm_pit_config timer{};
   timer.flags = KVM_PIT_SPEAKER_DUMMY;
   WARREN_KVM_IOCTL(vm_.get(), KVM_CREATE_PIT2, &timer);
+  if (reinject) return;  // what KVM does by itself
+  kvm_reinject_control control{};
+  WARREN_KVM_IOCTL(vm_.get(), KVM_REINJECT_CONTROL, &control);
 }
 
 InterruptControllerState VirtualMachine::interrupt_controllers() const {

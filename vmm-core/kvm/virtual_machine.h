@@ -35,7 +35,8 @@ class VirtualMachine {
 
   // Two PICs, an I/O APIC, local APICs and a PIT with the speaker port, all in the kernel. Before any vCPU.
   // `identity_map` and `tss` are guest addresses of one and three pages that Intel hosts need (§4.41, §4.12).
-  void create_interrupt_controllers(GuestAddress identity_map, GuestAddress tss);
+  // `reinject`: PIT interrupts that a guest missed come later (KVM_REINJECT_CONTROL), else never.
+  void create_interrupt_controllers(GuestAddress identity_map, GuestAddress tss, bool reinject = true);
   InterruptControllerState interrupt_controllers() const;
   void set_interrupt_controllers(const InterruptControllerState& state);
 

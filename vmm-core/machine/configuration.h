@@ -13,7 +13,9 @@
 #include "vmm-core/bus/doorbell.h"
 #include "vmm-core/bus/interrupt.h"
 #include "vmm-core/chardev/descriptor_backend.h"
+#include "vmm-core/devices/real_time_clock.h"
 #include "vmm-core/machine/cpuid.h"
+#include "vmm-core/machine/smbios_tables.h"
 #include "vmm-core/memory/guest_memory.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/pci/address.h"
@@ -68,10 +70,13 @@ struct MachineConfiguration {
   std::array<std::uint8_t, 16> uuid{};  // in the order it is written in text
   FileDescriptor kvm;                   // an open /dev/kvm
   std::uint64_t memory_bytes = 0;       // a multiple of 4 KiB
-  GuestMemory::HugePages huge_pages = GuestMemory::HugePages::inherit;
+  MemoryAllocation memory_allocation;
   CpuConfiguration cpu;
   BootConfiguration boot;
+  SmbiosStrings smbios;
   std::int64_t clock_offset_nanoseconds = 0;  // what the RTC shows minus host UTC
+  RealTimeClock::MissedTicks missed_clock_ticks = RealTimeClock::MissedTicks::merge;
+  bool reinject_timer_ticks = true;  // of the PIT: missed ones come later rather than never
   std::vector<std::unique_ptr<DescriptorBackend>> character_backends;
   std::vector<SerialConfiguration> serials;
   std::vector<RootPortConfiguration> root_ports;

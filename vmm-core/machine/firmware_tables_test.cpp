@@ -62,7 +62,7 @@ class FirmwareTablesTest : public testing::Test {
     return found;
   }
 
-  GuestMemory memory_{kLayout, GuestMemory::HugePages::inherit};
+  GuestMemory memory_{kLayout};
 };
 
 TEST_F(FirmwareTablesTest, AcpiTablesAddUpToZeroAndAreFoundFromTheRoot) {
@@ -134,6 +134,27 @@ TEST_F(FirmwareTablesTest, SmbiosTellsTheUuidTheSocketsAndTheMemory) {
     at += 2;
   }
   EXPECT_THAT(types, testing::ElementsAre(0, 1, 3, 4, 4, 16, 17, 19, 19, 32, 127));
+}
+
+// What the domain says stands in the tables as it is, and what it leaves out is Warren's own or nothing.
+TEST_F(FirmwareTablesTest, SmbiosSaysWhatItIsTold) {
+  SmbiosConfiguration configuration;
+  configuration.memory_map = make_memory_map(16 << 20);
+  configuration.strings.bios.release = "7.42";
+  configuration.strings.system.serial = "serial-1";
+  configuration.strings.base_board.product = "board";
+  configuration.strings.oem_strings = {"one", "two"};
+  write_smbios_tables(configuration, memory_);
+  const auto size = get<std::uint32_t>(kSmbiosTables.value + 12);
+  const auto content = bytes(get<std::uint64_t>(kSmbiosTables.value + 16), size);
+  const std::string table(content.data(), content.size());
+  EXPECT_EQ(table[0x14], 7);
+  EXPECT_EQ(table[0x15], 42);
+  using namespace std::string_literals;
+  EXPECT_THAT(table, testing::HasSubstr("Warren\0Standard PC (Q35 + ICH9)\0"
+                                        "1.0\0serial-1\0Virtual Machine\0\0"s));
+  EXPECT_THAT(table, testing::HasSubstr("board\0\0"s));
+  EXPECT_THAT(table, testing::HasSubstr("one\0two\0\0"s));
 }
 
 TEST_F(FirmwareTablesTest, SmbiosWithMoreSocketsThanItHasRoomForIsAnError) {

@@ -77,13 +77,15 @@ Machine::~Machine() {
 GuestMemory Machine::make_memory() const {
   std::array<GuestMemory::Layout, 2> layouts = {
       {{GuestAddress{0}, map_.low_ram_size}, {GuestAddress{kHighRamStart}, map_.high_ram_size}}};
-  return GuestMemory(std::span(layouts).first(map_.high_ram_size != 0 ? 2 : 1), configuration_.huge_pages);
+  return GuestMemory(std::span(layouts).first(map_.high_ram_size != 0 ? 2 : 1),
+                     configuration_.memory_allocation);
 }
 
 kvm::VirtualMachine Machine::make_vm() const {
   kvm::VirtualMachine vm(system_);
   vm.map_memory(memory_);
-  vm.create_interrupt_controllers(GuestAddress{kKvmIdentityMapAddress}, GuestAddress{kKvmTssAddress});
+  vm.create_interrupt_controllers(GuestAddress{kKvmIdentityMapAddress}, GuestAddress{kKvmTssAddress},
+                                  configuration_.reinject_timer_ticks);
   return vm;
 }
 
@@ -110,7 +112,11 @@ void Machine::load() {
   }
   acpi.serial_ports.reserve(configuration_.serials.size());
   for (const auto& serial : configuration_.serials) acpi.serial_ports.push_back(serial.port);
-  write_smbios_tables({.uuid = configuration_.uuid, .memory_map = map_, .cpu = configuration_.cpu}, memory_);
+  write_smbios_tables({.uuid = configuration_.uuid,
+                       .memory_map = map_,
+                       .cpu = configuration_.cpu,
+                       .strings = configuration_.smbios},
+                      memory_);
   const BootImage image{
       .kernel = &configuration_.boot.kernel,
       .initrd = configuration_.boot.initrd ? &*configuration_.boot.initrd : nullptr,

@@ -39,7 +39,7 @@ Q35::Q35(MachineConfiguration& configuration, const MemoryMap& map, KvmInterrupt
       power_management_(lines.make_line(kSciGsi), actions.guest_nanoseconds, actions.power_off),
       keyboard_(lines.make_line(kKeyboardGsi), actions.reset),
       clock_(lines.make_line(kClockGsi), host_utc, configuration.clock_offset_nanoseconds,
-             actions.clock_changed),
+             actions.clock_changed, configuration.missed_clock_ticks),
       host_bridge_({memory_, ports_, nullptr}, kEcamBase),
       lpc_bridge_({memory_, ports_, nullptr}, kPowerManagementBase) {
   map_chipset();

@@ -1,7 +1,7 @@
 #include "vmm-core/machine/smbios_tables.h"
 
 #include <algorithm>
-#include <cstring>
+#include <charconv>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,10 +34,15 @@ class Structure {
   void bytes(std::span<const std::uint8_t> data) {
     formatted_.insert(formatted_.end(), data.begin(), data.end());
   }
-  // Strings come from this file: none is empty and none has a NUL.
+  // Number 0 says that there is no such string.
   void string(std::string_view text) {
+    if (text.empty()) return u8(0);
+    add(text);
+    u8(string_count_);
+  }
+  void add(std::string_view text) {
     strings_.append(text).push_back('\0');
-    u8(++string_count_);
+    ++string_count_;
   }
 
   void append_to(std::vector<std::uint8_t>& table) {
@@ -57,56 +62,91 @@ class Structure {
   std::uint8_t string_count_ = 0;
 };
 
-constexpr std::uint16_t kSystem = 0x0100, kChassis = 0x0300, kFirstProcessor = 0x0400;
+constexpr std::uint16_t kSystem = 0x0100, kBaseBoard = 0x0200, kChassis = 0x0300, kFirstProcessor = 0x0400;
+constexpr std::uint16_t kOemStrings = 0x0e00;
 constexpr std::uint16_t kMemoryArray = 0x1000, kMemoryDevice = 0x1100, kFirstMemoryRange = 0x1300;
 constexpr std::uint16_t kNone = 0xffff, kNoErrorInformation = 0xfffe;
 
+std::string_view or_else(const std::string& given, std::string_view own) {
+  return given.empty() ? own : std::string_view(given);
+}
+
 // §7.1
-Structure firmware() {
+Structure firmware(const SmbiosStrings::Bios& strings) {
   Structure s(0, 0);
-  s.string(kManufacturer);
-  s.string("1.0");
+  s.string(or_else(strings.vendor, kManufacturer));
+  s.string(or_else(strings.version, "1.0"));
   s.u16(0xf000);
-  s.string("01/01/2026");
+  s.string(or_else(strings.date, "01/01/2026"));
   s.u8(0);
   s.u64(1 << 3);  // "characteristics are not supported"
   s.u8(0);
   s.u8(1 << 4);  // a virtual machine
-  s.u8(1);
-  s.u8(0);
+  std::uint8_t major = 1, minor = 0;
+  const char* end = strings.release.data() + strings.release.size();
+  const auto dot = std::from_chars(strings.release.data(), end, major);
+  if (dot.ptr != end) std::from_chars(dot.ptr + 1, end, minor);
+  s.u8(major);
+  s.u8(minor);
   s.u16(kNone);  // no embedded controller
   s.u16(0);
   return s;
 }
 
 // §7.2. A UUID's first three fields are little-endian here (§7.2.1).
-Structure system(const std::array<std::uint8_t, 16>& uuid) {
+Structure system(const SmbiosStrings::System& strings, const std::array<std::uint8_t, 16>& uuid) {
   Structure s(1, kSystem);
-  s.string(kManufacturer);
-  s.string(kProduct);
-  s.string("1.0");
-  s.u8(0);
+  s.string(or_else(strings.manufacturer, kManufacturer));
+  s.string(or_else(strings.product, kProduct));
+  s.string(or_else(strings.version, "1.0"));
+  s.string(strings.serial);
   auto wire = uuid;
   std::reverse(wire.begin(), wire.begin() + 4);
   std::reverse(wire.begin() + 4, wire.begin() + 6);
   std::reverse(wire.begin() + 6, wire.begin() + 8);
   s.bytes(wire);
   s.u8(6);  // woken by the power switch
+  s.string(strings.sku);
+  s.string(or_else(strings.family, "Virtual Machine"));
+  return s;
+}
+
+// §7.3
+Structure base_board(const SmbiosStrings::BaseBoard& strings) {
+  Structure s(2, kBaseBoard);
+  s.string(strings.manufacturer);
+  s.string(strings.product);
+  s.string(strings.version);
+  s.string(strings.serial);
+  s.string(strings.asset);
+  s.u8(1);  // it hosts
+  s.string(strings.location);
+  s.u16(kChassis);
+  s.u8(10);  // a motherboard
   s.u8(0);
-  s.string("Virtual Machine");
   return s;
 }
 
 // §7.4
-Structure chassis() {
+Structure chassis(const SmbiosStrings::Chassis& strings) {
   Structure s(3, kChassis);
-  s.string(kManufacturer);
+  s.string(or_else(strings.manufacturer, kManufacturer));
   s.u8(1);  // other
-  s.string("1.0");
-  s.zeros(2);
+  s.string(or_else(strings.version, "1.0"));
+  s.string(strings.serial);
+  s.string(strings.asset);
   for (int state = 0; state < 3; ++state) s.u8(3);  // boot-up, power supply, thermal: safe
   s.u8(2);                                          // security: unknown
-  s.zeros(9);
+  s.zeros(8);
+  s.string(strings.sku);
+  return s;
+}
+
+// §7.12
+Structure oem_strings(const std::vector<std::string>& strings) {
+  Structure s(11, kOemStrings);
+  s.u8(static_cast<std::uint8_t>(strings.size()));
+  for (const std::string& text : strings) s.add(text);
   return s;
 }
 
@@ -193,12 +233,18 @@ Structure memory_range(std::uint16_t number, std::uint64_t start, std::uint64_t 
 
 std::vector<std::uint8_t> make_structures(const SmbiosConfiguration& configuration) {
   std::vector<std::uint8_t> table;
-  firmware().append_to(table);
-  system(configuration.uuid).append_to(table);
-  chassis().append_to(table);
+  const SmbiosStrings& strings = configuration.strings;
+  firmware(strings.bios).append_to(table);
+  system(strings.system, configuration.uuid).append_to(table);
+  const auto& board = strings.base_board;
+  if (!(board.manufacturer + board.product + board.version + board.serial + board.asset + board.location)
+           .empty())
+    base_board(board).append_to(table);
+  chassis(strings.chassis).append_to(table);
   for (std::uint32_t i = 0; i < configuration.cpu.sockets; ++i) {
     processor(i, configuration.cpu).append_to(table);
   }
+  if (!strings.oem_strings.empty()) oem_strings(strings.oem_strings).append_to(table);
   const MemoryMap& map = configuration.memory_map;
   memory_array(map.low_ram_size + map.high_ram_size).append_to(table);
   memory_device(map.low_ram_size + map.high_ram_size).append_to(table);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -17,13 +18,13 @@ namespace {
 
 constexpr std::uint64_t kPageSize = 4096;
 
-void check(std::span<const GuestMemory::Layout> layouts) {
+void check(std::span<const GuestMemory::Layout> layouts, std::uint64_t page_bytes) {
   if (layouts.empty()) throw Error(std::errc::invalid_argument, "guest memory: no RAM was asked for");
   std::uint64_t end = 0;
   std::uint64_t total = 0;
   for (const auto& layout : layouts) {
     std::uint64_t layout_end = 0;
-    const bool aligned = layout.start.value % kPageSize == 0 && layout.size % kPageSize == 0;
+    const bool aligned = layout.start.value % page_bytes == 0 && layout.size % page_bytes == 0;
     if (!aligned || layout.size == 0 || layout.start.value < end ||
         __builtin_add_overflow(layout.start.value, layout.size, &layout_end) ||
         __builtin_add_overflow(total, layout.size, &total) ||
@@ -36,8 +37,18 @@ void check(std::span<const GuestMemory::Layout> layouts) {
   }
 }
 
-FileDescriptor make_backing(std::uint64_t size) {
-  FileDescriptor backing(::memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+// memfd_create(2): the binary logarithm of the page size stands in the upper bits.
+unsigned huge_page_flags(std::uint64_t huge_page_bytes) {
+  if (huge_page_bytes == 0) return 0;
+  return MFD_HUGETLB | static_cast<unsigned>(std::countr_zero(huge_page_bytes)) << MAP_HUGE_SHIFT;
+}
+
+FileDescriptor make_backing(std::uint64_t size, std::uint64_t huge_page_bytes) {
+  FileDescriptor backing(
+      ::memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING | huge_page_flags(huge_page_bytes)));
+  if (!backing && huge_page_bytes != 0) {
+    throw_errno("guest memory: this host has no huge pages of " + std::to_string(huge_page_bytes) + " bytes");
+  }
   if (!backing) throw_errno("guest memory: create its memfd");
   if (::ftruncate(backing.get(), static_cast<off_t>(size)) != 0) {
     throw_errno("guest memory: make room for " + std::to_string(size) + " bytes");
@@ -63,13 +74,13 @@ bool has_room(std::vector<iovec>& out, std::size_t limit) noexcept {
 
 }  // namespace
 
-GuestMemory::GuestMemory(std::span<const Layout> layouts, HugePages huge_pages) {
-  check(layouts);
+GuestMemory::GuestMemory(std::span<const Layout> layouts, const MemoryAllocation& allocation) {
+  check(layouts, std::max(allocation.huge_page_bytes, kPageSize));
   for (const auto& layout : layouts) size_ += layout.size;
-  backing_ = make_backing(size_);
+  backing_ = make_backing(size_, allocation.huge_page_bytes);
   regions_.reserve(layouts.size());
   try {
-    map(layouts, huge_pages);
+    map(layouts, allocation);
   } catch (...) {
     unmap();
     throw;
@@ -80,13 +91,18 @@ GuestMemory::~GuestMemory() {
   unmap();
 }
 
-void GuestMemory::map(std::span<const Layout> layouts, HugePages huge_pages) {
+void GuestMemory::map(std::span<const Layout> layouts, const MemoryAllocation& allocation) {
+  // Huge pages are reserved by the mapping: a pool that is too small is told now.
+  const int reserve = allocation.huge_page_bytes != 0 ? 0 : MAP_NORESERVE;
   std::uint64_t offset = 0;
   for (const auto& layout : layouts) {
     // Guest RAM: one shared mapping a region, for as long as this object lives.
-    void* host = ::mmap(nullptr, layout.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-                        backing_.get(), static_cast<off_t>(offset));
-    if (host == MAP_FAILED) throw_errno("guest memory: map " + std::to_string(layout.size) + " bytes");
+    void* host = ::mmap(nullptr, layout.size, PROT_READ | PROT_WRITE, MAP_SHARED | reserve, backing_.get(),
+                        static_cast<off_t>(offset));
+    if (host == MAP_FAILED) {
+      throw_errno("guest memory: map " + std::to_string(layout.size) + " bytes" +
+                  (reserve == 0 ? " of huge pages; the host's pool has fewer free" : ""));
+    }
     regions_.push_back({.start = layout.start,
                         .size = layout.size,
                         .file_offset = offset,
@@ -94,7 +110,9 @@ void GuestMemory::map(std::span<const Layout> layouts, HugePages huge_pages) {
     offset += layout.size;
     // A crash of the worker is debugged without the guest's secrets. Advice only: failure changes nothing.
     (void)::madvise(host, layout.size, MADV_DONTDUMP);
-    if (huge_pages == HugePages::transparent) (void)::madvise(host, layout.size, MADV_HUGEPAGE);
+    if (allocation.populate && ::madvise(host, layout.size, MADV_POPULATE_WRITE) != 0) {
+      throw_errno("guest memory: allocate " + std::to_string(layout.size) + " bytes at once");
+    }
   }
 }
 

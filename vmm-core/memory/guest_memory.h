@@ -31,6 +31,13 @@ struct MemoryRegion {
   std::byte* host = nullptr;      // mapped for as long as the GuestMemory lives
 };
 
+struct MemoryAllocation {
+  // 2 MiB or 1 GiB: from the host's pool of huge pages of that size, all reserved at once, so that a guest
+  // never meets a missing one. 0: the host's usual pages.
+  std::uint64_t huge_page_bytes = 0;
+  bool populate = false;  // every page at once rather than when it is touched
+};
+
 class GuestMemory {
  public:
   // Where RAM of `size` bytes begins and how long it is; consecutive layouts share one backing memfd.
@@ -39,14 +46,9 @@ class GuestMemory {
     std::uint64_t size = 0;
   };
 
-  enum class HugePages {
-    inherit,      // what the host does with shared memory by default
-    transparent,  // ask for transparent huge pages; a host that has none for shared memory ignores it
-  };
-
-  // Allocates and maps RAM; pages take no host memory before they are touched. The layouts must be
-  // page-aligned, ascending and disjoint. Throws Error.
-  explicit GuestMemory(std::span<const Layout> layouts, HugePages huge_pages = HugePages::inherit);
+  // Allocates and maps RAM; unless `allocation` says so, pages take no host memory before they are touched.
+  // The layouts must be aligned to the pages used, ascending and disjoint. Throws Error.
+  explicit GuestMemory(std::span<const Layout> layouts, const MemoryAllocation& allocation = {});
   GuestMemory(const GuestMemory&) = delete;
   GuestMemory& operator=(const GuestMemory&) = delete;
   ~GuestMemory();
@@ -94,7 +96,7 @@ class GuestMemory {
   std::byte* resolve(GuestAddress address, std::uint64_t size) const noexcept;
   bool copy_across(GuestAddress address, std::byte* out, const std::byte* in,
                    std::uint64_t size) const noexcept;
-  void map(std::span<const Layout> layouts, HugePages huge_pages);
+  void map(std::span<const Layout> layouts, const MemoryAllocation& allocation);
   void unmap() noexcept;
 
   FileDescriptor backing_;

@@ -5,6 +5,7 @@
 #include <random>
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -163,10 +164,33 @@ TEST(GuestMemoryLayout, MalformedLayoutsAreRefused) {
 
 TEST(GuestMemoryLayout, UntouchedMemoryCostsNothing) {
   const std::array<GuestMemory::Layout, 1> layouts = {{{GuestAddress{0}, std::uint64_t{64} << 30}}};
-  const GuestMemory memory(layouts, GuestMemory::HugePages::transparent);
+  const GuestMemory memory(layouts);
   struct stat status{};
   ASSERT_EQ(::fstat(memory.backing().get(), &status), 0);
   EXPECT_EQ(status.st_blocks, 0);
+}
+
+TEST(GuestMemoryLayout, PopulatedMemoryIsThereAtOnce) {
+  const std::array<GuestMemory::Layout, 1> layouts = {{{GuestAddress{0}, std::uint64_t{4} << 20}}};
+  const GuestMemory memory(layouts, {.populate = true});
+  struct stat status{};
+  ASSERT_EQ(::fstat(memory.backing().get(), &status), 0);
+  EXPECT_EQ(status.st_blocks * 512, 4 << 20);
+}
+
+// A pool of huge pages that is too small is an error that says so, before the guest starts; one that suffices
+// is used.
+TEST(GuestMemoryLayout, HugePagesAreReservedOrRefused) {
+  constexpr std::uint64_t kHugePage = 2 << 20;
+  const std::array<GuestMemory::Layout, 1> unaligned = {{{GuestAddress{0}, kHugePage + kPage}}};
+  EXPECT_THROW(GuestMemory(unaligned, {.huge_page_bytes = kHugePage}), Error);
+  const std::array<GuestMemory::Layout, 1> endless = {{{GuestAddress{0}, std::uint64_t{1} << 45}}};
+  try {
+    const GuestMemory memory(endless, {.huge_page_bytes = kHugePage});
+    FAIL() << "no host has 32 TiB of them";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("huge pages"));
+  }
 }
 
 }  // namespace

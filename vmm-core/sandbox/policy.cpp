@@ -196,6 +196,7 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     request(KVM_CREATE_VCPU),
     request(KVM_CREATE_IRQCHIP),
     request(KVM_CREATE_PIT2),
+    request(KVM_REINJECT_CONTROL),
     request(KVM_CREATE_DEVICE),
     request(KVM_ENABLE_CAP),
     request(KVM_SET_TSS_ADDR),

@@ -55,6 +55,17 @@ machine::CpuConfiguration cpu_of(const control::CpuSpecification& cpu) {
   return configuration;
 }
 
+machine::SmbiosStrings smbios_of(const control::SmbiosSpecification& smbios) {
+  const auto& [bios, system, board, chassis, oem_strings] = smbios;
+  return {.bios = {bios.vendor, bios.version, bios.date, bios.release},
+          .system = {system.manufacturer, system.product, system.version, system.serial, system.sku,
+                     system.family},
+          .base_board = {board.manufacturer, board.product, board.version, board.serial, board.asset,
+                         board.location},
+          .chassis = {chassis.manufacturer, chassis.version, chassis.serial, chassis.asset, chassis.sku},
+          .oem_strings = oem_strings};
+}
+
 std::array<std::uint8_t, 6> mac_of(const std::string& text) {
   std::array<std::uint8_t, 6> mac{};
   // validate() has seen to the form.
@@ -144,7 +155,14 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
   configuration.uuid = control::parse_uuid(specification.uuid).value_or(std::array<std::uint8_t, 16>{});
   configuration.kvm = surroundings_.kvm.duplicate();
   configuration.memory_bytes = specification.memory_bytes;
+  configuration.memory_allocation = {.huge_page_bytes = specification.memory.huge_page_bytes,
+                                     .populate = specification.memory.populate};
   configuration.cpu = cpu_of(specification.cpu);
+  configuration.smbios = smbios_of(specification.smbios);
+  configuration.missed_clock_ticks = specification.rtc_missed_ticks == control::MissedTicks::catch_up
+                                         ? RealTimeClock::MissedTicks::catch_up
+                                         : RealTimeClock::MissedTicks::merge;
+  configuration.reinject_timer_ticks = specification.pit_reinject;
   configuration.boot.kernel = take(descriptors, specification.boot.kernel);
   configuration.boot.initrd = take(descriptors, specification.boot.initrd);
   configuration.boot.command_line = specification.boot.command_line;

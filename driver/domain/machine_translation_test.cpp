@@ -1,0 +1,58 @@
+#include "driver/domain/machine_translation.h"
+
+#include <gtest/gtest.h>
+
+#include "driver/config/domain_defaults.h"
+#include "driver/config/domain_xml.h"
+
+namespace warren::driver::domain {
+namespace {
+
+vmm::control::MachineSpecification translate(std::string_view more, std::string_view os = "") {
+  config::HostFacts facts;
+  facts.emulator = "/usr/libexec/warren-vmm";
+  config::DomainDefinition definition = config::parse_domain(
+      "<domain type='kvm'><name>d</name><memory "
+      "unit='MiB'>64</memory><os><type>hvm</type><kernel>/k</kernel>" +
+      std::string(os) + "</os>" + std::string(more) + "</domain>");
+  config::fill_defaults(definition, facts, [](std::span<std::uint8_t> bytes) {
+    for (std::uint8_t& byte : bytes) byte = 0x42;
+  });
+  return machine_of(definition, facts, {}, 0);
+}
+
+TEST(MachineTranslation, TheGuestSeesSystemInformationOnlyWhenItIsAskedFor) {
+  constexpr std::string_view kInformation =
+      "<sysinfo type='smbios'><bios><entry name='release'>1.2</entry></bios>"
+      "<system><entry name='serial'>s-1</entry><entry name='family'>f</entry></system>"
+      "<chassis><entry name='sku'>k</entry></chassis><oemStrings><entry>o</entry></oemStrings></sysinfo>";
+  EXPECT_EQ(translate(kInformation).smbios.system.serial, "");
+  EXPECT_EQ(translate(kInformation, "<smbios mode='emulate'/>").smbios.system.serial, "");
+  const auto smbios = translate(kInformation, "<smbios mode='sysinfo'/>").smbios;
+  EXPECT_EQ(smbios.bios.release, "1.2");
+  EXPECT_EQ(smbios.system.serial, "s-1");
+  EXPECT_EQ(smbios.system.family, "f");
+  EXPECT_EQ(smbios.chassis.sku, "k");
+  EXPECT_EQ(smbios.oem_strings, std::vector<std::string>{"o"});
+}
+
+TEST(MachineTranslation, MemoryBacking) {
+  EXPECT_EQ(translate("").memory.huge_page_bytes, 0u);
+  EXPECT_EQ(translate("<memoryBacking><hugepages/></memoryBacking>").memory.huge_page_bytes, 2u << 20);
+  EXPECT_FALSE(translate("<memoryBacking><allocation mode='ondemand'/></memoryBacking>").memory.populate);
+  EXPECT_TRUE(translate("<memoryBacking><allocation mode='immediate'/></memoryBacking>").memory.populate);
+}
+
+TEST(MachineTranslation, TicksTheGuestMissed) {
+  const auto usual = translate("<clock offset='utc'/>");
+  EXPECT_EQ(usual.rtc_missed_ticks, vmm::control::MissedTicks::merge);
+  EXPECT_TRUE(usual.pit_reinject);
+  const auto asked = translate(
+      "<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/><timer name='pit' "
+      "tickpolicy='discard'/></clock>");
+  EXPECT_EQ(asked.rtc_missed_ticks, vmm::control::MissedTicks::catch_up);
+  EXPECT_FALSE(asked.pit_reinject);
+}
+
+}  // namespace
+}  // namespace warren::driver::domain
