@@ -70,6 +70,13 @@ TEST(DomainDefaults, AnotherEmulatorIsRefused) {
   EXPECT_THAT(message, HasSubstr("/usr/libexec/warren-vmm"));
 }
 
+TEST(DomainDefaults, WhatWasWrittenForQemuRunsOnTheWorker) {
+  for (const char* name : {"/usr/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm", "/usr/bin/kvm"}) {
+    EXPECT_EQ(complete(fmt::format("<emulator>{}</emulator>", name)).devices.emulator,
+              "/usr/libexec/warren-vmm");
+  }
+}
+
 TEST(DomainDefaults, T18AConsoleBehindTheHighestPortIsRefused) {
   EXPECT_THAT(refusal("<console type='pty'><target type='virtio' port='255'/></console>"
                       "<console type='pty'><target type='virtio'/></console>",
