@@ -65,7 +65,7 @@ TEST(DomainDefaults, WhatWasGivenStays) {
 
 TEST(DomainDefaults, AnotherEmulatorIsRefused) {
   const std::string message =
-      refusal("<emulator>/usr/bin/qemu-system-x86_64</emulator>", VIR_ERR_CONFIG_UNSUPPORTED);
+      refusal("<emulator>/usr/local/bin/wrapper</emulator>", VIR_ERR_CONFIG_UNSUPPORTED);
   EXPECT_THAT(message, HasSubstr("/domain/devices/emulator"));
   EXPECT_THAT(message, HasSubstr("/usr/libexec/warren-vmm"));
 }
