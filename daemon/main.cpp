@@ -23,6 +23,7 @@
 #include "daemon/rpc/server.h"
 #include "daemon/worker_settings.h"
 #include "driver/domain/driver.h"
+#include "driver/host/driver.h"
 #include "driver/secret/driver.h"
 #include "vmm-core/os/error.h"
 
@@ -100,7 +101,9 @@ class Daemon {
         log_(log),
         signals_(loop_, SIGTERM, SIGINT, SIGHUP),
         timeout_(loop_),
-        driver_(driver::domain::make_domain_driver(loop_, driver_settings())),
+        facts_(gather_facts(configuration)),
+        host_(driver::host::make_host_driver(loop_, facts_)),
+        driver_(driver::domain::make_domain_driver(loop_, driver_settings(), facts_)),
         secrets_(driver::secret::make_secret_driver(loop_, secret_settings())),
         server_(loop_, session_services(), server_settings()) {}
 
@@ -121,6 +124,12 @@ class Daemon {
   }
 
  private:
+  static driver::config::HostFacts gather_facts(const Configuration& configuration) {
+    driver::config::HostFacts facts = driver::config::gather_host_facts();
+    facts.emulator = find_worker_program(configuration).string();
+    return facts;
+  }
+
   driver::domain::DriverSettings driver_settings() {
     driver::domain::DriverSettings settings{.configuration_directory = directories_.configuration,
                                             .runtime_directory = directories_.runtime,
@@ -151,6 +160,7 @@ class Daemon {
   rpc::SessionServices session_services() {
     return {
         .hypervisor = *driver_,
+        .host = *host_,
         .secrets = secrets_.get(),
         .session_mode = options_.session,
         .max_client_requests = configuration_.max_client_requests,
@@ -238,6 +248,8 @@ class Daemon {
   asio::io_context loop_{1};
   asio::signal_set signals_;
   asio::steady_timer timeout_;
+  const driver::config::HostFacts facts_;
+  std::unique_ptr<driver::HostDriver> host_;
   std::unique_ptr<driver::domain::DomainDriver> driver_;
   std::unique_ptr<driver::SecretDriver> secrets_;
   rpc::Server server_;

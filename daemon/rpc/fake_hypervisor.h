@@ -33,27 +33,6 @@ class FakeHypervisor : public driver::HypervisorDriver {
     for (auto& [id, handler] : current) handler(event);
   }
 
-  // HostDriver
-  std::string type(const Caller& caller) const override {
-    return caller.flavour == driver::UriFlavour::qemu ? "QEMU" : "Warren";
-  }
-  std::uint64_t hypervisor_version(const Caller&) const override { return 7002000; }
-  std::uint64_t library_version(const Caller&) const override { return LIBVIR_VERSION_NUMBER; }
-  std::string hostname(const Caller&) const override { return "host.example"; }
-  int maximum_vcpus(const Caller&, const std::optional<std::string>&) const override { return 255; }
-  driver::NodeInfo node_info(const Caller&) const override {
-    return {.model = "x86_64", .memory_kib = 1024, .cpus = 2};
-  }
-  driver::NodeCpuMap node_cpu_map(const Caller&, unsigned int) const override {
-    return {.present = 2, .online = 2, .map = {3}};
-  }
-  std::uint64_t free_memory_bytes(const Caller&) const override { return 1 << 20; }
-  std::string capabilities_xml(const Caller&) const override { return "<capabilities/>"; }
-  std::string domain_capabilities_xml(const Caller&, const driver::DomainCapabilitiesQuery&,
-                                      unsigned int) const override {
-    return "<domainCapabilities/>";
-  }
-
   // DomainRegistry
   driver::DomainHandle lookup_by_id(const Caller&, int id) const override {
     if (id != domain.id) throw driver::no_domain_with_id(id);

@@ -1,7 +1,5 @@
 #include "daemon/rpc/handlers_connect.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "daemon/rpc/connection_uri.h"
@@ -66,19 +64,19 @@ ConnectSupportsFeatureResult connect_supports_feature(Call& call,
 }
 
 ConnectGetTypeResult connect_get_type(Call& call, const Nothing&) {
-  return {.type = call.session().hypervisor().type(call.session().caller())};
+  return {.type = call.session().host().type(call.session().caller())};
 }
 
 ConnectGetVersionResult connect_get_version(Call& call, const Nothing&) {
-  return {.hv_ver = call.session().hypervisor().hypervisor_version(call.session().caller())};
+  return {.hv_ver = call.session().host().hypervisor_version(call.session().caller())};
 }
 
 ConnectGetLibVersionResult connect_get_lib_version(Call& call, const Nothing&) {
-  return {.lib_ver = call.session().hypervisor().library_version(call.session().caller())};
+  return {.lib_ver = call.session().host().library_version(call.session().caller())};
 }
 
 ConnectGetHostnameResult connect_get_hostname(Call& call, const Nothing&) {
-  return {.hostname = call.session().hypervisor().hostname(call.session().caller())};
+  return {.hostname = call.session().host().hostname(call.session().caller())};
 }
 
 ConnectGetUriResult connect_get_uri(Call& call, const Nothing&) {
@@ -88,51 +86,6 @@ ConnectGetUriResult connect_get_uri(Call& call, const Nothing&) {
 // Whether the transport is safe from eavesdroppers: a unix socket is.
 ConnectIsSecureResult connect_is_secure(Call& call, const Nothing&) {
   return {.secure = call.session().peer().passes_descriptors ? 1 : 0};
-}
-
-ConnectGetMaxVcpusResult connect_get_max_vcpus(Call& call, const ConnectGetMaxVcpusArgs& arguments) {
-  return {.max_vcpus = call.session().hypervisor().maximum_vcpus(call.session().caller(), arguments.type)};
-}
-
-ConnectGetCapabilitiesResult connect_get_capabilities(Call& call, const Nothing&) {
-  return {.capabilities = call.session().hypervisor().capabilities_xml(call.session().caller())};
-}
-
-ConnectGetDomainCapabilitiesResult connect_get_domain_capabilities(
-    Call& call, const ConnectGetDomainCapabilitiesArgs& arguments) {
-  driver::DomainCapabilitiesQuery query{.emulator = arguments.emulatorbin,
-                                        .architecture = arguments.arch,
-                                        .machine = arguments.machine,
-                                        .virtualization_type = arguments.virttype};
-  return {.capabilities = call.session().hypervisor().domain_capabilities_xml(call.session().caller(), query,
-                                                                              arguments.flags)};
-}
-
-NodeGetInfoResult node_get_info(Call& call, const Nothing&) {
-  driver::NodeInfo info = call.session().hypervisor().node_info(call.session().caller());
-  NodeGetInfoResult result{.memory = info.memory_kib,
-                           .cpus = static_cast<std::int32_t>(info.cpus),
-                           .mhz = static_cast<std::int32_t>(info.mhz),
-                           .nodes = static_cast<std::int32_t>(info.nodes),
-                           .sockets = static_cast<std::int32_t>(info.sockets),
-                           .cores = static_cast<std::int32_t>(info.cores),
-                           .threads = static_cast<std::int32_t>(info.threads)};
-  // The last character stays NUL: clients print it as a C string.
-  std::copy_n(info.model.begin(), std::min(info.model.size(), result.model.size() - 1), result.model.begin());
-  return result;
-}
-
-NodeGetCpuMapResult node_get_cpu_map(Call& call, const NodeGetCpuMapArgs& arguments) {
-  driver::NodeCpuMap map = call.session().hypervisor().node_cpu_map(call.session().caller(), arguments.flags);
-  NodeGetCpuMapResult result;
-  if (arguments.need_map != 0) result.cpumap.assign(map.map.begin(), map.map.end());
-  if (arguments.need_online != 0) result.online = map.online;
-  result.ret = static_cast<std::int32_t>(map.present);
-  return result;
-}
-
-NodeGetFreeMemoryResult node_get_free_memory(Call& call, const Nothing&) {
-  return {.free_mem = call.session().hypervisor().free_memory_bytes(call.session().caller())};
 }
 
 }  // namespace warren::daemon::rpc::handlers

@@ -1,10 +1,9 @@
-// Calls about the connection and the host.
+// Calls about the connection itself.
 #pragma once
 
 #include "daemon/rpc/call.h"
 #include "daemon/rpc/protocol/authentication.h"
 #include "daemon/rpc/protocol/connect.h"
-#include "daemon/rpc/protocol/host.h"
 
 namespace warren::daemon::rpc::handlers {
 
@@ -23,13 +22,5 @@ ConnectGetLibVersionResult connect_get_lib_version(Call& call, const Nothing&);
 ConnectGetHostnameResult connect_get_hostname(Call& call, const Nothing&);
 ConnectGetUriResult connect_get_uri(Call& call, const Nothing&);
 ConnectIsSecureResult connect_is_secure(Call& call, const Nothing&);
-ConnectGetMaxVcpusResult connect_get_max_vcpus(Call& call, const ConnectGetMaxVcpusArgs& arguments);
-ConnectGetCapabilitiesResult connect_get_capabilities(Call& call, const Nothing&);
-ConnectGetDomainCapabilitiesResult connect_get_domain_capabilities(
-    Call& call, const ConnectGetDomainCapabilitiesArgs& arguments);
-
-NodeGetInfoResult node_get_info(Call& call, const Nothing&);
-NodeGetCpuMapResult node_get_cpu_map(Call& call, const NodeGetCpuMapArgs& arguments);
-NodeGetFreeMemoryResult node_get_free_memory(Call& call, const Nothing&);
 
 }  // namespace warren::daemon::rpc::handlers

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daemon/rpc/codec.h"
+#include "daemon/rpc/fake_host.h"
 #include "daemon/rpc/fake_hypervisor.h"
 #include "daemon/rpc/fake_secrets.h"
 #include "daemon/rpc/packet.h"
@@ -117,8 +118,9 @@ struct SessionHarness {
   }
 
   FakeHypervisor hypervisor;
+  FakeHost host;
   FakeSecrets secrets;
-  SessionServices services{.hypervisor = hypervisor, .secrets = &secrets};
+  SessionServices services{.hypervisor = hypervisor, .host = host, .secrets = &secrets};
   std::vector<std::string> reports;
   MemoryTransport transport;
   std::shared_ptr<Session> session;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/rpc/codec.h"
+#include "daemon/rpc/fake_host.h"
 #include "daemon/rpc/fake_hypervisor.h"
 #include "daemon/rpc/protocol/connect.h"
 #include "daemon/rpc/protocol/domain.h"
@@ -43,7 +44,8 @@ class ServerTest : public testing::Test {
   }
 
   void start(ServerSettings settings = {}) {
-    server_ = std::make_unique<Server>(loop_, SessionServices{.hypervisor = hypervisor_}, settings);
+    server_ =
+        std::make_unique<Server>(loop_, SessionServices{.hypervisor = hypervisor_, .host = host_}, settings);
     server_->listen(path_, false);
     thread_ = std::thread([this] { loop_.run(); });
   }
@@ -119,6 +121,7 @@ class ServerTest : public testing::Test {
   protocol::Domain handle() const { return {.name = "demo", .uuid = hypervisor_.domain.uuid.bytes, .id = 7}; }
 
   FakeHypervisor hypervisor_;
+  FakeHost host_;
   boost::asio::io_context loop_{1};
   std::filesystem::path directory_;
   std::filesystem::path path_;
@@ -153,7 +156,7 @@ TEST_F(ServerTest, SocketsAreRootsAloneAndGoWithTheServer) {  // T20
 
 TEST_F(ServerTest, ASocketInUseIsNotTakenAwayAndAStaleOneIs) {
   start();
-  Server second(loop_, SessionServices{.hypervisor = hypervisor_},
+  Server second(loop_, SessionServices{.hypervisor = hypervisor_, .host = host_},
                 {.keepalive_interval = std::chrono::seconds(0)});
   std::string error;
   try {

@@ -26,6 +26,7 @@
 #include "daemon/rpc/stream.h"
 #include "daemon/rpc/transport.h"
 #include "driver/contract/caller.h"
+#include "driver/contract/host.h"
 #include "driver/contract/hypervisor.h"
 #include "driver/contract/secrets.h"
 
@@ -34,6 +35,7 @@ namespace warren::daemon::rpc {
 // What sessions share. The drivers outlive them.
 struct SessionServices {
   driver::HypervisorDriver& hypervisor;
+  driver::HostDriver& host;
   driver::SecretDriver* secrets = nullptr;  // null: this daemon keeps none
   bool session_mode = false;                // a user's own daemon: URIs end in /session
   unsigned int max_client_requests = 5;     // in flight; nothing more is read beyond
@@ -81,6 +83,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // ---- for handlers
   driver::HypervisorDriver& hypervisor() { return services_.hypervisor; }
+  driver::HostDriver& host() { return services_.host; }
   // Throws driver::Error (NO_SUPPORT) where there is none.
   driver::SecretDriver& secrets();
   const SessionServices& services() const { return services_; }

@@ -115,6 +115,22 @@ void format_topology(XmlWriter& writer, const HostFacts& facts) {
   writer.end();
 }
 
+void format_caches(XmlWriter& writer, const HostFacts& facts) {
+  if (facts.caches.empty()) return;
+  writer.begin("cache");
+  for (const HostCache& cache : facts.caches) {
+    const bool mib = cache.size_kib % 1024 == 0;
+    leaf_element(writer, "bank",
+                 {{"id", number(cache.id)},
+                  {"level", number(cache.level)},
+                  {"type", std::string(cache.type)},
+                  {"size", number(mib ? cache.size_kib / 1024 : cache.size_kib)},
+                  {"unit", mib ? "MiB" : "KiB"},
+                  {"cpus", cache.cpus}});
+  }
+  writer.end();
+}
+
 void format_guest(XmlWriter& writer, const HostFacts& facts) {
   writer.begin("guest");
   writer.element("os_type", "hvm");
@@ -151,8 +167,9 @@ std::string format_capabilities(const HostFacts& facts) {
   if (facts.uuid) writer.element("uuid", facts.uuid->to_string());
   format_host_cpu(writer, facts);
   writer.empty("power_management");
-  leaf_element(writer, "iommu", {{"support", "no"}});
+  leaf_element(writer, "iommu", {{"support", facts.iommu ? "yes" : "no"}});
   format_topology(writer, facts);
+  format_caches(writer, facts);
   writer.begin("secmodel");
   writer.element("model", "none");
   writer.element("doi", "0");
@@ -251,8 +268,11 @@ void format_device_capabilities(XmlWriter& writer) {
   writer.end();
 }
 
-void check_query(const HostFacts& facts, std::string_view emulator, std::string_view architecture,
-                 std::string_view machine, std::string_view virtualization) {
+}  // namespace
+
+void check_capabilities_query(const HostFacts& facts, std::string_view emulator,
+                              std::string_view architecture, std::string_view machine,
+                              std::string_view virtualization) {
   if (!emulator.empty() && !facts.emulator.empty() && emulator != facts.emulator)
     throw invalid_argument(
         fmt::format("'{}' is not Warren's worker, which is '{}'", emulator, facts.emulator));
@@ -264,12 +284,10 @@ void check_query(const HostFacts& facts, std::string_view emulator, std::string_
     throw invalid_argument(fmt::format("Warren has domains of type 'kvm' only, not '{}'", virtualization));
 }
 
-}  // namespace
-
 std::string format_domain_capabilities(const HostFacts& facts, std::string_view emulator,
                                        std::string_view architecture, std::string_view machine,
                                        std::string_view virtualization) {
-  check_query(facts, emulator, architecture, machine, virtualization);
+  check_capabilities_query(facts, emulator, architecture, machine, virtualization);
   XmlWriter writer;
   writer.begin("domainCapabilities");
   writer.element("path", facts.emulator);

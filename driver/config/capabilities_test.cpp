@@ -113,6 +113,26 @@ TEST_F(FakeHost, StrangeContentIsNoError) {
   EXPECT_NO_THROW(format_capabilities(facts()));
 }
 
+TEST_F(FakeHost, CachesThatCpusShareAreListedOnce) {
+  for (int cpu = 0; cpu < 4; ++cpu) {
+    const std::string cache = "sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/cache/";
+    put(cache + "index0/level", "1\n");
+    put(cache + "index3/level", "3\n");
+    put(cache + "index3/id", std::to_string(cpu / 2) + "\n");
+    put(cache + "index3/type", "Unified\n");
+    put(cache + "index3/size", cpu < 2 ? "32768K\n" : "1536K\n");
+    put(cache + "index3/shared_cpu_list", cpu < 2 ? "0-1\n" : "2-3\n");
+  }
+  put("sys/devices/system/cpu/online", "0-7\n");
+  put("sys/kernel/iommu_groups/0/type", "DMA\n");
+  const std::string text = format_capabilities(facts());
+  EXPECT_THAT(text, HasSubstr("    <cache>\n"
+                              "      <bank id='0' level='3' type='both' size='32' unit='MiB' cpus='0-1'/>\n"
+                              "      <bank id='1' level='3' type='both' size='1536' unit='KiB' cpus='2-3'/>\n"
+                              "    </cache>\n"));
+  EXPECT_THAT(text, HasSubstr("<iommu support='yes'/>"));
+}
+
 TEST_F(FakeHost, Capabilities) {
   const std::string text = format_capabilities(facts());
   EXPECT_THAT(text, HasSubstr("<signature family='25' model='33' stepping='0'/>"));

@@ -212,6 +212,8 @@ constexpr CpuFeatureBit kFeatures[] = {
     {"xtpr", 0x1, 0, ecx, 14},
 };
 
+static_assert(std::size(kFeatures) <= CpuFeatureSet().size());
+
 }  // namespace
 
 std::span<const CpuFeatureBit> cpu_features() {

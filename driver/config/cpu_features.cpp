@@ -37,10 +37,9 @@ const CpuidLeaf* find_leaf(std::span<const CpuidLeaf> cpuid, std::uint32_t leaf,
 constexpr std::string_view kAlwaysKept[] = {"arat",  "cmp_legacy", "ht",    "hypervisor",
                                             "ospke", "osxsave",    "x2apic"};
 
-// Depends on the host's clock, so a guest that may move has no use of it.
-constexpr std::string_view kNotMigratable = "invtsc";
+}  // namespace
 
-std::string_view vendor_name(std::span<const CpuidLeaf> cpuid) {
+std::string_view cpu_vendor_of(std::span<const CpuidLeaf> cpuid) {
   const CpuidLeaf* leaf = find_leaf(cpuid, 0, 0);
   if (!leaf) return {};
   char text[12];
@@ -53,6 +52,8 @@ std::string_view vendor_name(std::span<const CpuidLeaf> cpuid) {
   if (vendor == "HygonGenuine") return "Hygon";
   return {};
 }
+
+namespace {
 
 // Family and model without the stepping.
 constexpr std::uint32_t kSignatureMask = 0x0fff0ff0;
@@ -101,18 +102,40 @@ std::vector<std::string_view> missing_features(const CpuModel& model, const Host
   return missing;
 }
 
-HostCpuModel describe_host_cpu(std::span<const CpuidLeaf> cpuid, bool exact_subset) {
-  const std::string_view vendor = vendor_name(cpuid);
+std::size_t cpu_feature_position(const CpuFeatureBit& feature) {
+  return static_cast<std::size_t>(&feature - cpu_features().data());
+}
+
+CpuFeatureSet cpu_features_of(std::span<const CpuidLeaf> cpuid) {
+  CpuFeatureSet features;
+  for (const CpuFeatureBit& bit : cpu_features())
+    if (has_cpu_feature(cpuid, bit)) features.set(cpu_feature_position(bit));
+  return features;
+}
+
+CpuFeatureSet cpu_features_of(const CpuModel& model) {
+  CpuFeatureSet features;
+  for (const std::string_view name : model_features(model))
+    features.set(cpu_feature_position(*find_cpu_feature(name)));
+  return features;
+}
+
+HostCpuModel closest_cpu_model(const CpuToName& cpu, bool exact_subset) {
   const CpuModel* best = nullptr;
   std::size_t best_missing = 0, best_covered = 0;
   bool best_signature = false;
+  const std::uint32_t wanted = cpu.signature & kSignatureMask;
   for (const CpuModel& model : cpu_models()) {
-    if (!model.vendor.empty() && model.vendor != vendor) continue;
-    std::size_t missing = 0, covered = 0;
-    for (const std::string_view name : model_features(model))
-      ++(has_cpu_feature(cpuid, *find_cpu_feature(name)) ? covered : missing);
+    if (!model.vendor.empty() && model.vendor != cpu.vendor) continue;
+    const CpuFeatureSet of_model = cpu_features_of(model);
+    const std::size_t covered = (of_model & cpu.features).count();
+    const std::size_t missing = of_model.count() - covered;
+    if (model.name == cpu.preferred) {
+      best = &model;
+      break;
+    }
     if (exact_subset && missing > 0) continue;
-    const bool same = model.signature != 0 && (model.signature & kSignatureMask) == signature(cpuid);
+    const bool same = model.signature != 0 && wanted != 0 && (model.signature & kSignatureMask) == wanted;
     // The CPU's own name first; else what lacks least, then what says most.
     const bool better = !best || (same && !best_signature) ||
                         (same == best_signature &&
@@ -123,18 +146,23 @@ HostCpuModel describe_host_cpu(std::span<const CpuidLeaf> cpuid, bool exact_subs
     best_covered = covered;
     best_signature = same;
   }
-  HostCpuModel result{.vendor = std::string(vendor)};
+  HostCpuModel result{.vendor = std::string(cpu.vendor)};
   if (!best) return result;
   result.name = best->name;
-  const auto of_model = model_features(*best);
+  const CpuFeatureSet different = cpu_features_of(*best) ^ cpu.features;
   for (const CpuFeatureBit& bit : cpu_features()) {
-    const bool named = std::find(of_model.begin(), of_model.end(), bit.name) != of_model.end();
-    const bool there = has_cpu_feature(cpuid, bit);
-    if (named == there) continue;
-    result.features.push_back(
-        {std::string(bit.name), there ? CpuFeaturePolicy::require : CpuFeaturePolicy::disable});
+    const std::size_t position = cpu_feature_position(bit);
+    if (!different[position]) continue;
+    result.features.push_back({std::string(bit.name), cpu.features[position] ? CpuFeaturePolicy::require
+                                                                             : CpuFeaturePolicy::disable});
   }
   return result;
+}
+
+HostCpuModel describe_host_cpu(std::span<const CpuidLeaf> cpuid, bool exact_subset) {
+  return closest_cpu_model(
+      {.features = cpu_features_of(cpuid), .vendor = cpu_vendor_of(cpuid), .signature = signature(cpuid)},
+      exact_subset);
 }
 
 namespace {
@@ -269,7 +297,7 @@ GuestCpu resolve_guest_cpu(const Cpu& cpu, const HostFacts& facts, bool kvmclock
   GuestCpu guest;
   MaskBuilder builder(!open);
   std::vector<std::string_view> of_model;
-  const std::string_view host_vendor = vendor_name(facts.kvm_cpuid);
+  const std::string_view host_vendor = cpu_vendor_of(facts.kvm_cpuid);
   if (!cpu.vendor.empty() && cpu.vendor != host_vendor)
     refuse(fmt::format("the host's CPU is of {}, not of {}",
                        host_vendor.empty() ? "another vendor" : host_vendor, cpu.vendor));

@@ -4,6 +4,7 @@
 // (volume 3, appendix E).
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -40,6 +41,18 @@ std::span<const CpuModel> cpu_models();
 const CpuModel* find_cpu_model(std::string_view name);
 std::vector<std::string_view> model_features(const CpuModel& model);
 
+// Features by their positions in cpu_features().
+using CpuFeatureSet = std::bitset<512>;
+std::size_t cpu_feature_position(const CpuFeatureBit& feature);
+CpuFeatureSet cpu_features_of(std::span<const CpuidLeaf> cpuid);
+CpuFeatureSet cpu_features_of(const CpuModel& model);
+
+// "Intel", "AMD", "Hygon", or empty for any other.
+std::string_view cpu_vendor_of(std::span<const CpuidLeaf> cpuid);
+
+// Depends on the host's clock, so that a guest that may move has no use of it.
+inline constexpr std::string_view kNotMigratable = "invtsc";
+
 // One register quadruple of a CPUID leaf: the guest sees (supported & keep) | set. As the worker takes it.
 struct CpuidMask {
   std::uint32_t leaf = 0;
@@ -69,7 +82,15 @@ struct HostCpuModel {
   std::vector<CpuFeature> features;  // require: beyond the model; disable: of the model, but not there
 };
 
-// With `exact_subset` only a model is taken of which nothing is missing.
+// What is known of a CPU that a name is sought for.
+struct CpuToName {
+  CpuFeatureSet features;
+  std::string_view vendor;      // as cpu_vendor_of() has it
+  std::uint32_t signature = 0;  // EAX of leaf 1; 0: not known
+  std::string_view preferred;   // the model to take whatever is missing of it; empty: none
+};
+// With `exact_subset` only a model is taken of which nothing is missing. No name: there is no such model.
+HostCpuModel closest_cpu_model(const CpuToName& cpu, bool exact_subset);
 HostCpuModel describe_host_cpu(std::span<const CpuidLeaf> cpuid, bool exact_subset);
 
 // Whether a guest gets the whole model on this host; the names of what is missing otherwise.

@@ -64,7 +64,7 @@ TEST(CpuFeatures, TablesAreOrderedAndConsistent) {
     bits.emplace(table[i].leaf, table[i].subleaf, static_cast<int>(table[i].output), table[i].bit);
   }
   for (const CpuModel& model : cpu_models()) {
-    EXPECT_GT(model_features(model).size(), 20u) << model.name;
+    EXPECT_GE(model_features(model).size(), 3u) << model.name;  // a 486 has as few
     for (const std::string_view name : model_features(model)) EXPECT_TRUE(find_cpu_feature(name)) << name;
   }
   EXPECT_EQ(find_cpu_feature("no-such"), nullptr);

@@ -6,6 +6,7 @@ namespace warren::driver::config {
 namespace {
 
 constexpr CpuModel kModels[] = {
+    {"486", "", 0x0, "fpu pse vme"},
     {"Broadwell", "Intel", 0x306d0,
      "3dnowprefetch adx aes apic avx avx2 bmi1 bmi2 clflush cmov cx16 cx8 de erms fma fpu fsgsbase "
      "fxsr hle invpcid lahf_lm lm mca mce mmx movbe msr mtrr nx pae pat pcid pclmuldq pge pni popcnt "
@@ -208,15 +209,38 @@ constexpr CpuModel kModels[] = {
     {"Westmere-IBRS", "Intel", 0x206c0,
      "aes apic clflush cmov cx16 cx8 de fpu fxsr lahf_lm lm mca mce mmx msr mtrr nx pae pat pge pni "
      "popcnt pse pse36 sep spec-ctrl sse sse2 sse4.1 sse4.2 ssse3 syscall tsc"},
+    {"athlon", "AMD", 0x0,
+     "3dnow 3dnowext apic cmov cx8 de fpu fxsr mce mmx mmxext msr mtrr pae pat pge pse pse36 sep sse "
+     "sse2 tsc vme"},
     {"core2duo", "Intel", 0x0,
      "apic clflush cmov cx8 de fpu fxsr lm mca mce mmx monitor msr mtrr nx pae pat pge pni pse pse36 "
      "sep sse sse2 ssse3 syscall tsc vme"},
+    {"coreduo", "Intel", 0x0,
+     "apic clflush cmov cx8 de fpu fxsr mca mce mmx monitor msr mtrr nx pae pat pge pni pse sep sse "
+     "sse2 tsc vme"},
+    {"cpu64-rhel5", "", 0x0,
+     "apic clflush cmov cx8 de fpu fxsr lm mca mce mmx msr mtrr nx pae pat pge pni pse pse36 sep sse "
+     "sse2 syscall tsc"},
+    {"cpu64-rhel6", "", 0x0,
+     "apic clflush cmov cx16 cx8 de fpu fxsr lahf_lm lm mca mce mmx msr mtrr nx pae pat pge pni pse "
+     "pse36 sep sse sse2 syscall tsc"},
+    {"kvm32", "", 0x0,
+     "apic clflush cmov cx8 de fpu fxsr mca mce mmx msr mtrr pae pat pge pni pse pse36 sep sse sse2 "
+     "tsc"},
     {"kvm64", "", 0x0,
      "apic clflush cmov cx16 cx8 de fpu fxsr lm mca mce mmx msr mtrr nx pae pat pge pni pse pse36 sep "
      "sse sse2 syscall tsc"},
+    {"n270", "Intel", 0x0,
+     "apic clflush cmov cx8 de fpu fxsr mca mce mmx monitor msr mtrr nx pae pat pge pni pse sep sse "
+     "sse2 ssse3 tsc vme"},
+    {"pentium", "", 0x0, "cx8 de fpu mce mmx msr pse tsc vme"},
+    {"pentium2", "", 0x0, "cmov cx8 de fpu fxsr mca mce mmx msr mtrr pae pat pge pse pse36 sep tsc vme"},
+    {"pentium3", "", 0x0, "cmov cx8 de fpu fxsr mca mce mmx msr mtrr pae pat pge pse pse36 sep sse tsc vme"},
+    {"pentiumpro", "", 0x0, "apic cmov cx8 de fpu fxsr mce mmx msr pae pat pge pse sep sse sse2 tsc"},
     {"phenom", "AMD", 0x0,
      "3dnow 3dnowext apic clflush cmov cx8 de fpu fxsr fxsr_opt lm mca mce mmx mmxext monitor msr mtrr "
      "nx pae pat pge pni pse pse36 sep sse sse2 svm syscall tsc"},
+    {"qemu32", "", 0x0, "apic cmov cx8 de fpu fxsr mce mmx msr pae pat pge pni pse sep sse sse2 tsc"},
     {"qemu64", "", 0x0,
      "apic clflush cmov cx16 cx8 de fpu fxsr lm mca mce mmx msr mtrr nx pae pat pge pni pse pse36 sep "
      "sse sse2 svm syscall tsc"},

@@ -1,9 +1,7 @@
 #include "driver/config/host_facts.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
-#include <fstream>
 #include <set>
 #include <sstream>
 
@@ -14,6 +12,7 @@
 #include <unistd.h>
 
 #include "driver/config/cpu_features.h"
+#include "driver/config/kernel_text.h"
 #include "vmm-core/os/kvm_interface.h"
 
 namespace warren::driver::config {
@@ -22,73 +21,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string read_text(const fs::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return std::move(text).str();
-}
-
-std::string_view trim(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\n") - first + 1);
-}
-
 template <typename Integer>
-std::optional<Integer> number(std::string_view text, int base = 10) {
-  text = trim(text);
-  if (base == 16 && text.starts_with("0x")) text.remove_prefix(2);
-  Integer value{};
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (failure != std::errc() || end == text.data()) return std::nullopt;
-  return value;
-}
-
-template <typename Integer>
-Integer read_number_file(const fs::path& path, Integer otherwise) {
-  return number<Integer>(read_text(path)).value_or(otherwise);
-}
-
-// "key : value" or "key: value" of /proc/cpuinfo and /proc/meminfo; the first of that key.
-std::string_view field(std::string_view text, std::string_view key) {
-  for (std::size_t start = 0; start < text.size();) {
-    std::size_t end = text.find('\n', start);
-    if (end == std::string_view::npos) end = text.size();
-    const std::string_view line = text.substr(start, end - start);
-    const std::size_t colon = line.find(':');
-    if (colon != std::string_view::npos && trim(line.substr(0, colon)) == key)
-      return trim(line.substr(colon + 1));
-    start = end + 1;
-  }
-  return {};
-}
-
-// "0-3,8" of the kernel; at most 8192 CPUs.
-std::vector<std::uint32_t> parse_list(std::string_view text) {
-  std::vector<std::uint32_t> result;
-  text = trim(text);
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    const std::string_view range = text.substr(0, comma);
-    const std::size_t dash = range.find('-');
-    const auto first = number<std::uint32_t>(range.substr(0, dash));
-    const auto last = dash == std::string_view::npos ? first : number<std::uint32_t>(range.substr(dash + 1));
-    if (!first || !last) break;
-    for (std::uint32_t i = *first; i <= *last && i < 8192; ++i) result.push_back(i);
-    if (comma == std::string_view::npos) break;
-    text.remove_prefix(comma + 1);
-  }
-  return result;
+Integer number_or(const fs::path& path, Integer otherwise) {
+  return read_number<Integer>(path).value_or(otherwise);
 }
 
 HostCpu gather_cpu(const fs::path& cpus, std::uint32_t id) {
   const fs::path topology = cpus / fmt::format("cpu{}", id) / "topology";
   HostCpu cpu{.id = id};
   // The kernel says -1 where it does not know.
-  cpu.socket = read_number_file<std::uint32_t>(topology / "physical_package_id", 0);
-  cpu.die = read_number_file<std::uint32_t>(topology / "die_id", 0);
-  cpu.core = read_number_file<std::uint32_t>(topology / "core_id", id);
+  cpu.socket = number_or<std::uint32_t>(topology / "physical_package_id", 0);
+  cpu.die = number_or<std::uint32_t>(topology / "die_id", 0);
+  cpu.core = number_or<std::uint32_t>(topology / "core_id", id);
   cpu.siblings = trim(read_text(topology / "thread_siblings_list"));
   if (cpu.siblings.empty()) cpu.siblings = fmt::format("{}", id);
   return cpu;
@@ -100,9 +44,9 @@ void gather_pages(const fs::path& directory, NumaCell& cell) {
   for (const auto& entry : fs::directory_iterator(directory, ignored)) {
     const std::string name = entry.path().filename();  // hugepages-2048kB
     if (!name.starts_with("hugepages-")) continue;
-    const auto size = number<std::uint64_t>(std::string_view(name).substr(10));
+    const auto size = parse_number<std::uint64_t>(std::string_view(name).substr(10));
     if (!size || *size == 0) continue;
-    const auto count = read_number_file<std::uint64_t>(entry.path() / "nr_hugepages", 0);
+    const auto count = number_or<std::uint64_t>(entry.path() / "nr_hugepages", 0);
     cell.pages.push_back({*size, count});
     std::uint64_t kib = 0;
     if (!__builtin_mul_overflow(*size, count, &kib)) huge_kib += kib;
@@ -117,25 +61,60 @@ NumaCell gather_cell(const fs::path& root, std::uint32_t id) {
   NumaCell cell{.id = id};
   const std::string memory = read_text(node / "meminfo");  // "Node 0 MemTotal:  5990620 kB"
   if (const std::size_t at = memory.find("MemTotal:"); at != std::string::npos)
-    cell.memory_kib = number<std::uint64_t>(std::string_view(memory).substr(at + 9)).value_or(0);
+    cell.memory_kib = parse_number<std::uint64_t>(std::string_view(memory).substr(at + 9)).value_or(0);
   gather_pages(node / "hugepages", cell);
   std::istringstream distances(read_text(node / "distance"));
   for (std::uint32_t distance = 0; distances >> distance;) cell.distances.push_back(distance);
-  for (const std::uint32_t cpu : parse_list(read_text(node / "cpulist")))
+  for (const std::uint32_t cpu : parse_number_list(read_text(node / "cpulist")))
     cell.cpus.push_back(gather_cpu(root / "sys/devices/system/cpu", cpu));
   return cell;
 }
 
 void gather_cells(const fs::path& root, HostFacts& facts) {
-  for (const std::uint32_t id : parse_list(read_text(root / "sys/devices/system/node/online")))
+  for (const std::uint32_t id : parse_number_list(read_text(root / "sys/devices/system/node/online")))
     facts.cells.push_back(gather_cell(root, id));
   if (!facts.cells.empty()) return;
   // A kernel without NUMA: one cell of everything.
   NumaCell cell{.memory_kib = facts.memory_kib};
   gather_pages(root / "sys/kernel/mm/hugepages", cell);
-  for (const std::uint32_t cpu : parse_list(read_text(root / "sys/devices/system/cpu/online")))
+  for (const std::uint32_t cpu : parse_number_list(read_text(root / "sys/devices/system/cpu/online")))
     cell.cpus.push_back(gather_cpu(root / "sys/devices/system/cpu", cpu));
   facts.cells.push_back(std::move(cell));
+}
+
+// "32768K"
+std::uint64_t cache_size_kib(std::string_view text) {
+  text = trim(text);
+  const std::uint64_t unit = text.ends_with('M') ? 1024 : 1;
+  if (text.ends_with('K') || text.ends_with('M')) text.remove_suffix(1);
+  return parse_number<std::uint64_t>(text).value_or(0) * unit;
+}
+
+// The caches that CPUs share, each once: those of the third level and above.
+void gather_caches(const fs::path& root, HostFacts& facts) {
+  constexpr std::uint32_t kLowestLevel = 3;
+  const fs::path cpus = root / "sys/devices/system/cpu";
+  for (const std::uint32_t cpu : parse_number_list(read_text(cpus / "online"))) {
+    for (unsigned int index = 0; index < 10; ++index) {
+      const fs::path directory = cpus / fmt::format("cpu{}/cache/index{}", cpu, index);
+      const auto level = read_number<std::uint32_t>(directory / "level");
+      if (!level || *level < kLowestLevel) continue;
+      HostCache cache{.id = number_or<std::uint32_t>(directory / "id", 0), .level = *level};
+      const std::string type = read_text(directory / "type");
+      cache.type = trim(type) == "Data" ? "data" : trim(type) == "Instruction" ? "code" : "both";
+      cache.size_kib = cache_size_kib(read_text(directory / "size"));
+      cache.cpus = trim(read_text(directory / "shared_cpu_list"));
+      const auto same = [&](const HostCache& other) {
+        return other.id == cache.id && other.level == cache.level && other.type == cache.type;
+      };
+      if (std::none_of(facts.caches.begin(), facts.caches.end(), same)) facts.caches.push_back(cache);
+    }
+  }
+}
+
+bool has_iommu(const fs::path& root) {
+  std::error_code ignored;
+  return fs::directory_iterator(root / "sys/kernel/iommu_groups", ignored) != fs::directory_iterator();
 }
 
 void count_topology(HostFacts& facts) {
@@ -209,10 +188,13 @@ HostFacts gather_host_facts(const fs::path& root, const CpuidReader& cpuid) {
   if (facts.uuid && facts.uuid->is_nil()) facts.uuid.reset();
   facts.host_cpuid = gather_cpuid(cpuid);
   const std::string cpuinfo = read_text(root / "proc/cpuinfo");
-  facts.microcode = number<std::uint32_t>(field(cpuinfo, "microcode"), 16).value_or(0);
-  facts.memory_kib = number<std::uint64_t>(field(read_text(root / "proc/meminfo"), "MemTotal")).value_or(0);
+  facts.microcode = parse_number<std::uint32_t>(text_field(cpuinfo, "microcode"), 16).value_or(0);
+  facts.memory_kib =
+      parse_number<std::uint64_t>(text_field(read_text(root / "proc/meminfo"), "MemTotal")).value_or(0);
   gather_cells(root, facts);
   count_topology(facts);
+  gather_caches(root, facts);
+  facts.iommu = has_iommu(root);
   gather_kvm(root, facts);
   return facts;
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "driver/config/identity.h"
@@ -42,6 +43,15 @@ struct NumaCell {
   std::vector<HostCpu> cpus;
 };
 
+// A cache that CPUs share.
+struct HostCache {
+  std::uint32_t id = 0;  // among those of its level
+  std::uint32_t level = 3;
+  std::string_view type = "both";  // "data", "code" or "both"
+  std::uint64_t size_kib = 0;
+  std::string cpus;  // list format of the kernel
+};
+
 struct HostFacts {
   std::string architecture = "x86_64";
   std::optional<Uuid> uuid;             // of the board; none if the firmware has none
@@ -55,7 +65,9 @@ struct HostFacts {
   std::uint32_t sockets = 1, dies = 1, cores = 1, threads = 1;  // per level; sockets of one cell
   std::uint64_t memory_kib = 0;
   std::vector<NumaCell> cells;
-  std::string emulator;  // absolute path of warren-vmm
+  std::vector<HostCache> caches;  // of the third level and above
+  bool iommu = false;             // devices are in IOMMU groups
+  std::string emulator;           // absolute path of warren-vmm
 };
 
 // Runs one leaf of CPUID on the caller's CPU.

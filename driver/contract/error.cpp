@@ -69,6 +69,8 @@ std::string_view template_of(virErrorNumber code) {
       return "access denied: %s";
     case VIR_ERR_XML_INVALID_SCHEMA:
       return "XML document failed to validate against schema: %s";
+    case VIR_ERR_CPU_INCOMPATIBLE:
+      return "the CPU is incompatible with host CPU: %s";
     case VIR_ERR_AUTH_UNAVAILABLE:
       return "authentication unavailable: %s";
     case VIR_ERR_DEVICE_MISSING:

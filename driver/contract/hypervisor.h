@@ -16,7 +16,6 @@
 #include "driver/contract/domain_registry.h"
 #include "driver/contract/domain_statistics.h"
 #include "driver/contract/events.h"
-#include "driver/contract/host.h"
 #include "driver/contract/stream.h"
 
 namespace warren::driver {
@@ -34,8 +33,7 @@ class DomainConsole {
   ~DomainConsole() = default;
 };
 
-class HypervisorDriver : public HostDriver,
-                         public DomainRegistry,
+class HypervisorDriver : public DomainRegistry,
                          public DomainLifecycle,
                          public DomainConfiguration,
                          public DomainStatisticsSource,

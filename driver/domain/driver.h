@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include "driver/config/host_facts.h"
 #include "driver/contract/hypervisor.h"
 
 namespace boost::asio {
@@ -48,7 +49,8 @@ class DomainDriver : public HypervisorDriver {
   virtual bool is_busy() const = 0;
 };
 
-// Blocks for some milliseconds (it looks at the host). Throws Error if a directory cannot be made.
-std::unique_ptr<DomainDriver> make_domain_driver(boost::asio::io_context& loop, DriverSettings settings);
+// Throws Error if a directory cannot be made.
+std::unique_ptr<DomainDriver> make_domain_driver(boost::asio::io_context& loop, DriverSettings settings,
+                                                 config::HostFacts facts);
 
 }  // namespace warren::driver::domain

@@ -21,15 +21,13 @@ Uuid uuid_of(const config::DomainDefinition& definition) {
 
 }  // namespace
 
-std::unique_ptr<DomainDriver> make_domain_driver(asio::io_context& loop, DriverSettings settings) {
-  config::HostFacts facts = config::gather_host_facts();
-  facts.emulator = settings.worker_program.string();
+std::unique_ptr<DomainDriver> make_domain_driver(asio::io_context& loop, DriverSettings settings,
+                                                 config::HostFacts facts) {
   return std::make_unique<LocalDriver>(loop, std::move(settings), std::move(facts));
 }
 
 LocalDriver::LocalDriver(asio::io_context& loop, DriverSettings settings, config::HostFacts facts)
-    : environment_(std::make_shared<Environment>(loop, std::move(settings), std::move(facts))),
-      host_(environment_->facts) {
+    : environment_(std::make_shared<Environment>(loop, std::move(settings), std::move(facts))) {
   for (const auto& directory :
        {environment_->settings.runtime_directory, environment_->settings.log_directory}) {
     std::error_code failed;
@@ -50,17 +48,6 @@ bool LocalDriver::is_busy() const {
   return std::any_of(all.begin(), all.end(), [](const auto& entry) {
     return entry.second->job() || (entry.second->snapshot() && entry.second->snapshot()->is_active());
   });
-}
-
-NodeCpuMap LocalDriver::node_cpu_map(const Caller&, unsigned int flags) const {
-  check_flags(flags, 0, "virNodeGetCPUMap");
-  return host_.node_cpu_map();
-}
-
-std::string LocalDriver::domain_capabilities_xml(const Caller&, const DomainCapabilitiesQuery& query,
-                                                 unsigned int flags) const {
-  check_flags(flags, 0, "virConnectGetDomainCapabilities");
-  return host_.domain_capabilities_xml(query);
 }
 
 void LocalDriver::load(Completion<void> completion) {

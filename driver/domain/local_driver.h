@@ -8,7 +8,6 @@
 
 #include "driver/domain/domain.h"
 #include "driver/domain/driver.h"
-#include "driver/domain/host_information.h"
 
 namespace warren::driver::domain {
 
@@ -21,22 +20,6 @@ class LocalDriver final : public DomainDriver {
   void load(Completion<void> completion) override;
   bool is_busy() const override;
   Environment& environment() noexcept { return *environment_; }
-
-  std::string type(const Caller& caller) const override { return host_.type(caller.flavour); }
-  std::uint64_t hypervisor_version(const Caller& caller) const override {
-    return host_.hypervisor_version(caller.flavour);
-  }
-  std::uint64_t library_version(const Caller&) const override { return host_.library_version(); }
-  std::string hostname(const Caller&) const override { return host_.hostname(); }
-  int maximum_vcpus(const Caller&, const std::optional<std::string>& type) const override {
-    return host_.maximum_vcpus(type);
-  }
-  NodeInfo node_info(const Caller&) const override { return host_.node_info(); }
-  NodeCpuMap node_cpu_map(const Caller&, unsigned int flags) const override;
-  std::uint64_t free_memory_bytes(const Caller&) const override { return host_.free_memory_bytes(); }
-  std::string capabilities_xml(const Caller&) const override { return host_.capabilities_xml(); }
-  std::string domain_capabilities_xml(const Caller& caller, const DomainCapabilitiesQuery& query,
-                                      unsigned int flags) const override;
 
   // local_driver_registry.cpp
   DomainHandle lookup_by_id(const Caller& caller, int id) const override;
@@ -140,7 +123,6 @@ class LocalDriver final : public DomainDriver {
   void load_definitions();
 
   std::shared_ptr<Environment> environment_;
-  HostInformation host_;
   std::size_t running_changes_ = 0;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };

@@ -5,6 +5,7 @@
 
 #include "driver/config/domain_xml.h"
 #include "driver/domain/local_driver.h"
+#include "driver/host/node_cpu.h"
 
 namespace warren::driver::domain {
 
@@ -103,7 +104,7 @@ void LocalDriver::set_vcpus(const Caller& caller, const Uuid& uuid, unsigned int
 std::vector<VcpuInfo> LocalDriver::vcpu_info(const Caller&, const Uuid& uuid) const {
   const Snapshot& domain = snapshot(uuid);
   if (!domain.is_active()) throw operation_invalid("cannot retrieve vcpu information on inactive domain");
-  std::vector<std::uint8_t> everywhere = host_.node_cpu_map().map;
+  std::vector<std::uint8_t> everywhere = host::node_cpu_map().map;
   std::vector<VcpuInfo> result;
   for (std::uint32_t i = 0; i < domain.live->vcpu.current; ++i) {
     VcpuInfo info;
@@ -124,7 +125,7 @@ std::vector<std::vector<std::uint8_t>> LocalDriver::vcpu_pins(const Caller&, con
                                                               unsigned int flags) const {
   check_flags(flags, VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG, "virDomainGetVcpuPinInfo");
   const auto& definition = definition_for(snapshot(uuid), flags);
-  return std::vector<std::vector<std::uint8_t>>(definition.vcpu.maximum, host_.node_cpu_map().map);
+  return std::vector<std::vector<std::uint8_t>>(definition.vcpu.maximum, host::node_cpu_map().map);
 }
 
 void LocalDriver::set_autostart(const Caller& caller, const Uuid& uuid, bool autostart,

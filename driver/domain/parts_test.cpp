@@ -14,7 +14,6 @@
 #include "driver/domain/counters_reader.h"
 #include "driver/domain/disk_image.h"
 #include "driver/domain/event_hub.h"
-#include "driver/domain/host_information.h"
 #include "driver/domain/job_slot.h"
 #include "driver/domain/machine_translation.h"
 #include "driver/domain/worker_process.h"
@@ -262,14 +261,6 @@ TEST(CountersReader, TakesNothingForGranted) {
   EXPECT_EQ(reader.vcpu_thread(~std::size_t{0}), 0u);
   ASSERT_EQ(::ftruncate(page.get(), 64), 0);
   EXPECT_EQ(reader.disk(1).flush_requests, 0u);
-}
-
-TEST(HostInformation, CpuLists) {
-  EXPECT_EQ(parse_cpu_list("0-1,4", 0), (std::vector<std::uint8_t>{0x13}));
-  EXPECT_EQ(parse_cpu_list("8", 3), (std::vector<std::uint8_t>{0, 1}));
-  EXPECT_EQ(parse_cpu_list("", 9), (std::vector<std::uint8_t>{0, 0}));
-  EXPECT_EQ(parse_cpu_list("x", 1), (std::vector<std::uint8_t>{0}));
-  EXPECT_EQ(parse_cpu_list("0-99999999999", 1).size(), 8192u);
 }
 
 TEST(ClockOffset, ZonesOfTheHost) {

@@ -1,5 +1,6 @@
 // clang-format off: one line per procedure
 #include "daemon/rpc/handlers_connect.h"
+#include "daemon/rpc/handlers_host.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/connect.h"
 #include "daemon/rpc/tables.h"
@@ -23,13 +24,13 @@ constexpr Procedure kProcedures[] = {
     missing<ConnectDomainXmlToNativeArgs, ConnectDomainXmlToNativeResult>(136, "CONNECT_DOMAIN_XML_TO_NATIVE", kLow | kWrite, "connect:write"),
     served<&handlers::connect_is_secure>(149, "CONNECT_IS_SECURE", kHigh, "none"),
     served<&handlers::connect_get_lib_version>(157, "CONNECT_GET_LIB_VERSION", kHigh, "connect:getattr"),
-    missing<ConnectCompareCpuArgs, ConnectCompareCpuResult>(158, "CONNECT_COMPARE_CPU", kHigh, "connect:read"),
-    missing<ConnectBaselineCpuArgs, ConnectBaselineCpuResult>(162, "CONNECT_BASELINE_CPU", kLow, "connect:read"),
-    missing<ConnectGetSysinfoArgs, ConnectGetSysinfoResult>(203, "CONNECT_GET_SYSINFO", kHigh, "connect:read"),
-    missing<ConnectGetCpuModelNamesArgs, ConnectGetCpuModelNamesResult>(312, "CONNECT_GET_CPU_MODEL_NAMES", kLow, "connect:read"),
+    served<&handlers::connect_compare_cpu>(158, "CONNECT_COMPARE_CPU", kHigh, "connect:read"),
+    served<&handlers::connect_baseline_cpu>(162, "CONNECT_BASELINE_CPU", kLow, "connect:read"),
+    served<&handlers::connect_get_sysinfo>(203, "CONNECT_GET_SYSINFO", kHigh, "connect:read"),
+    served<&handlers::connect_get_cpu_model_names>(312, "CONNECT_GET_CPU_MODEL_NAMES", kLow, "connect:read"),
     served<&handlers::connect_get_domain_capabilities>(342, "CONNECT_GET_DOMAIN_CAPABILITIES", kLow | kWrite, "connect:write"),
-    missing<ConnectCompareHypervisorCpuArgs, ConnectCompareHypervisorCpuResult>(393, "CONNECT_COMPARE_HYPERVISOR_CPU", kLow | kWrite, "connect:write"),
-    missing<ConnectBaselineHypervisorCpuArgs, ConnectBaselineHypervisorCpuResult>(394, "CONNECT_BASELINE_HYPERVISOR_CPU", kLow | kWrite, "connect:write"),
+    served<&handlers::connect_compare_hypervisor_cpu>(393, "CONNECT_COMPARE_HYPERVISOR_CPU", kLow | kWrite, "connect:write"),
+    served<&handlers::connect_baseline_hypervisor_cpu>(394, "CONNECT_BASELINE_HYPERVISOR_CPU", kLow | kWrite, "connect:write"),
     missing<ConnectSetIdentityArgs, Nothing>(419, "CONNECT_SET_IDENTITY", kLow, "connect:write"),
 };
 
