@@ -121,6 +121,31 @@ void for_each_device(const List& list, const char* name, Each each) {
   for (std::size_t i = 0; i < list.size(); ++i) each(list[i], element(name, i));
 }
 
+void validate_numa(const MachineSpecification& specification) {
+  const auto& nodes = specification.numa;
+  if (nodes.empty()) return;
+  require(nodes.size() <= kMaximumNumaNodes, "numa", "more than 64 nodes");
+  std::set<std::uint32_t> vcpus;
+  std::uint64_t rest = specification.memory_bytes;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const std::string member = element("numa", i);
+    require(nodes[i].memory_bytes % 4096 == 0 && nodes[i].memory_bytes <= rest, member + ".memory_bytes",
+            "not a multiple of 4096, or more than there is");
+    rest -= nodes[i].memory_bytes;
+    for (const std::uint32_t vcpu : nodes[i].vcpus) {
+      require(vcpu < specification.cpu.vcpus && vcpus.insert(vcpu).second, member + ".vcpus",
+              "names a vCPU that is not there or is in another node");
+    }
+    require(nodes[i].distances.size() == nodes.size() && nodes[i].distances[i] == 10, member + ".distances",
+            "not one for each node with 10 for itself");
+    for (const std::uint8_t distance : nodes[i].distances) {
+      require(distance >= 10, member + ".distances", "below 10");
+    }
+  }
+  require(rest == 0, "numa", "its nodes have less than all memory");
+  require(vcpus.size() == specification.cpu.vcpus, "numa", "some vCPUs are in no node");
+}
+
 template <typename Described>
 void validate_strings(const Described& strings, const std::string& member) {
   boost::mp11::mp_for_each<boost::describe::describe_members<Described, boost::describe::mod_public>>(
@@ -188,6 +213,7 @@ void validate(const MachineSpecification& specification) {
           "not a multiple of the huge pages it is to be made of");
   validate_smbios(specification.smbios);
   validate_cpu(specification.cpu);
+  validate_numa(specification);
   require(!specification.boot.kernel.empty(), "boot.kernel", "missing");
   require(specification.boot.command_line.size() <= kMaximumCommandLine, "boot.command_line",
           "longer than 2047 bytes");

@@ -170,6 +170,14 @@ struct MemorySpecification {
 };
 BOOST_DESCRIBE_STRUCT(MemorySpecification, (), (huge_page_bytes, populate))
 
+// A NUMA node of the guest (ACPI 6.5 §5.2.16, §5.2.17). All nodes together have all memory and every vCPU.
+struct NumaNodeSpecification {
+  std::uint64_t memory_bytes = 0;
+  std::vector<std::uint32_t> vcpus;
+  std::vector<std::uint8_t> distances;  // to each node; to itself 10
+};
+BOOST_DESCRIBE_STRUCT(NumaNodeSpecification, (), (memory_bytes, vcpus, distances))
+
 // What the SMBIOS tables say in words; empty: the worker's own, or nothing (SMBIOS 3.3 §7.1 to §7.4, §7.12).
 struct BiosStrings {
   std::string vendor, version, date, release;
@@ -210,6 +218,7 @@ struct MachineSpecification {
   std::uint64_t memory_bytes = 0;
   MemorySpecification memory;
   CpuSpecification cpu;
+  std::vector<NumaNodeSpecification> numa;
   BootSpecification boot;
   SmbiosSpecification smbios;
   std::int64_t rtc_offset_seconds = 0;  // what the RTC shows minus host UTC
@@ -225,12 +234,13 @@ struct MachineSpecification {
   std::vector<RngSpecification> rngs;
 };
 BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
-                      (name, uuid, machine, memory_bytes, memory, cpu, boot, smbios, rtc_offset_seconds,
+                      (name, uuid, machine, memory_bytes, memory, cpu, numa, boot, smbios, rtc_offset_seconds,
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, consoles, disks,
                        interfaces, rngs))
 
 inline constexpr std::uint32_t kMaximumVcpus = 255;
 inline constexpr std::uint64_t kMaximumMemoryBytes = std::uint64_t{1} << 40;
+inline constexpr std::size_t kMaximumNumaNodes = 64;
 inline constexpr std::size_t kMaximumCommandLine =
     2047;  // what every x86 kernel takes (COMMAND_LINE_SIZE - 1)
 inline constexpr std::size_t kMaximumDevices = 256;

@@ -37,6 +37,25 @@ TEST(MachineSpecification, ExampleIsValidAndNamesItsDescriptors) {
                                    "tap1"));
 }
 
+TEST(MachineSpecification, NumaNodesHaveAllMemoryAndEveryVcpuOnce) {
+  const auto changed = [](auto change) {
+    MachineSpecification specification = example_specification();
+    change(specification.numa);
+    return refusal(specification);
+  };
+  using Nodes = std::vector<NumaNodeSpecification>;
+  EXPECT_THAT(changed([](Nodes& nodes) { nodes[1].memory_bytes -= 4096; }),
+              testing::HasSubstr("less than all memory"));
+  EXPECT_THAT(changed([](Nodes& nodes) { nodes[1].memory_bytes += 4096; }),
+              testing::HasSubstr("more than there is"));
+  EXPECT_THAT(changed([](Nodes& nodes) { nodes[1].vcpus = {0}; }), testing::HasSubstr("another node"));
+  EXPECT_THAT(changed([](Nodes& nodes) { nodes[1].vcpus = {}; }), testing::HasSubstr("in no node"));
+  EXPECT_THAT(changed([](Nodes& nodes) { nodes[1].vcpus = {99}; }), testing::HasSubstr("not there"));
+  EXPECT_THAT(changed([](Nodes& nodes) { nodes[0].distances = {10}; }),
+              testing::HasSubstr("one for each node"));
+  EXPECT_THAT(changed([](Nodes& nodes) { nodes[0].distances = {10, 9}; }), testing::HasSubstr("below 10"));
+}
+
 TEST(MachineSpecification, UuidIsReadInTheOrderItIsWritten) {
   const auto uuid = parse_uuid("00010203-0405-0607-0809-0a0b0c0d0eFF");
   ASSERT_TRUE(uuid);

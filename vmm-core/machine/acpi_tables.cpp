@@ -1,5 +1,6 @@
 #include "vmm-core/machine/acpi_tables.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -154,9 +155,10 @@ class Placer {
   std::uint64_t used_ = 0;
 };
 
+constexpr std::uint32_t kHighestXApicId = 254;
+
 // §5.2.12
 Bytes make_madt(const AcpiConfiguration& configuration) {
-  constexpr std::uint32_t kHighestXApicId = 254;
   Bytes body;
   append_little(body, static_cast<std::uint32_t>(kLocalApicBase));
   append_little(body, std::uint32_t{1});  // PCAT_COMPAT: there are PICs too
@@ -195,6 +197,68 @@ Bytes make_mcfg() {
   body.insert(body.end(), {0, kLastBus});
   append_little(body, std::uint32_t{0});
   return table("MCFG", 1, body);
+}
+
+// §5.2.16.1, §5.2.16.3: which node a processor belongs to.
+void append_processor_affinity(Bytes& body, std::uint32_t apic_id, std::uint32_t node) {
+  constexpr std::uint32_t kEnabled = 1;
+  if (apic_id <= kHighestXApicId) {
+    body.insert(body.end(), {0, 16, static_cast<std::uint8_t>(node), static_cast<std::uint8_t>(apic_id)});
+    append_little(body, kEnabled);
+    append_little(body, std::uint64_t{0});
+  } else {
+    body.insert(body.end(), {2, 24, 0, 0});
+    append_little(body, node);
+    append_little(body, apic_id);
+    append_little(body, kEnabled);
+    append_little(body, std::uint64_t{0});
+  }
+}
+
+// §5.2.16.2
+void append_memory_affinity(Bytes& body, std::uint32_t node, std::uint64_t start, std::uint64_t size) {
+  body.insert(body.end(), {1, 40});
+  append_little(body, node);
+  append_little(body, std::uint16_t{0});
+  append_little(body, start);
+  append_little(body, size);
+  append_little(body, std::uint32_t{0});
+  append_little(body, std::uint32_t{1});  // enabled
+  append_little(body, std::uint64_t{0});
+}
+
+// §5.2.16
+Bytes make_srat(const AcpiConfiguration& configuration) {
+  Bytes body;
+  append_little(body, std::uint32_t{1});
+  append_little(body, std::uint64_t{0});
+  const MemoryMap& map = configuration.memory_map;
+  std::uint64_t given = 0;  // bytes of RAM that nodes have got, without the hole
+  for (std::uint32_t node = 0; node < configuration.numa.size(); ++node) {
+    for (const std::uint32_t vcpu : configuration.numa[node].vcpus) {
+      append_processor_affinity(body, configuration.apic_ids.at(vcpu), node);
+    }
+    const std::uint64_t end = given + configuration.numa[node].memory_bytes;
+    if (given < map.low_ram_size) {
+      append_memory_affinity(body, node, given, std::min(end, map.low_ram_size) - given);
+    }
+    if (end > map.low_ram_size) {
+      const std::uint64_t start = std::max(given, map.low_ram_size);
+      append_memory_affinity(body, node, kHighRamStart + start - map.low_ram_size, end - start);
+    }
+    given = end;
+  }
+  return table("SRAT", 3, body);
+}
+
+// §5.2.17
+Bytes make_slit(const AcpiConfiguration& configuration) {
+  Bytes body;
+  append_little(body, std::uint64_t{configuration.numa.size()});
+  for (const NumaNode& node : configuration.numa) {
+    body.insert(body.end(), node.distances.begin(), node.distances.end());
+  }
+  return table("SLIT", 1, body);
 }
 
 Bytes make_fadt(std::uint64_t facs, std::uint64_t dsdt) {
@@ -313,6 +377,10 @@ GuestAddress write_acpi_tables(const AcpiConfiguration& configuration, GuestMemo
   append_little(entries, placer.put(make_fadt(facs, dsdt)));
   append_little(entries, placer.put(make_madt(configuration)));
   append_little(entries, placer.put(make_mcfg()));
+  if (!configuration.numa.empty()) {
+    append_little(entries, placer.put(make_srat(configuration)));
+    append_little(entries, placer.put(make_slit(configuration)));
+  }
   root.xsdt = placer.put(table("XSDT", 1, entries));
 
   constexpr std::size_t kFirstPart = 20;

@@ -10,9 +10,17 @@
 
 namespace warren::vmm::machine {
 
+// A NUMA node of the guest. Nodes take RAM in their order, from address 0 on.
+struct NumaNode {
+  std::uint64_t memory_bytes = 0;
+  std::vector<std::uint32_t> vcpus;
+  std::vector<std::uint8_t> distances;  // to every node; 10: itself, 255: cannot be reached
+};
+
 struct AcpiConfiguration {
   std::vector<std::uint32_t> apic_ids;  // of each vCPU, in their order
   MemoryMap memory_map;
+  std::vector<NumaNode> numa;              // none: one node, and nothing said about it
   std::vector<std::uint8_t> serial_ports;  // 0 to 3, those that are there
 };
 

@@ -14,6 +14,7 @@
 #include "vmm-core/bus/interrupt.h"
 #include "vmm-core/chardev/descriptor_backend.h"
 #include "vmm-core/devices/real_time_clock.h"
+#include "vmm-core/machine/acpi_tables.h"
 #include "vmm-core/machine/cpuid.h"
 #include "vmm-core/machine/smbios_tables.h"
 #include "vmm-core/memory/guest_memory.h"
@@ -71,6 +72,7 @@ struct MachineConfiguration {
   FileDescriptor kvm;                   // an open /dev/kvm
   std::uint64_t memory_bytes = 0;       // a multiple of 4 KiB
   MemoryAllocation memory_allocation;
+  std::vector<NumaNode> numa;  // their memory is all of memory_bytes; none: nothing is said
   CpuConfiguration cpu;
   BootConfiguration boot;
   SmbiosStrings smbios;

@@ -42,8 +42,11 @@ class FirmwareTablesTest : public testing::Test {
 
   GuestAddress write_acpi() {
     AcpiConfiguration configuration;
-    for (std::uint32_t i = 0; i < 255; ++i) configuration.apic_ids.push_back(i);
-    configuration.memory_map = make_memory_map(16 << 20);
+    for (std::uint32_t i = 0; i < 256; ++i) configuration.apic_ids.push_back(i);
+    configuration.memory_map = make_memory_map(5 * kGibibyte);
+    configuration.numa = {{kGibibyte, {0, 255}, {10, 20, 40}},
+                          {3 * kGibibyte, {1}, {20, 10, 30}},
+                          {kGibibyte, {}, {40, 30, 10}}};
     configuration.serial_ports = {0, 1, 2, 3};
     return write_acpi_tables(configuration, memory_);
   }
@@ -74,7 +77,27 @@ TEST_F(FirmwareTablesTest, AcpiTablesAddUpToZeroAndAreFoundFromTheRoot) {
     found += signature + " ";
     EXPECT_EQ(sum(table, get<std::uint32_t>(table + 4)), 0u) << found;
   }
-  EXPECT_EQ(found, "FACP APIC MCFG ");
+  EXPECT_EQ(found, "FACP APIC MCFG SRAT SLIT ");
+}
+
+// Node 1 has RAM on both sides of the hole below 4 GiB.
+TEST_F(FirmwareTablesTest, SratPartsTheMemoryAndSlitTellsDistances) {
+  const auto found = tables(write_acpi());
+  const std::uint64_t srat = found.at(3).second;
+  std::vector<std::array<std::uint64_t, 3>> memory;
+  for (std::uint64_t at = srat + 48; at < srat + get<std::uint32_t>(srat + 4);
+       at += get<std::uint8_t>(at + 1)) {
+    if (get<std::uint8_t>(at) != 1) continue;
+    memory.push_back({get<std::uint32_t>(at + 2), get<std::uint64_t>(at + 8), get<std::uint64_t>(at + 16)});
+  }
+  using Range = std::array<std::uint64_t, 3>;
+  EXPECT_THAT(memory, testing::ElementsAre(Range{0, 0, kGibibyte}, Range{1, kGibibyte, kGibibyte},
+                                           Range{1, 4 * kGibibyte, 2 * kGibibyte},
+                                           Range{2, 6 * kGibibyte, kGibibyte}));
+  const std::uint64_t slit = found.at(4).second;
+  EXPECT_EQ(get<std::uint64_t>(slit + 36), 3u);
+  EXPECT_EQ((get<std::array<std::uint8_t, 9>>(slit + 44)),
+            (std::array<std::uint8_t, 9>{10, 20, 40, 20, 10, 30, 40, 30, 10}));
 }
 
 // An interpreter that is not ours must take our AML and every field of the tables: iasl reads them back and

@@ -106,7 +106,7 @@ std::vector<std::unique_ptr<kvm::Vcpu>> Machine::make_vcpus() {
 }
 
 void Machine::load() {
-  AcpiConfiguration acpi{.memory_map = map_};
+  AcpiConfiguration acpi{.memory_map = map_, .numa = configuration_.numa};
   for (std::uint32_t i = 0; i < configuration_.cpu.vcpus; ++i) {
     acpi.apic_ids.push_back(apic_id(configuration_.cpu, i));
   }

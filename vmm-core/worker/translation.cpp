@@ -158,6 +158,9 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
   configuration.memory_allocation = {.huge_page_bytes = specification.memory.huge_page_bytes,
                                      .populate = specification.memory.populate};
   configuration.cpu = cpu_of(specification.cpu);
+  configuration.numa.reserve(specification.numa.size());
+  for (const auto& node : specification.numa)
+    configuration.numa.push_back({node.memory_bytes, node.vcpus, node.distances});
   configuration.smbios = smbios_of(specification.smbios);
   configuration.missed_clock_ticks = specification.rtc_missed_ticks == control::MissedTicks::catch_up
                                          ? RealTimeClock::MissedTicks::catch_up
