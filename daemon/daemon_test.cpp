@@ -1,18 +1,27 @@
 #include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/config/configuration_file.h"
 #include "daemon/instance_lock.h"
 #include "daemon/options.h"
+#include "daemon/service_manager.h"
 #include "daemon/worker_settings.h"
 #include "vmm-core/os/error.h"
+#include "vmm-core/os/file_descriptor.h"
 
 namespace warren::daemon {
 namespace {
@@ -89,6 +98,48 @@ TEST(WorkerSettings, UnknownUsersAreErrors) {
   EXPECT_NE(find_worker_identity(configuration).user, 0U);
   configuration.worker_program = "/x/warren-vmm";
   EXPECT_EQ(find_worker_program(configuration), "/x/warren-vmm");
+}
+
+// What systemd hands over, in a child of its own: the protocol is about descriptor 3 and a process's
+// environment.
+int outcome_of_inheritance(const char* process, const char* count, int descriptor) {
+  ::fflush(nullptr);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (descriptor >= 0) ::dup2(descriptor, 3);
+    ::setenv("LISTEN_PID", process == nullptr ? std::to_string(::getpid()).c_str() : process, 1);
+    ::setenv("LISTEN_FDS", count, 1);
+    InheritedSockets inherited = take_inherited_sockets();
+    if (std::getenv("LISTEN_FDS") != nullptr) ::_exit(90);
+    const bool close_on_exec = inherited.sockets.empty() || (::fcntl(3, F_GETFD) & FD_CLOEXEC) != 0;
+    if (!close_on_exec) ::_exit(91);
+    ::_exit(static_cast<int>(10 * inherited.sockets.size() + inherited.ignored));
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(ServiceManager, TakesListeningUnixSocketsAndNothingElse) {
+  char name[] = "/tmp/warren-inherit-XXXXXX";
+  ASSERT_NE(::mkdtemp(name), nullptr);
+  const std::string path = std::string(name) + "/sock";
+  vmm::FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  // sockaddr_un is passed as sockaddr, as the socket API has it
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(outcome_of_inheritance(nullptr, "1", socket.get()), 1);  // does not listen yet
+  ASSERT_EQ(::listen(socket.get(), 1), 0);
+  EXPECT_EQ(outcome_of_inheritance(nullptr, "1", socket.get()), 10);
+  EXPECT_EQ(outcome_of_inheritance("1", "1", socket.get()), 0);  // another process's
+  EXPECT_EQ(outcome_of_inheritance("x", "1", socket.get()), 0);
+  for (const char* count : {"-1", "65", "1x", "", "99999999999"})
+    EXPECT_EQ(outcome_of_inheritance(nullptr, count, socket.get()), 0) << count;
+  vmm::FileDescriptor file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(outcome_of_inheritance(nullptr, "1", file.get()), 1);
+  std::filesystem::remove_all(name);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // virtwarrend: puts the daemon together from its parts and runs its loop.
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -19,10 +20,13 @@
 #include "daemon/instance_lock.h"
 #include "daemon/log/log.h"
 #include "daemon/options.h"
+#include "daemon/rpc/administration.h"
 #include "daemon/rpc/procedure.h"
 #include "daemon/rpc/server.h"
+#include "daemon/service_manager.h"
 #include "daemon/worker_settings.h"
 #include "driver/domain/driver.h"
+#include "driver/domain/native_format.h"
 #include "driver/host/driver.h"
 #include "driver/secret/driver.h"
 #include "vmm-core/os/error.h"
@@ -105,7 +109,9 @@ class Daemon {
         host_(driver::host::make_host_driver(loop_, facts_)),
         driver_(driver::domain::make_domain_driver(loop_, driver_settings(), facts_)),
         secrets_(driver::secret::make_secret_driver(loop_, secret_settings())),
-        server_(loop_, session_services(), server_settings()) {}
+        native_formats_(driver::domain::make_native_formats(loop_, facts_)),
+        server_(loop_, session_services(nullptr), server_settings("virtwarrend")),
+        admin_server_(loop_, session_services(&administration_), server_settings("admin")) {}
 
   // Returns the process's exit status.
   int run() {
@@ -140,7 +146,7 @@ class Daemon {
     settings.worker_group = identity.group;
     settings.worker_sandbox = configuration_.worker_sandbox;
     settings.log = [this](driver::domain::LogPriority priority, std::string_view text) {
-      log_.write(to_level(priority), text);
+      log_.write(to_level(priority), text, "driver.domain");
     };
     return settings;
   }
@@ -149,7 +155,7 @@ class Daemon {
     driver::secret::SecretSettings settings{
         .directory = directories_.configuration / "secrets",
         .keys = {.key_file = directories_.state / "secrets-encryption-key"},
-        .report = [this](std::string_view text) { log_.error(text); }};
+        .report = [this](std::string_view text) { log_.write(LogLevel::error, text, "driver.secret"); }};
     // systemd.exec(5), LoadCredentialEncrypted=
     std::string credentials = environment_variable("CREDENTIALS_DIRECTORY");
     if (!credentials.empty())
@@ -157,53 +163,80 @@ class Daemon {
     return settings;
   }
 
-  rpc::SessionServices session_services() {
-    return {
-        .hypervisor = *driver_,
-        .host = *host_,
-        .secrets = secrets_.get(),
-        .session_mode = options_.session,
-        .max_client_requests = configuration_.max_client_requests,
-        .keepalive_count = configuration_.keepalive_count,
-        .report = [this](std::string_view text) { log_.limited(client_lines_, LogLevel::warning, text); }};
+  rpc::SessionServices session_services(rpc::Administration* administration) {
+    return {.hypervisor = *driver_,
+            .host = *host_,
+            .secrets = secrets_.get(),
+            .native_formats = native_formats_.get(),
+            .administration = administration,
+            .session_mode = options_.session,
+            .max_client_requests = configuration_.max_client_requests,
+            .keepalive_count = configuration_.keepalive_count,
+            .report = [this](std::string_view text) {
+              log_.limited(client_lines_, LogLevel::warning, text, "rpc");
+            }};
   }
 
-  rpc::ServerSettings server_settings() const {
-    return {.max_clients = configuration_.max_clients,
+  rpc::ServerSettings server_settings(std::string name) const {
+    return {.name = std::move(name),
+            .max_clients = configuration_.max_clients,
             .max_anonymous_clients = configuration_.max_anonymous_clients,
             .keepalive_interval = configuration_.keepalive_interval};
   }
 
+  // On the socket that the service manager opened for us, if it did.
+  void listen(rpc::Server& server, const std::string& name, bool read_only) {
+    std::filesystem::path path = directories_.sockets / name;
+    if (auto found = inherited_.sockets.extract(path)) {
+      server.listen_on(std::move(found.mapped()), path, read_only);
+    } else {
+      server.listen(path, read_only);
+    }
+  }
+
   void begin_to_listen() {
     try {
-      server_.listen(directories_.sockets / "virtwarrend-sock", false);
-      if (!options_.session) server_.listen(directories_.sockets / "virtwarrend-sock-ro", true);
+      listen(server_, "virtwarrend-sock", false);
+      if (!options_.session) listen(server_, "virtwarrend-sock-ro", true);
       if (configuration_.compat_qemu) {
         for (const char* name : {"virtqemud-sock", "libvirt-sock"}) {
-          server_.listen(directories_.sockets / name, false);
-          if (!options_.session) server_.listen(directories_.sockets / fmt::format("{}-ro", name), true);
+          listen(server_, name, false);
+          if (!options_.session) listen(server_, fmt::format("{}-ro", name), true);
         }
       }
+      listen(admin_server_, "virtwarrend-admin-sock", false);
     } catch (const vmm::Error& error) {
       log_.error(error.what());
       fail();
       return;
     }
+    for (const auto& [path, socket] : inherited_.sockets)
+      log_.warning(
+          fmt::format("socket {} of the service manager is none of ours: not served", path.native()));
+    if (inherited_.ignored > 0)
+      log_.warning(fmt::format("{} descriptors of the service manager are no listening Unix sockets",
+                               inherited_.ignored));
+    inherited_.sockets.clear();
     log_.info(fmt::format("serving {}", (directories_.sockets / "virtwarrend-sock").native()));
     server_.on_idle([this] { idle(); });
+    admin_server_.on_idle([this] { idle(); });
+    notify_ready();
     idle();
   }
 
+  std::size_t client_count() const { return server_.client_count() + admin_server_.client_count(); }
+
   // No client is left: the end, if it was asked for; else the timeout begins.
   void idle() {
+    if (client_count() > 0) return;  // of the other server
     if (stopping_) {
       loop_.stop();
       return;
     }
-    if (!options_.timeout) return;
-    timeout_.expires_after(*options_.timeout);
+    if (idle_timeout_.count() == 0) return;
+    timeout_.expires_after(idle_timeout_);
     timeout_.async_wait([this](boost::system::error_code error) {
-      if (error || stopping_ || server_.client_count() > 0) return;  // idle() follows the last client
+      if (error || stopping_ || client_count() > 0) return;  // idle() follows the last client
       if (driver_->is_busy()) {
         idle();
         return;
@@ -211,6 +244,12 @@ class Daemon {
       log_.info("no clients and no running domains: ending");
       stop();
     });
+  }
+
+  void set_timeout(std::chrono::seconds timeout) {
+    idle_timeout_ = timeout;
+    timeout_.cancel();
+    idle();
   }
 
   void wait_for_signal() {
@@ -232,7 +271,8 @@ class Daemon {
   void stop() {
     stopping_ = true;
     server_.stop();
-    if (server_.client_count() == 0) loop_.stop();
+    admin_server_.stop();
+    if (client_count() == 0) loop_.stop();
   }
 
   void fail() {
@@ -245,6 +285,7 @@ class Daemon {
   const Configuration& configuration_;
   Log& log_;
   LogSite client_lines_;
+  InheritedSockets inherited_ = take_inherited_sockets();  // before there are threads
   asio::io_context loop_{1};
   asio::signal_set signals_;
   asio::steady_timer timeout_;
@@ -252,7 +293,14 @@ class Daemon {
   std::unique_ptr<driver::HostDriver> host_;
   std::unique_ptr<driver::domain::DomainDriver> driver_;
   std::unique_ptr<driver::SecretDriver> secrets_;
+  std::unique_ptr<driver::NativeFormats> native_formats_;
   rpc::Server server_;
+  rpc::Administration administration_{
+      .servers = {&server_, &admin_server_},
+      .log = log_,
+      .set_timeout = [this](std::chrono::seconds timeout) { set_timeout(timeout); }};
+  rpc::Server admin_server_;
+  std::chrono::seconds idle_timeout_{options_.timeout.value_or(std::chrono::seconds(0))};
   bool stopping_ = false;
   int status_ = EXIT_SUCCESS;
 };

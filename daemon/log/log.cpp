@@ -7,6 +7,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "vmm-core/os/error.h"
@@ -51,11 +54,42 @@ std::string escaped(std::string_view text) {
   return line;
 }
 
-vmm::FileDescriptor open_log(const std::filesystem::path& path) {
+vmm::FileDescriptor open_file(const std::filesystem::path& path) {
   vmm::FileDescriptor file(
       ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) vmm::throw_errno(fmt::format("log file {}", path.native()));
   return file;
+}
+
+// systemd's native protocol: datagrams of FIELD=value lines.
+vmm::FileDescriptor open_journal() {
+  constexpr std::string_view kSocket = "/run/systemd/journal/socket";
+  vmm::FileDescriptor journal(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::copy(kSocket.begin(), kSocket.end(), address.sun_path);
+  // sockaddr_un is passed as sockaddr, as the socket API has it
+  if (!journal || ::connect(journal.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    vmm::throw_errno(fmt::format("journal {}", kSocket));
+  return journal;
+}
+
+int syslog_priority(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug:
+      return LOG_DEBUG;
+    case LogLevel::info:
+      return LOG_INFO;
+    case LogLevel::warning:
+      return LOG_WARNING;
+    case LogLevel::error:
+      return LOG_ERR;
+  }
+  return LOG_ERR;
+}
+
+void write_line(int file, std::string_view line) {
+  if (::write(file, line.data(), line.size()) < 0) return;  // nowhere left to complain
 }
 
 }  // namespace
@@ -75,30 +109,94 @@ std::optional<std::uint64_t> LogSite::admit(Clock::time_point now) {
   return std::exchange(left_out_, 0);
 }
 
-Log::Log(LogLevel threshold, std::filesystem::path file)
-    : threshold_(threshold), path_(std::move(file)), file_(open_log(path_)) {}
-
-void Log::write(LogLevel level, std::string_view text) {
-  if (level < threshold_) return;
-  std::string line = fmt::format("{} {}: {}\n", timestamp(), name_of(level), escaped(text));
-  std::lock_guard lock(mutex_);
-  int target = file_ ? file_.get() : STDERR_FILENO;
-  if (::write(target, line.data(), line.size()) < 0) return;  // nowhere left to complain
+Log::Log(LogLevel threshold) : threshold_(threshold), original_{.level = threshold} {
+  sinks_ = open_sinks({original_});
 }
 
-void Log::limited(LogSite& site, LogLevel level, std::string_view text) {
-  if (level < threshold_) return;
+Log::Log(LogLevel threshold, std::filesystem::path file)
+    : threshold_(threshold), original_{.level = threshold, .target = LogTarget::file, .name = file.native()} {
+  sinks_ = open_sinks({original_});
+}
+
+std::vector<Log::Sink> Log::open_sinks(const std::vector<LogOutput>& outputs) {
+  std::vector<Sink> sinks;
+  for (const LogOutput& output : outputs) {
+    Sink sink{.output = output, .file = {}};
+    if (output.target == LogTarget::file) sink.file = open_file(output.name);
+    if (output.target == LogTarget::journal) sink.file = open_journal();
+    sinks.push_back(std::move(sink));
+  }
+  return sinks;
+}
+
+bool Log::passes(LogLevel level, std::string_view source) const {
+  for (const LogFilter& filter : filters_)
+    if (source.find(filter.source) != std::string_view::npos) return level >= filter.level;
+  return level >= threshold_;
+}
+
+void Log::write(LogLevel level, std::string_view text, std::string_view source) {
+  std::lock_guard lock(mutex_);
+  if (!passes(level, source)) return;
+  const std::string safe = escaped(text);
+  std::string line;
+  for (const Sink& sink : sinks_) {
+    if (level < sink.output.level) continue;
+    switch (sink.output.target) {
+      case LogTarget::standard_error:
+      case LogTarget::file:
+        if (line.empty()) line = fmt::format("{} {}: {}\n", timestamp(), name_of(level), safe);
+        write_line(sink.file ? sink.file.get() : STDERR_FILENO, line);
+        break;
+      case LogTarget::syslog:
+        ::syslog(LOG_DAEMON | syslog_priority(level), "%s: %s", sink.output.name.c_str(), safe.c_str());
+        break;
+      case LogTarget::journal:
+        write_line(sink.file.get(), fmt::format("MESSAGE={}\nPRIORITY={}\nWARREN_SOURCE={}\n", safe,
+                                                syslog_priority(level), source));
+        break;
+    }
+  }
+}
+
+void Log::limited(LogSite& site, LogLevel level, std::string_view text, std::string_view source) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!passes(level, source)) return;
+  }
   std::optional<std::uint64_t> left_out = site.admit();
   if (!left_out) return;
   write(level,
-        *left_out == 0 ? std::string(text) : fmt::format("{} ({} such lines left out)", text, *left_out));
+        *left_out == 0 ? std::string(text) : fmt::format("{} ({} such lines left out)", text, *left_out),
+        source);
 }
 
 void Log::reopen() {
-  if (path_.empty()) return;
-  vmm::FileDescriptor fresh = open_log(path_);
+  set_outputs(outputs());
+}
+
+void Log::set_outputs(std::vector<LogOutput> outputs) {
+  if (outputs.empty()) outputs.push_back(original_);
+  std::vector<Sink> fresh = open_sinks(outputs);
   std::lock_guard lock(mutex_);
-  file_ = std::move(fresh);
+  sinks_ = std::move(fresh);
+}
+
+std::vector<LogOutput> Log::outputs() const {
+  std::lock_guard lock(mutex_);
+  std::vector<LogOutput> outputs;
+  for (const Sink& sink : sinks_) outputs.push_back(sink.output);
+  return outputs;
+}
+
+void Log::set_filters(std::vector<LogFilter> filters) {
+  std::lock_guard lock(mutex_);
+  filters_ = std::move(filters);
+}
+
+std::vector<LogFilter> Log::filters() const {
+  std::lock_guard lock(mutex_);
+  return filters_;
 }
 
 }  // namespace warren::daemon

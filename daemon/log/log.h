@@ -1,4 +1,4 @@
-// The daemon's log: one line per message, to standard error or a file.
+// The daemon's log: one line per message, to standard error, files, syslog or the journal.
 //
 // "2026-01-31T12:00:00.123Z warning: text". Control characters in the text are escaped, so that nobody can
 // forge a line. Each line is one write(): any thread; never throws; a log that cannot be written is not an
@@ -12,17 +12,12 @@
 #include <mutex>
 #include <optional>
 #include <string_view>
+#include <vector>
 
+#include "daemon/log/log_settings.h"
 #include "vmm-core/os/file_descriptor.h"
 
 namespace warren::daemon {
-
-enum class LogLevel : std::uint8_t {
-  debug = 1,
-  info = 2,
-  warning = 3,
-  error = 4
-};  // libvirt's log_level numbers
 
 // Bounds the lines that one call site writes because of what a client does: a burst, then one each second,
 // and a count of those left out with the next one that is written. Any thread.
@@ -45,26 +40,43 @@ class LogSite {
 class Log {
  public:
   // To standard error.
-  explicit Log(LogLevel threshold) : threshold_(threshold) {}
+  explicit Log(LogLevel threshold);
   // To a file, appended to, mode 0600. Throws vmm::Error.
   Log(LogLevel threshold, std::filesystem::path file);
 
-  void write(LogLevel level, std::string_view text);
+  // `source` is the part of the daemon that speaks ("daemon", "rpc", "driver.domain"), for the filters.
+  void write(LogLevel level, std::string_view text, std::string_view source = "daemon");
   void debug(std::string_view text) { write(LogLevel::debug, text); }
   void info(std::string_view text) { write(LogLevel::info, text); }
   void warning(std::string_view text) { write(LogLevel::warning, text); }
   void error(std::string_view text) { write(LogLevel::error, text); }
   // A line that a client can cause.
-  void limited(LogSite& site, LogLevel level, std::string_view text);
+  void limited(LogSite& site, LogLevel level, std::string_view text, std::string_view source = "daemon");
 
-  // Opens the file again, after it was moved away. Throws vmm::Error; the old one is kept then.
+  // Opens the files again, after they were moved away. Throws vmm::Error; the old ones are kept then.
   void reopen();
 
+  // In place of those before; none: what the log began with. Throws vmm::Error, and changes nothing, if one
+  // cannot be opened.
+  void set_outputs(std::vector<LogOutput> outputs);
+  std::vector<LogOutput> outputs() const;
+  void set_filters(std::vector<LogFilter> filters);
+  std::vector<LogFilter> filters() const;
+
  private:
-  LogLevel threshold_;
-  std::filesystem::path path_;  // empty: standard error
-  std::mutex mutex_;            // guards file_
-  vmm::FileDescriptor file_;
+  struct Sink {
+    LogOutput output;
+    vmm::FileDescriptor file;  // of a file, or the journal's socket
+  };
+
+  static std::vector<Sink> open_sinks(const std::vector<LogOutput>& outputs);
+  bool passes(LogLevel level, std::string_view source) const;
+
+  const LogLevel threshold_;
+  const LogOutput original_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::vector<Sink> sinks_;
+  std::vector<LogFilter> filters_;
 };
 
 }  // namespace warren::daemon

@@ -209,6 +209,11 @@ void Connection::tick() {
   if (!failed_) session_->keepalive_tick(!paused_);
 }
 
+void Connection::end(int reason, std::string_view why) {
+  session_->send_close_reason(reason);
+  fail(why);
+}
+
 void Connection::abort(std::string_view reason) {
   fail(reason);
 }

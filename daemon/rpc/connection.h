@@ -4,6 +4,7 @@
 // Loop thread only. Owned by the Server until it is finished.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -30,6 +31,9 @@ class Connection final : public Transport, public std::enable_shared_from_this<C
   // The server's clock, once each keepalive interval.
   void tick();
   const Session& session() const { return *session_; }
+  std::chrono::system_clock::time_point connected() const { return connected_; }
+  // Ends it from this side, with a virConnectCloseReason for a client that asked to be told.
+  void end(int reason, std::string_view why);
 
   void send(std::span<const std::byte> frame, std::vector<FileDescriptor> descriptors) override;
   std::size_t backlog() const override { return backlog_; }
@@ -57,6 +61,7 @@ class Connection final : public Transport, public std::enable_shared_from_this<C
   void fail(std::string_view reason);
 
   Socket socket_;
+  const std::chrono::system_clock::time_point connected_ = std::chrono::system_clock::now();
   SessionServices& services_;
   std::function<void(Connection&)> on_finished_;
   std::shared_ptr<Session> session_;

@@ -14,6 +14,7 @@ void connect_open(Call& call, const ConnectOpenArgs& arguments);
 void connect_close(Call& call, const Nothing&);
 void connect_register_close_callback(Call& call, const Nothing&);
 void connect_unregister_close_callback(Call& call, const Nothing&);
+void connect_set_identity(Call& call, const ConnectSetIdentityArgs& arguments);
 ConnectSupportsFeatureResult connect_supports_feature(Call& call,
                                                       const ConnectSupportsFeatureArgs& arguments);
 ConnectGetTypeResult connect_get_type(Call& call, const Nothing&);

@@ -10,6 +10,7 @@
 #include "daemon/rpc/codec.h"
 #include "daemon/rpc/fake_host.h"
 #include "daemon/rpc/fake_hypervisor.h"
+#include "daemon/rpc/fake_native_formats.h"
 #include "daemon/rpc/fake_secrets.h"
 #include "daemon/rpc/packet.h"
 #include "daemon/rpc/protocol/objects.h"
@@ -119,8 +120,10 @@ struct SessionHarness {
 
   FakeHypervisor hypervisor;
   FakeHost host;
+  FakeNativeFormats native_formats;
   FakeSecrets secrets;
-  SessionServices services{.hypervisor = hypervisor, .host = host, .secrets = &secrets};
+  SessionServices services{
+      .hypervisor = hypervisor, .host = host, .secrets = &secrets, .native_formats = &native_formats};
   std::vector<std::string> reports;
   MemoryTransport transport;
   std::shared_ptr<Session> session;

@@ -85,8 +85,7 @@ class Program {
   std::vector<const Procedure*> procedures_;
 };
 
-// The programs a client may call: REMOTE, QEMU and LXC on its own sockets; ADMIN is listed, and not served
-// there.
+// The programs a client may call: REMOTE, QEMU and LXC on the daemon's sockets, ADMIN on the admin socket.
 std::span<const Program> programs();
 // Null for a program that is not known.
 const Program* find_program(std::uint32_t number);

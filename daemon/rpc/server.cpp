@@ -77,12 +77,15 @@ struct Server::Listener {
   asio::posix::stream_descriptor socket;
   std::filesystem::path path;
   bool read_only;
+  bool owned;  // its file is ours to remove
 
-  ~Listener() { ::unlink(path.c_str()); }
+  ~Listener() {
+    if (owned) ::unlink(path.c_str());
+  }
 };
 
 Server::Server(asio::io_context& loop, SessionServices services, ServerSettings settings)
-    : loop_(loop), services_(std::move(services)), settings_(settings), tick_(loop), place_(loop) {
+    : loop_(loop), services_(std::move(services)), settings_(std::move(settings)), tick_(loop), place_(loop) {
   if (settings_.keepalive_interval.count() > 0) {
     asio::co_spawn(loop_, [this] { return tick_loop(); }, asio::detached);
   }
@@ -91,9 +94,16 @@ Server::Server(asio::io_context& loop, SessionServices services, ServerSettings 
 Server::~Server() = default;
 
 void Server::listen(const std::filesystem::path& path, bool read_only) {
-  FileDescriptor socket = listen_at(path);
-  listeners_.push_back(
-      std::make_unique<Listener>(asio::posix::stream_descriptor(loop_, socket.release()), path, read_only));
+  begin(listen_at(path), path, read_only, true);
+}
+
+void Server::listen_on(FileDescriptor socket, const std::filesystem::path& path, bool read_only) {
+  begin(std::move(socket), path, read_only, false);
+}
+
+void Server::begin(FileDescriptor socket, const std::filesystem::path& path, bool read_only, bool owned) {
+  listeners_.push_back(std::make_unique<Listener>(asio::posix::stream_descriptor(loop_, socket.release()),
+                                                  path, read_only, owned));
   Listener& listener = *listeners_.back();
   asio::co_spawn(loop_, [this, &listener] { return accept_loop(listener); }, asio::detached);
 }
@@ -151,6 +161,39 @@ unsigned int Server::anonymous_count() const {
       clients_, [](const std::shared_ptr<Connection>& client) { return !client->session().is_open(); }));
 }
 
+std::vector<ClientDescription> Server::clients() const {
+  std::vector<ClientDescription> descriptions;
+  for (const std::shared_ptr<Connection>& client : clients_) {
+    const Session& session = client->session();
+    descriptions.push_back({.id = session.caller().connection_id,
+                            .connected = client->connected(),
+                            .peer = session.peer(),
+                            .read_only = session.caller().read_only});
+  }
+  return descriptions;
+}
+
+bool Server::disconnect(std::uint64_t id) {
+  auto found = std::ranges::find_if(clients_, [&](const std::shared_ptr<Connection>& client) {
+    return client->session().caller().connection_id == id;
+  });
+  if (found == clients_.end()) return false;
+  std::shared_ptr<Connection> client = *found;
+  // The reason is that of a connection cut off: the client did not end it itself, and may connect again.
+  client->end(VIR_CONNECT_CLOSE_REASON_EOF, "closed by the administrator");
+  return true;
+}
+
+ClientLimits Server::limits() const {
+  return {.most = settings_.max_clients, .most_anonymous = settings_.max_anonymous_clients};
+}
+
+void Server::set_limits(const ClientLimits& limits) {
+  settings_.max_clients = limits.most;
+  settings_.max_anonymous_clients = limits.most_anonymous;
+  place_.cancel();  // there may be room now
+}
+
 void Server::finished(Connection& connection) {
   std::erase_if(clients_,
                 [&](const std::shared_ptr<Connection>& client) { return client.get() == &connection; });
@@ -176,7 +219,8 @@ void Server::stop() {
   tick_.cancel();
   place_.cancel();
   auto clients = clients_;
-  for (const std::shared_ptr<Connection>& client : clients) client->abort("the daemon ends");
+  for (const std::shared_ptr<Connection>& client : clients)
+    client->end(VIR_CONNECT_CLOSE_REASON_EOF, "the daemon ends");
 }
 
 }  // namespace warren::daemon::rpc

@@ -15,6 +15,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "daemon/rpc/administration.h"
 #include "daemon/rpc/session.h"
 
 namespace warren::daemon::rpc {
@@ -22,13 +23,14 @@ namespace warren::daemon::rpc {
 class Connection;
 
 struct ServerSettings {
+  std::string name = "virtwarrend";  // for administrators
   unsigned int max_clients = 5000;
   // Clients that have not opened a connection yet; further ones are turned away.
   unsigned int max_anonymous_clients = 20;
   std::chrono::seconds keepalive_interval{5};  // 0: none
 };
 
-class Server {
+class Server final : public ManagedServer {
  public:
   Server(boost::asio::io_context& loop, SessionServices services, ServerSettings settings);
   ~Server();
@@ -36,9 +38,19 @@ class Server {
   // Listens on `path`, mode 0600; the file is removed at the end. A socket left behind by a dead process is
   // replaced; one that somebody answers on is not: throws vmm::Error naming it.
   void listen(const std::filesystem::path& path, bool read_only);
+  // The same on a socket that listens there already, whose file is its maker's.
+  void listen_on(FileDescriptor socket, const std::filesystem::path& path, bool read_only);
   std::size_t client_count() const { return clients_.size(); }
   // Called whenever the last client has gone.
   void on_idle(std::function<void()> idle) { idle_ = std::move(idle); }
+
+  const std::string& name() const override { return settings_.name; }
+  std::vector<ClientDescription> clients() const override;
+  unsigned int anonymous_count() const override;
+  bool disconnect(std::uint64_t client) override;
+  ClientLimits limits() const override;
+  void set_limits(const ClientLimits& limits) override;
+
   // Stops listening and disconnects everybody; the loop then runs out of work.
   void stop();
 
@@ -47,8 +59,8 @@ class Server {
 
   boost::asio::awaitable<void> accept_loop(Listener& listener);
   boost::asio::awaitable<void> tick_loop();
+  void begin(FileDescriptor socket, const std::filesystem::path& path, bool read_only, bool owned);
   void admit(int socket, bool read_only);
-  unsigned int anonymous_count() const;
   void finished(Connection& connection);
 
   boost::asio::io_context& loop_;

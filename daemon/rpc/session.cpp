@@ -6,6 +6,7 @@
 
 #include "daemon/rpc/api_name.h"
 #include "daemon/rpc/codec.h"
+#include "daemon/rpc/protocol/event.h"
 #include "daemon/rpc/protocol/objects.h"
 
 namespace warren::daemon::rpc {
@@ -63,7 +64,8 @@ void Session::on_closed() {
   subscriptions_.clear();
   streams_.close_all();
   events_.clear();
-  services_.hypervisor.connection_closed(caller_.connection_id);
+  // An admin connection starts no domains, and its id is another server's, too.
+  if (services_.administration == nullptr) services_.hypervisor.connection_closed(caller_.connection_id);
 }
 
 bool Session::accepting() const {
@@ -122,8 +124,9 @@ void Session::keepalive_tick(bool listening) {
 
 void Session::receive_call(Frame& frame) {
   const Header& header = frame.header;
-  // ADMIN is for a socket of its own.
-  const Program* program = header.program == kAdminProgram ? nullptr : find_program(header.program);
+  const bool is_admin = header.program == kAdminProgram;
+  const Program* program =
+      is_admin == (services_.administration != nullptr) ? find_program(header.program) : nullptr;
   if (program == nullptr) {
     send_error(header,
                rpc_error(fmt::format("Cannot find program {} version {}", header.program, header.version)));
@@ -251,10 +254,41 @@ void Session::request_ends() {
   if (!was_accepting || in_flight_ == 0) resume();
 }
 
+void Session::announce_close(bool announce) {
+  if (announce && announces_close_)
+    throw driver::Error(VIR_ERR_OPERATION_INVALID, "A close callback is already registered", VIR_FROM_RPC);
+  announces_close_ = announce;
+}
+
+void Session::send_close_reason(int reason) {
+  constexpr std::uint32_t kConnectionClosed = 362;
+  if (!announces_close_) return;
+  protocol::ConnectEventConnectionClosedMsg message{.reason = reason};
+  send_event(
+      kConnectionClosed,
+      [](Encoder& to, const void* value) {
+        encode(to, *static_cast<const protocol::ConnectEventConnectionClosedMsg*>(value));
+      },
+      &message);
+}
+
+void Session::set_identity(std::optional<uid_t> user, std::optional<gid_t> group,
+                           std::optional<pid_t> process) {
+  caller_.user_id = user;
+  caller_.group_id = group;
+  caller_.process_id = process;
+}
+
 driver::SecretDriver& Session::secrets() {
   if (services_.secrets == nullptr)
     throw driver::Error(VIR_ERR_NO_SUPPORT, "this daemon keeps no secrets", VIR_FROM_SECRET);
   return *services_.secrets;
+}
+
+driver::NativeFormats& Session::native_formats() {
+  if (services_.native_formats == nullptr)
+    throw driver::Error(VIR_ERR_NO_SUPPORT, "there is no native format of domains");
+  return *services_.native_formats;
 }
 
 std::int32_t Session::subscribe(EventKind kind,

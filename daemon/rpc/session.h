@@ -28,18 +28,24 @@
 #include "driver/contract/caller.h"
 #include "driver/contract/host.h"
 #include "driver/contract/hypervisor.h"
+#include "driver/contract/native_format.h"
 #include "driver/contract/secrets.h"
 
 namespace warren::daemon::rpc {
+
+struct Administration;
 
 // What sessions share. The drivers outlive them.
 struct SessionServices {
   driver::HypervisorDriver& hypervisor;
   driver::HostDriver& host;
-  driver::SecretDriver* secrets = nullptr;  // null: this daemon keeps none
-  bool session_mode = false;                // a user's own daemon: URIs end in /session
-  unsigned int max_client_requests = 5;     // in flight; nothing more is read beyond
-  unsigned int keepalive_count = 5;         // unanswered pings before a client is given up
+  driver::SecretDriver* secrets = nullptr;          // null: this daemon keeps none
+  driver::NativeFormats* native_formats = nullptr;  // null: there are none
+  // Of the admin socket, whose sessions serve ADMIN and nothing else; null: all other programs.
+  Administration* administration = nullptr;
+  bool session_mode = false;             // a user's own daemon: URIs end in /session
+  unsigned int max_client_requests = 5;  // in flight; nothing more is read beyond
+  unsigned int keepalive_count = 5;      // unanswered pings before a client is given up
   // What a client did wrong, for the log; not called more often than the client's mistakes.
   std::function<void(std::string_view)> report = [](std::string_view) {};
 };
@@ -86,6 +92,7 @@ class Session : public std::enable_shared_from_this<Session> {
   driver::HostDriver& host() { return services_.host; }
   // Throws driver::Error (NO_SUPPORT) where there is none.
   driver::SecretDriver& secrets();
+  driver::NativeFormats& native_formats();
   const SessionServices& services() const { return services_; }
   const driver::Caller& caller() const { return caller_; }
   const Peer& peer() const { return peer_; }
@@ -95,6 +102,12 @@ class Session : public std::enable_shared_from_this<Session> {
   void open(std::string uri, driver::UriFlavour flavour, bool read_only);
   // CONNECT_CLOSE: the connection ends once its reply has been sent.
   void close_when_sent() { transport_->close_when_sent(); }
+  // Whether the client is told why its connection ends. Throws driver::Error if it is asked for twice.
+  void announce_close(bool announce);
+  // The daemon ends the connection: tells a client that asked, by a virConnectCloseReason. To be closed next.
+  void send_close_reason(int reason);
+  // Stands for another from now on (CONNECT_SET_IDENTITY); what is absent is not known of it.
+  void set_identity(std::optional<uid_t> user, std::optional<gid_t> group, std::optional<pid_t> process);
   void enable_keepalive() { keepalive_ = true; }
   // Subscriptions of this client; they are dropped at its end. `begin` subscribes at the source of the
   // events, for the callback id it is given, and returns what ends the subscription. subscribe() gives the
@@ -149,6 +162,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::deque<std::vector<std::byte>> events_;  // frames that wait for room
   std::size_t event_bytes_ = 0;
 
+  bool announces_close_ = false;
   bool keepalive_ = false;
   bool heard_ = false;           // since the last tick
   unsigned int unanswered_ = 0;  // pings

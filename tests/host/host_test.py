@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The host by stock virsh: topology, statistics, memory, CPU models, and the documents virt-install builds on."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from domains import require_daemon
+from domains import define, require_daemon
 from fixtures import tap
-from fixtures.warren_daemon import ROOT, PrivateDaemon
+from fixtures.warren_daemon import ROOT, PrivateDaemon, build_directory
 
 KSM = Path("/sys/kernel/mm/ksm")
 
@@ -185,6 +186,33 @@ class CpuModels(HostCase):
             <os><type arch='x86_64' machine='q35'>hvm</type><kernel>/k</kernel></os>{cpu}</domain>""")
         self.virsh("define", domain)
         self.virsh("undefine", "baseline")
+
+
+class NativeFormat(HostCase):
+    def test_to_native_is_what_the_worker_runs(self):
+        define(self.daemon, "native", "list")
+        self.addCleanup(self.virsh, "undefine", "native")
+        native = self.file("native.json", self.virsh("domxml-to-native", "warren-json", "--domain", "native"))
+        machine = json.loads(native.read_text())
+        self.assertEqual(machine["machine"]["cpu"]["vcpus"], 1)
+        # Its serial port is a pseudo terminal in the domain; here it is a file that can be read.
+        for resource in machine["descriptors"]:
+            if resource["kind"] == "pty":
+                resource.update(kind="output", path=str(self.daemon.root / resource["name"]))
+        for port in machine["machine"]["serials"]:
+            port["character"]["kind"] = "file"
+        native.write_text(json.dumps(machine))
+        worker = build_directory() / "vmm-core/worker/warren-vmm"
+        subprocess.run([worker, "run", native], stdin=subprocess.DEVNULL, check=True, timeout=60, capture_output=True)
+        self.assertIn("acpi.rsdp", (self.daemon.root / "serial0").read_text())
+
+    def test_what_is_refused(self):
+        define(self.daemon, "native", "list")
+        self.addCleanup(self.virsh, "undefine", "native")
+        self.assertIn("unsupported config type qemu-argv",
+                      self.refused("domxml-to-native", "qemu-argv", "--domain", "native"))
+        native = self.file("native.json", "{}")
+        self.assertIn("would be guessed", self.refused("domxml-from-native", "warren-json", native))
 
 
 if __name__ == "__main__":

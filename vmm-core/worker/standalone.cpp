@@ -6,7 +6,6 @@
 #include <fstream>
 #include <iterator>
 
-#include <boost/json.hpp>
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
@@ -15,7 +14,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "vmm-core/control/json_codec.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm::worker {
@@ -81,15 +79,8 @@ StandaloneMachine read_standalone_machine(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(std::errc::no_such_file_or_directory, path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  boost::json::error_code failed;
-  boost::json::parse_options options;
-  options.allow_comments = true;
-  const auto value = boost::json::parse(text, failed, {}, options);
-  if (failed) throw Error(std::errc::invalid_argument, path + " is not JSON: " + failed.message());
   try {
-    auto read = control::from_json<StandaloneMachine>(value, "");
-    control::validate(read.machine);
-    return read;
+    return control::parse_standalone_machine(text);
   } catch (const Error& error) {
     throw Error(error.code(), path + ": " + error.what());
   }

@@ -60,7 +60,7 @@ constexpr Procedure kProcedures[] = {
     event<DomainEventCallbackMigrationIterationMsg>(359, "DOMAIN_EVENT_CALLBACK_MIGRATION_ITERATION"),
     served<&handlers::connect_register_close_callback>(360, "CONNECT_REGISTER_CLOSE_CALLBACK", kHigh, "connect:getattr"),
     served<&handlers::connect_unregister_close_callback>(361, "CONNECT_UNREGISTER_CLOSE_CALLBACK", kHigh, "connect:getattr"),
-    event<ConnectEventConnectionClosedMsg>(362, "CONNECT_EVENT_CONNECTION_CLOSED"),
+    sent_event<ConnectEventConnectionClosedMsg>(362, "CONNECT_EVENT_CONNECTION_CLOSED"),
     event<DomainEventCallbackJobCompletedMsg>(363, "DOMAIN_EVENT_CALLBACK_JOB_COMPLETED"),
     missing<DomainGetPerfEventsArgs, DomainGetPerfEventsResult>(365, "DOMAIN_GET_PERF_EVENTS", kLow, "domain:read"),
     missing<DomainSetPerfEventsArgs, Nothing>(366, "DOMAIN_SET_PERF_EVENTS", kLow | kWrite, "domain:write"),
