@@ -19,4 +19,13 @@ inline protocol::TypedParam to_protocol(const driver::TypedParameter& parameter)
   return {.field = parameter.field, .value = parameter.value};
 }
 
+template <class List>
+driver::TypedParameters to_driver(const List& parameters)
+  requires requires { parameters.front().field; }
+{
+  driver::TypedParameters result;
+  for (const auto& parameter : parameters) result.push_back({parameter.field, parameter.value});
+  return result;
+}
+
 }  // namespace warren::daemon::rpc

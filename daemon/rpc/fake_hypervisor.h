@@ -109,7 +109,9 @@ class FakeHypervisor : public driver::HypervisorDriver {
   void destroy(const Caller&, const Uuid&, unsigned int, Completion<void> done) override {
     change(std::move(done));
   }
-  void abort_job(const Caller&, const Uuid&, Completion<void> done) override { change(std::move(done)); }
+  void abort_job(const Caller&, const Uuid&, unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
   void connection_closed(std::uint64_t id) override { closed_connections.push_back(id); }
 
   // DomainConfiguration
@@ -170,6 +172,91 @@ class FakeHypervisor : public driver::HypervisorDriver {
   void domain_statistics(const Caller&, std::vector<Uuid>, unsigned int, unsigned int,
                          Completion<std::vector<driver::DomainStatistics>> done) override {
     done(std::vector<driver::DomainStatistics>{{domain, {{"state.state", 1}}}});
+  }
+
+  // DomainTuning
+  driver::TypedParameters tuning_parameters{{"cpu_shares", std::uint64_t{100}}};
+  void pin(const Caller&, const Uuid&, Pin, unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
+  std::vector<std::uint8_t> emulator_pin(const Caller&, const Uuid& uuid, unsigned int) const override {
+    return find(uuid), std::vector<std::uint8_t>{3};
+  }
+  std::string scheduler_type(const Caller&, const Uuid& uuid) const override { return find(uuid), "posix"; }
+  driver::TypedParameters tuning(const Caller&, const Uuid& uuid, driver::TuningGroup,
+                                 unsigned int) const override {
+    return find(uuid), tuning_parameters;
+  }
+  void set_tuning(const Caller&, const Uuid&, driver::TuningGroup, driver::TypedParameters parameters,
+                  unsigned int, Completion<void> done) override {
+    tuning_parameters = std::move(parameters);
+    change(std::move(done));
+  }
+  driver::TypedParameters interface_tuning(const Caller&, const Uuid& uuid, const std::string&,
+                                           unsigned int) const override {
+    return find(uuid), tuning_parameters;
+  }
+  void set_interface_tuning(const Caller&, const Uuid&, const std::string&, driver::TypedParameters,
+                            unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
+  std::vector<driver::IoThreadInfo> iothreads(const Caller&, const Uuid& uuid, unsigned int) const override {
+    return find(uuid), std::vector<driver::IoThreadInfo>{{.id = 1, .cpu_map = {3}}};
+  }
+  void add_iothread(const Caller&, const Uuid&, std::uint32_t, unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
+  void delete_iothread(const Caller&, const Uuid&, std::uint32_t, unsigned int,
+                       Completion<void> done) override {
+    change(std::move(done));
+  }
+
+  // DomainInspection
+  driver::TypedParameters total_cpu_statistics(const Caller&, const Uuid& uuid, unsigned int) const override {
+    return find(uuid), driver::TypedParameters{{"cpu_time", std::uint64_t{9}}};
+  }
+  std::vector<driver::TypedParameters> host_cpu_statistics(const Caller&, const Uuid& uuid,
+                                                           unsigned int) const override {
+    return find(uuid), std::vector<driver::TypedParameters>(2, {{"cpu_time", std::uint64_t{4}}});
+  }
+  driver::JobStatistics job_statistics(const Caller&, const Uuid& uuid, unsigned int) override {
+    return find(uuid), driver::JobStatistics{.type = 1, .parameters = {{"time_elapsed", std::uint64_t{5}}}};
+  }
+  std::vector<driver::DiskError> disk_errors(const Caller&, const Uuid& uuid, unsigned int) const override {
+    return find(uuid), std::vector<driver::DiskError>{{.disk = "vda", .error = 1}};
+  }
+  void set_lifecycle_action(const Caller&, const Uuid&, unsigned int, unsigned int, unsigned int,
+                            Completion<void> done) override {
+    change(std::move(done));
+  }
+  void inject_nmi(const Caller&, const Uuid&, unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
+  void send_key(const Caller&, const Uuid&, driver::KeyPress, unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
+  void suspend_guest(const Caller&, const Uuid&, unsigned int, std::uint64_t, unsigned int,
+                     Completion<void> done) override {
+    change(std::move(done));
+  }
+  void wake_guest(const Caller&, const Uuid&, unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
+  void block_peek(const Caller&, const Uuid&, const std::string&, std::uint64_t, std::size_t size,
+                  unsigned int, Completion<std::vector<std::uint8_t>> done) override {
+    done(std::vector<std::uint8_t>(size, 1));
+  }
+  void memory_peek(const Caller&, const Uuid&, std::uint64_t, std::size_t size, unsigned int,
+                   Completion<std::vector<std::uint8_t>> done) override {
+    done(std::vector<std::uint8_t>(size, 2));
+  }
+  void core_dump(const Caller&, const Uuid&, std::string, unsigned int, unsigned int,
+                 Completion<void> done) override {
+    change(std::move(done));
+  }
+  void monitor_command(const Caller&, const Uuid&, std::string command, unsigned int,
+                       Completion<std::string> done) override {
+    done(std::move(command));
   }
 
   // DomainConsole

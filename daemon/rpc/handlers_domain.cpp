@@ -173,7 +173,15 @@ DomainGetControlInfoResult domain_get_control_info(Call& call, const DomainGetCo
 DomainGetJobInfoResult domain_get_job_info(Call& call, const DomainGetJobInfoArgs& arguments) {
   Session& session = call.session();
   driver::JobInfo info = session.hypervisor().job_info(session.caller(), to_driver(arguments.dom.uuid));
-  return {.type = info.type, .time_elapsed = info.elapsed_ms};
+  return {.type = info.type,
+          .time_elapsed = info.elapsed_ms,
+          .time_remaining = info.remaining_ms,
+          .data_total = info.memory_total,
+          .data_processed = info.memory_processed,
+          .data_remaining = info.memory_remaining,
+          .mem_total = info.memory_total,
+          .mem_processed = info.memory_processed,
+          .mem_remaining = info.memory_remaining};
 }
 
 }  // namespace warren::daemon::rpc::handlers

@@ -127,7 +127,7 @@ void domain_destroy_flags(Call& call, const DomainDestroyFlagsArgs& arguments, R
 
 void domain_abort_job(Call& call, const DomainAbortJobArgs& arguments, Reply<Nothing> reply) {
   Session& session = call.session();
-  session.hypervisor().abort_job(session.caller(), to_driver(arguments.dom.uuid),
+  session.hypervisor().abort_job(session.caller(), to_driver(arguments.dom.uuid), 0,
                                  when_done(std::move(reply)));
 }
 

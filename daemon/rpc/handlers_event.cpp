@@ -18,6 +18,9 @@ enum EventMessage : std::uint32_t {
   kIoError = 322,
   kIoErrorReason = 324,
   kControlError = 325,
+  kRtcChange = 320,
+  kTunable = 346,
+  kJobCompleted = 363,
   kMetadataChange = 379,
 };
 
@@ -63,6 +66,20 @@ struct Sender {
                                               .dev_alias = event.device_alias,
                                               .action = event.action,
                                               .reason = event.reason}});
+  }
+  void operator()(const driver::RtcChangeEvent& event) const {
+    send(session, kRtcChange,
+         DomainEventCallbackRtcChangeMsg{callback_id, {.dom = domain, .offset = event.offset_seconds}});
+  }
+  void operator()(const driver::TunableEvent& event) const {
+    DomainEventCallbackTunableMsg message{.callback_id = callback_id, .dom = domain, .params = {}};
+    for (const auto& parameter : event.parameters) message.params.push_back(to_protocol(parameter));
+    send(session, kTunable, message);
+  }
+  void operator()(const driver::JobCompletedEvent& event) const {
+    DomainEventCallbackJobCompletedMsg message{.callback_id = callback_id, .dom = domain, .params = {}};
+    for (const auto& parameter : event.parameters) message.params.push_back(to_protocol(parameter));
+    send(session, kJobCompleted, message);
   }
   void operator()(const driver::MetadataChangeEvent& event) const {
     send(session, kMetadataChange,

@@ -60,6 +60,10 @@ struct Procedure {
   // decoded (then nothing was done). Null unless implemented. Throws what Session::dispatch turns into an
   // error reply.
   bool (*serve)(Call& call, std::span<const std::byte> arguments);
+  // Of a refused procedure that has a reason: the virErrorNumber and the text a client gets. Without them it
+  // is answered as a procedure that is not known (VIR_ERR_NO_SUPPORT).
+  int refusal_code = 0;
+  std::string_view refusal = {};
 
   bool has(ProcedureFlags flag) const { return (flags & flag) != 0; }
 };

@@ -2,6 +2,7 @@
 // codecs.
 //
 //   served<&handlers::domain_get_info>(16, "DOMAIN_GET_INFO", kLow, "domain:read")   types from the handler
+//   declined<Arguments, Result>(…, VIR_ERR_…, "reason")   answered with that error
 //   missing<Arguments, Result>(…), refused<Arguments, Result>(…)                     answered "unknown
 //   procedure" event<Message>(…), refused_event<Message>(…), sent_event<Message>(…)             daemon to
 //   client
@@ -104,6 +105,14 @@ template <class Arguments, class Result>
 constexpr Procedure refused(std::uint32_t number, std::string_view name, ProcedureFlags flags,
                             std::string_view acl) {
   return {number, name, flags, acl, Support::refused, {&recode<Arguments>}, {&recode<Result>}, nullptr};
+}
+
+// Refused for a reason that a user would accept.
+template <class Arguments, class Result>
+constexpr Procedure declined(std::uint32_t number, std::string_view name, ProcedureFlags flags,
+                             std::string_view acl, int code, std::string_view reason) {
+  return {number,  name, flags, acl, Support::refused, {&recode<Arguments>}, {&recode<Result>},
+          nullptr, code, reason};
 }
 
 template <class Message>

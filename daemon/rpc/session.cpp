@@ -166,6 +166,10 @@ std::optional<driver::Error> Session::refuse(const Procedure* procedure, std::ui
   if (!is_open() && !procedure->has(kPreOpen)) {
     return driver::Error(VIR_ERR_INTERNAL_ERROR, "connection not open", VIR_FROM_RPC);
   }
+  if (!procedure->refusal.empty()) {
+    return driver::Error(static_cast<virErrorNumber>(procedure->refusal_code),
+                         std::string(procedure->refusal));
+  }
   if (procedure->support != Support::implemented) return unknown;
   return std::nullopt;
 }

@@ -8,12 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "driver/config/cpu_set.h"
+
 namespace warren::driver::config {
 
-// <vcpu placement='static' current=…>maximum</vcpu>
+// <vcpu placement='static' cpuset=… current=…>maximum</vcpu>
 struct VcpuCount {
   std::uint32_t maximum = 1;  // 1..255
   std::uint32_t current = 1;  // 1..maximum
+  CpuSet cpuset;              // host CPUs for every thread that has no pin of its own; empty: not given
   bool operator==(const VcpuCount&) const = default;
 };
 

@@ -1,10 +1,12 @@
 #include "driver/config/definition_generator.h"
 
+#include <algorithm>
 #include <string>
 
 #include <fmt/format.h>
 
 #include "driver/config/cpu_features.h"
+#include "driver/config/tuning_names.h"
 
 namespace warren::driver::config {
 
@@ -87,6 +89,53 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
   return disk;
 }
 
+CpuSet make_set(Dice& dice) {
+  CpuSet set;
+  for (std::uint32_t i = 0, count = dice.between(1, 6); i < count; ++i)
+    set.insert(dice.below(CpuSet::kLimit));
+  return set;
+}
+
+CpuBandwidth make_cpu_bandwidth(Dice& dice) {
+  CpuBandwidth bandwidth;
+  if (dice.flip()) bandwidth.period_us = dice.between(1000, 1'000'000);
+  if (dice.flip()) bandwidth.quota_us = dice.flip() ? -1 : std::int64_t{dice.between(1000, 0xffff'ffff)};
+  return bandwidth;
+}
+
+void make_tuning(Dice& dice, DomainDefinition& definition) {
+  CpuTuning& cpu = definition.cpu_tuning;
+  if (dice.flip()) cpu.shares = dice.between(1, 10'000);
+  for (CpuBandwidth* bandwidth : {&cpu.vcpu, &cpu.global, &cpu.emulator, &cpu.iothread})
+    *bandwidth = make_cpu_bandwidth(dice);
+  for (std::uint32_t i = 0, count = dice.below(4); i < count; ++i)
+    cpu.vcpu_pins[dice.below(255)] = make_set(dice);
+  if (dice.flip()) cpu.emulator_pin = make_set(dice);
+  for (std::uint32_t i = 0, count = dice.below(4); i < count; ++i) {
+    const IoThread thread{dice.between(1, 300)};
+    auto& all = definition.iothreads;
+    if (std::find(all.begin(), all.end(), thread) != all.end()) continue;
+    all.push_back(thread);
+    if (dice.flip()) cpu.iothread_pins[thread.id] = make_set(dice);
+  }
+  if (dice.flip()) definition.vcpu.cpuset = make_set(dice);
+  MemoryTuning& memory = definition.memory_tuning;
+  if (dice.flip()) memory.hard_limit_kib = dice.below(0xffff'ffff);
+  if (dice.flip()) memory.soft_limit_kib = dice.below(0xffff'ffff);
+  if (dice.flip()) memory.swap_hard_limit_kib = dice.below(0xffff'ffff);
+  BlkioTuning& blkio = definition.blkio_tuning;
+  blkio.weight = dice.below(1000);
+  for (std::uint32_t i = 0, count = dice.below(3); i < count; ++i)
+    blkio.devices.push_back({.path = fmt::format("{}{}", dice.path(), i),
+                             .weight = dice.below(1000),
+                             .read_iops = dice.below(1000),
+                             .write_bytes = dice.below(0xffff'ffff)});
+  if (dice.flip()) definition.numa_tuning = {static_cast<NumaMemoryMode>(dice.below(4)), make_set(dice)};
+  for (std::uint32_t i = 0, count = dice.below(4); i < count; ++i)
+    definition.perf.enabled[std::string(names::kPerfEvents[dice.below(names::kPerfEvents.size())])] =
+        dice.flip();
+}
+
 Interface make_interface(Dice& dice, std::uint32_t number) {
   Interface interface;
   interface.type = static_cast<InterfaceType>(dice.below(2));
@@ -106,6 +155,9 @@ Interface make_interface(Dice& dice, std::uint32_t number) {
   interface.link_up = dice.maybe_bool();
   interface.mtu = dice.maybe(68, 65535);
   interface.info = make_info(dice, true, 100 + number);
+  if (dice.below(4) == 0)
+    interface.bandwidth =
+        Bandwidth{.inbound = BandwidthRate{dice.between(1, 100'000), dice.below(9), dice.below(9)}};
   return interface;
 }
 
@@ -284,6 +336,7 @@ DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
   if (dice.flip()) definition.memory.current_kib = 1 + definition.memory.maximum_kib / 2;
   definition.vcpu.maximum = dice.between(1, 255);
   definition.vcpu.current = dice.between(1, definition.vcpu.maximum);
+  make_tuning(dice, definition);
   definition.os.kernel = dice.path();
   if (dice.flip()) definition.os.initrd = dice.path();
   definition.os.command_line = dice.text(0, 30);

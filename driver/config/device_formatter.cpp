@@ -117,6 +117,7 @@ void format_disk_driver(XmlWriter& writer, const DiskDriver& driver) {
   if (driver.cache) writer.attribute("cache", names::kDiskCache.name(*driver.cache));
   if (driver.io) writer.attribute("io", names::kDiskIo.name(*driver.io));
   if (driver.discard) writer.attribute("discard", names::kDiskDiscard.name(*driver.discard));
+  format_optional(writer, "iothread", driver.iothread);
   format_optional(writer, "queues", driver.queues);
   format_optional(writer, "queue_size", driver.queue_size);
   format_optional(writer, "packed", driver.packed);
@@ -199,6 +200,7 @@ void format_interface(XmlWriter& writer, const Interface& interface, const Forma
     writer.attribute("bridge", interface.source_bridge);
     writer.end();
   }
+  format_bandwidth(writer, interface.bandwidth);
   const bool target_shown =
       !interface.target.empty() && (context.live || !interface.target.starts_with("vnet"));
   if (target_shown || interface.target_managed) {

@@ -87,6 +87,7 @@ DiskDriver parse_disk_driver(XmlElement& element) {
   driver.io = read_enum(element, "io", names::kDiskIo);
   driver.discard = read_enum(element, "discard", names::kDiskDiscard);
   driver.queues = read_number(element, "queues", 1, 256);
+  driver.iothread = read_number(element, "iothread", 1, kMaximumTuned);
   driver.queue_size = read_power_of_two(element, "queue_size", 2, 1024);
   driver.packed = read_on_off(element, "packed");
   return driver;
@@ -206,6 +207,7 @@ Interface parse_interface(XmlElement& element, bool inactive) {
   if (XmlElement* driver = element.child("driver")) interface.driver = parse_interface_driver(*driver);
   if (XmlElement* link = element.child("link"))
     interface.link_up = require_enum(*link, "state", names::kLinkState);
+  interface.bandwidth = parse_bandwidth(element.child("bandwidth"));
   if (XmlElement* mtu = element.child("mtu")) interface.mtu = require_number(*mtu, "size", 68, 65535);
   interface.info = parse_device_info(element, inactive, true, true);
   return interface;

@@ -21,6 +21,7 @@ struct DiskDriver {
   std::optional<DiskCache> cache;
   std::optional<DiskIo> io;
   std::optional<DiskDiscard> discard;
+  std::optional<std::uint32_t> iothread;    // the id of an IOThread of the domain
   std::optional<std::uint32_t> queues;      // 1..256
   std::optional<std::uint32_t> queue_size;  // a power of two, 2..1024
   std::optional<bool> packed;

@@ -20,6 +20,7 @@
 #include "driver/config/memory_backing.h"
 #include "driver/config/operating_system.h"
 #include "driver/config/system_information.h"
+#include "driver/config/tuning.h"
 
 namespace warren::driver::config {
 
@@ -53,6 +54,12 @@ struct DomainDefinition {
   MemoryBacking memory_backing;
   VcpuCount vcpu;
   std::optional<SystemInformation> sysinfo;
+  BlkioTuning blkio_tuning;
+  MemoryTuning memory_tuning;
+  CpuTuning cpu_tuning;
+  NumaTuning numa_tuning;
+  std::vector<IoThread> iothreads;
+  PerfEvents perf;
   OperatingSystem os;
   Features features;
   std::optional<Cpu> cpu;  // always set after fill_defaults

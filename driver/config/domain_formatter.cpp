@@ -29,6 +29,7 @@ void format_memory(XmlWriter& writer, std::string_view name, std::uint64_t kib) 
 void format_vcpu(XmlWriter& writer, const VcpuCount& vcpu) {
   writer.begin("vcpu");
   writer.attribute("placement", "static");
+  if (!vcpu.cpuset.empty()) writer.attribute("cpuset", vcpu.cpuset.to_string());
   if (vcpu.current != vcpu.maximum) writer.attribute("current", vcpu.current);
   writer.text(fmt::format_int(vcpu.maximum).c_str());
   writer.end();
@@ -49,8 +50,13 @@ std::string format_domain(const DomainDefinition& definition, const FormatOption
   format_identity(writer, definition);
   format_memory(writer, "memory", definition.memory.maximum_kib);
   format_memory(writer, "currentMemory", definition.memory.current_kib);
+  format_blkio_tuning(writer, definition.blkio_tuning);
+  format_memory_tuning(writer, definition.memory_tuning);
   format_memory_backing(writer, definition.memory_backing);
   format_vcpu(writer, definition.vcpu);
+  format_iothreads(writer, definition.iothreads);
+  format_cpu_tuning(writer, definition.cpu_tuning);
+  format_numa_tuning(writer, definition.numa_tuning);
   if (definition.sysinfo) format_system_information(writer, *definition.sysinfo);
   format_operating_system(writer, definition.os);
   format_features(writer, definition.features);
@@ -60,6 +66,7 @@ std::string format_domain(const DomainDefinition& definition, const FormatOption
   format_action(writer, "on_reboot", definition.lifecycle.on_reboot);
   format_action(writer, "on_crash", definition.lifecycle.on_crash);
   format_power_management(writer, definition.pm);
+  format_perf_events(writer, definition.perf);
   format_devices(writer, definition.devices, context);
   if (definition.seclabel_none) {
     writer.begin("seclabel");

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "driver/config/domain_names.h"
@@ -80,6 +82,13 @@ void parse_vcpu(XmlElement& root, DomainDefinition& definition) {
   definition.vcpu.maximum = static_cast<std::uint32_t>(*maximum);
   definition.vcpu.current =
       read_number(*vcpu, "current", 1, definition.vcpu.maximum).value_or(definition.vcpu.maximum);
+  if (const auto cpuset = vcpu->attribute("cpuset")) {
+    const auto set = CpuSet::parse(*cpuset);
+    if (!set)
+      throw vcpu->malformed_attribute("cpuset",
+                                      fmt::format("'{}' is not a list of CPUs", cpuset->substr(0, 64)));
+    definition.vcpu.cpuset = *set;
+  }
 }
 
 bool parse_seclabel(XmlElement& root) {
@@ -100,6 +109,17 @@ void check_topology(XmlElement& root, const DomainDefinition& definition) {
   if (product != definition.vcpu.maximum) {
     throw root.child("cpu")->unsupported(fmt::format(
         "the topology is of {} CPUs, but the domain has {} vCPUs", product, definition.vcpu.maximum));
+  }
+}
+
+void check_iothreads(XmlElement& root, const DomainDefinition& definition) {
+  for (const Disk& disk : definition.devices.disks) {
+    if (!disk.driver.iothread) continue;
+    if (std::find(definition.iothreads.begin(), definition.iothreads.end(),
+                  IoThread{*disk.driver.iothread}) == definition.iothreads.end()) {
+      throw root.unsupported(fmt::format("disk '{}' is to be served by IOThread {}, which there is not",
+                                         disk.target, *disk.driver.iothread));
+    }
   }
 }
 
@@ -140,6 +160,12 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
       parse_memory_backing(root.child("memoryBacking"), definition.memory.maximum_kib);
   parse_vcpu(root, definition);
   definition.sysinfo = parse_system_information(root, definition.uuid);
+  definition.blkio_tuning = parse_blkio_tuning(root.child("blkiotune"));
+  definition.memory_tuning = parse_memory_tuning(root.child("memtune"));
+  definition.cpu_tuning = parse_cpu_tuning(root.child("cputune"));
+  definition.numa_tuning = parse_numa_tuning(root.child("numatune"));
+  definition.iothreads = parse_iothreads(root);
+  definition.perf = parse_perf_events(root.child("perf"));
   definition.os = parse_operating_system(root);
   definition.features = parse_features(root.child("features"));
   definition.cpu = parse_cpu(root.child("cpu"));
@@ -153,6 +179,7 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
   if (definition.os.smbios == SmbiosMode::sysinfo && !definition.sysinfo)
     throw root.child("os")->malformed("<smbios mode='sysinfo'/> needs a <sysinfo>");
   check_topology(root, definition);
+  check_iothreads(root, definition);
   check_boot_order(root, definition);
   // Escaping makes text longer: what could not be read back, or sent, is not taken.
   constexpr std::size_t kSmall = 256u << 10;

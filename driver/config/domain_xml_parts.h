@@ -13,6 +13,9 @@ inline constexpr std::uint32_t kMaximumConsolePort = 255;
 inline constexpr std::size_t kMaximumCommandLineBytes = 2047;  // COMMAND_LINE_SIZE - 1 of x86 kernels
 inline constexpr std::size_t kMaximumNameBytes = 240;          // NAME.xml and its temporary are file names
 
+inline constexpr std::uint32_t kMaximumTuned = 65'535;  // numbers of vCPUs and IOThreads in <cputune>
+inline constexpr std::uint32_t kMaximumIoThreads = 256;
+
 // How a definition is printed: what belongs to a running domain only with `live`.
 struct FormatContext {
   bool live = false;
@@ -30,6 +33,14 @@ Clock parse_clock(XmlElement* clock);
 LifecycleActions parse_lifecycle(XmlElement& root);
 PowerManagement parse_power_management(XmlElement* pm);
 std::optional<Cpu> parse_cpu(XmlElement* cpu);
+// tuning_parser.cpp
+CpuTuning parse_cpu_tuning(XmlElement* cputune);
+MemoryTuning parse_memory_tuning(XmlElement* memtune);
+BlkioTuning parse_blkio_tuning(XmlElement* blkiotune);
+NumaTuning parse_numa_tuning(XmlElement* numatune);
+std::vector<IoThread> parse_iothreads(XmlElement& root);
+PerfEvents parse_perf_events(XmlElement* perf);
+std::optional<Bandwidth> parse_bandwidth(XmlElement* bandwidth);
 Devices parse_devices(XmlElement* devices, bool inactive);
 
 // What disks, interfaces and the rest have in common: <address>, <alias>, <boot>.
@@ -44,6 +55,14 @@ void format_features(XmlWriter& writer, const Features& features);
 void format_cpu(XmlWriter& writer, const Cpu& cpu);
 void format_clock(XmlWriter& writer, const Clock& clock);
 void format_power_management(XmlWriter& writer, const PowerManagement& pm);
+// tuning_formatter.cpp
+void format_cpu_tuning(XmlWriter& writer, const CpuTuning& tuning);
+void format_memory_tuning(XmlWriter& writer, const MemoryTuning& tuning);
+void format_blkio_tuning(XmlWriter& writer, const BlkioTuning& tuning);
+void format_numa_tuning(XmlWriter& writer, const NumaTuning& tuning);
+void format_iothreads(XmlWriter& writer, const std::vector<IoThread>& threads);
+void format_perf_events(XmlWriter& writer, const PerfEvents& events);
+void format_bandwidth(XmlWriter& writer, const std::optional<Bandwidth>& bandwidth);
 void format_devices(XmlWriter& writer, const Devices& devices, const FormatContext& context);
 void format_device_info(XmlWriter& writer, const DeviceInfo& info, const FormatContext& context);
 void format_serial(XmlWriter& writer, const SerialPort& serial, const FormatContext& context);

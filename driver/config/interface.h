@@ -7,6 +7,7 @@
 
 #include "driver/config/device_address.h"
 #include "driver/config/identity.h"
+#include "driver/config/tuning.h"
 
 namespace warren::driver::config {
 
@@ -35,6 +36,7 @@ struct Interface {
   InterfaceDriver driver;
   std::optional<bool> link_up;
   std::optional<std::uint32_t> mtu;  // 68..65535
+  std::optional<Bandwidth> bandwidth;
   DeviceInfo info;
   bool operator==(const Interface&) const = default;
 };

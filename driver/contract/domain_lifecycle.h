@@ -42,8 +42,9 @@ class DomainLifecycle {
   virtual void destroy(const Caller& caller, const Uuid& domain, unsigned int flags,
                        Completion<void> completion) = 0;
 
-  // virDomainAbortJob: there must be a job that can be aborted.
-  virtual void abort_job(const Caller& caller, const Uuid& domain, Completion<void> completion) = 0;
+  // virDomainAbortJobFlags: there must be a job that can be aborted. `flags` are VIR_DOMAIN_ABORT_JOB_*.
+  virtual void abort_job(const Caller& caller, const Uuid& domain, unsigned int flags,
+                         Completion<void> completion) = 0;
 
   // A client's connection is gone, in whatever way: its VIR_DOMAIN_START_AUTODESTROY domains go too.
   virtual void connection_closed(std::uint64_t connection_id) = 0;

@@ -33,6 +33,8 @@ struct ControlInfo {  // virDomainControlInfo
 struct JobInfo {  // virDomainJobInfo, as far as it is known
   int type = 0;   // virDomainJobType
   std::uint64_t elapsed_ms = 0;
+  std::uint64_t remaining_ms = 0;
+  std::uint64_t memory_total = 0, memory_processed = 0, memory_remaining = 0;  // bytes
 };
 
 class DomainRegistry {

@@ -14,6 +14,7 @@
 #include <libvirt/libvirt.h>
 
 #include "driver/contract/handle.h"
+#include "driver/contract/typed_parameter.h"
 
 namespace warren::driver {
 
@@ -34,9 +35,21 @@ struct MetadataChangeEvent {  // VIR_DOMAIN_EVENT_ID_METADATA_CHANGE
   std::optional<std::string> namespace_uri;
 };
 
+struct RtcChangeEvent {             // VIR_DOMAIN_EVENT_ID_RTC_CHANGE: the guest set its clock
+  std::int64_t offset_seconds = 0;  // of the new time from what the definition's clock shows
+};
+struct TunableEvent {  // VIR_DOMAIN_EVENT_ID_TUNABLE
+  TypedParameters parameters;
+};
+struct JobCompletedEvent {  // VIR_DOMAIN_EVENT_ID_JOB_COMPLETED
+  TypedParameters parameters;
+};
+
 struct DomainEvent {
   DomainHandle domain;
-  std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent> body;
+  std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent,
+               RtcChangeEvent, TunableEvent, JobCompletedEvent>
+      body;
 };
 
 class EventSource {

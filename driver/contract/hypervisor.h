@@ -12,9 +12,11 @@
 #include <string>
 
 #include "driver/contract/domain_configuration.h"
+#include "driver/contract/domain_inspection.h"
 #include "driver/contract/domain_lifecycle.h"
 #include "driver/contract/domain_registry.h"
 #include "driver/contract/domain_statistics.h"
+#include "driver/contract/domain_tuning.h"
 #include "driver/contract/events.h"
 #include "driver/contract/stream.h"
 
@@ -37,6 +39,8 @@ class HypervisorDriver : public DomainRegistry,
                          public DomainLifecycle,
                          public DomainConfiguration,
                          public DomainStatisticsSource,
+                         public DomainTuning,
+                         public DomainInspection,
                          public DomainConsole,
                          public EventSource {
  public:

@@ -55,6 +55,7 @@ void Domain::publish() {
   snapshot->live = live_;
   snapshot->pid = worker_ ? worker_->pid() : -1;
   snapshot->counters = counters_;
+  snapshot->perf = perf_;
   snapshot->control_error = control_error_;
   snapshot_ = std::move(snapshot);
 }
@@ -131,6 +132,7 @@ Task<> Domain::remove_status() {
   auto directory = runtime_directory();
   std::move_only_function<Done()> work = [environment, directory, name = uuid_.to_string()] {
     std::filesystem::remove_all(directory);
+    DomainCgroup(environment->cgroups, name).remove();
     std::lock_guard lock(environment->statuses_mutex);
     environment->statuses.remove(name);
     return Done{};

@@ -5,6 +5,7 @@
 // one of the tasks keeps the domain alive until it ends. One thread (the loop's).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,6 +17,8 @@
 #include "driver/domain/environment.h"
 #include "driver/domain/job_slot.h"
 #include "driver/domain/live_status.h"
+#include "driver/domain/long_job.h"
+#include "driver/domain/perf_counters.h"
 #include "driver/domain/resources.h"
 #include "driver/domain/snapshot.h"
 #include "driver/domain/worker.h"
@@ -48,12 +51,41 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // Applies `change` to a copy of each definition that `flags` (VIR_DOMAIN_AFFECT_*) mean; `change` throws to
   // refuse.
   using Change = std::move_only_function<void(config::DomainDefinition& definition, bool is_live)>;
+  // Makes the running machine what its new definition says; throws to refuse. Called again with the old
+  // definition when the change fails after that.
+  using Apply = std::function<Task<>(const config::DomainDefinition& live)>;
   Task<> modify(Caller caller, std::string job, unsigned int flags, Change change,
-                std::optional<MetadataChangeEvent> event = std::nullopt);
+                std::optional<decltype(DomainEvent::body)> event = std::nullopt, Apply apply = nullptr);
+
+  // domain_tuning.cpp
+  // modify() for what the host gives; the event is told when the running machine was changed.
+  Task<> tune(Caller caller, std::string job, unsigned int flags, Change change,
+              std::optional<TunableEvent> event = std::nullopt);
+  Task<> add_iothread(Caller caller, std::uint32_t id, unsigned int flags);
+  Task<> delete_iothread(Caller caller, std::uint32_t id, unsigned int flags);
 
   // domain_launch.cpp
   // `transient` is what to run, or null for the persistent definition. `flags` are VIR_DOMAIN_START_*.
   Task<DomainHandle> start(Caller caller, DefinitionPointer transient, unsigned int flags);
+
+  // domain_probes.cpp
+  Task<> inject_nmi(Caller caller);
+  Task<> send_keys(Caller caller, vmm::control::SendKeys keys);
+  Task<std::vector<std::uint8_t>> read_memory(Caller caller, vmm::control::ReadMemory range);
+  Task<> set_lifecycle_action(Caller caller, unsigned int type, config::LifecycleAction action,
+                              unsigned int flags);
+
+  // domain_dump.cpp
+  // `flags` are VIR_DUMP_*.
+  Task<> core_dump(Caller caller, std::string path, unsigned int flags);
+  // Marks the domain as one that somebody drove by the monitor.
+  void taint_by_monitor() noexcept { tainted_by_monitor_ = true; }
+  bool is_tainted_by_monitor() const noexcept { return tainted_by_monitor_; }
+
+  // Of the long job there is, or that was last. They throw, and never wait.
+  void abort_job();
+  JobInfo job_info() const;
+  JobStatistics job_statistics(bool completed, bool keep);
 
   // domain_lifecycle.cpp
   Task<> shutdown(Caller caller, std::string job, bool then_restart);
@@ -94,6 +126,22 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::filesystem::path runtime_directory() const;
   void log(LogPriority priority, const std::string& message) const;
 
+  // domain_probes.cpp
+  Task<> set_reset_action(config::DomainDefinition live);
+
+  // domain_dump.cpp
+  Task<> write_core(std::string path, bool drop_cache);
+  Task<> follow_dump(vmm::FileDescriptor file);
+  Task<> run_again(std::string doing);
+  void begin_long_job(int operation);
+  void end_long_job(const std::optional<Error>& failure);
+
+  // domain_tuning.cpp
+  // `before` is what the machine was given until now; null for a new one.
+  Task<> apply_tuning(config::DomainDefinition live, DefinitionPointer before);
+  Task<> undo(const Apply& apply);
+  Task<> set_iothread(std::uint32_t id, config::DomainDefinition live);
+
   // domain_launch.cpp
   Task<> launch(config::DomainDefinition definition, bool paused);
   Launched prepare_launch(config::DomainDefinition definition, int id) const;  // pool thread
@@ -132,14 +180,18 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // Of the running machine.
   std::shared_ptr<Worker> worker_;
   std::shared_ptr<const CountersReader> counters_;
+  std::shared_ptr<const PerfCounters> perf_;
   std::string control_error_;
   std::uint64_t resets_ = 0;  // as the worker counts them: the guest's and those that were asked for
   bool reboot_requested_ = false;
+  bool tainted_by_monitor_ = false;
   std::int64_t started_ = 0;
   std::uint64_t autodestroy_connection_ = 0;
   std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
 
   JobSlot slot_;
+  std::optional<LongJob> long_job_;
+  std::optional<JobStatistics> completed_job_;
   Abandonment launch_wait_;
   std::shared_ptr<const Snapshot> snapshot_;
 };

@@ -108,7 +108,7 @@ Task<> Domain::rename(Caller caller, std::string new_name) {
 }
 
 Task<> Domain::modify(Caller caller, std::string job, unsigned int flags, Change change,
-                      std::optional<MetadataChangeEvent> event) {
+                      std::optional<decltype(DomainEvent::body)> event, Apply apply) {
   auto hold = co_await slot_.acquire(job_of(std::move(job), caller));
   if (!persistent_ && !live_) throw no_domain(uuid_, name_);
   Affected affected = affected_by(*snapshot_, flags);
@@ -122,16 +122,38 @@ Task<> Domain::modify(Caller caller, std::string job, unsigned int flags, Change
     persistent = std::make_shared<config::DomainDefinition>(*persistent_);
     change(*persistent, false);
     config::fill_defaults(*persistent, environment_->facts);
-    co_await store(persistent);
+  }
+  std::exception_ptr failed;
+  try {
+    if (live && apply) co_await apply(*live);
+    if (persistent) co_await store(persistent);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (failed) {
+    if (live && apply) co_await undo(apply);
+    std::rethrow_exception(failed);
+  }
+  if (persistent) {
     persistent_ = std::move(persistent);
     is_updated_ = is_active();
   }
+  const bool was_live = live != nullptr;
   if (live) {
     live_ = std::move(live);
     co_await write_status();
   }
   publish();
-  if (event) emit(*event);
+  if (event && (was_live || !std::holds_alternative<TunableEvent>(*event))) emit(std::move(*event));
+}
+
+// The running machine as its definition says it is.
+Task<> Domain::undo(const Apply& apply) {
+  try {
+    co_await apply(*live_);
+  } catch (const std::exception& error) {
+    log(LogPriority::error, fmt::format("a change that failed cannot be undone: {}", error.what()));
+  }
 }
 
 }  // namespace warren::driver::domain

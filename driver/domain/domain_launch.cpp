@@ -1,4 +1,5 @@
 // Starting a domain's worker.
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 
@@ -6,9 +7,11 @@
 #include <fmt/format.h>
 
 #include "driver/config/domain_defaults.h"
+#include "driver/domain/cgroup.h"
 #include "driver/domain/character_file.h"
 #include "driver/domain/domain.h"
 #include "driver/domain/machine_translation.h"
+#include "driver/domain/worker_threads.h"
 #include "vmm-core/control/client.h"
 
 namespace warren::driver::domain {
@@ -29,6 +32,15 @@ struct UnprovenWorker {
   ~UnprovenWorker() { process.kill(); }
 };
 
+bool has_tuning(const config::DomainDefinition& definition) {
+  const auto limited = [](const config::Interface& interface) { return interface.bandwidth.has_value(); };
+  const auto& interfaces = definition.devices.interfaces;
+  return has_pins(definition) || definition.cpu_tuning != config::CpuTuning{} ||
+         definition.memory_tuning != config::MemoryTuning{} ||
+         definition.blkio_tuning != config::BlkioTuning{} || definition.numa_tuning.mode ||
+         !definition.perf.enabled.empty() || std::any_of(interfaces.begin(), interfaces.end(), limited);
+}
+
 }  // namespace
 
 // What a pool thread has made ready.
@@ -48,6 +60,7 @@ void Domain::note_start(const LiveStatus& status) const {
 // Everything that can block, in one go: a hand-over between threads costs more than most of its parts.
 Domain::Launched Domain::prepare_launch(config::DomainDefinition definition, int id) const {
   const DriverSettings& settings = environment_->settings;
+  require_for_start(environment_->cgroups, definition);
   // Noted before there is anything, and again with the worker's pid before it is given anything: a daemon
   // that dies from here on leaves what the next one needs to roll the start back.
   LiveStatus status;
@@ -70,6 +83,7 @@ Domain::Launched Domain::prepare_launch(config::DomainDefinition definition, int
                                                   .user = settings.worker_user,
                                                   .group = settings.worker_group,
                                                   .sandbox = settings.worker_sandbox}));
+  DomainCgroup(environment_->cgroups, uuid_.to_string()).enter(launched.worker.process.pid);
   status.pid = launched.worker.process.pid;
   status.start_time = launched.worker.process.start_time;
   note_start(status);
@@ -100,8 +114,16 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   worker_ = worker;
   std::exception_ptr failed;
   try {
-    auto page = co_await worker->start_machine(std::move(launched->machine), paused);
+    auto page =
+        co_await worker->start_machine(std::move(launched->machine), paused || has_tuning(launched->live));
     set_counters(std::move(page));
+    if (has_tuning(launched->live)) {
+      // Nothing of the guest runs before it has what it was given.
+      perf_ = nullptr;
+      co_await apply_tuning(launched->live, nullptr);
+      if (!paused)
+        co_await worker->command(&vmm::control::Client::resume, fmt::format("start domain '{}'", name_));
+    }
   } catch (...) {
     failed = std::current_exception();
   }

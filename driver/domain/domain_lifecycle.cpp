@@ -116,10 +116,12 @@ Task<> Domain::stop(int reason, int stopped_detail) {
   environment_->table.clear_id(id_);
   worker_ = nullptr;
   counters_ = nullptr;
+  perf_ = nullptr;
   control_error_.clear();
   live_ = nullptr;
   id_ = -1;
   reboot_requested_ = false;
+  tainted_by_monitor_ = false;
   is_updated_ = false;
   autodestroy_connection_ = 0;
   set_state(VIR_DOMAIN_SHUTOFF, reason);

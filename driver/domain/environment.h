@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "driver/config/host_facts.h"
+#include "driver/domain/cgroup.h"
 #include "driver/domain/domain_table.h"
 #include "driver/domain/driver.h"
 #include "driver/domain/event_hub.h"
@@ -22,7 +23,8 @@ struct Environment {
         facts(std::move(the_facts)),
         definitions(settings.configuration_directory / "domains"),
         statuses(settings.runtime_directory / "status", volatile_files),
-        events(the_loop) {}
+        events(the_loop),
+        cgroups(CgroupTree::find()) {}
 
   asio::io_context& loop;
   const DriverSettings settings;
@@ -34,6 +36,7 @@ struct Environment {
   EventHub events;
   DomainTable table;
   int next_id = 1;
+  const CgroupTree cgroups;  // any thread
 
   // Tests shorten these.
   std::chrono::milliseconds command_deadline{10'000};

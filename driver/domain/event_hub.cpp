@@ -19,6 +19,9 @@ bool answers_to(const DomainEvent& event, int event_id) {
     bool operator()(const IoErrorEvent&) const {
       return id == VIR_DOMAIN_EVENT_ID_IO_ERROR || id == VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON;
     }
+    bool operator()(const RtcChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_RTC_CHANGE; }
+    bool operator()(const TunableEvent&) const { return id == VIR_DOMAIN_EVENT_ID_TUNABLE; }
+    bool operator()(const JobCompletedEvent&) const { return id == VIR_DOMAIN_EVENT_ID_JOB_COMPLETED; }
     bool operator()(const MetadataChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_METADATA_CHANGE; }
   };
   return std::visit(Visitor{event_id}, event.body);

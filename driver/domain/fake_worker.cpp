@@ -80,11 +80,44 @@ class FakeMachine final : public control::Commands {
   control::Status status() const override { return status_; }
   void inspect(InspectNode& root) const override { root.add("fake", true); }
   FileDescriptor counters() const override { return page_file_.duplicate(); }
+  // What was asked of it is read back through the guest's memory, which holds the last request as text.
+  void inject_nmi() override { last_probe_ = "nmi"; }
+  void send_keys(const control::SendKeys& keys) override {
+    last_probe_ = "keys";
+    for (const auto code : keys.codes) last_probe_ += " " + std::to_string(code);
+  }
+  void set_reset_action(control::GuestAction action) override {
+    last_probe_ = action == control::GuestAction::stop ? "stop" : "reset";
+  }
+  std::vector<std::byte> read_memory(const control::ReadMemory& range) override {
+    if (range.address != 0) throw Error(std::errc::bad_address, "only the last request is there");
+    std::vector<std::byte> bytes(range.size);
+    for (std::size_t i = 0; i < bytes.size() && i < last_probe_.size(); ++i)
+      bytes[i] = static_cast<std::byte>(last_probe_[i]);
+    return bytes;
+  }
+  // The dump goes on for as long as somebody asks, or to its end with the word "quick-dump".
+  void dump(const control::BeginDump&, FileDescriptor file) override {
+    if (has_word("refuse-dump")) throw Error(std::errc::no_space_on_device, "dump");
+    if (::write(file.get(), "core", 4) != 4) throw_errno("write");
+    dump_ = {control::DumpState::active, 1000, 0, ""};
+  }
+  control::DumpStatus dump_status() const override {
+    if (dump_.state == control::DumpState::active) dump_.written_bytes += 10;
+    if (dump_.written_bytes >= 1000 || has_word("quick-dump")) dump_.state = control::DumpState::complete;
+    return dump_;
+  }
+  void abort_dump() override { dump_.state = control::DumpState::aborted; }
+  void add_iothread(std::uint32_t id) override { last_probe_ = "add " + std::to_string(id); }
+  void delete_iothread(std::uint32_t id) override { last_probe_ = "delete " + std::to_string(id); }
   void quit() override {
     asio::post(loop_, [] { ::_exit(0); });
   }
 
  private:
+  std::string last_probe_;
+  mutable control::DumpStatus dump_;
+
   void require(MachineState state) const {
     if (status_.state != state) throw Error(std::errc::invalid_argument, "machine is in another state");
   }

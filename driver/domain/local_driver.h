@@ -61,7 +61,8 @@ class LocalDriver final : public DomainDriver {
   void resume(const Caller& caller, const Uuid& domain, Completion<void> completion) override;
   void destroy(const Caller& caller, const Uuid& domain, unsigned int flags,
                Completion<void> completion) override;
-  void abort_job(const Caller& caller, const Uuid& domain, Completion<void> completion) override;
+  void abort_job(const Caller& caller, const Uuid& domain, unsigned int flags,
+                 Completion<void> completion) override;
   void connection_closed(std::uint64_t connection_id) override;
   std::unique_ptr<Stream> open_console(const Caller& caller, const Uuid& domain,
                                        const std::optional<std::string>& device, unsigned int flags) override;
@@ -88,6 +89,56 @@ class LocalDriver final : public DomainDriver {
                        const std::optional<std::string>& uri, unsigned int flags) const override;
   void set_metadata(const Caller& caller, const Uuid& domain, MetadataChange change, unsigned int flags,
                     Completion<void> completion) override;
+
+  // local_driver_tuning.cpp, local_driver_parameters.cpp
+  void pin(const Caller& caller, const Uuid& domain, Pin pin, unsigned int flags,
+           Completion<void> completion) override;
+  std::vector<std::uint8_t> emulator_pin(const Caller& caller, const Uuid& domain,
+                                         unsigned int flags) const override;
+  std::string scheduler_type(const Caller& caller, const Uuid& domain) const override;
+  TypedParameters tuning(const Caller& caller, const Uuid& domain, TuningGroup group,
+                         unsigned int flags) const override;
+  void set_tuning(const Caller& caller, const Uuid& domain, TuningGroup group, TypedParameters parameters,
+                  unsigned int flags, Completion<void> completion) override;
+  TypedParameters interface_tuning(const Caller& caller, const Uuid& domain, const std::string& device,
+                                   unsigned int flags) const override;
+  void set_interface_tuning(const Caller& caller, const Uuid& domain, const std::string& device,
+                            TypedParameters parameters, unsigned int flags,
+                            Completion<void> completion) override;
+  std::vector<IoThreadInfo> iothreads(const Caller& caller, const Uuid& domain,
+                                      unsigned int flags) const override;
+  void add_iothread(const Caller& caller, const Uuid& domain, std::uint32_t id, unsigned int flags,
+                    Completion<void> completion) override;
+  void delete_iothread(const Caller& caller, const Uuid& domain, std::uint32_t id, unsigned int flags,
+                       Completion<void> completion) override;
+
+  // local_driver_inspection.cpp
+  TypedParameters total_cpu_statistics(const Caller& caller, const Uuid& domain,
+                                       unsigned int flags) const override;
+  std::vector<TypedParameters> host_cpu_statistics(const Caller& caller, const Uuid& domain,
+                                                   unsigned int flags) const override;
+  JobStatistics job_statistics(const Caller& caller, const Uuid& domain, unsigned int flags) override;
+  std::vector<DiskError> disk_errors(const Caller& caller, const Uuid& domain,
+                                     unsigned int flags) const override;
+  void set_lifecycle_action(const Caller& caller, const Uuid& domain, unsigned int type, unsigned int action,
+                            unsigned int flags, Completion<void> completion) override;
+  void inject_nmi(const Caller& caller, const Uuid& domain, unsigned int flags,
+                  Completion<void> completion) override;
+  void send_key(const Caller& caller, const Uuid& domain, KeyPress keys, unsigned int flags,
+                Completion<void> completion) override;
+  void suspend_guest(const Caller& caller, const Uuid& domain, unsigned int target, std::uint64_t duration,
+                     unsigned int flags, Completion<void> completion) override;
+  void wake_guest(const Caller& caller, const Uuid& domain, unsigned int flags,
+                  Completion<void> completion) override;
+  void block_peek(const Caller& caller, const Uuid& domain, const std::string& path, std::uint64_t offset,
+                  std::size_t size, unsigned int flags,
+                  Completion<std::vector<std::uint8_t>> completion) override;
+  void memory_peek(const Caller& caller, const Uuid& domain, std::uint64_t address, std::size_t size,
+                   unsigned int flags, Completion<std::vector<std::uint8_t>> completion) override;
+  void core_dump(const Caller& caller, const Uuid& domain, std::string path, unsigned int format,
+                 unsigned int flags, Completion<void> completion) override;
+  void monitor_command(const Caller& caller, const Uuid& domain, std::string command, unsigned int flags,
+                       Completion<std::string> completion) override;
 
   // local_driver_statistics.cpp
   void block_info(const Caller& caller, const Uuid& domain, const std::string& path, unsigned int flags,

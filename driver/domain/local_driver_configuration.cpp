@@ -104,7 +104,7 @@ void LocalDriver::set_vcpus(const Caller& caller, const Uuid& uuid, unsigned int
 std::vector<VcpuInfo> LocalDriver::vcpu_info(const Caller&, const Uuid& uuid) const {
   const Snapshot& domain = snapshot(uuid);
   if (!domain.is_active()) throw operation_invalid("cannot retrieve vcpu information on inactive domain");
-  std::vector<std::uint8_t> everywhere = host::node_cpu_map().map;
+  const std::vector<std::vector<std::uint8_t>> maps = vcpu_pins({}, uuid, VIR_DOMAIN_AFFECT_LIVE);
   std::vector<VcpuInfo> result;
   for (std::uint32_t i = 0; i < domain.live->vcpu.current; ++i) {
     VcpuInfo info;
@@ -115,17 +115,10 @@ std::vector<VcpuInfo> LocalDriver::vcpu_info(const Caller&, const Uuid& uuid) co
       info.cpu_time_ns = times.run_ns;
       info.cpu = times.cpu;
     }
-    info.cpu_map = everywhere;
+    info.cpu_map = maps.at(i);
     result.push_back(std::move(info));
   }
   return result;
-}
-
-std::vector<std::vector<std::uint8_t>> LocalDriver::vcpu_pins(const Caller&, const Uuid& uuid,
-                                                              unsigned int flags) const {
-  check_flags(flags, VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG, "virDomainGetVcpuPinInfo");
-  const auto& definition = definition_for(snapshot(uuid), flags);
-  return std::vector<std::vector<std::uint8_t>>(definition.vcpu.maximum, host::node_cpu_map().map);
 }
 
 void LocalDriver::set_autostart(const Caller& caller, const Uuid& uuid, bool autostart,

@@ -150,15 +150,6 @@ void LocalDriver::destroy(const Caller& caller, const Uuid& uuid, unsigned int f
   });
 }
 
-void LocalDriver::abort_job(const Caller&, const Uuid& uuid, Completion<void> completion) {
-  if (refused(completion, [&] {
-        if (!snapshot(uuid).is_active()) throw operation_invalid("domain is not running");
-        throw operation_invalid("no job is active on the domain");
-      })) {
-    return;
-  }
-}
-
 void LocalDriver::connection_closed(std::uint64_t connection_id) {
   if (connection_id == 0) return;
   std::vector<std::shared_ptr<Domain>> doomed;

@@ -88,15 +88,6 @@ ControlInfo LocalDriver::control_info(const Caller&, const Uuid& uuid, unsigned 
   return info;
 }
 
-JobInfo LocalDriver::job_info(const Caller&, const Uuid& uuid) const {
-  auto domain = find(uuid);
-  JobInfo info;
-  info.type = VIR_DOMAIN_JOB_NONE;
-  if (!domain->snapshot()->is_active()) throw operation_invalid("domain is not running");
-  // Every change there is so far is a short one: none is a job in libvirt's sense, with progress and abort.
-  return info;
-}
-
 std::string LocalDriver::xml(const Caller& caller, const Uuid& uuid, unsigned int flags) const {
   check_flags(
       flags,
@@ -135,6 +126,9 @@ bool LocalDriver::autostart(const Caller&, const Uuid& uuid) const {
 
 std::vector<std::string> LocalDriver::messages(const Caller&, const Uuid& uuid, unsigned int flags) const {
   check_flags(flags, VIR_DOMAIN_MESSAGE_DEPRECATION | VIR_DOMAIN_MESSAGE_TAINTING, "virDomainGetMessages");
+  const bool tainting = (flags & VIR_DOMAIN_MESSAGE_TAINTING) != 0 || flags == 0;
+  if (tainting && find(uuid)->is_tainted_by_monitor())
+    return {"tainted: custom monitor control commands issued"};
   find(uuid);
   return {};
 }

@@ -85,6 +85,7 @@ control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
     default:
       result.flush = control::FlushPolicy::honour;
   }
+  result.iothread = disk.driver.iothread.value_or(0);
   if (disk.driver.io == config::DiskIo::threads) result.engine = control::DiskEngine::threads;
   result.discard = disk.driver.discard == config::DiskDiscard::unmap;
   result.queues = static_cast<std::uint16_t>(disk.driver.queues.value_or(1));
@@ -205,6 +206,7 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
   bool restarts =
       live.lifecycle.on_reboot.value_or(config::LifecycleAction::restart) == config::LifecycleAction::restart;
   machine.on_reset = restarts ? control::GuestAction::reset : control::GuestAction::stop;
+  for (const config::IoThread& thread : live.iothreads) machine.iothreads.push_back(thread.id);
   add_devices(live.devices, disks, machine);
   control::validate(machine);
   return machine;

@@ -9,9 +9,11 @@
 #include <string>
 
 #include "driver/config/domain_definition.h"
+#include "driver/contract/domain_inspection.h"
 #include "driver/contract/domain_registry.h"
 #include "driver/contract/handle.h"
 #include "driver/domain/counters_reader.h"
+#include "driver/domain/perf_counters.h"
 
 namespace warren::driver::domain {
 
@@ -26,7 +28,9 @@ struct Snapshot {
   std::shared_ptr<const config::DomainDefinition> live;        // null for one that is not active
   pid_t pid = -1;                                              // of the worker
   std::shared_ptr<const CountersReader> counters;
-  std::string control_error;  // why the worker cannot be reached; empty when it can
+  std::shared_ptr<const PerfCounters> perf;  // null when none was ever enabled
+  std::vector<DiskError> disk_errors;        // of disks whose last request failed and stopped the guest
+  std::string control_error;                 // why the worker cannot be reached; empty when it can
 
   bool is_active() const noexcept { return live != nullptr; }
   const config::DomainDefinition& current() const noexcept { return live ? *live : *persistent; }

@@ -57,6 +57,11 @@ class Worker : public std::enable_shared_from_this<Worker> {
   // Throws Error: VIR_ERR_OPERATION_TIMEOUT when the worker does not answer in time, OPERATION_FAILED with
   // its refusal. `doing` completes "cannot … domain".
   Task<> command(Command command, std::string doing);
+  // The same for a request with arguments or an answer of its own.
+  template <typename T>
+  Task<T> ask(Request<T> request, std::string doing);
+  // Of a worker that is connected; see ask().
+  vmm::control::Client& client() noexcept { return *client_; }
   Task<vmm::control::Status> status();
   Task<vmm::FileDescriptor> counters();
 
@@ -86,5 +91,13 @@ class Worker : public std::enable_shared_from_this<Worker> {
   bool is_connected_ = false;
   bool has_ended_ = false;
 };
+
+template <typename T>
+Task<T> Worker::ask(Request<T> request, std::string doing) {
+  require_connection();
+  auto answer = co_await await_reply<T>(std::move(request));
+  if (!answer) throw error_of_command(answer.error(), doing);
+  if constexpr (!std::is_void_v<T>) co_return std::move(*answer);
+}
 
 }  // namespace warren::driver::domain

@@ -1,6 +1,7 @@
 #include "vmm-core/control/client.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <iterator>
 #include <map>
@@ -195,6 +196,31 @@ AnswerHandler expect_nothing(Client::Reply<void> reply) {
   };
 }
 
+template <typename T>
+AnswerHandler expect_struct(const char* what, Client::Reply<T> reply) {
+  return [what, reply = std::move(reply)](std::expected<Answer, Error> answer) mutable {
+    if (!answer) return reply(std::unexpected(answer.error()));
+    std::expected<T, Error> result = std::unexpected(Error(std::errc::protocol_error, what));
+    try {
+      result = from_json<T>(answer->value, what);
+    } catch (const Error& error) {
+      result = std::unexpected(error);
+    }
+    reply(std::move(result));
+  };
+}
+
+std::optional<std::vector<std::uint8_t>> from_hexadecimal(const std::string& text) {
+  if (text.size() % 2 != 0) return std::nullopt;
+  std::vector<std::uint8_t> bytes(text.size() / 2);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const char* begin = text.data() + 2 * i;
+    const auto [end, failed] = std::from_chars(begin, begin + 2, bytes[i], 16);
+    if (failed != std::errc{} || end != begin + 2) return std::nullopt;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Client::Client(asio::io_context& loop, FileDescriptor socket, Handlers handlers)
@@ -264,16 +290,59 @@ void Client::quit(Reply<void> reply) {
   implementation_->request("quit", json::object(), {}, expect_nothing(std::move(reply)));
 }
 
+void Client::inject_nmi(Reply<void> reply) {
+  implementation_->request("inject_nmi", json::object(), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::send_keys(const SendKeys& keys, Reply<void> reply) {
+  implementation_->request("send_keys", to_json(keys), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::set_reset_action(GuestAction action, Reply<void> reply) {
+  implementation_->request("set_reset_action", to_json(SetResetAction{action}), {},
+                           expect_nothing(std::move(reply)));
+}
+
+void Client::read_memory(const ReadMemory& range, Reply<std::vector<std::uint8_t>> reply) {
+  auto unpack = [size = range.size,
+                 reply = std::move(reply)](std::expected<MemoryBytes, Error> answer) mutable {
+    if (!answer) return reply(std::unexpected(answer.error()));
+    auto bytes = from_hexadecimal(answer->hexadecimal);
+    if (!bytes || bytes->size() != size) {
+      return reply(std::unexpected(Error(std::errc::protocol_error, "worker's answer to read_memory")));
+    }
+    reply(*std::move(bytes));
+  };
+  implementation_->request("read_memory", to_json(range), {},
+                           expect_struct<MemoryBytes>("read_memory", std::move(unpack)));
+}
+
+void Client::dump(const BeginDump& how, FileDescriptor file, Reply<void> reply) {
+  std::vector<FileDescriptor> descriptors;
+  descriptors.push_back(std::move(file));
+  implementation_->request("dump", to_json(how), std::move(descriptors), expect_nothing(std::move(reply)));
+}
+
+void Client::dump_status(Reply<DumpStatus> reply) {
+  implementation_->request("dump_status", json::object(), {},
+                           expect_struct<DumpStatus>("dump_status", std::move(reply)));
+}
+
+void Client::abort_dump(Reply<void> reply) {
+  implementation_->request("abort_dump", json::object(), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::add_iothread(std::uint32_t id, Reply<void> reply) {
+  implementation_->request("add_iothread", to_json(IoThreadName{id}), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::delete_iothread(std::uint32_t id, Reply<void> reply) {
+  implementation_->request("delete_iothread", to_json(IoThreadName{id}), {},
+                           expect_nothing(std::move(reply)));
+}
+
 void Client::status(Reply<Status> reply) {
-  implementation_->request("status", json::object(), {},
-                           [reply = std::move(reply)](std::expected<Answer, Error> answer) mutable {
-                             if (!answer) return reply(std::unexpected(answer.error()));
-                             try {
-                               reply(from_json<Status>(answer->value, "status"));
-                             } catch (const Error& error) {
-                               reply(std::unexpected(error));
-                             }
-                           });
+  implementation_->request("status", json::object(), {}, expect_struct<Status>("status", std::move(reply)));
 }
 
 void Client::inspect(Reply<std::string> reply) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/os/file_descriptor.h"
@@ -56,6 +57,16 @@ class Client {
   void power_button(Reply<void> reply);
   void ctrl_alt_del(Reply<void> reply);
   void quit(Reply<void> reply);
+  // probes.h
+  void inject_nmi(Reply<void> reply);
+  void send_keys(const SendKeys& keys, Reply<void> reply);
+  void set_reset_action(GuestAction action, Reply<void> reply);
+  void read_memory(const ReadMemory& range, Reply<std::vector<std::uint8_t>> reply);
+  void dump(const BeginDump& how, FileDescriptor file, Reply<void> reply);
+  void dump_status(Reply<DumpStatus> reply);
+  void abort_dump(Reply<void> reply);
+  void add_iothread(std::uint32_t id, Reply<void> reply);
+  void delete_iothread(std::uint32_t id, Reply<void> reply);
   void status(Reply<Status> reply);
   void inspect(Reply<std::string> reply);      // the tree as JSON text
   void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)

@@ -25,6 +25,17 @@ class Absorbing final : public Commands {
   Status status() const override { return {}; }
   void inspect(InspectNode& root) const override { root.add("x", true); }
   FileDescriptor counters() const override { return FileDescriptor(::dup(0)); }
+  void inject_nmi() override {}
+  void send_keys(const SendKeys&) override {}
+  void set_reset_action(GuestAction) override {}
+  std::vector<std::byte> read_memory(const ReadMemory& range) override {
+    return std::vector<std::byte>(range.size, std::byte{0x5a});
+  }
+  void dump(const BeginDump&, FileDescriptor) override {}
+  DumpStatus dump_status() const override { return {DumpState::active, 100, 40, ""}; }
+  void abort_dump() override {}
+  void add_iothread(std::uint32_t) override {}
+  void delete_iothread(std::uint32_t) override {}
   void quit() override {}
 };
 

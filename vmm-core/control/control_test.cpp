@@ -35,6 +35,19 @@ class FakeCommands final : public Commands {
   Status status() const override { return {.version = "test", .uuid = configured.uuid, .resets = 3}; }
   void inspect(InspectNode& root) const override { root.child("serial0").add("ier", std::uint64_t{5}); }
   FileDescriptor counters() const override { return FileDescriptor(::dup(0)); }
+  void inject_nmi() override { log.push_back("nmi"); }
+  void send_keys(const SendKeys& keys) override {
+    log.push_back("keys " + std::to_string(keys.codes.size()));
+  }
+  void set_reset_action(GuestAction) override {}
+  std::vector<std::byte> read_memory(const ReadMemory& range) override {
+    return std::vector<std::byte>(range.size, std::byte{0x5a});
+  }
+  void dump(const BeginDump&, FileDescriptor) override {}
+  DumpStatus dump_status() const override { return {DumpState::active, 100, 40, ""}; }
+  void abort_dump() override {}
+  void add_iothread(std::uint32_t) override {}
+  void delete_iothread(std::uint32_t) override {}
   void quit() override { log.push_back("quit"); }
 
   bool refuse_configure = false;
@@ -107,6 +120,31 @@ TEST_F(ControlTest, ConfiguresAndStartsInOneGo) {
   EXPECT_THAT(commands_.log, testing::ElementsAre("start paused"));
   ASSERT_EQ(hellos_.size(), 1u);
   EXPECT_EQ(hellos_[0].resets, 3u);
+}
+
+TEST_F(ControlTest, ProbesAreCheckedBeforeTheyAreDone) {
+  auto peer = client();
+  peer->inject_nmi(note());
+  peer->send_keys({{0x1e, 0xe048}, 10}, note());
+  peer->send_keys({{}, 10}, note());
+  peer->send_keys({{0x11e}, 10}, note());
+  peer->send_keys({{0x80}, 10}, note());
+  peer->send_keys({std::vector<std::uint16_t>(17, 1), 10}, note());
+  peer->dump({}, FileDescriptor(::dup(0)), note());
+  std::vector<std::uint8_t> bytes;
+  std::string refused;
+  peer->read_memory({0, 3, false}, [&](auto answer) { bytes = answer.value(); });
+  peer->read_memory({0, 1u << 20, false}, [&](auto answer) { refused = answer.error().what(); });
+  DumpStatus status;
+  peer->dump_status([&](auto answer) { status = answer.value(); });
+  run();
+  EXPECT_THAT(commands_.log, testing::ElementsAre("nmi", "keys 2"));
+  EXPECT_THAT(answers_,
+              testing::ElementsAre("ok", "ok", testing::HasSubstr("1 to 16"), testing::HasSubstr("is no key"),
+                                   testing::HasSubstr("is no key"), testing::HasSubstr("1 to 16"), "ok"));
+  EXPECT_THAT(bytes, testing::ElementsAre(0x5a, 0x5a, 0x5a));
+  EXPECT_THAT(refused, testing::HasSubstr("read_memory.size"));
+  EXPECT_EQ(status.written_bytes, 40u);
 }
 
 TEST_F(ControlTest, ManyDescriptorsTravelInSeveralMessages) {

@@ -233,10 +233,16 @@ void validate(const MachineSpecification& specification) {
     places.take_address(console.address, member);
     validate_character(console.character, member + ".character");
   });
+  const std::set<std::uint32_t> iothreads(specification.iothreads.begin(), specification.iothreads.end());
+  require(iothreads.size() == specification.iothreads.size() && !iothreads.contains(0) &&
+              iothreads.size() <= kMaximumDevices,
+          "iothreads", "0, used twice or too many");
   for_each_device(specification.disks, "disks", [&](const auto& disk, const std::string& member) {
     places.take_id(disk.id, member);
     places.take_address(disk.address, member);
     validate_disk(disk, member);
+    require(disk.iothread == 0 || iothreads.contains(disk.iothread), member + ".iothread",
+            "not in iothreads");
   });
   for_each_device(specification.interfaces, "interfaces",
                   [&](const auto& interface, const std::string& member) {

@@ -129,7 +129,8 @@ struct DiskSpecification {
   std::uint32_t direct_alignment = 512;
   FlushPolicy flush = FlushPolicy::honour;
   DiskEngine engine = DiskEngine::io_uring;
-  bool discard = false;  // discards free space in the image; else they are not offered
+  std::uint32_t iothread = 0;  // one of MachineSpecification::iothreads serves it; 0: a thread of its own
+  bool discard = false;        // discards free space in the image; else they are not offered
   std::uint16_t queues = 1;
   std::uint16_t queue_size = 256;
   bool packed = false;  // offer VIRTIO_F_RING_PACKED
@@ -139,7 +140,7 @@ struct DiskSpecification {
 };
 BOOST_DESCRIBE_STRUCT(DiskSpecification, (),
                       (id, address, descriptor, read_only, direct, direct_alignment, flush, engine, discard,
-                       queues, queue_size, packed, logical_block_size, physical_block_size, serial))
+                       queues, queue_size, packed, logical_block_size, physical_block_size, serial, iothread))
 
 // A virtio-net interface; one tap descriptor (IFF_VNET_HDR, non-blocking) for each queue pair.
 struct InterfaceSpecification {
@@ -226,6 +227,7 @@ struct MachineSpecification {
   bool pit_reinject = true;  // PIT interrupts that the guest missed come later, else never
   // What the worker does by itself when the guest resets the machine; the daemon is told either way.
   GuestAction on_reset = GuestAction::reset;
+  std::vector<std::uint32_t> iothreads;  // named "iothread1", …; from 1
   std::vector<RootPortSpecification> root_ports;
   std::vector<SerialSpecification> serials;
   std::vector<ConsoleSpecification> consoles;
@@ -236,7 +238,7 @@ struct MachineSpecification {
 BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                       (name, uuid, machine, memory_bytes, memory, cpu, numa, boot, smbios, rtc_offset_seconds,
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, consoles, disks,
-                       interfaces, rngs))
+                       interfaces, rngs, iothreads))
 
 inline constexpr std::uint32_t kMaximumVcpus = 255;
 inline constexpr std::uint64_t kMaximumMemoryBytes = std::uint64_t{1} << 40;

@@ -10,6 +10,7 @@
 
 #include "vmm-core/control/connection.h"
 #include "vmm-core/control/json_codec.h"
+#include "vmm-core/control/probe_server.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm::control {
@@ -134,6 +135,11 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     if (*name == "start") {
       commands_.start(arguments_of<Start>(message).paused);
       return {};
+    }
+    const auto* given = message.if_contains("arguments");
+    if (auto answer = serve_probe(commands_, *name, given == nullptr ? json::value(json::object()) : *given,
+                                  descriptors)) {
+      return {*std::move(answer), {}};
     }
     arguments_of<Nothing>(message);
     if (*name == "status") return {to_json(commands_.status()), {}};

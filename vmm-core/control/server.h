@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/inspect.h"
@@ -24,7 +25,7 @@ using DescriptorSet = std::map<std::string, FileDescriptor, std::less<>>;
 
 // What a worker does. Each call runs to its end before it returns; what it cannot do throws Error, whose text
 // is the answer, and leaves the machine as it was.
-class Commands {
+class Commands : public Probes {
  public:
   // Takes what it needs out of `descriptors`; what it leaves is closed. The specification is validated and
   // all its names are there.

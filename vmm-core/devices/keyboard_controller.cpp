@@ -14,6 +14,18 @@ constexpr std::uint8_t kReadCommandByte = 0x20, kWriteCommandByte = 0x60, kDisab
                        kWriteOutputPort = 0xd1, kEchoKeyboard = 0xd2, kEchoMouse = 0xd3, kWriteMouse = 0xd4,
                        kPulse = 0xf0;
 constexpr std::uint8_t kAcknowledge = 0xfa, kResend = 0xfe;
+constexpr std::uint8_t kExtended = 0xe0, kSet2Release = 0xf0;
+// The scan code of set 2 whose translation (IBM PS/2 Technical Reference, "Scan Code Translation") is the
+// index; 0 where there is none.
+constexpr std::array<std::uint8_t, 128> kSet2OfSet1 = {
+    0x00, 0x76, 0x16, 0x1e, 0x26, 0x25, 0x2e, 0x36, 0x3d, 0x3e, 0x46, 0x45, 0x4e, 0x55, 0x66, 0x0d,
+    0x15, 0x1d, 0x24, 0x2d, 0x2c, 0x35, 0x3c, 0x43, 0x44, 0x4d, 0x54, 0x5b, 0x5a, 0x14, 0x1c, 0x1b,
+    0x23, 0x2b, 0x34, 0x33, 0x3b, 0x42, 0x4b, 0x4c, 0x52, 0x0e, 0x12, 0x5d, 0x1a, 0x22, 0x21, 0x2a,
+    0x32, 0x31, 0x3a, 0x41, 0x49, 0x4a, 0x59, 0x7c, 0x11, 0x29, 0x58, 0x05, 0x06, 0x04, 0x0c, 0x03,
+    0x0b, 0x83, 0x0a, 0x01, 0x09, 0x77, 0x7e, 0x6c, 0x75, 0x7d, 0x7b, 0x6b, 0x73, 0x74, 0x79, 0x69,
+    0x72, 0x7a, 0x70, 0x71, 0x84, 0x60, 0x61, 0x78, 0x07, 0x0f, 0x17, 0x1f, 0x27, 0x2f, 0x37, 0x3f,
+    0x47, 0x4f, 0x56, 0x5e, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38, 0x40, 0x48, 0x50, 0x57, 0x6f,
+    0x13, 0x19, 0x39, 0x51, 0x53, 0x5c, 0x5f, 0x62, 0x63, 0x64, 0x65, 0x67, 0x68, 0x6a, 0x6d, 0x6e};
 constexpr std::uint8_t kNoMouse = 0xff;  // what testing an absent mouse port answers other than 0
 
 }  // namespace
@@ -176,21 +188,45 @@ void KeyboardController::write_keyboard(std::uint8_t value) noexcept {
   }
 }
 
-bool KeyboardController::press_ctrl_alt_del() noexcept {
-  const std::lock_guard lock(mutex_);
-  // Set 2, and what the controller translates it to; each key down, then up.
-  constexpr std::array<std::uint8_t, 4> kDown1 = {0x1d, 0x38, 0xe0, 0x53};
-  constexpr std::array<std::uint8_t, 4> kUp1 = {0xe0, 0xd3, 0xb8, 0x9d};
-  constexpr std::array<std::uint8_t, 4> kDown2 = {0x14, 0x11, 0xe0, 0x71};
-  constexpr std::array<std::uint8_t, 7> kUp2 = {0xe0, 0xf0, 0x71, 0xf0, 0x11, 0xf0, 0x14};
+bool KeyboardController::can_type(std::size_t bytes) const noexcept {
   const bool disabled = (state_.command_byte & kKeyboardDisabled) != 0 || !state_.scanning;
-  if (disabled || kQueueSize - state_.count < kDown2.size() + kUp2.size()) return false;
-  const auto type = [this](std::span<const std::uint8_t> codes) {
-    for (const auto code : codes) push(code);
-  };
-  const bool translated = (state_.command_byte & kTranslate) != 0;
-  type(translated ? std::span<const std::uint8_t>(kDown1) : kDown2);
-  type(translated ? std::span<const std::uint8_t>(kUp1) : kUp2);
+  return !disabled && kQueueSize - state_.count >= bytes;
+}
+
+// What the keyboard sends is set 2; the controller translates it unless it is told not to.
+void KeyboardController::type(std::uint16_t code, bool up) noexcept {
+  const auto base = static_cast<std::uint8_t>(code & 0x7f);
+  if (code > 0xff) push(kExtended);
+  if ((state_.command_byte & kTranslate) != 0) {
+    push(up ? static_cast<std::uint8_t>(base | 0x80) : base);
+    return;
+  }
+  if (up) push(kSet2Release);
+  push(kSet2OfSet1[base]);
+}
+
+bool KeyboardController::press(std::span<const std::uint16_t> codes) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!can_type(codes.size() * 2)) return false;
+  for (const auto code : codes) type(code, false);
+  update_interrupt();
+  return true;
+}
+
+bool KeyboardController::release(std::span<const std::uint16_t> codes) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!can_type(codes.size() * 3)) return false;
+  for (std::size_t i = codes.size(); i > 0; --i) type(codes[i - 1], true);
+  update_interrupt();
+  return true;
+}
+
+bool KeyboardController::press_ctrl_alt_del() noexcept {
+  constexpr std::array<std::uint16_t, 3> kCodes = {0x1d, 0x38, 0xe053};
+  const std::lock_guard lock(mutex_);
+  if (!can_type(kCodes.size() * 5)) return false;
+  for (const auto code : kCodes) type(code, false);
+  for (std::size_t i = kCodes.size(); i > 0; --i) type(kCodes[i - 1], true);
   update_interrupt();
   return true;
 }

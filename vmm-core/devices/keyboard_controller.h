@@ -37,7 +37,12 @@ class KeyboardController final : public IoHandler, public Inspectable {
   void read(std::uint64_t offset, std::span<std::byte> data) noexcept override;
   void write(std::uint64_t offset, std::span<const std::byte> data) noexcept override;
 
-  // Types ctrl-alt-del. False when the keyboard is disabled or its queue is full. Any thread.
+  // Keys go down in the order of `codes`, or up in the other: AT set 1 make codes, 0xe0 in the high byte for
+  // extended keys. False, with nothing sent, when the keyboard is disabled or its queue is too full. Any
+  // thread.
+  bool press(std::span<const std::uint16_t> codes) noexcept;
+  bool release(std::span<const std::uint16_t> codes) noexcept;
+  // Types ctrl-alt-del; as press().
   bool press_ctrl_alt_del() noexcept;
 
   void reset() noexcept;
@@ -47,6 +52,8 @@ class KeyboardController final : public IoHandler, public Inspectable {
 
  private:
   bool push(std::uint8_t byte) noexcept;
+  bool can_type(std::size_t bytes) const noexcept;
+  void type(std::uint16_t code, bool up) noexcept;
   std::uint8_t pop() noexcept;
   std::uint8_t status() const noexcept;
   // Both return true when the machine is to be reset.

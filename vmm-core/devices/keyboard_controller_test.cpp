@@ -1,5 +1,6 @@
 #include "vmm-core/devices/keyboard_controller.h"
 
+#include <array>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -99,6 +100,22 @@ TEST_F(KeyboardControllerTest, CtrlAltDelIsTypedInTheSetTheGuestWants) {
   EXPECT_EQ(drain().front(), 0x14);
   out(4, 0xad);
   EXPECT_FALSE(keyboard_.press_ctrl_alt_del()) << "disabled";
+}
+
+TEST_F(KeyboardControllerTest, KeysGoDownAndComeUpInTheOtherOrder) {
+  constexpr std::array<std::uint16_t, 2> kKeys = {0x2a, 0xe048};  // shift and cursor up
+  ASSERT_TRUE(keyboard_.press(kKeys));
+  EXPECT_EQ(drain(), (Bytes{0x2a, 0xe0, 0x48}));
+  ASSERT_TRUE(keyboard_.release(kKeys));
+  EXPECT_EQ(drain(), (Bytes{0xe0, 0xc8, 0xaa}));
+  out(4, 0x60);
+  out(0, 0x21);  // no translation: set 2 as the keyboard sends it
+  ASSERT_TRUE(keyboard_.press(kKeys));
+  EXPECT_EQ(drain(), (Bytes{0x12, 0xe0, 0x75}));
+  ASSERT_TRUE(keyboard_.release(kKeys));
+  EXPECT_EQ(drain(), (Bytes{0xe0, 0xf0, 0x75, 0xf0, 0x12}));
+  out(4, 0xad);
+  EXPECT_FALSE(keyboard_.press(kKeys)) << "disabled";
 }
 
 TEST_F(KeyboardControllerTest, EachByteIsOneEdgeAndLookingAtTheStatusIsNone) {

@@ -213,6 +213,24 @@ void Vcpu::restore(const VcpuState& state) {
   set_multiprocessing_state(state.multiprocessing);
 }
 
+void Vcpu::inject_nmi() {
+  constexpr std::size_t kLint1 = 0x360;  // SDM 3A §10.5.1, "Local Vector Table"
+  constexpr std::uint32_t kMasked = 1 << 16, kDeliveryMode = 7 << 8, kNmi = 4 << 8;
+  kvm_lapic_state apic{};
+  WARREN_KVM_IOCTL(vcpu_.get(), KVM_GET_LAPIC, &apic);
+  std::uint32_t entry = 0;
+  std::memcpy(&entry, &apic.regs[kLint1], sizeof(entry));
+  if ((entry & kMasked) != 0 || (entry & kDeliveryMode) != kNmi) return;
+  WARREN_KVM_IOCTL(vcpu_.get(), KVM_NMI, 0);
+}
+
+std::optional<GuestAddress> Vcpu::translate(std::uint64_t address) const {
+  kvm_translation translation{};
+  translation.linear_address = address;
+  if (try_ioctl(vcpu_.get(), KVM_TRANSLATE, &translation) < 0 || translation.valid == 0) return std::nullopt;
+  return GuestAddress{translation.physical_address};
+}
+
 void Vcpu::mark_paused() noexcept {
   (void)try_ioctl(vcpu_.get(), KVM_KVMCLOCK_CTRL, 0);
 }

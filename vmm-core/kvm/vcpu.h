@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -103,6 +104,11 @@ class Vcpu {
   // Of `msr_indices`, those that this vCPU has are saved.
   VcpuState save(std::span<const std::uint32_t> msr_indices) const;
   void restore(const VcpuState& state);
+
+  // An NMI through the local APIC's LINT1 pin, if the guest lets it in (api.rst §4.64).
+  void inject_nmi();
+  // The physical address behind a virtual one, by the vCPU's page tables (api.rst §4.21).
+  std::optional<GuestAddress> translate(std::uint64_t address) const;
 
   // Tells the guest's watchdogs that it was not running (§4.71). A guest without a clock to tell is no error.
   void mark_paused() noexcept;

@@ -194,6 +194,53 @@ void Machine::reset() {
   if (!paused_) continue_running();
 }
 
+template <typename Look>
+void Machine::between_runs(Look look) {
+  const bool resumes = running_;
+  if (resumes) vcpus_->pause();
+  const auto go_on = [&] {
+    // A guest that came to its end meanwhile stays where it is.
+    if (resumes && !ended_.load()) vcpus_->resume();
+  };
+  try {
+    look();
+  } catch (...) {
+    go_on();
+    throw;
+  }
+  go_on();
+}
+
+void Machine::inject_nmi() {
+  between_runs([this] {
+    for (std::size_t i = 0; i < vcpus_->size(); ++i) vcpus_->vcpu(i).inject_nmi();
+  });
+}
+
+std::vector<VcpuRegisters> Machine::registers() {
+  std::vector<VcpuRegisters> all;
+  between_runs([&] {
+    for (std::size_t i = 0; i < vcpus_->size(); ++i)
+      all.push_back({vcpus_->vcpu(i).registers(), vcpus_->vcpu(i).special_registers()});
+  });
+  return all;
+}
+
+bool Machine::read_virtual(std::uint64_t address, std::span<std::byte> destination) {
+  constexpr std::uint64_t kPage = 4096;
+  bool found = true;
+  between_runs([&] {
+    while (found && !destination.empty()) {
+      const std::size_t size = std::min<std::size_t>(kPage - address % kPage, destination.size());
+      const auto physical = vcpus_->vcpu(0).translate(address);
+      found = physical && memory_.read(*physical, destination.first(size));
+      destination = destination.subspan(size);
+      address += size;  // an address that wraps is not mapped, or is page 0
+    }
+  });
+  return found;
+}
+
 void Machine::on_guest_event(GuestEvent event) {
   // Later ones, of other vCPUs or while the first is served, add nothing.
   if (ended_.exchange(true)) return;

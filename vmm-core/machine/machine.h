@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "vmm-core/bus/kvm_doorbells.h"
@@ -19,6 +20,7 @@
 #include "vmm-core/kvm/virtual_machine.h"
 #include "vmm-core/machine/character_thread.h"
 #include "vmm-core/machine/configuration.h"
+#include "vmm-core/machine/core_dump.h"
 #include "vmm-core/machine/guest_clock.h"
 #include "vmm-core/machine/memory_map.h"
 #include "vmm-core/machine/q35.h"
@@ -52,6 +54,17 @@ class Machine final : public Inspectable {
   // False when the guest has not enabled it.
   bool press_power_button() noexcept { return board_.power_management().press_power_button(); }
   bool press_ctrl_alt_del() noexcept { return board_.keyboard().press_ctrl_alt_del(); }
+  // As KeyboardController.
+  bool press_keys(std::span<const std::uint16_t> codes) noexcept { return board_.keyboard().press(codes); }
+  bool release_keys(std::span<const std::uint16_t> codes) noexcept {
+    return board_.keyboard().release(codes);
+  }
+  // To every vCPU whose local APIC lets its LINT1 pin deliver one.
+  void inject_nmi();
+  // Of all vCPUs, which stand still for a moment.
+  std::vector<VcpuRegisters> registers();
+  // Memory as vCPU 0 addresses it now. False unless all of it is mapped to RAM.
+  bool read_virtual(std::uint64_t address, std::span<std::byte> destination);
 
   GuestMemory& memory() noexcept { return memory_; }
   void inspect(InspectNode& node) const override;
@@ -62,6 +75,9 @@ class Machine final : public Inspectable {
   std::vector<std::unique_ptr<kvm::Vcpu>> make_vcpus();
   void load();
   void stop_running();
+  // Runs `look` while no vCPU runs; devices and time go on.
+  template <typename Look>
+  void between_runs(Look look);
   void continue_running();
   void on_guest_event(GuestEvent event);
 

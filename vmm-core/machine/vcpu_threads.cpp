@@ -114,6 +114,9 @@ VcpuCounters& VcpuThreads::counters(std::size_t index) noexcept {
 void VcpuThreads::start() {
   threads_.reserve(vcpus_.size());
   for (std::size_t i = 0; i < vcpus_.size(); ++i) threads_.emplace_back([this, i] { main(i); });
+  // Each has its name and has told its id when the caller looks for them.
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return parked_ == threads_.size(); });
 }
 
 void VcpuThreads::resume() {

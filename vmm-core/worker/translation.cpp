@@ -187,15 +187,24 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
   return configuration;
 }
 
+EventThread& Worker::thread_of(const control::DiskSpecification& disk) {
+  if (disk.iothread == 0) return make_thread("io-" + disk.id);
+  IoThread& shared = iothreads_.at(disk.iothread);  // validate() saw that it is there
+  ++shared.users;
+  return *shared.thread;
+}
+
 void Worker::add_devices(MachineConfiguration& configuration,
                          const control::MachineSpecification& specification,
                          control::DescriptorSet& descriptors) {
   std::size_t disk_index = 0, interface_index = 0;
+  for (const std::uint32_t id : specification.iothreads)
+    iothreads_[id] = {&make_thread("iothread" + std::to_string(id)), 0};
   for (const auto& disk : specification.disks) {
     if (disk_index >= kMaximumCountedDisks)
       throw Error(std::errc::argument_list_too_long, "disks: more than 64");
     BlockCounters& counters = counters_->disks[disk_index++];
-    EventThread& thread = make_thread("io-" + disk.id);
+    EventThread& thread = thread_of(disk);
     auto image = std::make_shared<FileDescriptor>(take(descriptors, disk.descriptor));
     configuration.devices.push_back(on_pci(disk.id, disk.address, [disk, image, &counters, &thread] {
       return std::make_unique<virtio::Block>(

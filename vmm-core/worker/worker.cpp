@@ -48,6 +48,7 @@ Worker::Worker(boost::asio::io_context& loop, Surroundings surroundings)
       counters_(map_counters(counters_file_)) {}
 
 Worker::~Worker() {
+  dump_.reset();
   machine_.reset();
   threads_.clear();
   ::munmap(counters_, sizeof(CountersPage));
@@ -83,6 +84,7 @@ void Worker::configure(const control::MachineSpecification& specification,
           boost::asio::post(loop_, [this, event] { guest_event(event); });
         });
   } catch (...) {
+    iothreads_.clear();
     threads_.clear();
     throw;
   }

@@ -5,11 +5,13 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "vmm-core/control/server.h"
+#include "vmm-core/machine/core_dump.h"
 #include "vmm-core/machine/machine.h"
 #include "vmm-core/os/event_thread.h"
 #include "vmm-core/os/file_descriptor.h"
@@ -50,11 +52,23 @@ class Worker final : public control::Commands {
   FileDescriptor counters() const override;
   void quit() override;
 
+  // probes.cpp
+  void inject_nmi() override;
+  void send_keys(const control::SendKeys& keys) override;
+  void set_reset_action(control::GuestAction action) override;
+  std::vector<std::byte> read_memory(const control::ReadMemory& range) override;
+  void dump(const control::BeginDump& how, FileDescriptor file) override;
+  control::DumpStatus dump_status() const override;
+  void abort_dump() override;
+  void add_iothread(std::uint32_t id) override;
+  void delete_iothread(std::uint32_t id) override;
+
  private:
   void guest_event(const machine::GuestEvent& event);
   void enter(control::MachineState state, control::StateCause cause, const std::string& detail = {});
   void require(bool holds, const char* command) const;
   EventThread& make_thread(const std::string& name);
+  EventThread& thread_of(const control::DiskSpecification& disk);
   machine::MachineConfiguration translate(const control::MachineSpecification& specification,
                                           control::DescriptorSet& descriptors);
   DescriptorBackend& add_backend(machine::MachineConfiguration& configuration,
@@ -73,7 +87,14 @@ class Worker final : public control::Commands {
   std::uint64_t resets_ = 0;
   control::GuestAction on_reset_ = control::GuestAction::reset;
   std::vector<std::unique_ptr<EventThread>> threads_;
+  // The IOThreads of the definition, which serve the disks that name them.
+  struct IoThread {
+    EventThread* thread = nullptr;  // one of threads_
+    std::size_t users = 0;
+  };
+  std::map<std::uint32_t, IoThread> iothreads_;
   std::unique_ptr<machine::Machine> machine_;  // before threads_ in destruction: it uses them
+  std::unique_ptr<machine::CoreDump> dump_;    // before machine_, likewise
 };
 
 }  // namespace warren::vmm::worker

@@ -1,6 +1,7 @@
 // clang-format off: one line per procedure
 #include "daemon/rpc/handlers_connect.h"
 #include "daemon/rpc/handlers_event.h"
+#include "daemon/rpc/handlers_domain_tuning.h"
 #include "daemon/rpc/handlers_secret.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/event.h"
@@ -39,7 +40,7 @@ constexpr Procedure kProcedures[] = {
     served<&handlers::connect_domain_event_callback_deregister_any>(317, "CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY", kHigh, "connect:read"),
     sent_event<DomainEventCallbackLifecycleMsg>(318, "DOMAIN_EVENT_CALLBACK_LIFECYCLE"),
     sent_event<DomainEventCallbackRebootMsg>(319, "DOMAIN_EVENT_CALLBACK_REBOOT"),
-    event<DomainEventCallbackRtcChangeMsg>(320, "DOMAIN_EVENT_CALLBACK_RTC_CHANGE"),
+    sent_event<DomainEventCallbackRtcChangeMsg>(320, "DOMAIN_EVENT_CALLBACK_RTC_CHANGE"),
     event<DomainEventCallbackWatchdogMsg>(321, "DOMAIN_EVENT_CALLBACK_WATCHDOG"),
     sent_event<DomainEventCallbackIoErrorMsg>(322, "DOMAIN_EVENT_CALLBACK_IO_ERROR"),
     event<DomainEventCallbackGraphicsMsg>(323, "DOMAIN_EVENT_CALLBACK_GRAPHICS"),
@@ -54,16 +55,16 @@ constexpr Procedure kProcedures[] = {
     event<DomainEventCallbackPmsuspendDiskMsg>(332, "DOMAIN_EVENT_CALLBACK_PMSUSPEND_DISK"),
     event<DomainEventCallbackDeviceRemovedMsg>(333, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED"),
     event<DomainEventBlockJob2Msg>(339, "DOMAIN_EVENT_BLOCK_JOB_2"),
-    event<DomainEventCallbackTunableMsg>(346, "DOMAIN_EVENT_CALLBACK_TUNABLE"),
+    sent_event<DomainEventCallbackTunableMsg>(346, "DOMAIN_EVENT_CALLBACK_TUNABLE"),
     event<DomainEventCallbackAgentLifecycleMsg>(348, "DOMAIN_EVENT_CALLBACK_AGENT_LIFECYCLE"),
     event<DomainEventCallbackDeviceAddedMsg>(354, "DOMAIN_EVENT_CALLBACK_DEVICE_ADDED"),
     event<DomainEventCallbackMigrationIterationMsg>(359, "DOMAIN_EVENT_CALLBACK_MIGRATION_ITERATION"),
     served<&handlers::connect_register_close_callback>(360, "CONNECT_REGISTER_CLOSE_CALLBACK", kHigh, "connect:getattr"),
     served<&handlers::connect_unregister_close_callback>(361, "CONNECT_UNREGISTER_CLOSE_CALLBACK", kHigh, "connect:getattr"),
     sent_event<ConnectEventConnectionClosedMsg>(362, "CONNECT_EVENT_CONNECTION_CLOSED"),
-    event<DomainEventCallbackJobCompletedMsg>(363, "DOMAIN_EVENT_CALLBACK_JOB_COMPLETED"),
-    missing<DomainGetPerfEventsArgs, DomainGetPerfEventsResult>(365, "DOMAIN_GET_PERF_EVENTS", kLow, "domain:read"),
-    missing<DomainSetPerfEventsArgs, Nothing>(366, "DOMAIN_SET_PERF_EVENTS", kLow | kWrite, "domain:write"),
+    sent_event<DomainEventCallbackJobCompletedMsg>(363, "DOMAIN_EVENT_CALLBACK_JOB_COMPLETED"),
+    served<&handlers::domain_get_perf_events>(365, "DOMAIN_GET_PERF_EVENTS", kLow, "domain:read"),
+    served<&handlers::domain_set_perf_events>(366, "DOMAIN_SET_PERF_EVENTS", kLow | kWrite, "domain:write"),
     event<DomainEventCallbackDeviceRemovalFailedMsg>(367, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED"),
     missing<ConnectStoragePoolEventRegisterAnyArgs, ConnectStoragePoolEventRegisterAnyResult>(368, "CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY", kHigh, "connect:search_storage_pools"),
     missing<ConnectStoragePoolEventDeregisterAnyArgs, Nothing>(369, "CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),

@@ -1,4 +1,5 @@
 // clang-format off: one line per procedure
+#include "daemon/rpc/handlers_domain_inspection.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/guest_agent.h"
 #include "daemon/rpc/tables.h"
@@ -9,8 +10,8 @@ namespace {
 using namespace protocol;
 
 constexpr Procedure kProcedures[] = {
-    missing<DomainPmSuspendForDurationArgs, Nothing>(261, "DOMAIN_PM_SUSPEND_FOR_DURATION", kLow | kWrite, "domain:pm_control"),
-    missing<DomainPmWakeupArgs, Nothing>(267, "DOMAIN_PM_WAKEUP", kLow | kWrite, "domain:pm_control"),
+    served<&handlers::domain_pm_suspend_for_duration>(261, "DOMAIN_PM_SUSPEND_FOR_DURATION", kLow | kWrite, "domain:pm_control"),
+    served<&handlers::domain_pm_wakeup>(267, "DOMAIN_PM_WAKEUP", kLow | kWrite, "domain:pm_control"),
     missing<DomainGetHostnameArgs, DomainGetHostnameResult>(277, "DOMAIN_GET_HOSTNAME", kLow | kWrite, "domain:write"),
     missing<DomainFstrimArgs, Nothing>(294, "DOMAIN_FSTRIM", kLow | kWrite, "domain:fs_trim"),
     missing<DomainFsfreezeArgs, DomainFsfreezeResult>(335, "DOMAIN_FSFREEZE", kLow | kWrite, "domain:fs_freeze"),

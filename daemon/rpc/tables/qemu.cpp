@@ -1,4 +1,5 @@
 // clang-format off: one line per procedure
+#include "daemon/rpc/handlers_domain_inspection.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/qemu.h"
 #include "daemon/rpc/tables.h"
@@ -9,7 +10,7 @@ namespace {
 using namespace protocol;
 
 constexpr Procedure kProcedures[] = {
-    refused<DomainMonitorCommandArgs, DomainMonitorCommandResult>(1, "DOMAIN_MONITOR_COMMAND", kLow | kWrite, "domain:write"),
+    served<&handlers::domain_monitor_command>(1, "DOMAIN_MONITOR_COMMAND", kLow | kWrite, "domain:write"),
     refused<DomainAttachArgs, DomainAttachResult>(2, "DOMAIN_ATTACH", kLow | kWrite, "domain:start domain:write"),
     missing<DomainAgentCommandArgs, DomainAgentCommandResult>(3, "DOMAIN_AGENT_COMMAND", kLow | kWrite, "domain:write"),
     refused<ConnectDomainMonitorEventRegisterArgs, ConnectDomainMonitorEventRegisterResult>(4, "CONNECT_DOMAIN_MONITOR_EVENT_REGISTER", kHigh | kWrite, "connect:search_domains connect:write"),

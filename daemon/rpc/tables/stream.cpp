@@ -1,4 +1,6 @@
 // clang-format off: one line per procedure
+#include <libvirt/virterror.h>
+
 #include "daemon/rpc/handlers_domain.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/stream.h"
@@ -13,7 +15,7 @@ constexpr Procedure kProcedures[] = {
     served<&handlers::domain_open_console>(201, "DOMAIN_OPEN_CONSOLE", kLow | kWrite | kStreamToClient, "domain:open_device"),
     missing<StorageVolUploadArgs, Nothing>(208, "STORAGE_VOL_UPLOAD", kLow | kWrite | kStreamToServer, "storage_vol:data_write"),
     missing<StorageVolDownloadArgs, Nothing>(209, "STORAGE_VOL_DOWNLOAD", kLow | kWrite | kStreamToClient, "storage_vol:data_read"),
-    missing<DomainScreenshotArgs, DomainScreenshotResult>(211, "DOMAIN_SCREENSHOT", kLow | kWrite | kStreamToClient, "domain:screenshot"),
+    declined<DomainScreenshotArgs, DomainScreenshotResult>(211, "DOMAIN_SCREENSHOT", kLow | kWrite | kStreamToClient, "domain:screenshot", VIR_ERR_OPERATION_UNSUPPORTED, "no screens to take screenshot from"),
     missing<DomainOpenChannelArgs, Nothing>(296, "DOMAIN_OPEN_CHANNEL", kLow | kWrite | kStreamToClient, "domain:open_device"),
 };
 

@@ -1,0 +1,105 @@
+// What the control protocol's probes do to the machine.
+#include <algorithm>
+#include <chrono>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "vmm-core/os/error.h"
+#include "vmm-core/worker/worker.h"
+
+namespace warren::vmm::worker {
+
+using control::MachineState;
+
+void Worker::inject_nmi() {
+  require(state_ == MachineState::running || state_ == MachineState::paused, "inject_nmi");
+  machine_->inject_nmi();
+}
+
+void Worker::send_keys(const control::SendKeys& keys) {
+  require(state_ == MachineState::running || state_ == MachineState::paused, "send_keys");
+  if (!machine_->press_keys(keys.codes)) {
+    throw Error(std::errc::resource_unavailable_try_again, "send_keys: the guest does not read its keyboard");
+  }
+  auto timer = std::make_shared<boost::asio::steady_timer>(loop_, std::chrono::milliseconds(keys.hold_ms));
+  timer->async_wait([this, timer, codes = keys.codes](boost::system::error_code cancelled) {
+    // The guest has up to now to make room; keys it never fetched stay down for it, as on a real keyboard.
+    if (!cancelled && machine_) (void)machine_->release_keys(codes);
+  });
+}
+
+void Worker::set_reset_action(control::GuestAction action) {
+  on_reset_ = action;
+}
+
+std::vector<std::byte> Worker::read_memory(const control::ReadMemory& range) {
+  require(machine_ != nullptr, "read_memory");
+  std::vector<std::byte> bytes(range.size);
+  const bool found = range.is_virtual ? machine_->read_virtual(range.address, bytes)
+                                      : machine_->memory().read(GuestAddress{range.address}, bytes);
+  if (!found) throw Error(std::errc::bad_address, "read_memory: not all of the range is guest memory");
+  return bytes;
+}
+
+void Worker::dump(const control::BeginDump& how, FileDescriptor file) {
+  require(machine_ != nullptr && state_ != MachineState::prepared, "dump");
+  if (dump_ && dump_->state() == machine::CoreDump::State::active)
+    throw Error(std::errc::device_or_resource_busy, "dump: there is one under way");
+  dump_.reset();
+  const bool runs = state_ == MachineState::running;
+  if (runs && !how.live) throw Error(std::errc::operation_not_permitted, "dump: the machine is not paused");
+  if (runs) machine_->pause();
+  auto registers = machine_->registers();
+  if (runs) machine_->resume();
+  auto hook = surroundings_.thread_started;
+  dump_ =
+      std::make_unique<machine::CoreDump>(std::move(file), machine_->memory(), std::move(registers), [hook] {
+        if (hook) hook(ThreadKind::io);
+      });
+}
+
+control::DumpStatus Worker::dump_status() const {
+  if (!dump_) return {};
+  control::DumpStatus status;
+  switch (dump_->state()) {
+    case machine::CoreDump::State::active:
+      status.state = control::DumpState::active;
+      break;
+    case machine::CoreDump::State::complete:
+      status.state = control::DumpState::complete;
+      break;
+    case machine::CoreDump::State::failed:
+      status.state = control::DumpState::failed;
+      break;
+    case machine::CoreDump::State::aborted:
+      status.state = control::DumpState::aborted;
+      break;
+  }
+  status.total_bytes = dump_->total_bytes();
+  status.written_bytes = dump_->written_bytes();
+  status.error = dump_->error();
+  return status;
+}
+
+void Worker::abort_dump() {
+  if (dump_) dump_->abort();
+}
+
+void Worker::add_iothread(std::uint32_t id) {
+  require(machine_ != nullptr, "add_iothread");
+  if (iothreads_.contains(id)) throw Error(std::errc::file_exists, "IOThread " + std::to_string(id));
+  iothreads_[id] = {&make_thread("iothread" + std::to_string(id)), 0};
+}
+
+void Worker::delete_iothread(std::uint32_t id) {
+  const auto found = iothreads_.find(id);
+  if (found == iothreads_.end())
+    throw Error(std::errc::no_such_file_or_directory, "IOThread " + std::to_string(id));
+  if (found->second.users != 0)
+    throw Error(std::errc::device_or_resource_busy, "IOThread " + std::to_string(id) + " serves a disk");
+  std::erase_if(threads_, [&](const auto& thread) { return thread.get() == found->second.thread; });
+  iothreads_.erase(found);
+}
+
+}  // namespace warren::vmm::worker
