@@ -145,6 +145,7 @@ class Daemon {
     settings.worker_user = identity.user;
     settings.worker_group = identity.group;
     settings.worker_sandbox = configuration_.worker_sandbox;
+    settings.job_timeout = configuration_.job_timeout;
     settings.log = [this](driver::domain::LogPriority priority, std::string_view text) {
       log_.write(to_level(priority), text, "driver.domain");
     };

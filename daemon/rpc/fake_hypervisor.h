@@ -225,6 +225,9 @@ class FakeHypervisor : public driver::HypervisorDriver {
   std::vector<driver::DiskError> disk_errors(const Caller&, const Uuid& uuid, unsigned int) const override {
     return find(uuid), std::vector<driver::DiskError>{{.disk = "vda", .error = 1}};
   }
+  void start_dirty_rate(const Caller&, const Uuid&, int, unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
   void set_lifecycle_action(const Caller&, const Uuid&, unsigned int, unsigned int, unsigned int,
                             Completion<void> done) override {
     change(std::move(done));

@@ -96,6 +96,13 @@ void domain_abort_job_flags(Call& call, const DomainAbortJobFlagsArgs& arguments
                                  when_done(std::move(reply)));
 }
 
+void domain_start_dirty_rate_calc(Call& call, const DomainStartDirtyRateCalcArgs& arguments,
+                                  Reply<Nothing> reply) {
+  Session& session = call.session();
+  session.hypervisor().start_dirty_rate(session.caller(), to_driver(arguments.dom.uuid), arguments.seconds,
+                                        arguments.flags, when_done(std::move(reply)));
+}
+
 void domain_set_lifecycle_action(Call& call, const DomainSetLifecycleActionArgs& arguments,
                                  Reply<Nothing> reply) {
   Session& session = call.session();

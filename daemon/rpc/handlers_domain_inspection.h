@@ -17,6 +17,8 @@ DomainGetDiskErrorsResult domain_get_disk_errors(Call& call, const DomainGetDisk
 DomainGetJobStatsResult domain_get_job_stats(Call& call, const DomainGetJobStatsArgs& arguments);
 void domain_abort_job_flags(Call& call, const DomainAbortJobFlagsArgs& arguments, Reply<Nothing> reply);
 
+void domain_start_dirty_rate_calc(Call& call, const DomainStartDirtyRateCalcArgs& arguments,
+                                  Reply<Nothing> reply);
 void domain_set_lifecycle_action(Call& call, const DomainSetLifecycleActionArgs& arguments,
                                  Reply<Nothing> reply);
 void domain_inject_nmi(Call& call, const DomainInjectNmiArgs& arguments, Reply<Nothing> reply);

@@ -47,6 +47,10 @@ class DomainInspection {
   virtual std::vector<DiskError> disk_errors(const Caller& caller, const Uuid& domain,
                                              unsigned int flags) const = 0;
 
+  // virDomainStartDirtyRateCalc: `flags` are VIR_DOMAIN_DIRTYRATE_MODE_*. The result is among the statistics.
+  virtual void start_dirty_rate(const Caller& caller, const Uuid& domain, int seconds, unsigned int flags,
+                                Completion<void> completion) = 0;
+
   // `type` is a virDomainLifecycle, `action` a virDomainLifecycleAction.
   virtual void set_lifecycle_action(const Caller& caller, const Uuid& domain, unsigned int type,
                                     unsigned int action, unsigned int flags, Completion<void> completion) = 0;

@@ -75,6 +75,8 @@ Task<> Domain::adopt(LiveStatus status) {
     if (!worker_->is_connected()) throw operation_failed(why);
     found = co_await worker_->status();
     set_counters(co_await worker_->counters());
+    co_await fetch_statistics();
+    perf_ = std::make_shared<PerfCounters>(worker_->pid(), live_->perf);
   } catch (...) {
     failure = error_of(std::current_exception());
   }

@@ -154,8 +154,9 @@ void DomainCgroup::apply(pid_t worker, const config::DomainDefinition& definitio
   }
   if (tree_.has("memory")) apply_memory(definition);
   if (tree_.has("io")) apply_block_io(definition);
-  if (tree_.has("cpuset") && !definition.numa_tuning.nodes.empty() &&
-      definition.numa_tuning.mode == config::NumaMemoryMode::strict) {
+  const auto mode = definition.numa_tuning.mode;
+  if (tree_.has("cpuset") &&
+      (mode == config::NumaMemoryMode::strict || mode == config::NumaMemoryMode::restrictive)) {
     write(group_ / "cpuset.mems", definition.numa_tuning.nodes.to_string());
   }
 }
@@ -227,6 +228,9 @@ void require_for_start(const CgroupTree& tree, const config::DomainDefinition& d
   if (definition.blkio_tuning != config::BlkioTuning{} && !tree.has("io"))
     throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
                 "Block I/O tuning is not available on this host: no cgroup v2 with 'io'");
+  if (definition.numa_tuning.mode == config::NumaMemoryMode::restrictive && !tree.has("cpuset"))
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                "numatune mode 'restrictive' is not available on this host: no cgroup v2 with 'cpuset'");
 }
 
 void require_for(const CgroupTree& tree, TuningGroup group) {

@@ -14,7 +14,7 @@ Domain::Domain(std::shared_ptr<Environment> environment, Uuid uuid, std::string 
       uuid_(uuid),
       name_(std::move(name)),
       since_(std::chrono::steady_clock::now()),
-      slot_(environment_->loop, name_) {}
+      slot_(environment_->loop, name_, environment_->settings.job_timeout) {}
 
 Domain::~Domain() = default;
 
@@ -56,6 +56,8 @@ void Domain::publish() {
   snapshot->pid = worker_ ? worker_->pid() : -1;
   snapshot->counters = counters_;
   snapshot->perf = perf_;
+  snapshot->kvm = kvm_;
+  snapshot->dirty_rate = dirty_rate_;
   snapshot->control_error = control_error_;
   snapshot_ = std::move(snapshot);
 }

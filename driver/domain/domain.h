@@ -78,6 +78,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // domain_dump.cpp
   // `flags` are VIR_DUMP_*.
   Task<> core_dump(Caller caller, std::string path, unsigned int flags);
+  // Begins to measure; what comes of it is published when it is known.
+  Task<> start_dirty_rate(Caller caller, std::uint32_t seconds);
   // Marks the domain as one that somebody drove by the monitor.
   void taint_by_monitor() noexcept { tainted_by_monitor_ = true; }
   bool is_tainted_by_monitor() const noexcept { return tainted_by_monitor_; }
@@ -127,6 +129,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   void log(LogPriority priority, const std::string& message) const;
 
   // domain_probes.cpp
+  Task<> fetch_statistics();
+  Task<> follow_dirty_rate(std::weak_ptr<Worker> from, std::uint32_t seconds);
+  Task<> clock_was_set(std::weak_ptr<Worker> from, std::int64_t offset_seconds);
   Task<> set_reset_action(config::DomainDefinition live);
 
   // domain_dump.cpp
@@ -181,6 +186,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::shared_ptr<Worker> worker_;
   std::shared_ptr<const CountersReader> counters_;
   std::shared_ptr<const PerfCounters> perf_;
+  std::shared_ptr<const MachineStatistics> kvm_;
+  DirtyRate dirty_rate_;
   std::string control_error_;
   std::uint64_t resets_ = 0;  // as the worker counts them: the guest's and those that were asked for
   bool reboot_requested_ = false;

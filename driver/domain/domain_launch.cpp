@@ -11,6 +11,7 @@
 #include "driver/domain/character_file.h"
 #include "driver/domain/domain.h"
 #include "driver/domain/machine_translation.h"
+#include "driver/domain/memory_policy.h"
 #include "driver/domain/worker_threads.h"
 #include "vmm-core/control/client.h"
 
@@ -76,6 +77,7 @@ Domain::Launched Domain::prepare_launch(config::DomainDefinition definition, int
       open_output_file((settings.log_directory / (definition.name + ".log")).string(), true);
   vmm::FileDescriptor kvm(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
   Launched launched;
+  const MemoryPolicy memory_policy(definition.numa_tuning);
   launched.worker = UnprovenWorker(launch_worker({.program = settings.worker_program,
                                                   .control = &listener,
                                                   .kvm = &kvm,
@@ -117,6 +119,8 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
     auto page =
         co_await worker->start_machine(std::move(launched->machine), paused || has_tuning(launched->live));
     set_counters(std::move(page));
+    dirty_rate_ = {};
+    co_await fetch_statistics();
     if (has_tuning(launched->live)) {
       // Nothing of the guest runs before it has what it was given.
       perf_ = nullptr;
@@ -159,6 +163,10 @@ Worker::Handlers Domain::worker_handlers() {
     if (self && change.cause != vmm::control::StateCause::command) {
       self->run_internal(self->worker_changed(worker, change), "follow the worker");
     }
+  };
+  handlers.clock_set = [weak, worker](const vmm::control::ClockSet& change) {
+    if (auto self = weak.lock())
+      self->run_internal(self->clock_was_set(worker, change.offset_seconds), "follow the guest's clock");
   };
   handlers.connection_lost = [weak, worker](const std::string& reason) {
     if (auto self = weak.lock())

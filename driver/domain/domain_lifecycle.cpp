@@ -117,6 +117,8 @@ Task<> Domain::stop(int reason, int stopped_detail) {
   worker_ = nullptr;
   counters_ = nullptr;
   perf_ = nullptr;
+  kvm_ = nullptr;
+  dirty_rate_ = {};
   control_error_.clear();
   live_ = nullptr;
   id_ = -1;

@@ -1,7 +1,11 @@
 // Small things done to a running guest, each one request to its worker.
+#include <algorithm>
+#include <ctime>
+
 #include <fmt/format.h>
 
 #include "driver/domain/domain.h"
+#include "driver/domain/machine_translation.h"
 
 namespace warren::driver::domain {
 
@@ -57,6 +61,82 @@ Task<> Domain::set_lifecycle_action(Caller caller, unsigned int type, config::Li
     apply = [this](const config::DomainDefinition& live) { return set_reset_action(live); };
   co_await modify(std::move(caller), "set lifecycle action", flags, std::move(set), std::nullopt,
                   std::move(apply));
+}
+
+// KVM's own figures; a machine without them is as good.
+Task<> Domain::fetch_statistics() {
+  auto worker = worker_;
+  kvm_ = nullptr;
+  try {
+    using Files = std::vector<vmm::FileDescriptor>;
+    Request<Files> request = [worker](auto reply) { worker->client().kvm_statistics(std::move(reply)); };
+    Files files = co_await worker->ask<Files>(std::move(request), "get KVM's statistics");
+    auto statistics = std::make_shared<MachineStatistics>();
+    for (vmm::FileDescriptor& file : files) {
+      auto& list = statistics->machine.empty() ? statistics->machine : statistics->vcpus;
+      list.emplace_back(std::move(file));
+    }
+    kvm_ = std::move(statistics);
+  } catch (const std::exception& error) {
+    log(LogPriority::debug, fmt::format("has no statistics of KVM: {}", error.what()));
+  }
+}
+
+Task<> Domain::start_dirty_rate(Caller caller, std::uint32_t seconds) {
+  auto hold = co_await slot_.acquire(job_of("dirty rate", caller));
+  Worker& worker = require_worker();
+  Request<void> request = [&worker, seconds](auto reply) {
+    worker.client().start_dirty_rate(seconds, std::move(reply));
+  };
+  co_await worker.ask<void>(std::move(request), fmt::format("measure the dirty rate of domain '{}'", name_));
+  dirty_rate_ = {.status = VIR_DOMAIN_DIRTYRATE_MEASURING,
+                 .start_time = std::time(nullptr),
+                 .period_s = static_cast<std::int32_t>(seconds)};
+  publish();
+  run_internal(follow_dirty_rate(worker_, seconds), "measure the dirty rate");
+}
+
+Task<> Domain::follow_dirty_rate(std::weak_ptr<Worker> from, std::uint32_t seconds) {
+  asio::steady_timer timer(environment_->loop);
+  timer.expires_after(std::chrono::seconds(seconds));
+  for (;;) {
+    co_await timer.async_wait(asio::use_awaitable);
+    auto worker = from.lock();
+    if (!worker || worker != worker_ || !is_active()) co_return;
+    Request<control::DirtyRateStatus> request = [worker](auto reply) {
+      worker->client().dirty_rate(std::move(reply));
+    };
+    const auto status =
+        co_await worker->ask<control::DirtyRateStatus>(std::move(request), "measure the dirty rate");
+    if (!status.is_measuring) {
+      auto hold = co_await slot_.acquire(job_of("dirty rate", {}), JobSlot::Urgency::urgent);
+      if (worker != worker_ || !is_active()) co_return;
+      dirty_rate_.status = VIR_DOMAIN_DIRTYRATE_MEASURED;
+      dirty_rate_.mebibytes_per_second =
+          static_cast<std::int64_t>(status.dirty_bytes / std::max(status.seconds, 1u) >> 20);
+      publish();
+      co_return;
+    }
+    timer.expires_after(std::chrono::milliseconds(20));
+  }
+}
+
+// A definition whose clock is variable remembers what the guest made of it, for the next start.
+Task<> Domain::clock_was_set(std::weak_ptr<Worker> from, std::int64_t offset_seconds) {
+  auto hold = co_await slot_.acquire(job_of("guest's setting of its clock", {}), JobSlot::Urgency::urgent);
+  auto worker = from.lock();
+  if (!worker || worker != worker_ || !is_active()) co_return;
+  std::int64_t told = offset_seconds - clock_offset_seconds(live_->clock, std::time(nullptr));
+  if (live_->clock.offset == config::ClockOffset::variable) {
+    auto live = std::make_shared<config::DomainDefinition>(*live_);
+    // Relative to its basis, as the adjustment is.
+    told += live->clock.adjustment_seconds;
+    live->clock.adjustment_seconds = told;
+    live_ = std::move(live);
+    co_await write_status();
+    publish();
+  }
+  emit(RtcChangeEvent{told});
 }
 
 }  // namespace warren::driver::domain

@@ -5,6 +5,7 @@
 // running.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -34,6 +35,8 @@ struct DriverSettings {
   uid_t worker_user = 65534;
   gid_t worker_group = 65534;
   bool worker_sandbox = true;
+  // How long a job may be at work before what waits behind it is refused.
+  std::chrono::milliseconds job_timeout{2000};
   Log log = [](LogPriority, std::string_view) {};
 };
 

@@ -110,6 +110,10 @@ class FakeMachine final : public control::Commands {
   void abort_dump() override { dump_.state = control::DumpState::aborted; }
   void add_iothread(std::uint32_t id) override { last_probe_ = "add " + std::to_string(id); }
   void delete_iothread(std::uint32_t id) override { last_probe_ = "delete " + std::to_string(id); }
+  void start_dirty_rate(std::uint32_t) override {}
+  control::DirtyRateStatus dirty_rate() const override { return {false, 64u << 20, 2}; }
+  // None, as on a kernel that counts nothing.
+  std::vector<FileDescriptor> kvm_statistics() override { return {}; }
   void quit() override {
     asio::post(loop_, [] { ::_exit(0); });
   }
@@ -161,6 +165,8 @@ class FakeMachine final : public control::Commands {
     } else if (line == "reset") {
       ++status_.resets;
       change(MachineState::running, StateCause::guest_reset);
+    } else if (line.starts_with("clock ")) {
+      if (server_) server_->announce(control::ClockSet{std::stoll(line.substr(6))});
     } else if (line.starts_with("crash ")) {
       change(MachineState::crashed, StateCause::crash, line.substr(6));
     } else if (line == "pause") {

@@ -36,10 +36,17 @@ JobSlot::~JobSlot() {
 }
 
 Error JobSlot::refusal(const Job& refused) const {
-  return {VIR_ERR_OPERATION_TIMEOUT,
-          fmt::format("domain '{}' cannot take '{}' now: job '{}' of {} is at work since {}", domain_name_,
-                      refused.name, current_->name, describe(current_->owner),
-                      format_time(current_->since_wall))};
+  std::string text =
+      fmt::format("domain '{}' cannot take '{}' now: job '{}' of {} is at work since {}", domain_name_,
+                  refused.name, current_->name, describe(current_->owner), format_time(current_->since_wall));
+  if (waiting_.size() >= kMaximumWaiting) {
+    text += fmt::format(", and {} others wait", waiting_.size());
+  } else {
+    const auto deadline =
+        current_->since_wall + std::chrono::duration_cast<std::chrono::system_clock::duration>(patience_);
+    text += fmt::format("; who waits behind it was refused at {} (job_timeout)", format_time(deadline));
+  }
+  return {VIR_ERR_OPERATION_TIMEOUT, std::move(text)};
 }
 
 void JobSlot::begin(Job job) {

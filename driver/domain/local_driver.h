@@ -120,6 +120,8 @@ class LocalDriver final : public DomainDriver {
   JobStatistics job_statistics(const Caller& caller, const Uuid& domain, unsigned int flags) override;
   std::vector<DiskError> disk_errors(const Caller& caller, const Uuid& domain,
                                      unsigned int flags) const override;
+  void start_dirty_rate(const Caller& caller, const Uuid& domain, int seconds, unsigned int flags,
+                        Completion<void> completion) override;
   void set_lifecycle_action(const Caller& caller, const Uuid& domain, unsigned int type, unsigned int action,
                             unsigned int flags, Completion<void> completion) override;
   void inject_nmi(const Caller& caller, const Uuid& domain, unsigned int flags,

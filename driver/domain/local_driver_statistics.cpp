@@ -5,6 +5,7 @@
 
 #include "driver/domain/disk_image.h"
 #include "driver/domain/local_driver.h"
+#include "driver/domain/statistics_groups.h"
 
 namespace warren::driver::domain {
 
@@ -91,7 +92,8 @@ void add_balloon(const Snapshot& domain, ParameterList& list) {
   if (domain.is_active()) list.add("balloon.rss", process_times(domain.pid).resident_kib);
 }
 
-void add_vcpus(const Snapshot& domain, ParameterList& list) {
+void add_vcpus(const Snapshot& domain, TypedParameters& parameters) {
+  ParameterList list(parameters);
   const config::VcpuCount& count = domain.current().vcpu;
   list.add("vcpu.current", count.current);
   list.add("vcpu.maximum", count.maximum);
@@ -101,6 +103,8 @@ void add_vcpus(const Snapshot& domain, ParameterList& list) {
     list.add(fmt::format("vcpu.{}.state", i), std::int32_t{VIR_VCPU_RUNNING});
     list.add(fmt::format("vcpu.{}.time", i), times.run_ns);
     list.add(fmt::format("vcpu.{}.wait", i), times.wait_ns);
+    list.add(fmt::format("vcpu.{}.delay", i), times.wait_ns);
+    append_vcpu_extras(domain, i, parameters);
   }
 }
 
@@ -150,9 +154,20 @@ void add_blocks(const Snapshot& domain, const std::vector<std::optional<ImageSiz
   }
 }
 
-constexpr unsigned int kKnownGroups = VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL |
-                                      VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU |
-                                      VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BLOCK;
+constexpr unsigned int kKnownGroups =
+    VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU |
+    VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BLOCK | VIR_DOMAIN_STATS_PERF | VIR_DOMAIN_STATS_IOTHREAD |
+    VIR_DOMAIN_STATS_MEMORY | VIR_DOMAIN_STATS_DIRTYRATE | VIR_DOMAIN_STATS_VM;
+
+struct ExtraGroup {
+  unsigned int group;
+  void (*append)(const Snapshot& domain, TypedParameters& list);
+};
+constexpr ExtraGroup kExtraGroups[] = {{VIR_DOMAIN_STATS_PERF, append_perf},
+                                       {VIR_DOMAIN_STATS_IOTHREAD, append_iothreads},
+                                       {VIR_DOMAIN_STATS_MEMORY, append_memory},
+                                       {VIR_DOMAIN_STATS_DIRTYRATE, append_dirty_rate},
+                                       {VIR_DOMAIN_STATS_VM, append_vm}};
 
 std::vector<DomainStatistics> collect(const StatisticsRequest& request) {
   std::vector<DomainStatistics> result;
@@ -162,14 +177,19 @@ std::vector<DomainStatistics> collect(const StatisticsRequest& request) {
     DomainStatistics& one = result.emplace_back(DomainStatistics{domain.handle, {}});
     ParameterList list(one.parameters);
     if ((request.groups & VIR_DOMAIN_STATS_STATE) != 0) add_state(domain, list);
-    if ((request.groups & VIR_DOMAIN_STATS_CPU_TOTAL) != 0) add_cpu(domain, list);
+    if ((request.groups & VIR_DOMAIN_STATS_CPU_TOTAL) != 0) {
+      add_cpu(domain, list);
+      append_cpu_extras(domain, one.parameters);
+    }
     if ((request.groups & VIR_DOMAIN_STATS_BALLOON) != 0) add_balloon(domain, list);
-    if ((request.groups & VIR_DOMAIN_STATS_VCPU) != 0) add_vcpus(domain, list);
+    if ((request.groups & VIR_DOMAIN_STATS_VCPU) != 0) add_vcpus(domain, one.parameters);
     if ((request.groups & VIR_DOMAIN_STATS_INTERFACE) != 0) add_interfaces(domain, list);
     if ((request.groups & VIR_DOMAIN_STATS_BLOCK) != 0) {
       add_blocks(domain,
                  i < request.sizes.size() ? request.sizes[i] : std::vector<std::optional<ImageSize>>{}, list);
     }
+    for (const ExtraGroup& extra : kExtraGroups)
+      if ((request.groups & extra.group) != 0) extra.append(domain, one.parameters);
   }
   return result;
 }

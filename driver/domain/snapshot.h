@@ -13,9 +13,18 @@
 #include "driver/contract/domain_registry.h"
 #include "driver/contract/handle.h"
 #include "driver/domain/counters_reader.h"
+#include "driver/domain/kvm_statistics.h"
 #include "driver/domain/perf_counters.h"
 
 namespace warren::driver::domain {
+
+// The last measurement of how fast the guest writes its memory.
+struct DirtyRate {
+  int status = VIR_DOMAIN_DIRTYRATE_UNSTARTED;  // virDomainDirtyRateStatus
+  std::int64_t start_time = 0;                  // seconds since 1970
+  std::int32_t period_s = 0;
+  std::int64_t mebibytes_per_second = 0;
+};
 
 struct Snapshot {
   DomainHandle handle;
@@ -28,6 +37,8 @@ struct Snapshot {
   std::shared_ptr<const config::DomainDefinition> live;        // null for one that is not active
   pid_t pid = -1;                                              // of the worker
   std::shared_ptr<const CountersReader> counters;
+  std::shared_ptr<const MachineStatistics> kvm;  // null when KVM gave none
+  DirtyRate dirty_rate;
   std::shared_ptr<const PerfCounters> perf;  // null when none was ever enabled
   std::vector<DiskError> disk_errors;        // of disks whose last request failed and stopped the guest
   std::string control_error;                 // why the worker cannot be reached; empty when it can

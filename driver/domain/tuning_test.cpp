@@ -1,5 +1,6 @@
 // Pins, IOThreads, typed parameters, jobs and probes of running and stored domains.
 #include <fstream>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -375,6 +376,77 @@ TEST_F(TuningTest, TheMonitorsLanguage) {
   EXPECT_NE(ask("{").find("failed: internal error: cannot parse json"), std::string::npos);
   EXPECT_EQ(ask("info status", 1), "VM status: running\r\n");
   EXPECT_EQ(ask("dance", 1), "unknown command: 'dance'\r\n");
+}
+
+TEST_F(TuningTest, AClockTheGuestSetIsToldAndKept) {
+  ASSERT_EQ(define(xml("test", kTestUuid, "<clock offset='variable' adjustment='100' basis='utc'/>")), "");
+  ASSERT_EQ(start(), "");
+  std::vector<std::int64_t> told;
+  driver_->subscribe(VIR_DOMAIN_EVENT_ID_RTC_CHANGE, std::nullopt, [&](const DomainEvent& event) {
+    told.push_back(std::get<RtcChangeEvent>(event.body).offset_seconds);
+  });
+  tell_guest("clock 3700");
+  ASSERT_TRUE(run_until([&] { return !told.empty(); }));
+  EXPECT_EQ(told, std::vector<std::int64_t>{3700}) << "of a variable clock: from its basis";
+  EXPECT_NE(live_xml().find("adjustment='3700'"), std::string::npos);
+  EXPECT_NE(stored_xml().find("adjustment='100'"), std::string::npos);
+}
+
+TEST_F(TuningTest, TheDirtyRateIsMeasured) {
+  ASSERT_EQ(define(xml()), "");
+  ASSERT_EQ(start(), "");
+  const auto begin = [&](int seconds, unsigned int flags) {
+    return wait<void>(
+        [&](auto done) { driver_->start_dirty_rate(caller_, test_uuid(), seconds, flags, std::move(done)); });
+  };
+  EXPECT_NE(begin(0, 0).find("within [1, 60]"), std::string::npos);
+  EXPECT_NE(begin(1, VIR_DOMAIN_DIRTYRATE_MODE_DIRTY_RING).find("not supported"), std::string::npos);
+  EXPECT_EQ(begin(1, 0), "");
+  const auto& table = driver_->environment().table;
+  EXPECT_EQ(table.by_uuid(test_uuid())->snapshot()->dirty_rate.status, VIR_DOMAIN_DIRTYRATE_MEASURING);
+  ASSERT_TRUE(run_until([&] {
+    return table.by_uuid(test_uuid())->snapshot()->dirty_rate.status == VIR_DOMAIN_DIRTYRATE_MEASURED;
+  }));
+  EXPECT_EQ(table.by_uuid(test_uuid())->snapshot()->dirty_rate.mebibytes_per_second, 32);
+}
+
+TEST_F(TuningTest, MemoryOfNodesThatAreNotThereIsRefusedAtStart) {
+  ASSERT_EQ(define(xml("test", kTestUuid, "<numatune><memory mode='strict' nodeset='777'/></numatune>")), "");
+  EXPECT_NE(start().find("777"), std::string::npos);
+  EXPECT_TRUE(is_shut_off());
+  ASSERT_EQ(set(TuningGroup::numa, {{"numa_nodeset", std::string("0")}}, 0), "");
+  EXPECT_EQ(start(), "");
+}
+
+TEST_F(TuningTest, EveryGroupOfStatistics) {
+  ASSERT_EQ(define(xml("test", kTestUuid,
+                       "<iothreads>1</iothreads><perf><event name='task_clock' enabled='yes'/></perf>")),
+            "");
+  ASSERT_EQ(start(), "");
+  std::vector<DomainStatistics> records;
+  const unsigned int groups = VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON |
+                              VIR_DOMAIN_STATS_VCPU | VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BLOCK |
+                              VIR_DOMAIN_STATS_PERF | VIR_DOMAIN_STATS_IOTHREAD | VIR_DOMAIN_STATS_MEMORY |
+                              VIR_DOMAIN_STATS_DIRTYRATE | VIR_DOMAIN_STATS_VM;
+  ASSERT_EQ(wait<std::vector<DomainStatistics>>(
+                [&](auto done) {
+                  driver_->domain_statistics(caller_, {test_uuid()}, groups,
+                                             VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS,
+                                             std::move(done));
+                },
+                &records),
+            "");
+  ASSERT_EQ(records.size(), 1u);
+  std::set<std::string> names;
+  for (const auto& parameter : records.front().parameters) {
+    EXPECT_TRUE(names.insert(parameter.field).second) << parameter.field << " is there twice";
+    EXPECT_LT(parameter.field.size(), std::size_t{VIR_TYPED_PARAM_FIELD_LENGTH});
+  }
+  for (const char* name : {"state.state", "cpu.time", "cpu.cache.monitor.count", "balloon.current",
+                           "vcpu.current", "vcpu.0.time", "vcpu.0.delay", "net.count", "block.0.rd.reqs",
+                           "perf.task_clock", "iothread.count", "iothread.1.poll-max-ns",
+                           "memory.bandwidth.monitor.count", "dirtyrate.calc_status", "dirtyrate.calc_mode"})
+    EXPECT_TRUE(names.contains(name)) << name;
 }
 
 TEST_F(TuningTest, BlockPeekReadsTheImage) {

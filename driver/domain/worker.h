@@ -23,6 +23,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   struct Handlers {
     std::function<void(const vmm::control::Status&)> hello;
     std::function<void(const vmm::control::StateChanged&)> state_changed;
+    std::function<void(const vmm::control::ClockSet&)> clock_set = {};
     std::function<void(const std::string& reason)> connection_lost;  // the process may live
     std::function<void()> ended;                                     // the process; last, once
   };

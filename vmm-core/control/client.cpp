@@ -114,6 +114,10 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.state_changed;
       const auto change = from_json<StateChanged>(*data, "state_changed");
       if (handler) handler(change);
+    } else if (*name == "clock_set") {
+      auto handler = handlers_.clock_set;
+      const auto change = from_json<ClockSet>(*data, "clock_set");
+      if (handler) handler(change);
     }
     // Events of a newer worker that this daemon does not know carry nothing it could act on.
   }
@@ -339,6 +343,24 @@ void Client::add_iothread(std::uint32_t id, Reply<void> reply) {
 void Client::delete_iothread(std::uint32_t id, Reply<void> reply) {
   implementation_->request("delete_iothread", to_json(IoThreadName{id}), {},
                            expect_nothing(std::move(reply)));
+}
+
+void Client::start_dirty_rate(std::uint32_t seconds, Reply<void> reply) {
+  implementation_->request("start_dirty_rate", to_json(StartDirtyRate{seconds}), {},
+                           expect_nothing(std::move(reply)));
+}
+
+void Client::dirty_rate(Reply<DirtyRateStatus> reply) {
+  implementation_->request("dirty_rate", json::object(), {},
+                           expect_struct<DirtyRateStatus>("dirty_rate", std::move(reply)));
+}
+
+void Client::kvm_statistics(Reply<std::vector<FileDescriptor>> reply) {
+  implementation_->request("kvm_statistics", json::object(), {},
+                           [reply = std::move(reply)](std::expected<Answer, Error> answer) mutable {
+                             if (!answer) return reply(std::unexpected(answer.error()));
+                             reply(std::move(answer->descriptors));
+                           });
 }
 
 void Client::status(Reply<Status> reply) {

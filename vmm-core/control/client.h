@@ -32,6 +32,7 @@ class Client {
   struct Handlers {
     std::function<void(const Status&)> hello;  // first, once
     std::function<void(const StateChanged&)> state_changed;
+    std::function<void(const ClockSet&)> clock_set;
     std::function<void(const std::string& reason)> closed;  // last, once; empty reason: closed in order
   };
 
@@ -67,6 +68,9 @@ class Client {
   void abort_dump(Reply<void> reply);
   void add_iothread(std::uint32_t id, Reply<void> reply);
   void delete_iothread(std::uint32_t id, Reply<void> reply);
+  void start_dirty_rate(std::uint32_t seconds, Reply<void> reply);
+  void dirty_rate(Reply<DirtyRateStatus> reply);
+  void kvm_statistics(Reply<std::vector<FileDescriptor>> reply);
   void status(Reply<Status> reply);
   void inspect(Reply<std::string> reply);      // the tree as JSON text
   void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)

@@ -36,6 +36,9 @@ class Absorbing final : public Commands {
   void abort_dump() override {}
   void add_iothread(std::uint32_t) override {}
   void delete_iothread(std::uint32_t) override {}
+  void start_dirty_rate(std::uint32_t) override {}
+  DirtyRateStatus dirty_rate() const override { return {false, 8 << 20, 2}; }
+  std::vector<FileDescriptor> kvm_statistics() override { return {}; }
   void quit() override {}
 };
 

@@ -48,6 +48,9 @@ class FakeCommands final : public Commands {
   void abort_dump() override {}
   void add_iothread(std::uint32_t) override {}
   void delete_iothread(std::uint32_t) override {}
+  void start_dirty_rate(std::uint32_t) override {}
+  DirtyRateStatus dirty_rate() const override { return {false, 8 << 20, 2}; }
+  std::vector<FileDescriptor> kvm_statistics() override { return {}; }
   void quit() override { log.push_back("quit"); }
 
   bool refuse_configure = false;
@@ -74,6 +77,7 @@ class ControlTest : public testing::Test {
         loop_, connect_to(path_),
         Client::Handlers{[this](const Status& s) { hellos_.push_back(s); },
                          [this](const StateChanged& c) { changes_.push_back(c); },
+                         [this](const ClockSet& c) { clocks_.push_back(c.offset_seconds); },
                          [this](const std::string& r) { closed_.push_back("closed" + r); }});
   }
 
@@ -97,6 +101,7 @@ class ControlTest : public testing::Test {
   std::unique_ptr<Server> server_;
   std::vector<Status> hellos_;
   std::vector<StateChanged> changes_;
+  std::vector<std::int64_t> clocks_;
   std::vector<std::string> closed_, answers_;
 };
 
@@ -145,6 +150,9 @@ TEST_F(ControlTest, ProbesAreCheckedBeforeTheyAreDone) {
   EXPECT_THAT(bytes, testing::ElementsAre(0x5a, 0x5a, 0x5a));
   EXPECT_THAT(refused, testing::HasSubstr("read_memory.size"));
   EXPECT_EQ(status.written_bytes, 40u);
+  server_->announce(ClockSet{-3600});
+  run();
+  EXPECT_THAT(clocks_, testing::ElementsAre(-3600));
 }
 
 TEST_F(ControlTest, ManyDescriptorsTravelInSeveralMessages) {
@@ -243,7 +251,7 @@ TEST_F(ControlTest, T15GarbageFromAWorkerEndsTheConnection) {
     FileDescriptor worker(pair[1]);
     closed_.clear();
     Client peer(loop_, FileDescriptor(pair[0]),
-                {nullptr, nullptr, [this](auto& r) { closed_.push_back(r); }});
+                {nullptr, nullptr, nullptr, [this](auto& r) { closed_.push_back(r); }});
     ASSERT_EQ(::write(worker.get(), garbage.data(), garbage.size()), static_cast<ssize_t>(garbage.size()));
     run();
     EXPECT_EQ(closed_.size(), 1u) << garbage;

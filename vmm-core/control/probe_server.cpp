@@ -55,7 +55,8 @@ void dump(Probes& probes, const json::value& arguments, std::vector<FileDescript
 }  // namespace
 
 std::optional<json::value> serve_probe(Probes& probes, std::string_view name, const json::value& arguments,
-                                       std::vector<FileDescriptor>& descriptors) {
+                                       std::vector<FileDescriptor>& descriptors,
+                                       std::vector<FileDescriptor>& given) {
   if (name == "inject_nmi") {
     probes.inject_nmi();
   } else if (name == "send_keys") {
@@ -74,6 +75,14 @@ std::optional<json::value> serve_probe(Probes& probes, std::string_view name, co
     probes.add_iothread(arguments_of<IoThreadName>(arguments).id);
   } else if (name == "delete_iothread") {
     probes.delete_iothread(arguments_of<IoThreadName>(arguments).id);
+  } else if (name == "start_dirty_rate") {
+    const std::uint32_t seconds = arguments_of<StartDirtyRate>(arguments).seconds;
+    if (seconds < 1 || seconds > 60) throw Error(std::errc::invalid_argument, "start_dirty_rate.seconds");
+    probes.start_dirty_rate(seconds);
+  } else if (name == "dirty_rate") {
+    return to_json(probes.dirty_rate());
+  } else if (name == "kvm_statistics") {
+    given = probes.kvm_statistics();
   } else {
     return std::nullopt;
   }

@@ -12,9 +12,11 @@
 
 namespace warren::vmm::control {
 
-// The answer's value; nullopt when `name` is none of these commands. Throws Error.
+// `descriptors` came with the request, `given` go with the answer. The answer's value; nullopt when `name` is
+// none of these commands. Throws Error.
 std::optional<boost::json::value> serve_probe(Probes& probes, std::string_view name,
                                               const boost::json::value& arguments,
-                                              std::vector<FileDescriptor>& descriptors);
+                                              std::vector<FileDescriptor>& descriptors,
+                                              std::vector<FileDescriptor>& given);
 
 }  // namespace warren::vmm::control

@@ -3,7 +3,9 @@
 // Commands of the control protocol (protocol.h), each with one of the structs below as its arguments or
 // answer: inject_nmi, send_keys(SendKeys), set_reset_action(SetResetAction), read_memory(ReadMemory) →
 // MemoryBytes, dump(BeginDump), dump_status → DumpStatus, abort_dump, add_iothread(IoThreadName),
-// delete_iothread(IoThreadName).
+// delete_iothread(IoThreadName), start_dirty_rate(StartDirtyRate), dirty_rate → DirtyRateStatus,
+// kvm_statistics → (descriptors: KVM's files for the machine and for each vCPU; none where it has none).
+// Event: clock_set(ClockSet), when the guest has set its real-time clock.
 #pragma once
 
 #include <cstddef>
@@ -64,10 +66,27 @@ struct DumpStatus {
 };
 BOOST_DESCRIBE_STRUCT(DumpStatus, (), (state, total_bytes, written_bytes, error))
 
+struct StartDirtyRate {
+  std::uint32_t seconds = 1;  // 1 to 60
+};
+BOOST_DESCRIBE_STRUCT(StartDirtyRate, (), (seconds))
+
+struct DirtyRateStatus {
+  bool is_measuring = false;
+  std::uint64_t dirty_bytes = 0;  // written in the last measurement
+  std::uint32_t seconds = 0;      // its length; 0: there was none
+};
+BOOST_DESCRIBE_STRUCT(DirtyRateStatus, (), (is_measuring, dirty_bytes, seconds))
+
 struct IoThreadName {
   std::uint32_t id = 0;
 };
 BOOST_DESCRIBE_STRUCT(IoThreadName, (), (id))
+
+struct ClockSet {
+  std::int64_t offset_seconds = 0;  // what it shows minus host UTC
+};
+BOOST_DESCRIBE_STRUCT(ClockSet, (), (offset_seconds))
 
 // As Commands (server.h): each runs to its end before it returns; what cannot be done throws Error.
 class Probes {
@@ -82,6 +101,9 @@ class Probes {
   virtual void abort_dump() = 0;
   virtual void add_iothread(std::uint32_t id) = 0;
   virtual void delete_iothread(std::uint32_t id) = 0;
+  virtual void start_dirty_rate(std::uint32_t seconds) = 0;
+  virtual DirtyRateStatus dirty_rate() const = 0;
+  virtual std::vector<FileDescriptor> kvm_statistics() = 0;
 
  protected:
   ~Probes() = default;

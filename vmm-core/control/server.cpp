@@ -66,9 +66,10 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     peers_.clear();
   }
 
-  void announce(const StateChanged& change) {
-    const json::value data = to_json(change);
-    for (auto& peer : peers_) peer.connection->send(event("state_changed", data));
+  template <typename Body>
+  void announce(const char* name, const Body& body) {
+    const json::value data = to_json(body);
+    for (auto& peer : peers_) peer.connection->send(event(name, data));
   }
 
  private:
@@ -136,10 +137,12 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
       commands_.start(arguments_of<Start>(message).paused);
       return {};
     }
-    const auto* given = message.if_contains("arguments");
-    if (auto answer = serve_probe(commands_, *name, given == nullptr ? json::value(json::object()) : *given,
-                                  descriptors)) {
-      return {*std::move(answer), {}};
+    const auto* arguments = message.if_contains("arguments");
+    std::vector<FileDescriptor> given;
+    if (auto answer =
+            serve_probe(commands_, *name, arguments == nullptr ? json::value(json::object()) : *arguments,
+                        descriptors, given)) {
+      return {*std::move(answer), std::move(given)};
     }
     arguments_of<Nothing>(message);
     if (*name == "status") return {to_json(commands_.status()), {}};
@@ -224,7 +227,11 @@ Server::~Server() {
 }
 
 void Server::announce(const StateChanged& change) {
-  implementation_->announce(change);
+  implementation_->announce("state_changed", change);
+}
+
+void Server::announce(const ClockSet& change) {
+  implementation_->announce("clock_set", change);
 }
 
 std::string format_inspection(const InspectNode& root) {

@@ -57,6 +57,7 @@ class Server {
 
   // Tells every connection.
   void announce(const StateChanged& change);
+  void announce(const ClockSet& change);
 
   static constexpr std::size_t kMaximumConnections = 8;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <utility>
 
 namespace warren::vmm {
 namespace {
@@ -98,7 +99,7 @@ RealTimeClock::RealTimeClock(std::unique_ptr<InterruptLine> interrupt, HostClock
   state_.memory[kA] = kTimeBase32KHz;
   state_.memory[kB] = k24Hours;
   state_.memory[kD] = kValidRamAndTime;
-  state_.offset = offset;
+  state_.offset = told_offset_ = offset;
   state_.checked_until = now();
 }
 
@@ -124,6 +125,8 @@ void RealTimeClock::read(std::uint64_t offset, std::span<std::byte> data) noexce
 }
 
 void RealTimeClock::write(std::uint64_t offset, std::span<const std::byte> data) noexcept {
+  bool was_set = false;
+  Nanoseconds shown = 0;
   {
     const std::lock_guard lock(mutex_);
     for (const auto byte : data) {
@@ -132,8 +135,11 @@ void RealTimeClock::write(std::uint64_t offset, std::span<const std::byte> data)
       if (offset == 1) write_register(value);
       ++offset;
     }
+    shown = state_.offset;
+    was_set = std::exchange(told_offset_, shown) != shown;
   }
   if (wake_) wake_();
+  if (was_set && clock_set_) clock_set_(shown);
 }
 
 std::uint8_t RealTimeClock::read_register() noexcept {
@@ -390,6 +396,7 @@ RealTimeClock::State RealTimeClock::save() const {
 void RealTimeClock::restore(const State& state) {
   const std::lock_guard lock(mutex_);
   state_ = state;
+  told_offset_ = state.offset;
   state_.index &= 0x7f;
   state_.missed_ticks = std::min(state_.missed_ticks, static_cast<std::uint32_t>(kMostMissedTicks));
   state_.checked_until = std::clamp(state_.checked_until, kEarliest, kLatest);

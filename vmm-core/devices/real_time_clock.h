@@ -42,6 +42,11 @@ class RealTimeClock final : public IoHandler, public Inspectable {
   RealTimeClock(std::unique_ptr<InterruptLine> interrupt, HostClock clock, Nanoseconds offset,
                 std::function<void()> wake, MissedTicks missed_ticks = MissedTicks::merge);
 
+  // `clock_set` is told what the guest's clock shows minus the host's when the guest has set it: once, when
+  // it lets the clock run again (register B, SET), or with each register it writes without stopping it. On
+  // the writing thread. Before anything runs.
+  void set_observer(std::function<void(Nanoseconds)> clock_set) { clock_set_ = std::move(clock_set); }
+
   void read(std::uint64_t offset, std::span<std::byte> data) noexcept override;
   void write(std::uint64_t offset, std::span<const std::byte> data) noexcept override;
 
@@ -75,7 +80,9 @@ class RealTimeClock final : public IoHandler, public Inspectable {
   const HostClock clock_;
   const std::function<void()> wake_;
   const MissedTicks missed_ticks_;
+  std::function<void(Nanoseconds)> clock_set_;
   mutable std::mutex mutex_;
+  Nanoseconds told_offset_ = 0;  // what the observer knows
   State state_;
 };
 

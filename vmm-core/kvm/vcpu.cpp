@@ -231,6 +231,10 @@ std::optional<GuestAddress> Vcpu::translate(std::uint64_t address) const {
   return GuestAddress{translation.physical_address};
 }
 
+FileDescriptor Vcpu::statistics() const noexcept {
+  return FileDescriptor(try_ioctl(vcpu_.get(), KVM_GET_STATS_FD, 0));
+}
+
 void Vcpu::mark_paused() noexcept {
   (void)try_ioctl(vcpu_.get(), KVM_KVMCLOCK_CTRL, 0);
 }

@@ -110,6 +110,9 @@ class Vcpu {
   // The physical address behind a virtual one, by the vCPU's page tables (api.rst §4.21).
   std::optional<GuestAddress> translate(std::uint64_t address) const;
 
+  // As VirtualMachine::statistics().
+  FileDescriptor statistics() const noexcept;
+
   // Tells the guest's watchdogs that it was not running (§4.71). A guest without a clock to tell is no error.
   void mark_paused() noexcept;
   // Moves the time stamp counter back by `cycles` (KVM_VCPU_TSC_OFFSET). False when the host cannot.

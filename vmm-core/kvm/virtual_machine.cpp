@@ -1,7 +1,9 @@
 #include "vmm-core/kvm/virtual_machine.h"
 
+#include <bit>
 #include <cstring>
 #include <new>
+#include <vector>
 
 #include "vmm-core/kvm/ioctl.h"
 
@@ -34,10 +36,38 @@ VirtualMachine::VirtualMachine(const System& system)
 }
 
 void VirtualMachine::map_memory(const GuestMemory& memory) {
+  set_slots(memory, 0);
+}
+
+void VirtualMachine::log_dirty_pages(const GuestMemory& memory, bool on) {
+  set_slots(memory, on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
+}
+
+std::uint64_t VirtualMachine::count_dirty_pages(const GuestMemory& memory) {
+  constexpr std::uint64_t kPagesPerWord = 64 * 4096;
+  std::uint64_t pages = 0;
+  std::uint32_t slot = 0;
+  for (const auto& region : memory.regions()) {
+    std::vector<std::uint64_t> bitmap((region.size + kPagesPerWord - 1) / kPagesPerWord);
+    kvm_dirty_log log{};
+    log.slot = slot++;
+    log.dirty_bitmap = bitmap.data();
+    WARREN_KVM_IOCTL(vm_.get(), KVM_GET_DIRTY_LOG, &log);
+    for (const std::uint64_t word : bitmap) pages += static_cast<std::uint64_t>(std::popcount(word));
+  }
+  return pages;
+}
+
+FileDescriptor VirtualMachine::statistics() const noexcept {
+  return FileDescriptor(try_ioctl(vm_.get(), KVM_GET_STATS_FD, 0));
+}
+
+void VirtualMachine::set_slots(const GuestMemory& memory, std::uint32_t flags) {
   std::uint32_t slot = 0;
   for (const auto& region : memory.regions()) {
     kvm_userspace_memory_region description{};
     description.slot = slot++;
+    description.flags = flags;
     description.guest_phys_addr = region.start.value;
     description.memory_size = region.size;
     // KVM takes the host address of the mapping as a number.
@@ -47,7 +77,7 @@ void VirtualMachine::map_memory(const GuestMemory& memory) {
 }
 
 void VirtualMachine::create_interrupt_controllers(GuestAddress identity_map, GuestAddress tss,
-                                                   bool reinject) {
+                                                  bool reinject) {
   std::uint64_t identity = identity_map.value;
   WARREN_KVM_IOCTL(vm_.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity);
   WARREN_KVM_IOCTL(vm_.get(), KVM_SET_TSS_ADDR, tss.value);

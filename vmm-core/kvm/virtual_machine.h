@@ -33,6 +33,13 @@ class VirtualMachine {
   // One slot for each region, numbered from 0 (api.rst §4.35). The memory must outlive the VM.
   void map_memory(const GuestMemory& memory);
 
+  // Whether KVM notes which pages of that memory the guest writes (api.rst §4.35, KVM_MEM_LOG_DIRTY_PAGES).
+  void log_dirty_pages(const GuestMemory& memory, bool on);
+  // Pages of 4 KiB that were written since it began, or since the last call (§4.8).
+  std::uint64_t count_dirty_pages(const GuestMemory& memory);
+  // A descriptor of the kernel's statistics (§4.133); none when it has none.
+  FileDescriptor statistics() const noexcept;
+
   // Two PICs, an I/O APIC, local APICs and a PIT with the speaker port, all in the kernel. Before any vCPU.
   // `identity_map` and `tss` are guest addresses of one and three pages that Intel hosts need (§4.41, §4.12).
   // `reinject`: PIT interrupts that a guest missed come later (KVM_REINJECT_CONTROL), else never.
@@ -62,6 +69,7 @@ class VirtualMachine {
   void set_clock(std::uint64_t nanoseconds);
 
  private:
+  void set_slots(const GuestMemory& memory, std::uint32_t flags);
   FileDescriptor vm_;
 };
 

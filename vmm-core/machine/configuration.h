@@ -83,6 +83,8 @@ struct MachineConfiguration {
   std::vector<SerialConfiguration> serials;
   std::vector<RootPortConfiguration> root_ports;
   std::vector<PciDeviceConfiguration> devices;
+  // The guest has set its clock: what it shows minus host UTC. On a vCPU thread; or none.
+  std::function<void(std::int64_t nanoseconds)> clock_set;
   CountersPage* counters = nullptr;  // outlives the machine; or none
   // Called first thing on every thread the machine starts.
   std::function<void(ThreadKind)> thread_started;

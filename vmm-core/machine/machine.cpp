@@ -56,6 +56,7 @@ Machine::Machine(MachineConfiguration configuration, EventSink sink)
               .power_off = [this] { on_guest_event(GuestShutDown{}); },
               .clock_changed = [this] { events_.wake(); },
               .guest_nanoseconds = [this] { return clock_.now(); }}) {
+  board_.clock().set_observer(configuration_.clock_set);
   clock_.pause();
   pristine_controllers_ = vm_.interrupt_controllers();
   vcpus_ = std::make_unique<VcpuThreads>(
@@ -224,6 +225,23 @@ std::vector<VcpuRegisters> Machine::registers() {
       all.push_back({vcpus_->vcpu(i).registers(), vcpus_->vcpu(i).special_registers()});
   });
   return all;
+}
+
+std::vector<FileDescriptor> Machine::statistics() {
+  std::vector<FileDescriptor> files;
+  files.push_back(vm_.statistics());
+  between_runs([&] {
+    for (std::size_t i = 0; i < vcpus_->size(); ++i) files.push_back(vcpus_->vcpu(i).statistics());
+  });
+  for (const auto& file : files)
+    if (!file) return {};
+  return files;
+}
+
+std::uint64_t Machine::stop_dirty_log() {
+  const std::uint64_t pages = vm_.count_dirty_pages(memory_);
+  vm_.log_dirty_pages(memory_, false);
+  return pages;
 }
 
 bool Machine::read_virtual(std::uint64_t address, std::span<std::byte> destination) {

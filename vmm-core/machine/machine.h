@@ -63,6 +63,11 @@ class Machine final : public Inspectable {
   void inject_nmi();
   // Of all vCPUs, which stand still for a moment.
   std::vector<VcpuRegisters> registers();
+  // What KVM counts: of the machine, then of each vCPU; empty where the kernel has no such file.
+  std::vector<FileDescriptor> statistics();
+  // Notes which pages are written, from now on; stop_dirty_log() says how many were.
+  void start_dirty_log() { vm_.log_dirty_pages(memory_, true); }
+  std::uint64_t stop_dirty_log();
   // Memory as vCPU 0 addresses it now. False unless all of it is mapped to RAM.
   bool read_virtual(std::uint64_t address, std::span<std::byte> destination);
 

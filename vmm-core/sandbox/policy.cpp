@@ -193,6 +193,7 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     request(KVM_GET_MSR_INDEX_LIST),
     request(KVM_GET_MSR_FEATURE_INDEX_LIST),
     request(KVM_TRANSLATE),
+    request(KVM_GET_STATS_FD),
     request(KVM_CREATE_VM),
     request(KVM_CREATE_VCPU),
     request(KVM_CREATE_IRQCHIP),

@@ -64,6 +64,7 @@ int serve(const Options& options) {
                                 if (filtered) install_filter(kind);
                               },
                           .changed = [&](const control::StateChanged& change) { server->announce(change); },
+                          .clock_set = [&](const control::ClockSet& change) { server->announce(change); },
                           // The answer is sent before the loop comes to this.
                           .quit = [&] { boost::asio::post(loop, [&] { loop.stop(); }); }});
   server.emplace(loop, std::move(listener), machine);

@@ -102,4 +102,31 @@ void Worker::delete_iothread(std::uint32_t id) {
   iothreads_.erase(found);
 }
 
+void Worker::start_dirty_rate(std::uint32_t seconds) {
+  require(state_ == MachineState::running || state_ == MachineState::paused, "start_dirty_rate");
+  if (dirty_rate_.is_measuring)
+    throw Error(std::errc::device_or_resource_busy, "start_dirty_rate: there is one");
+  machine_->start_dirty_log();
+  dirty_rate_.is_measuring = true;
+  auto timer = std::make_shared<boost::asio::steady_timer>(loop_, std::chrono::seconds(seconds));
+  timer->async_wait([this, timer, seconds](boost::system::error_code cancelled) {
+    if (cancelled || !machine_) return;
+    constexpr std::uint64_t kPage = 4096;
+    try {
+      dirty_rate_ = {
+          .is_measuring = false, .dirty_bytes = machine_->stop_dirty_log() * kPage, .seconds = seconds};
+    } catch (const Error&) {
+      dirty_rate_.is_measuring = false;  // what was measured last stands
+    }
+  });
+}
+
+std::vector<FileDescriptor> Worker::kvm_statistics() {
+  require(machine_ != nullptr, "kvm_statistics");
+  auto files = machine_->statistics();
+  if (files.size() > control::kMaximumDescriptorsPerMessage)
+    files.resize(control::kMaximumDescriptorsPerMessage);
+  return files;
+}
+
 }  // namespace warren::vmm::worker

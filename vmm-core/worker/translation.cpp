@@ -2,6 +2,9 @@
 #include <charconv>
 #include <utility>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
 #include "vmm-core/block/raw_image.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/virtio/block.h"
@@ -173,6 +176,11 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
                              &configuration.clock_offset_nanoseconds)) {
     throw Error(std::errc::invalid_argument, "rtc_offset_seconds: more than 292 years");
   }
+  configuration.clock_set = [this](std::int64_t nanoseconds) {
+    boost::asio::post(loop_, [this, nanoseconds] {
+      if (surroundings_.clock_set) surroundings_.clock_set({nanoseconds / kNanosecondsPerSecond});
+    });
+  };
   configuration.counters = counters_;
   configuration.thread_started = surroundings_.thread_started;
   for (const auto& port : specification.root_ports) {

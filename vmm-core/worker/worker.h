@@ -32,6 +32,7 @@ class Worker final : public control::Commands {
     std::function<void(ThreadKind)> thread_started;
     // A change of state, whoever caused it; and quit().
     std::function<void(const control::StateChanged&)> changed;
+    std::function<void(const control::ClockSet&)> clock_set = {};
     std::function<void()> quit;
   };
 
@@ -62,6 +63,9 @@ class Worker final : public control::Commands {
   void abort_dump() override;
   void add_iothread(std::uint32_t id) override;
   void delete_iothread(std::uint32_t id) override;
+  void start_dirty_rate(std::uint32_t seconds) override;
+  control::DirtyRateStatus dirty_rate() const override { return dirty_rate_; }
+  std::vector<FileDescriptor> kvm_statistics() override;
 
  private:
   void guest_event(const machine::GuestEvent& event);
@@ -83,6 +87,7 @@ class Worker final : public control::Commands {
   CountersPage* counters_ = nullptr;
   control::MachineState state_ = control::MachineState::unconfigured;
   std::string detail_;
+  control::DirtyRateStatus dirty_rate_;
   std::string uuid_;
   std::uint64_t resets_ = 0;
   control::GuestAction on_reset_ = control::GuestAction::reset;

@@ -27,7 +27,7 @@ constexpr Procedure kProcedures[] = {
     served<&handlers::domain_get_job_stats>(298, "DOMAIN_GET_JOB_STATS", kLow, "domain:read"),
     served<&handlers::connect_get_all_domain_stats>(344, "CONNECT_GET_ALL_DOMAIN_STATS", kLow, "connect:search_domains"),
     served<&handlers::domain_get_messages>(426, "DOMAIN_GET_MESSAGES", kLow, "domain:read"),
-    missing<DomainStartDirtyRateCalcArgs, Nothing>(427, "DOMAIN_START_DIRTY_RATE_CALC", kLow | kWrite, "domain:write"),
+    served<&handlers::domain_start_dirty_rate_calc>(427, "DOMAIN_START_DIRTY_RATE_CALC", kLow | kWrite, "domain:write"),
     served<&handlers::domain_abort_job_flags>(442, "DOMAIN_ABORT_JOB_FLAGS", kLow | kWrite, "domain:write"),
 };
 
