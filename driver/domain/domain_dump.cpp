@@ -49,7 +49,8 @@ Task<> Domain::core_dump(Caller caller, std::string path, unsigned int flags) {
     failure = error_of(std::current_exception());
   }
   end_long_job(failure);
-  if (!is_active() || !worker_) throw Error(VIR_ERR_OPERATION_ABORTED, "the domain was destroyed");
+  if (!is_active() || !worker_ || worker_->has_ended())
+    throw Error(VIR_ERR_OPERATION_ABORTED, "the domain ended during its dump");
   if (!failure && (flags & VIR_DUMP_CRASH) != 0) {
     co_await end_worker(false);
     emit(VIR_DOMAIN_EVENT_CRASHED, VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED);
