@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "driver/config/cpu_features.h"
-#include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
 #include "driver/config/xml_writer.h"
 #include "driver/contract/error.h"
@@ -185,91 +184,6 @@ std::string format_capabilities(const HostFacts& facts) {
   return writer.take();
 }
 
-namespace {
-
-template <typename Enum>
-void format_enum(XmlWriter& writer, std::string_view name, const EnumTable<Enum>& table) {
-  writer.begin("enum");
-  writer.attribute("name", name);
-  for (const auto& entry : table.accepted) writer.element("value", entry.name);
-  writer.end();
-}
-
-void format_values(XmlWriter& writer, std::string_view name, std::initializer_list<std::string_view> values) {
-  writer.begin("enum");
-  writer.attribute("name", name);
-  for (const std::string_view value : values) writer.element("value", value);
-  writer.end();
-}
-
-void format_unsupported(XmlWriter& writer, std::initializer_list<std::string_view> names) {
-  for (const std::string_view name : names) leaf_element(writer, name, {{"supported", "no"}});
-}
-
-void begin_mode(XmlWriter& writer, CpuMode mode, bool supported) {
-  writer.begin("mode");
-  writer.attribute("name", names::kCpuMode.name(mode));
-  writer.attribute("supported", supported ? "yes" : "no");
-}
-
-void format_host_model(XmlWriter& writer, const HostFacts& facts) {
-  const HostCpuModel model = describe_host_cpu(facts.kvm_cpuid, false);
-  begin_mode(writer, CpuMode::host_model, !model.name.empty());
-  if (!model.name.empty()) {
-    writer.begin("model");
-    writer.attribute("fallback", "forbid");
-    writer.text(model.name);
-    writer.end();
-    if (!model.vendor.empty()) writer.element("vendor", model.vendor);
-    for (const CpuFeature& feature : model.features) {
-      leaf_element(writer, "feature",
-                   {{"policy", std::string(names::kCpuPolicy.name(feature.policy))}, {"name", feature.name}});
-    }
-  }
-  writer.end();
-}
-
-void format_cpu_modes(XmlWriter& writer, const HostFacts& facts) {
-  writer.begin("cpu");
-  begin_mode(writer, CpuMode::host_passthrough, true);
-  format_values(writer, "hostPassthroughMigratable", {"on", "off"});
-  writer.end();
-  leaf_element(writer, "mode", {{"name", "maximum"}, {"supported", "no"}});
-  format_host_model(writer, facts);
-  begin_mode(writer, CpuMode::custom, true);
-  for (const CpuModel& model : cpu_models()) {
-    writer.begin("model");
-    writer.attribute("usable", missing_features(model, facts).empty() ? "yes" : "no");
-    writer.attribute("vendor", model.vendor.empty() ? "unknown" : model.vendor);
-    writer.text(model.name);
-    writer.end();
-  }
-  writer.end();
-  writer.end();
-}
-
-void begin_supported(XmlWriter& writer, std::string_view name) {
-  writer.begin(name);
-  writer.attribute("supported", "yes");
-}
-
-void format_device_capabilities(XmlWriter& writer) {
-  writer.begin("devices");
-  begin_supported(writer, "disk");
-  format_values(writer, "diskDevice", {"disk"});
-  format_values(writer, "bus", {"virtio"});
-  writer.end();
-  format_unsupported(writer, {"graphics", "video", "hostdev"});
-  begin_supported(writer, "rng");
-  format_values(writer, "model", {"virtio"});
-  format_enum(writer, "backendModel", names::kRngBackend);
-  writer.end();
-  format_unsupported(writer, {"filesystem", "tpm", "redirdev", "channel"});
-  writer.end();
-}
-
-}  // namespace
-
 void check_capabilities_query(const HostFacts& facts, std::string_view emulator,
                               std::string_view architecture, std::string_view machine,
                               std::string_view virtualization) {
@@ -282,35 +196,6 @@ void check_capabilities_query(const HostFacts& facts, std::string_view emulator,
     throw invalid_argument(fmt::format("Warren has no machine '{}'; it has 'q35'", machine));
   if (!virtualization.empty() && virtualization != "kvm")
     throw invalid_argument(fmt::format("Warren has domains of type 'kvm' only, not '{}'", virtualization));
-}
-
-std::string format_domain_capabilities(const HostFacts& facts, std::string_view emulator,
-                                       std::string_view architecture, std::string_view machine,
-                                       std::string_view virtualization) {
-  check_capabilities_query(facts, emulator, architecture, machine, virtualization);
-  XmlWriter writer;
-  writer.begin("domainCapabilities");
-  writer.element("path", facts.emulator);
-  writer.element("domain", "kvm");
-  writer.element("machine", "q35");
-  writer.element("arch", "x86_64");
-  const std::uint32_t maximum =
-      facts.kvm_maximum_vcpus == 0 ? kMaximumVcpus : std::min(kMaximumVcpus, facts.kvm_maximum_vcpus);
-  leaf_element(writer, "vcpu", {{"max", number(maximum)}});
-  leaf_element(writer, "iothreads", {{"supported", "no"}});
-  begin_supported(writer, "os");
-  format_values(writer, "firmware", {});
-  leaf_element(writer, "loader", {{"supported", "no"}});
-  writer.end();
-  format_cpu_modes(writer, facts);
-  format_unsupported(writer, {"memoryBacking"});
-  format_device_capabilities(writer);
-  writer.begin("features");
-  format_unsupported(writer,
-                     {"gic", "vmcoreinfo", "genid", "backingStoreInput", "backup", "sev", "sgx", "hyperv"});
-  writer.end();
-  writer.end();
-  return writer.take();
 }
 
 }  // namespace warren::driver::config

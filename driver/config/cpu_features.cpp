@@ -122,28 +122,28 @@ CpuFeatureSet cpu_features_of(const CpuModel& model) {
 
 HostCpuModel closest_cpu_model(const CpuToName& cpu, bool exact_subset) {
   const CpuModel* best = nullptr;
-  std::size_t best_missing = 0, best_covered = 0;
+  std::size_t best_missing = 0, best_different = 0;
   bool best_signature = false;
   const std::uint32_t wanted = cpu.signature & kSignatureMask;
   for (const CpuModel& model : cpu_models()) {
     if (!model.vendor.empty() && model.vendor != cpu.vendor) continue;
     const CpuFeatureSet of_model = cpu_features_of(model);
-    const std::size_t covered = (of_model & cpu.features).count();
-    const std::size_t missing = of_model.count() - covered;
+    const std::size_t missing = (of_model & ~cpu.features).count();
+    const std::size_t different = (of_model ^ cpu.features).count();
     if (model.name == cpu.preferred) {
       best = &model;
       break;
     }
     if (exact_subset && missing > 0) continue;
     const bool same = model.signature != 0 && wanted != 0 && (model.signature & kSignatureMask) == wanted;
-    // The CPU's own name first; else what lacks least, then what says most.
+    // The CPU's own name first; else the one that leaves least to be said, and of those what lacks least.
     const bool better = !best || (same && !best_signature) ||
-                        (same == best_signature &&
-                         (missing < best_missing || (missing == best_missing && covered > best_covered)));
+                        (same == best_signature && (different < best_different ||
+                                                    (different == best_different && missing < best_missing)));
     if (!better) continue;
     best = &model;
     best_missing = missing;
-    best_covered = covered;
+    best_different = different;
     best_signature = same;
   }
   HostCpuModel result{.vendor = std::string(cpu.vendor)};

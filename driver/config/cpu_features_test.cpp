@@ -198,5 +198,20 @@ TEST(DescribeHostCpu, NameBySignatureElseByFeatures) {
   EXPECT_EQ(describe_host_cpu({}, true).name, "");
 }
 
+// A CPU of today that lacks something old is not taken for one that never had it.
+TEST(ClosestModel, IsTheOneThatLeavesLeastToBeSaid) {
+  CpuToName cpu{.features = cpu_features_of(*find_cpu_model("EPYC")), .vendor = "AMD"};
+  EXPECT_EQ(closest_cpu_model(cpu, false).name, "EPYC");
+  cpu.features.reset(cpu_feature_position(*find_cpu_feature("vme")));
+  cpu.features.reset(cpu_feature_position(*find_cpu_feature("de")));
+  const HostCpuModel named = closest_cpu_model(cpu, false);
+  EXPECT_EQ(named.name, "EPYC");
+  EXPECT_EQ(named.features,
+            (std::vector<CpuFeature>{{"de", CpuFeaturePolicy::disable}, {"vme", CpuFeaturePolicy::disable}}));
+  EXPECT_NE(closest_cpu_model(cpu, true).name, "EPYC");
+  cpu.preferred = "486";
+  EXPECT_EQ(closest_cpu_model(cpu, true).name, "486");
+}
+
 }  // namespace
 }  // namespace warren::driver::config

@@ -63,7 +63,13 @@ LocalHost::LocalHost(asio::io_context& loop, config::HostFacts facts, std::files
       facts_(std::move(facts)),
       root_(std::move(root)),
       memory_(facts_, root_),
-      capabilities_(config::format_capabilities(facts_)) {}
+      capabilities_(config::format_capabilities(facts_)) {
+  // It asks the parser so often that this takes a while; nobody has asked for it yet.
+  std::packaged_task<std::string()> format(
+      [this] { return config::format_domain_capabilities(facts_, "", "", "", ""); });
+  domain_capabilities_ = format.get_future().share();
+  asio::post(thread_, std::move(format));
+}
 
 LocalHost::~LocalHost() {
   thread_.join();
@@ -120,9 +126,8 @@ std::string LocalHost::capabilities_xml(const Caller&) const {
 std::string LocalHost::domain_capabilities_xml(const Caller&, const DomainCapabilitiesQuery& query,
                                                unsigned int flags) const {
   check_flags(flags, 0, "virConnectGetDomainCapabilities");
-  return config::format_domain_capabilities(facts_, query.emulator.value_or(""),
-                                            query.architecture.value_or(""), query.machine.value_or(""),
-                                            query.virtualization_type.value_or(""));
+  check_query(facts_, query);
+  return domain_capabilities_.get();
 }
 
 std::string LocalHost::hostname(const Caller&) const {

@@ -1,6 +1,8 @@
 // HostDriver for the host the daemon runs on. Implementation header (Asio).
 #pragma once
 
+#include <future>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 
@@ -67,6 +69,7 @@ class LocalHost final : public HostDriver {
   const std::filesystem::path root_;
   const NodeMemory memory_;
   const std::string capabilities_;
+  std::shared_future<std::string> domain_capabilities_;
   boost::asio::thread_pool thread_{1};  // last: it ends first
 };
 
