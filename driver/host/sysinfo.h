@@ -1,7 +1,8 @@
 // The host's firmware tables as <sysinfo type='smbios'>.
 //
-// DMTF DSP0134 (SMBIOS 3.6) §7.1 to §7.4: the strings of the BIOS, system, baseboard and chassis structures,
-// as the kernel shows them below /sys/class/dmi/id. Any thread.
+// DMTF DSP0134 (SMBIOS 3.6): the strings of BIOS, system, baseboard and chassis (§7.1 to §7.4) as the kernel
+// shows them below /sys/class/dmi/id; processors (§7.5), memory devices (§7.18) and OEM strings (§7.12) from
+// the table itself, where it may be read. Any thread.
 #pragma once
 
 #include <filesystem>
