@@ -32,8 +32,8 @@ void MessageReader::feed(std::string_view bytes, const std::function<bool(std::s
     const bool is_end = bytes[mark] == '\n';
     bytes.remove_prefix(mark + 1);
     std::string line = std::exchange(line_, {});
-    const bool whole = is_end && !std::exchange(is_dropping_, false);
-    if (whole && !line.empty() && !take(std::move(line))) return;
+    const bool was_dropped = std::exchange(is_dropping_, false);
+    if (is_end && !was_dropped && !line.empty() && !take(std::move(line))) return;
   }
 }
 
