@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "driver/config/cpu_set.h"
+#include "driver/config/guest_numa.h"
 
 namespace warren::driver::config {
 
@@ -53,6 +54,7 @@ struct Cpu {
   std::string vendor_id;  // 12 characters the guest sees instead of its own
   std::optional<CpuTopology> topology;
   std::vector<CpuFeature> features;
+  std::vector<GuestNumaCell> numa;
   bool operator==(const Cpu&) const = default;
 };
 

@@ -178,6 +178,7 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
   root.refuse_unread();
   if (definition.os.smbios == SmbiosMode::sysinfo && !definition.sysinfo)
     throw root.child("os")->malformed("<smbios mode='sysinfo'/> needs a <sysinfo>");
+  check_guest_numa(root, definition);
   check_topology(root, definition);
   check_iothreads(root, definition);
   check_boot_order(root, definition);

@@ -41,6 +41,9 @@ NumaTuning parse_numa_tuning(XmlElement* numatune);
 std::vector<IoThread> parse_iothreads(XmlElement& root);
 PerfEvents parse_perf_events(XmlElement* perf);
 std::optional<Bandwidth> parse_bandwidth(XmlElement* bandwidth);
+std::vector<GuestNumaCell> parse_guest_numa(XmlElement* numa);
+// Against the vCPUs and the memory, which it completes.
+void check_guest_numa(XmlElement& root, DomainDefinition& definition);
 Devices parse_devices(XmlElement* devices, bool inactive);
 
 // What disks, interfaces and the rest have in common: <address>, <alias>, <boot>.
@@ -53,6 +56,7 @@ void format_system_information(XmlWriter& writer, const SystemInformation& infor
 void format_operating_system(XmlWriter& writer, const OperatingSystem& os);
 void format_features(XmlWriter& writer, const Features& features);
 void format_cpu(XmlWriter& writer, const Cpu& cpu);
+void format_guest_numa(XmlWriter& writer, const std::vector<GuestNumaCell>& cells);
 void format_clock(XmlWriter& writer, const Clock& clock);
 void format_power_management(XmlWriter& writer, const PowerManagement& pm);
 // tuning_formatter.cpp

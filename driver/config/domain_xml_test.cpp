@@ -71,6 +71,23 @@ TEST(DomainXml, MemoryUnits) {
   EXPECT_EQ(kib("<memory> 70000 </memory>"), 70000u);
 }
 
+TEST(DomainXml, NumaCellsSayHowMuchMemoryThereIsAndTakeEveryVcpu) {
+  const DomainDefinition definition = parse_domain(
+      domain("",
+             "<vcpu>4</vcpu><cpu><numa><cell id='1' cpus='2' memory='64' unit='MiB'><distances>"
+             "<sibling id='0' value='31'/></distances></cell><cell id='0' cpus='0' memory='32' unit='MiB'/>"
+             "</numa></cpu>"));
+  EXPECT_EQ(definition.memory.maximum_kib, 96u << 10);
+  EXPECT_EQ(definition.memory.current_kib, 96u << 10);
+  const auto& cells = definition.cpu->numa;
+  ASSERT_EQ(cells.size(), 2u);
+  EXPECT_EQ(cells[0].cpus.to_string(), "0-1,3");
+  EXPECT_EQ(cells[1].cpus.to_string(), "2");
+  EXPECT_EQ(numa_distance(cells, 0, 0), 10);
+  EXPECT_EQ(numa_distance(cells, 0, 1), 31);
+  EXPECT_EQ(parse_domain(format_domain(definition)), definition);
+}
+
 TEST(DomainXml, T18UnitOverflowIsAnError) {
   std::string xml = domain();
   xml.replace(xml.find("<memory>65536</memory>"), 22, "<memory unit='EiB'>16</memory>");
@@ -209,7 +226,21 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"cpu_feature_twice",
              domain("", "<cpu mode='host-model'><feature name='avx'/><feature name='avx'/></cpu>"),
              VIR_ERR_XML_ERROR, "/domain/cpu/feature[2]", "more than once"},
-        Case{"numa", domain("", "<cpu><numa/></cpu>"), VIR_ERR_CONFIG_UNSUPPORTED, "/domain/cpu/numa", ""},
+        Case{"numa_empty", domain("", "<cpu><numa/></cpu>"), VIR_ERR_XML_ERROR, "/domain/cpu/numa",
+             "no <cell>"},
+        Case{"numa_vcpu", domain("", "<cpu><numa><cell cpus='1' memory='1024'/></numa></cpu>"),
+             VIR_ERR_XML_ERROR, "/domain/cpu/numa", "has 1"},
+        Case{"numa_vcpu_twice",
+             domain("",
+                    "<vcpu>2</vcpu><cpu><numa><cell cpus='0-1' memory='1024'/><cell cpus='1' memory='1024'/>"
+                    "</numa></cpu>"),
+             VIR_ERR_XML_ERROR, "/domain/cpu/numa", "two cells"},
+        Case{
+            "numa_distance",
+            domain("",
+                   "<cpu><numa><cell memory='1024'><distances><sibling id='0' value='11'/></distances></cell>"
+                   "</numa></cpu>"),
+            VIR_ERR_XML_ERROR, "/domain/cpu/numa/cell/distances/sibling/@value", "10 from itself"},
         Case{"hyperv", domain("", "<features><hyperv/></features>"), VIR_ERR_CONFIG_UNSUPPORTED,
              "/domain/features/hyperv", ""},
         Case{"hpet", domain("", "<clock offset='utc'><timer name='hpet'/></clock>"),

@@ -87,6 +87,7 @@ void format_cpu(XmlWriter& writer, const Cpu& cpu) {
     writer.attribute("name", feature.name);
     writer.end();
   }
+  format_guest_numa(writer, cpu.numa);
   writer.end();
 }
 

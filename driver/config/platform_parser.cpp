@@ -301,6 +301,7 @@ std::optional<Cpu> parse_cpu(XmlElement* element) {
     levels.threads = require_number(*topology, "threads", 1, kMaximumVcpus);
   }
   parse_cpu_features(*element, cpu);
+  cpu.numa = parse_guest_numa(element->child("numa"));
   return cpu;
 }
 

@@ -151,6 +151,19 @@ control::SmbiosSpecification smbios_of(const config::DomainDefinition& live) {
           .oem_strings = oem_strings};
 }
 
+std::vector<control::NumaNodeSpecification> numa_of(const std::vector<config::GuestNumaCell>& cells) {
+  std::vector<control::NumaNodeSpecification> nodes;
+  nodes.reserve(cells.size());
+  for (std::size_t from = 0; from < cells.size(); ++from) {
+    control::NumaNodeSpecification& node = nodes.emplace_back();
+    node.memory_bytes = cells[from].memory_kib * 1024;
+    node.vcpus = cells[from].cpus.members();
+    for (std::size_t to = 0; to < cells.size(); ++to)
+      node.distances.push_back(config::numa_distance(cells, from, to));
+  }
+  return nodes;
+}
+
 void set_tick_policies(const config::Clock& clock, control::MachineSpecification& machine) {
   for (const config::Timer& timer : clock.timers) {
     if (timer.name == config::TimerName::rtc && timer.tick_policy == config::TimerTickPolicy::catchup)
@@ -197,6 +210,7 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
   machine.memory = {.huge_page_bytes = config::huge_page_kib(live.memory_backing) * 1024,
                     .populate = live.memory_backing.allocation == config::MemoryAllocation::immediate};
   machine.cpu = cpu_of(live, facts);
+  machine.numa = numa_of(live.cpu->numa);
   machine.smbios = smbios_of(live);
   set_tick_policies(live.clock, machine);
   machine.boot.kernel = kKernelDescriptor;
