@@ -113,7 +113,8 @@ std::uint8_t Function::add_capability(std::uint8_t id, std::span<const std::byte
   return offset;
 }
 
-std::uint8_t Function::add_express_capability(ExpressType type, std::uint8_t port_number) {
+std::uint8_t Function::add_express_capability(ExpressType type, std::uint8_t port_number,
+                                              IoHandler* handler) {
   constexpr std::uint32_t kRoleBasedErrors = 1 << 15;
   constexpr std::uint32_t kLink = 1 | 1 << 4;  // 2.5 GT/s, one lane
   std::vector<std::byte> body;
@@ -148,7 +149,8 @@ std::uint8_t Function::add_express_capability(ExpressType type, std::uint8_t por
   add32(0);  // slot 2
   add16(0, 0);
   add16(0, 0);
-  return add_capability(kCapabilityExpress, body, writable);
+  return handler != nullptr ? add_capability(kCapabilityExpress, body, writable, *handler)
+                            : add_capability(kCapabilityExpress, body, writable);
 }
 
 void Function::add_msix(MsiRouter& router, std::uint16_t vectors, unsigned bar, std::uint32_t table_offset,

@@ -120,7 +120,9 @@ class Function : public Inspectable {
 
   // The PCI Express capability, version 2, with a link of one lane (PCIe 5.0 §7.5.3). Endpoints behind a root
   // port have it already.
-  std::uint8_t add_express_capability(ExpressType type, std::uint8_t port_number);
+  // Accesses go to `handler` too, when there is one.
+  std::uint8_t add_express_capability(ExpressType type, std::uint8_t port_number,
+                                      IoHandler* handler = nullptr);
 
   // Says that INTA# is used. Without it the interrupt pin register reads 0.
   void use_interrupt_pin();

@@ -1,5 +1,7 @@
 #include "vmm-core/pci/root_port.h"
 
+#include <utility>
+
 #include "vmm-core/os/error.h"
 #include "vmm-core/pci/address.h"
 
@@ -18,6 +20,21 @@ constexpr Identity kIdentity = {
 
 RootPort::RootPort(std::string name, Place place, std::uint8_t port_number)
     : Function(std::move(name), kIdentity, std::move(place)) {
+  initialize_header();
+  add_express_capability(ExpressType::root_port, port_number);
+}
+
+RootPort::RootPort(std::string name, Place place, std::uint8_t port_number, std::function<void()> release)
+    : Function(std::move(name), kIdentity, std::move(place)),
+      slot_(std::make_unique<HotPlugSlot>(
+          port_number,
+          HotPlugSlot::Actions{[this](bool level) { set_interrupt(level); }, std::move(release)})) {
+  initialize_header();
+  add_express_capability(ExpressType::root_port, port_number, slot_.get());
+  use_interrupt_pin();
+}
+
+void RootPort::initialize_header() {
   auto& space = configuration();
   space.set_writable8(kPrimaryBus, 0xff);
   space.set_writable8(kSecondaryBus, 0xff);
@@ -35,7 +52,6 @@ RootPort::RootPort(std::string name, Place place, std::uint8_t port_number)
   space.set_writable32(kPrefetchableLimitUpper, 0xffff'ffff);
   space.set_writable16(kBridgeControl, 0x0003);  // parity and SERR enable
   space.set_defaults();
-  add_express_capability(ExpressType::root_port, port_number);
   set_windows({}, {}, {});
   space.set_defaults();
 }
@@ -83,7 +99,22 @@ void RootPort::attach(std::uint8_t function, Function& device) {
                                                " behind " + name() + " does not exist or is taken");
   }
   devices_[function] = &device;
+  if (slot_) slot_->set_present(true);
   if (function != 0 && devices_[0] != nullptr) devices_[0]->set_multifunction();
+}
+
+void RootPort::plug(Function& device) {
+  attach(0, device);
+}
+
+void RootPort::unplug() {
+  slot_->set_present(false);
+  devices_ = {};
+}
+
+void RootPort::reset() {
+  if (slot_) slot_->reset();
+  Function::reset();
 }
 
 }  // namespace warren::vmm::pci

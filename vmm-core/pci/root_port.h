@@ -7,10 +7,13 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "vmm-core/pci/address.h"
 #include "vmm-core/pci/function.h"
+#include "vmm-core/pci/hot_plug_slot.h"
 
 namespace warren::vmm::pci {
 
@@ -22,23 +25,42 @@ struct Window {
 
 class RootPort final : public Function {
  public:
+  // The device behind it stays.
   RootPort(std::string name, Place place, std::uint8_t port_number);
+  // The device behind it comes and goes; `release` as in HotPlugSlot::Actions. It interrupts by INTA#.
+  RootPort(std::string name, Place place, std::uint8_t port_number, std::function<void()> release);
 
   // The bus behind the port, as the guest numbered it.
   std::uint8_t secondary_bus() noexcept;
   // Functions of the device behind the port (slot 0).
   void attach(std::uint8_t function, Function& device);
-  Function* find(std::uint8_t function) const noexcept { return devices_[function]; }
+  // Nothing answers behind a slot without power.
+  Function* find(std::uint8_t function) const noexcept {
+    return slot_ == nullptr || slot_->link_active() ? devices_[function] : nullptr;
+  }
+
+  // Only with a hot-plug slot, while no vCPU accesses configuration space. plug() attaches function 0 and
+  // tells the guest, throws Error when the slot is taken; unplug() forgets what is behind the port, which the
+  // owner may destroy then.
+  void plug(Function& device);
+  void unplug();
+  // Asks the guest to let go. Any thread.
+  RemovalRequest request_removal() { return slot_->request_removal(); }
+
+  void reset() override;
 
   // From the machine, before the guest runs.
   void set_buses(std::uint8_t secondary, std::uint8_t subordinate);
   void set_windows(const Window& io, const Window& memory, const Window& prefetchable);
 
  private:
+  void initialize_header();
+
   template <typename T>
   void set_register(std::uint16_t offset, T value);
 
   std::array<Function*, kFunctions> devices_{};
+  std::unique_ptr<HotPlugSlot> slot_;  // null: not hot-pluggable
 };
 
 }  // namespace warren::vmm::pci
