@@ -1,11 +1,13 @@
 // A worker without a machine, for the tests of driver/domain: the real control protocol in a real process.
 //
 // Its guest obeys its console, line by line: "poweroff", "reset", "crash TEXT", "pause" (as a host error
-// would), "disconnect" (the control socket goes, the process stays), "exit"; anything else is echoed. Words
-// on the kernel's command line set it up: "ignore-power-button", "refuse-configure", "slow-start",
-// "resettable" (a machine that is shut down can be reset).
+// would), "disk-fault ALIAS ERRNO stop|report", "disk-threshold ALIAS BYTES EXCESS", "disconnect" (the
+// control socket goes, the process stays), "exit"; anything else is echoed. Words on the kernel's command
+// line set it up: "ignore-power-button", "refuse-configure", "slow-start", "resettable" (a machine that is
+// shut down can be reset).
 #include <cstring>
 #include <optional>
+#include <sstream>
 #include <string>
 
 #include <boost/asio/io_context.hpp>
@@ -64,7 +66,11 @@ class FakeMachine final : public control::Commands {
     status_.state = paused ? MachineState::paused : MachineState::running;
   }
   void pause() override { require(MachineState::running), status_.state = MachineState::paused; }
-  void resume() override { require(MachineState::paused), status_.state = MachineState::running; }
+  void resume() override {
+    require(MachineState::paused);
+    status_.state = MachineState::running;
+    status_.stalled_disks.clear();
+  }
   void reset() override {
     bool ended = status_.state == MachineState::shut_down || status_.state == MachineState::crashed;
     if (ended && !has_word("resettable"))
@@ -77,6 +83,20 @@ class FakeMachine final : public control::Commands {
     if (!has_word("ignore-power-button")) obey("poweroff");
   }
   void ctrl_alt_del() override {}
+  void resize_disk(const control::ResizeDisk& command) override {
+    if (command.bytes == 512) throw Error(std::errc::file_too_large, "fake worker was told to refuse");
+    tell("resize " + command.id + " " + std::to_string(command.bytes));
+  }
+  void set_disk_limits(const control::SetDiskLimits& command) override {
+    if (command.limits.operation_bytes == 13)
+      throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
+    tell("limits " + command.id + " [" + command.limits.group + "] " +
+         std::to_string(command.limits.total_bytes.rate) + " " +
+         std::to_string(command.limits.total_bytes.burst));
+  }
+  void set_disk_threshold(const control::SetDiskThreshold& command) override {
+    tell("threshold " + command.id + " " + std::to_string(command.bytes));
+  }
   control::Status status() const override { return status_; }
   void inspect(InspectNode& root) const override { root.add("fake", true); }
   FileDescriptor counters() const override { return page_file_.duplicate(); }
@@ -171,15 +191,33 @@ class FakeMachine final : public control::Commands {
       change(MachineState::crashed, StateCause::crash, line.substr(6));
     } else if (line == "pause") {
       change(MachineState::paused, StateCause::host_error, "no space");
+    } else if (line.starts_with("disk-fault ")) {
+      std::istringstream words(line.substr(11));
+      control::DiskFault fault{.id = {}, .writes = true};
+      std::string action;
+      words >> fault.id >> fault.error >> action;
+      fault.action = action == "stop" ? control::DiskFaultAction::stop : control::DiskFaultAction::report;
+      server_->announce(fault);
+      if (action != "stop") return;
+      status_.stalled_disks = {{fault.id, fault.error}};
+      change(MachineState::paused, StateCause::host_error, "a write failed");
+    } else if (line.starts_with("disk-threshold ")) {
+      std::istringstream words(line.substr(15));
+      control::DiskThresholdCrossed crossed;
+      words >> crossed.id >> crossed.threshold >> crossed.excess;
+      server_->announce(crossed);
     } else if (line == "disconnect") {
       server_.reset();
     } else if (line == "exit") {
       ::_exit(3);
     } else {
-      std::string echo = "echo " + line + "\n";
-      boost::system::error_code ignored;
-      asio::write(console_, asio::buffer(echo), ignored);
+      tell("echo " + line);
     }
+  }
+
+  void tell(const std::string& text) {
+    boost::system::error_code ignored;
+    asio::write(console_, asio::buffer(text + "\n"), ignored);
   }
 
   asio::io_context& loop_;

@@ -65,6 +65,12 @@ class RequestProgress {
       request_.ranges = request_.ranges.subspan(1);
     }
   }
+  // What is left becomes the request, to be submitted again after an error.
+  void keep_rest() noexcept {
+    request_.offset += request_.done_;
+    request_.length -= request_.done_;
+    begin();
+  }
   bool is_syncing() const noexcept { return request_.syncing_; }
   void set_syncing() noexcept { request_.syncing_ = true; }
 

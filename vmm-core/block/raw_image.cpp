@@ -1,9 +1,11 @@
 #include "vmm-core/block/raw_image.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -79,17 +81,32 @@ int transfer_by_bounce(const RawImage& image, Request& request) noexcept {
   return 0;
 }
 
+// What a file system or device that cannot zero a range by itself is given instead.
+int write_zeros(const RawImage& image, std::uint64_t offset, std::uint64_t length) noexcept {
+  constexpr std::size_t kPiece = std::size_t{64} << 10;
+  alignas(4096) static constexpr std::array<std::byte, kPiece> kZeros{};
+  while (length != 0) {
+    const std::size_t piece = static_cast<std::size_t>(std::min<std::uint64_t>(length, kPiece));
+    const ssize_t done = ::pwrite(image.descriptor(), kZeros.data(), piece, static_cast<off_t>(offset));
+    if (done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (done < 0) return errno;
+    if (done == 0) return EIO;
+    offset += static_cast<std::uint64_t>(done);
+    length -= static_cast<std::uint64_t>(done);
+  }
+  return 0;
+}
+
 int zero_range(const RawImage& image, const Request& request) noexcept {
-  const auto offset = static_cast<off_t>(request.offset);
-  const auto length = static_cast<off_t>(request.length);
-  int mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
-  if (request.operation == Operation::discard || request.may_unmap)
-    mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-  while (::fallocate(image.descriptor(), mode, offset, length) != 0) {
+  constexpr int kPunch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  const bool discards = request.operation == Operation::discard;
+  int mode = discards || request.may_unmap ? kPunch : FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+  while (::fallocate(image.descriptor(), mode, static_cast<off_t>(request.offset),
+                     static_cast<off_t>(request.length)) != 0) {
     if (errno == EINTR) continue;
-    if (errno != EOPNOTSUPP || mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) return errno;
-    mode =
-        FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;  // a file system without ZERO_RANGE: holes read as zeros
+    if (errno != EOPNOTSUPP) return errno;
+    // A discard is a hint. A guest that asked to keep the space gets it written, never a hole.
+    return discards ? 0 : write_zeros(image, request.offset, request.length);
   }
   return 0;
 }
@@ -101,14 +118,42 @@ RawImage::RawImage(FileDescriptor descriptor, std::string name, const RawImageOp
   struct stat status{};
   if (::fstat(descriptor_.get(), &status) != 0) throw_errno(name_);
   is_block_device_ = S_ISBLK(status.st_mode);
-  if (S_ISREG(status.st_mode)) {
-    size_ = static_cast<std::uint64_t>(status.st_size);
-  } else if (!is_block_device_) {
+  if (!S_ISREG(status.st_mode) && !is_block_device_)
     throw Error(std::errc::invalid_argument, name_ + ": neither a regular file nor a block device");
-  } else if (::ioctl(descriptor_.get(), BLKGETSIZE64, &size_) != 0) {
-    throw_errno(name_);
+  size_.store(present_size() / kSectorSize * kSectorSize);
+}
+
+std::uint64_t RawImage::present_size() const {
+  struct stat status{};
+  if (::fstat(descriptor_.get(), &status) != 0) throw_errno(name_);
+  if (!is_block_device_) return static_cast<std::uint64_t>(status.st_size);
+  std::uint64_t bytes = 0;
+  if (::ioctl(descriptor_.get(), BLKGETSIZE64, &bytes) != 0) throw_errno(name_);
+  return bytes;
+}
+
+void RawImage::resize(std::uint64_t bytes) {
+  if (bytes == 0 || bytes % kSectorSize != 0 || bytes > std::numeric_limits<off_t>::max())
+    throw Error(std::errc::invalid_argument, name_ + ": the new size is no multiple of 512 bytes, or 0");
+  if (options_.read_only) throw Error(std::errc::read_only_file_system, name_ + ": read-only");
+  if (is_block_device_) {
+    const std::uint64_t present = present_size();
+    if (bytes != present) {
+      throw Error(std::errc::invalid_argument, name_ + ": the size of a block device is its own, " +
+                                                   std::to_string(present) + " bytes now");
+    }
+  } else {
+    // Nothing new begins beyond an end that is to be cut off, nor before an extension is there.
+    const std::uint64_t before = size_.load();
+    if (bytes < before) size_.store(bytes, std::memory_order_release);
+    if (::ftruncate(descriptor_.get(), static_cast<off_t>(bytes)) != 0) {
+      const int error = errno;
+      size_.store(before, std::memory_order_release);
+      errno = error;
+      throw_errno(name_ + ": resize");
+    }
   }
-  size_ = size_ / kSectorSize * kSectorSize;
+  size_.store(bytes, std::memory_order_release);
 }
 
 std::unique_ptr<BlockQueue> RawImage::make_queue(unsigned depth) const {

@@ -1,6 +1,7 @@
 // A raw disk image or block device on a descriptor.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,7 +26,9 @@ class RawImage final : public Image {
   RawImage(FileDescriptor descriptor, std::string name, const RawImageOptions& options);
 
   // Bytes that can be addressed: whole 512-byte sectors; a partial one at the end of a file is out of reach.
-  std::uint64_t size() const noexcept override { return size_; }
+  std::uint64_t size() const noexcept override { return size_.load(std::memory_order_acquire); }
+  // A file is cut or extended by a hole; of a block device the size that it has now is all there is.
+  void resize(std::uint64_t bytes) override;
   bool read_only() const noexcept override { return options_.read_only; }
   const RawImageOptions& options() const noexcept { return options_; }
   int descriptor() const noexcept { return descriptor_.get(); }
@@ -35,10 +38,12 @@ class RawImage final : public Image {
   std::unique_ptr<BlockQueue> make_queue(unsigned depth) const override;
 
  private:
+  std::uint64_t present_size() const;
+
   FileDescriptor descriptor_;
   std::string name_;
   RawImageOptions options_;
-  std::uint64_t size_ = 0;
+  std::atomic<std::uint64_t> size_{0};
   bool is_block_device_ = false;
 };
 

@@ -118,6 +118,14 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.clock_set;
       const auto change = from_json<ClockSet>(*data, "clock_set");
       if (handler) handler(change);
+    } else if (*name == "disk_fault") {
+      auto handler = handlers_.disk_fault;
+      const auto fault = from_json<DiskFault>(*data, "disk_fault");
+      if (handler) handler(fault);
+    } else if (*name == "disk_threshold") {
+      auto handler = handlers_.disk_threshold;
+      const auto crossed = from_json<DiskThresholdCrossed>(*data, "disk_threshold");
+      if (handler) handler(crossed);
     }
     // Events of a newer worker that this daemon does not know carry nothing it could act on.
   }
@@ -292,6 +300,18 @@ void Client::ctrl_alt_del(Reply<void> reply) {
 
 void Client::quit(Reply<void> reply) {
   implementation_->request("quit", json::object(), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::resize_disk(const ResizeDisk& command, Reply<void> reply) {
+  implementation_->request("resize_disk", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::set_disk_limits(const SetDiskLimits& command, Reply<void> reply) {
+  implementation_->request("set_disk_limits", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::set_disk_threshold(const SetDiskThreshold& command, Reply<void> reply) {
+  implementation_->request("set_disk_threshold", to_json(command), {}, expect_nothing(std::move(reply)));
 }
 
 void Client::inject_nmi(Reply<void> reply) {

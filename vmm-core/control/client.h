@@ -34,6 +34,8 @@ class Client {
     std::function<void(const StateChanged&)> state_changed;
     std::function<void(const ClockSet&)> clock_set;
     std::function<void(const std::string& reason)> closed;  // last, once; empty reason: closed in order
+    std::function<void(const DiskFault&)> disk_fault = {};
+    std::function<void(const DiskThresholdCrossed&)> disk_threshold = {};
   };
 
   static constexpr std::chrono::milliseconds kDefaultDeadline{10'000};
@@ -71,6 +73,9 @@ class Client {
   void start_dirty_rate(std::uint32_t seconds, Reply<void> reply);
   void dirty_rate(Reply<DirtyRateStatus> reply);
   void kvm_statistics(Reply<std::vector<FileDescriptor>> reply);
+  void resize_disk(const ResizeDisk& command, Reply<void> reply);
+  void set_disk_limits(const SetDiskLimits& command, Reply<void> reply);
+  void set_disk_threshold(const SetDiskThreshold& command, Reply<void> reply);
   void status(Reply<Status> reply);
   void inspect(Reply<std::string> reply);      // the tree as JSON text
   void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)

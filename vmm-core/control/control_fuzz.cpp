@@ -21,6 +21,9 @@ class Absorbing final : public Commands {
   void resume() override {}
   void reset() override {}
   void power_button() override {}
+  void resize_disk(const ResizeDisk&) override {}
+  void set_disk_limits(const SetDiskLimits&) override {}
+  void set_disk_threshold(const SetDiskThreshold&) override {}
   void ctrl_alt_del() override {}
   Status status() const override { return {}; }
   void inspect(InspectNode& root) const override { root.add("x", true); }

@@ -32,6 +32,15 @@ class FakeCommands final : public Commands {
   void reset() override { log.push_back("reset"); }
   void power_button() override { log.push_back("power_button"); }
   void ctrl_alt_del() override { log.push_back("ctrl_alt_del"); }
+  void resize_disk(const ResizeDisk& command) override {
+    log.push_back("resize " + command.id + " " + std::to_string(command.bytes));
+  }
+  void set_disk_limits(const SetDiskLimits& command) override {
+    log.push_back("limits " + command.id + " " + std::to_string(command.limits.read_bytes.rate));
+  }
+  void set_disk_threshold(const SetDiskThreshold& command) override {
+    log.push_back("threshold " + command.id + " " + std::to_string(command.bytes));
+  }
   Status status() const override { return {.version = "test", .uuid = configured.uuid, .resets = 3}; }
   void inspect(InspectNode& root) const override { root.child("serial0").add("ier", std::uint64_t{5}); }
   FileDescriptor counters() const override { return FileDescriptor(::dup(0)); }
@@ -153,6 +162,36 @@ TEST_F(ControlTest, ProbesAreCheckedBeforeTheyAreDone) {
   server_->announce(ClockSet{-3600});
   run();
   EXPECT_THAT(clocks_, testing::ElementsAre(-3600));
+}
+
+TEST_F(ControlTest, DisksAreChangedAndTellOfThemselves) {
+  std::vector<DiskFault> faults;
+  std::vector<DiskThresholdCrossed> crossings;
+  Client peer(loop_, connect_to(path_),
+              Client::Handlers{.hello = {},
+                               .state_changed = {},
+                               .closed = {},
+                               .disk_fault = [&](const DiskFault& fault) { faults.push_back(fault); },
+                               .disk_threshold = [&](const auto& crossed) { crossings.push_back(crossed); }});
+  peer.resize_disk({"virtio-disk0", 1 << 20}, note());
+  SetDiskLimits limits{.id = "virtio-disk0", .limits = {}};
+  limits.limits.read_bytes = {.rate = 100, .burst = 200, .burst_seconds = 3};
+  peer.set_disk_limits(limits, note());
+  limits.limits.read_bytes.burst = 50;
+  peer.set_disk_limits(limits, note());
+  peer.set_disk_threshold({"virtio-disk0", 4096}, note());
+  run();
+  EXPECT_THAT(answers_, testing::ElementsAre("ok", "ok", testing::HasSubstr("limits.read_bytes"), "ok"));
+  EXPECT_THAT(commands_.log, testing::ElementsAre("resize virtio-disk0 1048576", "limits virtio-disk0 100",
+                                                  "threshold virtio-disk0 4096"));
+  server_->announce(DiskFault{"virtio-disk0", true, ENOSPC, DiskFaultAction::stop});
+  server_->announce(DiskThresholdCrossed{"virtio-disk0", 4096, 512});
+  run();
+  ASSERT_EQ(faults.size(), 1u);
+  EXPECT_EQ(faults[0].error, ENOSPC);
+  EXPECT_EQ(faults[0].action, DiskFaultAction::stop);
+  ASSERT_EQ(crossings.size(), 1u);
+  EXPECT_EQ(crossings[0].excess, 512u);
 }
 
 TEST_F(ControlTest, ManyDescriptorsTravelInSeveralMessages) {

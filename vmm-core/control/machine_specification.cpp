@@ -7,6 +7,7 @@
 
 #include <boost/json.hpp>
 
+#include "vmm-core/control/disk_server.h"
 #include "vmm-core/control/json_codec.h"
 #include "vmm-core/os/error.h"
 
@@ -79,6 +80,8 @@ void validate_disk(const DiskSpecification& disk, const std::string& member) {
   }
   require(disk.physical_block_size >= disk.logical_block_size, member + ".physical_block_size",
           "below the logical block size");
+  require(disk.read_error != DiskErrorPolicy::enospace, member + ".read_error", "reads need no space");
+  validate_limits(disk.limits, member + ".limits");
   require(disk.serial.size() <= 20, member + ".serial", "longer than 20 bytes");
 }
 

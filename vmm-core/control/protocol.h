@@ -36,8 +36,9 @@ struct Status {
   MachineState state = MachineState::unconfigured;
   std::string detail;        // why it crashed
   std::uint64_t resets = 0;  // guest resets so far, so that a returning daemon sees that it missed some
+  std::vector<StalledDisk> stalled_disks;
 };
-BOOST_DESCRIBE_STRUCT(Status, (), (revision, version, uuid, state, detail, resets))
+BOOST_DESCRIBE_STRUCT(Status, (), (revision, version, uuid, state, detail, resets, stalled_disks))
 
 struct AddDescriptors {
   std::vector<std::string> names;  // in the order of the descriptors that come with the message
@@ -58,8 +59,9 @@ struct Nothing {};
 BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
-// ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit.
-// Events: hello(Status), and state_changed(StateChanged) after each change, whoever caused it.
+// ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
+// those of disks.h. Events: hello(Status), state_changed(StateChanged) after each change, whoever caused it;
+// and those of disks.h.
 enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error };
 BOOST_DESCRIBE_ENUM(StateCause, command, guest_shutdown, guest_reset, crash, host_error)
 

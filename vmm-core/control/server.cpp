@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "vmm-core/control/connection.h"
+#include "vmm-core/control/disk_server.h"
 #include "vmm-core/control/json_codec.h"
 #include "vmm-core/control/probe_server.h"
 #include "vmm-core/os/error.h"
@@ -144,6 +145,7 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
                         descriptors, given)) {
       return {*std::move(answer), std::move(given)};
     }
+    if (arguments != nullptr && serve_disk_command(commands_, *name, *arguments)) return {};
     arguments_of<Nothing>(message);
     if (*name == "status") return {to_json(commands_.status()), {}};
     if (*name == "inspect") {
@@ -232,6 +234,14 @@ void Server::announce(const StateChanged& change) {
 
 void Server::announce(const ClockSet& change) {
   implementation_->announce("clock_set", change);
+}
+
+void Server::announce(const DiskFault& fault) {
+  implementation_->announce("disk_fault", fault);
+}
+
+void Server::announce(const DiskThresholdCrossed& crossed) {
+  implementation_->announce("disk_threshold", crossed);
 }
 
 std::string format_inspection(const InspectNode& root) {

@@ -25,7 +25,7 @@ using DescriptorSet = std::map<std::string, FileDescriptor, std::less<>>;
 
 // What a worker does. Each call runs to its end before it returns; what it cannot do throws Error, whose text
 // is the answer, and leaves the machine as it was.
-class Commands : public Probes {
+class Commands : public Probes, public DiskCommands {
  public:
   // Takes what it needs out of `descriptors`; what it leaves is closed. The specification is validated and
   // all its names are there.
@@ -58,6 +58,8 @@ class Server {
   // Tells every connection.
   void announce(const StateChanged& change);
   void announce(const ClockSet& change);
+  void announce(const DiskFault& fault);
+  void announce(const DiskThresholdCrossed& crossed);
 
   static constexpr std::size_t kMaximumConnections = 8;
 

@@ -19,7 +19,8 @@ struct BlockCounters {
   Counter write_requests, write_bytes, write_nanoseconds;
   Counter flush_requests, flush_nanoseconds;
   Counter errors, malformed_chains;
-  std::array<Counter, 6> reserved;
+  Counter highest_written;  // the end of the write that reached furthest, in bytes
+  std::array<Counter, 5> reserved;
 };
 
 struct NetCounters {

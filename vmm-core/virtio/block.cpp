@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "vmm-core/os/error.h"
 
@@ -14,6 +18,7 @@ namespace warren::vmm::virtio {
 namespace {
 
 constexpr std::uint64_t kSectorSize = 512;
+constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
 
 // Features (§5.2.3).
 constexpr std::uint64_t kSegmentMaximum = 1 << 2, kReadOnly = 1 << 5, kBlockSize = 1 << 6, kFlush = 1 << 9,
@@ -67,7 +72,16 @@ static_assert(sizeof(Configuration) == 60);
 std::uint64_t now() noexcept {
   timespec time{};
   ::clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
+  return static_cast<std::uint64_t>(time.tv_sec) * kNanosecondsPerSecond +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+bool is_zero(std::span<const iovec> ranges) noexcept {
+  return std::ranges::all_of(ranges, [](const iovec& range) {
+    const auto* bytes = static_cast<const char*>(range.iov_base);
+    // Equal to itself moved by one, and zero at the front.
+    return range.iov_len == 0 || (bytes[0] == 0 && std::memcmp(bytes, bytes + 1, range.iov_len - 1) == 0);
+  });
 }
 
 void add(Counter& counter, std::uint64_t value) noexcept {
@@ -87,13 +101,44 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     for (auto& slot : slots_) free_.push_back(&slot);
   }
 
-  int event_descriptor() const noexcept { return queue_->event_descriptor(); }
+  void start(EventThread& thread) {
+    thread.add(queue_->event_descriptor(), EPOLLIN, *this);
+    thread.add(alarm(), EPOLLIN, alarm_);
+    // What the machine was stopped for is tried again, before anything newer.
+    if (!stalled_.empty()) device_.stalled_error_.store(0, std::memory_order_relaxed);
+    for (SlotList again = std::exchange(stalled_, {}); !again.empty();) {
+      Slot& slot = again.pop();
+      block::RequestProgress(slot).keep_rest();
+      queue_->submit(slot);
+    }
+    admit();
+    queue_->kick();
+  }
+
+  void stop(EventThread& thread) noexcept {
+    queue_->drain();
+    thread.remove(queue_->event_descriptor());
+    thread.remove(alarm());
+  }
+
+  // Gives up what waits to be begun, or begun again. Nothing is in flight.
+  void abandon() noexcept {
+    for (SlotList* list : {&stalled_, &waiting_[0], &waiting_[1]}) {
+      while (!list->empty()) {
+        Slot& slot = list->pop();
+        slot.ticket.complete(0);
+        free_.push_back(&slot);
+      }
+    }
+    due_ = {};
+  }
 
   Served serve() noexcept {
     Chain chain;
     unsigned served = 0;
     do {
       for (; !free_.empty() && device_.queue(index_).pop(chain); ++served) take(chain);
+      admit();
       queue_->kick();
       // What the page cache answered is done already; looking costs nothing.
     } while (queue_->reap() != 0 && served < kShare && !free_.empty());
@@ -107,11 +152,19 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     device_.work(index_);
   }
 
-  void drain() noexcept { queue_->drain(); }
-
   void completed(block::Request& request, int error) noexcept override {
-    // The request is the first member of its slot's class, which made it.
-    finish(static_cast<Slot&>(request), error == 0 ? kOk : kIoError);
+    // Every request here is a slot's base.
+    Slot& slot = static_cast<Slot&>(request);
+    if (error == 0) return finish(slot, kOk);
+    const BlockFault fault = judge(slot, error);
+    if (fault.action == BlockFault::Action::stop) {
+      device_.stalled_error_.store(error, std::memory_order_relaxed);
+      stalled_.push(slot);
+    } else {
+      if (fault.action == BlockFault::Action::ignore) add(device_.counters_.errors, 1);
+      finish(slot, fault.action == BlockFault::Action::ignore ? kOk : kIoError);
+    }
+    device_.tell(fault);
   }
 
  private:
@@ -123,7 +176,120 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     std::array<iovec, kMaximumSegments + 2> iovecs;
     std::uint32_t written = 0;  // besides the status byte
     std::uint64_t began = 0;
+    std::uint64_t bytes = 0;  // of the whole request; `length` is what is left of it
+    Slot* next = nullptr;     // in a SlotList
   };
+
+  // First in, first out.
+  class SlotList {
+   public:
+    bool empty() const noexcept { return first_ == nullptr; }
+    void push(Slot& slot) noexcept {
+      slot.next = nullptr;
+      (first_ == nullptr ? first_ : last_->next) = &slot;
+      last_ = &slot;
+    }
+    Slot& pop() noexcept {
+      Slot& slot = *first_;
+      first_ = slot.next;
+      return slot;
+    }
+    const Slot& front() const noexcept { return *first_; }
+
+   private:
+    Slot* first_ = nullptr;
+    Slot* last_ = nullptr;
+  };
+
+  class Alarm final : public EventHandler {
+   public:
+    explicit Alarm(QueueWorker& worker) : worker_(worker) {}
+    void on_event(std::uint32_t) noexcept override {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const ssize_t got = ::read(worker_.alarm(), &count, sizeof(count));
+      worker_.admit();
+      worker_.queue_->kick();
+      worker_.on_event(0);
+    }
+
+   private:
+    QueueWorker& worker_;
+  };
+
+  int alarm() const noexcept { return device_.alarms_[index_].get(); }
+
+  BlockFault judge(const Slot& slot, int error) const noexcept {
+    using Action = BlockFault::Action;
+    const bool reads = slot.operation == block::Operation::read;
+    BlockFault fault{.writes = !reads, .error = error, .action = Action::report};
+    switch (reads ? device_.options_.read_error : device_.options_.write_error) {
+      case OnBlockError::report:
+        break;
+      case OnBlockError::stop:
+        fault.action = Action::stop;
+        break;
+      case OnBlockError::ignore:
+        fault.action = Action::ignore;
+        break;
+      case OnBlockError::stop_for_no_space:
+        if (error == ENOSPC || error == EDQUOT) fault.action = Action::stop;
+        break;
+    }
+    return fault;
+  }
+
+  // Gives a prepared request to the host, or puts it in line.
+  void begin(Slot& slot) noexcept {
+    const bool counts =
+        slot.operation != block::Operation::flush && slot.operation != block::Operation::discard;
+    const std::size_t line = slot.operation == block::Operation::read ? 0 : 1;
+    block::Throttle* throttle = device_.throttle_.load(std::memory_order_acquire);
+    if (counts && ((throttle != nullptr && throttle->is_limited()) || !waiting_[line].empty())) {
+      waiting_[line].push(slot);
+      return;
+    }
+    submit(slot);
+  }
+
+  void submit(Slot& slot) noexcept {
+    if (slot.operation == block::Operation::write || slot.operation == block::Operation::write_zeroes)
+      device_.note_write(slot.offset + slot.length);
+    queue_->submit(slot);
+  }
+
+  // Submits what the limits allow by now, and has the rest looked at again in time. Only the first of a line
+  // has a place reserved, so that queues and disks with the same limits take turns.
+  void admit() noexcept {
+    if (waiting_[0].empty() && waiting_[1].empty()) return;
+    std::uint64_t earliest = 0;
+    for (std::size_t line = 0; line < waiting_.size(); ++line) {
+      const std::uint64_t due = admit_line(line);
+      if (due != 0 && (earliest == 0 || due < earliest)) earliest = due;
+    }
+    if (earliest == 0) return;
+    itimerspec time{};
+    time.it_value.tv_sec = static_cast<time_t>(earliest / kNanosecondsPerSecond);
+    time.it_value.tv_nsec = static_cast<long>(earliest % kNanosecondsPerSecond);
+    ::timerfd_settime(alarm(), TFD_TIMER_ABSTIME, &time, nullptr);
+  }
+
+  // When the first that must wait may begin; 0 when none does.
+  std::uint64_t admit_line(std::size_t line) noexcept {
+    while (!waiting_[line].empty()) {
+      block::Throttle* throttle = device_.throttle_.load(std::memory_order_acquire);
+      if (throttle != nullptr && throttle->is_limited()) {
+        const std::uint64_t time = now();
+        Reservation& place = due_[line];
+        const std::uint32_t generation = throttle->generation();
+        if (place.throttle != throttle || place.generation != generation)
+          place = {throttle, generation, throttle->reserve(line == 1, waiting_[line].front().length, time)};
+        if (place.due > time) return place.due;
+        place = {};
+      }
+      submit(waiting_[line].pop());
+    }
+    return 0;
+  }
 
   void take(Chain& chain) noexcept {
     Reader reader(chain.readable);
@@ -141,9 +307,10 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     const std::byte result = prepare(slot, chain, header, reader);
     slot.ticket = std::move(chain.ticket);
     free_.pop_back();
+    slot.bytes = slot.length;
     if (result != kInFlight) return finish(slot, result);
     slot.completion = this;
-    queue_->submit(slot);
+    begin(slot);
   }
 
   static constexpr std::byte kInFlight{0xff};
@@ -185,6 +352,11 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     if (slot.length == 0) return kOk;
     slot.offset = sector * kSectorSize;
     slot.ranges = std::span(slot.iovecs).first(count);
+    if (!reads && device_.options_.detect_zeroes != BlockOptions::DetectZeroes::off && is_zero(slot.ranges)) {
+      slot.operation = block::Operation::write_zeroes;
+      slot.may_unmap =
+          device_.options_.detect_zeroes == BlockOptions::DetectZeroes::unmap && device_.options_.discard;
+    }
     return kInFlight;
   }
 
@@ -206,7 +378,8 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
   }
 
   std::byte prepare_zero(Slot& slot, std::uint32_t type, Reader reader) noexcept {
-    if (!device_.options_.discard || device_.image_->read_only()) return kUnsupported;
+    if (device_.image_->read_only()) return kUnsupported;
+    if (type == kDiscardSectors && !device_.options_.discard) return kUnsupported;
     ZeroSegment segment{};
     // One segment a request: that is what the configuration says (§5.2.6.1).
     if (reader.left() != sizeof(segment) || !reader.read_object(segment)) return kIoError;
@@ -217,7 +390,7 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     if (!in_image(segment.sector, slot.length)) return kIoError;
     slot.operation = discards ? block::Operation::discard : block::Operation::write_zeroes;
     slot.offset = segment.sector * kSectorSize;
-    slot.may_unmap = (segment.flags & kZeroMayUnmap) != 0;
+    slot.may_unmap = device_.options_.discard && (segment.flags & kZeroMayUnmap) != 0;
     return slot.length == 0 ? kOk : kInFlight;
   }
 
@@ -226,7 +399,7 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     std::uint32_t written = slot.written;
     if (status == kOk && slot.counted == Counted::read) {
       // A chain holds at most 2^32 bytes, one of them the status.
-      written = static_cast<std::uint32_t>(slot.length);
+      written = static_cast<std::uint32_t>(slot.bytes);
     }
     count(slot, status);
     // The status byte is the chain's last; when less than all before it was written, what was is not a prefix
@@ -241,11 +414,11 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     const std::uint64_t spent = now() - slot.began;
     if (slot.counted == Counted::read) {
       add(counters.read_requests, 1);
-      if (status == kOk) add(counters.read_bytes, slot.length);
+      if (status == kOk) add(counters.read_bytes, slot.bytes);
       add(counters.read_nanoseconds, spent);
     } else if (slot.counted == Counted::write) {
       add(counters.write_requests, 1);
-      if (status == kOk) add(counters.write_bytes, slot.length);
+      if (status == kOk) add(counters.write_bytes, slot.bytes);
       add(counters.write_nanoseconds, spent);
     } else if (slot.counted == Counted::flush) {
       add(counters.flush_requests, 1);
@@ -269,8 +442,18 @@ class Block::QueueWorker final : public block::Completion, public EventHandler {
     return static_cast<std::byte*>(last.iov_base) + last.iov_len - 1;
   }
 
+  struct Reservation {
+    const block::Throttle* throttle = nullptr;
+    std::uint32_t generation = 0;
+    std::uint64_t due = 0;
+  };
+
   Block& device_;
   const std::uint16_t index_;
+  Alarm alarm_{*this};
+  SlotList stalled_;                  // failed, and to be begun again when the machine goes on
+  std::array<SlotList, 2> waiting_;   // throttled: [0] reads, [1] writes
+  std::array<Reservation, 2> due_{};  // of the first in each line
   std::vector<Slot> slots_;
   std::vector<Slot*> free_;
   std::unique_ptr<block::BlockQueue> queue_;
@@ -283,10 +466,52 @@ Block::Block(std::string name, std::unique_ptr<block::Image> image, const BlockO
       image_(std::move(image)),
       options_(options),
       counters_(counters),
-      workers_(options.queues) {}
+      throttle_(options.throttle),
+      workers_(options.queues) {
+  for (std::uint16_t i = 0; i < options.queues; ++i) {
+    alarms_.emplace_back(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!alarms_.back()) throw_errno(this->name() + ": timer");
+  }
+}
 
 Block::~Block() {
   deactivate();
+  if (options_.listener != nullptr) options_.listener->block_goes(*this);
+}
+
+void Block::deactivate() noexcept {
+  ServedDevice::deactivate();
+  for (auto& worker : workers_)
+    if (worker) worker->abandon();
+  stalled_error_.store(0, std::memory_order_relaxed);
+}
+
+void Block::resize(std::uint64_t bytes) {
+  if (bytes % options_.logical_block_size != 0) {
+    throw Error(std::errc::invalid_argument, name() + ": " + std::to_string(bytes) +
+                                                 " bytes are no multiple of its blocks of " +
+                                                 std::to_string(options_.logical_block_size));
+  }
+  image_->resize(bytes);
+  if (DeviceHost* told = host()) told->signal_configuration();
+}
+
+void Block::set_throttle(block::Throttle* throttle) noexcept {
+  throttle_.store(throttle, std::memory_order_release);
+  // Each queue's thread looks at its lines at once.
+  const itimerspec soon{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = 1}};
+  for (const auto& alarm : alarms_) ::timerfd_settime(alarm.get(), 0, &soon, nullptr);
+}
+
+void Block::note_write(std::uint64_t end) noexcept {
+  std::uint64_t highest = counters_.highest_written.load(std::memory_order_relaxed);
+  while (end > highest &&
+         !counters_.highest_written.compare_exchange_weak(highest, end, std::memory_order_relaxed)) {
+  }
+  std::uint64_t threshold = threshold_.load(std::memory_order_relaxed);
+  if (threshold == 0 || end <= threshold) return;
+  if (threshold_.compare_exchange_strong(threshold, 0, std::memory_order_relaxed))
+    tell(BlockThresholdCrossed{threshold, end - threshold});
 }
 
 std::uint64_t Block::features() const noexcept {
@@ -294,7 +519,7 @@ std::uint64_t Block::features() const noexcept {
   if (image_->read_only()) features |= kReadOnly;
   if (options_.flush == BlockOptions::Flush::honour) features |= kConfigWriteback;
   if (options_.queues > 1) features |= kMultiQueue;
-  if (options_.discard && !image_->read_only()) features |= kDiscard | kWriteZeroes;
+  if (!image_->read_only()) features |= kWriteZeroes | (options_.discard ? kDiscard : 0);
   return features;
 }
 
@@ -323,7 +548,7 @@ void Block::read_configuration(std::uint64_t offset, std::span<std::byte> data) 
       writeback_.load(std::memory_order_relaxed) && options_.flush != BlockOptions::Flush::always;
   configuration.queues = options_.queues;
   configuration.discard_alignment = options_.logical_block_size / static_cast<std::uint32_t>(kSectorSize);
-  configuration.zero_may_unmap = 1;
+  configuration.zero_may_unmap = options_.discard;
   read_bytes(std::as_bytes(std::span(&configuration, 1)), offset, data);
 }
 
@@ -339,7 +564,7 @@ ServedDevice::Served Block::serve(std::uint16_t queue) noexcept {
 void Block::started(std::uint16_t queue) noexcept {
   try {
     if (!workers_[queue]) workers_[queue] = std::make_unique<QueueWorker>(*this, queue);
-    thread_of(queue).add(workers_[queue]->event_descriptor(), EPOLLIN, *workers_[queue]);
+    workers_[queue]->start(thread_of(queue));
   } catch (const std::exception&) {
     workers_[queue] = nullptr;
     host()->request_reset();  // no ring, no threads: the driver learns that the device is lost
@@ -348,8 +573,7 @@ void Block::started(std::uint16_t queue) noexcept {
 
 void Block::stopped(std::uint16_t queue) noexcept {
   if (!workers_[queue]) return;
-  workers_[queue]->drain();
-  thread_of(queue).remove(workers_[queue]->event_descriptor());
+  workers_[queue]->stop(thread_of(queue));
 }
 
 void Block::inspect(InspectNode& node) const {
@@ -361,6 +585,8 @@ void Block::inspect(InspectNode& node) const {
   node.add("writes", counters_.write_requests.load());
   node.add("flushes", counters_.flush_requests.load());
   node.add("errors", counters_.errors.load());
+  node.add("stalled_error", std::int64_t{stalled_error_.load()});
+  node.add("threshold", threshold_.load());
 }
 
 }  // namespace warren::vmm::virtio

@@ -23,6 +23,7 @@ class FaultImage final : public block::Image {
       : errors_(std::move(errors)), read_only_(read_only) {}
   std::uint64_t size() const noexcept override { return BlockHost::kSize; }
   bool read_only() const noexcept override { return read_only_; }
+  void resize(std::uint64_t) override {}
   std::unique_ptr<block::BlockQueue> make_queue(unsigned depth) const override {
     return std::make_unique<Requests>(*this, depth);
   }

@@ -57,16 +57,18 @@ int serve(const Options& options) {
   boost::asio::io_context loop(1);
   std::optional<control::Server> server;
   const bool filtered = options.sandbox;
-  worker::Worker machine(loop,
-                         {.kvm = std::move(kvm),
-                          .thread_started =
-                              [filtered](ThreadKind kind) {
-                                if (filtered) install_filter(kind);
-                              },
-                          .changed = [&](const control::StateChanged& change) { server->announce(change); },
-                          .clock_set = [&](const control::ClockSet& change) { server->announce(change); },
-                          // The answer is sent before the loop comes to this.
-                          .quit = [&] { boost::asio::post(loop, [&] { loop.stop(); }); }});
+  worker::Worker machine(
+      loop,
+      {.kvm = std::move(kvm),
+       .thread_started =
+           [filtered](ThreadKind kind) {
+             if (filtered) install_filter(kind);
+           },
+       .changed = [&](const control::StateChanged& change) { server->announce(change); },
+       .disk_fault = [&](const control::DiskFault& fault) { server->announce(fault); },
+       .disk_threshold = [&](const control::DiskThresholdCrossed& crossed) { server->announce(crossed); },
+       // The answer is sent before the loop comes to this.
+       .quit = [&] { boost::asio::post(loop, [&] { loop.stop(); }); }});
   server.emplace(loop, std::move(listener), machine);
   loop.run();
   server.reset();
@@ -95,6 +97,10 @@ int run(const Options& options) {
                                     [&](const control::StateChanged& change) {
                                       if (change.state == control::MachineState::crashed) {
                                         std::fprintf(stderr, "crashed: %s\r\n", change.detail.c_str());
+                                        result = kCrashed;
+                                      } else if (change.state == control::MachineState::paused) {
+                                        // By a disk; nobody is there to let it go on.
+                                        std::fprintf(stderr, "paused: %s\r\n", change.detail.c_str());
                                         result = kCrashed;
                                       } else if (change.state != control::MachineState::shut_down) {
                                         return;

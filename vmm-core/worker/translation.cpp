@@ -77,29 +77,6 @@ std::array<std::uint8_t, 6> mac_of(const std::string& text) {
   return mac;
 }
 
-virtio::BlockOptions options_of(const control::DiskSpecification& disk) {
-  virtio::BlockOptions options;
-  switch (disk.flush) {
-    case control::FlushPolicy::honour:
-      options.flush = virtio::BlockOptions::Flush::honour;
-      break;
-    case control::FlushPolicy::always:
-      options.flush = virtio::BlockOptions::Flush::always;
-      break;
-    case control::FlushPolicy::ignore:
-      options.flush = virtio::BlockOptions::Flush::ignore;
-      break;
-  }
-  options.discard = disk.discard;
-  options.packed = disk.packed;
-  options.queues = disk.queues;
-  options.queue_size = disk.queue_size;
-  options.logical_block_size = disk.logical_block_size;
-  options.physical_block_size = disk.physical_block_size;
-  options.serial = disk.serial;
-  return options;
-}
-
 // A virtio device on its transport, as the machine builds it.
 template <typename MakeDevice>
 machine::PciDeviceConfiguration on_pci(const std::string& id, const control::PciAddress& address,
@@ -214,17 +191,20 @@ void Worker::add_devices(MachineConfiguration& configuration,
     BlockCounters& counters = counters_->disks[disk_index++];
     EventThread& thread = thread_of(disk);
     auto image = std::make_shared<FileDescriptor>(take(descriptors, disk.descriptor));
-    configuration.devices.push_back(on_pci(disk.id, disk.address, [disk, image, &counters, &thread] {
-      return std::make_unique<virtio::Block>(
-          disk.id,
-          std::make_unique<block::RawImage>(
-              std::move(*image), disk.id,
-              block::RawImageOptions{.read_only = disk.read_only,
-                                     .direct = disk.direct,
-                                     .alignment = disk.direct_alignment,
-                                     .use_io_uring = disk.engine == control::DiskEngine::io_uring}),
-          options_of(disk), counters, std::vector<EventThread*>{&thread});
-    }));
+    configuration.devices.push_back(
+        on_pci(disk.id, disk.address, [this, disk, image, options = options_of(disk), &counters, &thread] {
+          auto device = std::make_unique<virtio::Block>(
+              disk.id,
+              std::make_unique<block::RawImage>(
+                  std::move(*image), disk.id,
+                  block::RawImageOptions{.read_only = disk.read_only,
+                                         .direct = disk.direct,
+                                         .alignment = disk.direct_alignment,
+                                         .use_io_uring = disk.engine == control::DiskEngine::io_uring}),
+              options, counters, std::vector<EventThread*>{&thread});
+          disks_.add(*device);
+          return device;
+        }));
   }
   for (const auto& interface : specification.interfaces) {
     if (interface_index >= kMaximumCountedInterfaces) {

@@ -45,7 +45,8 @@ Worker::Worker(boost::asio::io_context& loop, Surroundings surroundings)
     : loop_(loop),
       surroundings_(std::move(surroundings)),
       counters_file_(make_counters_file()),
-      counters_(map_counters(counters_file_)) {}
+      counters_(map_counters(counters_file_)),
+      disks_(loop, [this](virtio::Block& device) { disk_has_news(device); }) {}
 
 Worker::~Worker() {
   dump_.reset();
@@ -158,6 +159,7 @@ control::Status Worker::status() const {
   status.state = state_;
   status.detail = detail_;
   status.resets = resets_;
+  status.stalled_disks = disks_.stalled();
   return status;
 }
 

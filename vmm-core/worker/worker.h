@@ -16,6 +16,7 @@
 #include "vmm-core/os/event_thread.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/counters.h"
+#include "vmm-core/worker/disk_table.h"
 
 namespace boost::asio {
 class io_context;
@@ -33,6 +34,8 @@ class Worker final : public control::Commands {
     // A change of state, whoever caused it; and quit().
     std::function<void(const control::StateChanged&)> changed;
     std::function<void(const control::ClockSet&)> clock_set = {};
+    std::function<void(const control::DiskFault&)> disk_fault = {};
+    std::function<void(const control::DiskThresholdCrossed&)> disk_threshold = {};
     std::function<void()> quit;
   };
 
@@ -52,6 +55,9 @@ class Worker final : public control::Commands {
   void inspect(InspectNode& root) const override;
   FileDescriptor counters() const override;
   void quit() override;
+  void resize_disk(const control::ResizeDisk& command) override;
+  void set_disk_limits(const control::SetDiskLimits& command) override;
+  void set_disk_threshold(const control::SetDiskThreshold& command) override;
 
   // probes.cpp
   void inject_nmi() override;
@@ -78,6 +84,8 @@ class Worker final : public control::Commands {
   DescriptorBackend& add_backend(machine::MachineConfiguration& configuration,
                                  const control::CharacterSpecification& character,
                                  control::DescriptorSet& descriptors);
+  virtio::BlockOptions options_of(const control::DiskSpecification& disk);
+  void disk_has_news(virtio::Block& device);
   void add_devices(machine::MachineConfiguration& configuration,
                    const control::MachineSpecification& specification, control::DescriptorSet& descriptors);
 
@@ -85,6 +93,7 @@ class Worker final : public control::Commands {
   Surroundings surroundings_;
   FileDescriptor counters_file_;
   CountersPage* counters_ = nullptr;
+  DiskTable disks_;  // before machine_, whose devices tell it of themselves
   control::MachineState state_ = control::MachineState::unconfigured;
   std::string detail_;
   control::DirtyRateStatus dirty_rate_;

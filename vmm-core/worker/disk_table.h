@@ -1,0 +1,51 @@
+// The machine's disks by their ids, the limits they share, and how news of them gets from their threads to
+// the control thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vmm-core/block/throttle.h"
+#include "vmm-core/control/disks.h"
+#include "vmm-core/virtio/block.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace warren::vmm::worker {
+
+// Control thread, but for block_has_news(). Outlives the devices.
+class DiskTable final : public virtio::BlockListener {
+ public:
+  using NewsHandler = std::function<void(virtio::Block&)>;
+  DiskTable(boost::asio::io_context& loop, NewsHandler handler) : loop_(loop), handler_(std::move(handler)) {}
+
+  void add(virtio::Block& device) { devices_[device.name()] = &device; }
+  // Throws Error.
+  virtio::Block& find(const std::string& id) const;
+  std::vector<control::StalledDisk> stalled() const;
+
+  // The limits that a disk is to have from now on, its own or its group's; both stay where they are.
+  block::Throttle& throttle_for(const std::string& id, const control::DiskLimits& limits);
+
+  void block_has_news(virtio::Block& device) noexcept override;
+  void block_goes(virtio::Block& device) noexcept override;
+
+ private:
+  struct Shared {
+    std::string name;  // "disk ID" or "group NAME"
+    block::Throttle throttle;
+  };
+
+  boost::asio::io_context& loop_;
+  NewsHandler handler_;
+  std::map<std::string, virtio::Block*> devices_;
+  std::map<std::string, std::string> used_;  // the throttle of each disk, by the disk's id
+  std::vector<std::unique_ptr<Shared>> throttles_;
+};
+
+}  // namespace warren::vmm::worker
