@@ -79,7 +79,7 @@ class BlockTest : public testing::Test {
 };
 
 TEST_F(BlockTest, T12ErrorsOfTheHostReachTheStatusByte) {
-  start(std::make_unique<FaultImage>(std::vector<int>{EIO, 0, ENOSPC, EIO}));
+  start(std::make_unique<FaultImage>(std::vector<int>{EIO, 0, EROFS, EIO}));
   EXPECT_EQ(request(kIn, 0, {{kData, 512, true}}), 1);
   EXPECT_EQ(used_, 1U) << "no data was written";
   EXPECT_EQ(request(kIn, 0, {{kData, 512, true}}), 0);
