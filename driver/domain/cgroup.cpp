@@ -1,11 +1,15 @@
 #include "driver/domain/cgroup.h"
 
 #include <cerrno>
+#include <chrono>
 #include <fstream>
+#include <iterator>
 #include <sstream>
+#include <vector>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -92,6 +96,22 @@ std::string device_number(const std::string& path) {
   return fmt::format("{}:{}", major(status.st_rdev), minor(status.st_rdev));
 }
 
+// The kernel tells of changes in the events file (cgroup-v2.rst, "[Un]populated Notification").
+void wait_until_empty(const fs::path& group) noexcept {
+  constexpr int kPatienceMilliseconds = 5000;
+  const vmm::FileDescriptor events(::open((group / "cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMilliseconds);
+  for (;;) {
+    char text[256] = {};
+    if (::pread(events.get(), text, sizeof(text) - 1, 0) <= 0) return;
+    if (std::string_view(text).find("populated 1") == std::string_view::npos) return;
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd changed{.fd = events.get(), .events = POLLPRI, .revents = 0};
+    if (left.count() <= 0 || ::poll(&changed, 1, static_cast<int>(left.count())) <= 0) return;
+  }
+}
+
 }  // namespace
 
 CgroupTree::CgroupTree(fs::path root) : root_(std::move(root)) {
@@ -138,10 +158,16 @@ void DomainCgroup::enter(pid_t worker) const {
 void DomainCgroup::remove() const noexcept {
   if (group_.empty()) return;
   std::error_code ignored;
+  if (!fs::exists(group_, ignored)) return;
+  // A worker's processes end one after the other.
+  (void)try_write(group_ / "cgroup.kill", "1");
+  wait_until_empty(group_);
+  std::vector<fs::path> groups;
   fs::directory_iterator entries(group_, ignored);
   if (ignored) return;
   for (const auto& entry : entries)
-    if (entry.is_directory(ignored)) ::rmdir(entry.path().c_str());
+    if (entry.is_directory(ignored)) groups.push_back(entry.path());
+  for (const fs::path& group : groups) ::rmdir(group.c_str());
   ::rmdir(group_.c_str());
 }
 

@@ -1,6 +1,7 @@
 #include "vmm-core/devices/real_time_clock.h"
 
 #include <limits>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -78,6 +79,28 @@ TEST_F(RealTimeClockTest, ATimeSetUnderSetIsKeptAndGoesOn) {
   EXPECT_EQ(get(0), 0x33);
   EXPECT_EQ(get(4), 0x08);
   EXPECT_EQ(get(9), 0x31);
+}
+
+TEST_F(RealTimeClockTest, WhoWatchesIsToldOnceOfATimeThatWasSet) {
+  std::vector<RealTimeClock::Nanoseconds> told;
+  clock_.set_observer([&](RealTimeClock::Nanoseconds offset) { told.push_back(offset / kSecond); });
+  get(0);
+  set(0xb, 0x02);
+  EXPECT_TRUE(told.empty()) << "no time was set";
+  set(0xb, 0x82);
+  set(4, 0x22);  // an hour earlier
+  set(2, 0x58);  // and a minute
+  EXPECT_TRUE(told.empty()) << "the clock stands still until all is written";
+  set(0xb, 0x02);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0], -3660);
+  set(2, 0x59);  // without stopping it
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[1], -3600);
+  const auto state = clock_.save();
+  clock_.restore(state);
+  set(0xb, 0x02);
+  EXPECT_EQ(told.size(), 2u) << "a restored clock was not set by its guest";
 }
 
 TEST_F(RealTimeClockTest, UpdateInProgressIsSeenOnlyBeforeTheSecondEnds) {
