@@ -164,10 +164,13 @@ void DomainCgroup::remove() const noexcept {
   (void)try_write(group_ / "cgroup.kill", "1");
   wait_until_empty(group_);
   std::vector<fs::path> groups;
-  fs::directory_iterator entries(group_, ignored);
-  if (ignored) return;
-  for (const auto& entry : entries)
-    if (entry.is_directory(ignored)) groups.push_back(entry.path());
+  {
+    // Closed again before the group goes.
+    fs::directory_iterator entries(group_, ignored);
+    if (ignored) return;
+    for (const auto& entry : entries)
+      if (entry.is_directory(ignored)) groups.push_back(entry.path());
+  }
   for (const fs::path& group : groups) ::rmdir(group.c_str());
   // The kernel lets go of what was below a group a moment after it has gone, and says nothing of it.
   constexpr int kAttempts = 250;
