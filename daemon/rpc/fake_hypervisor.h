@@ -211,6 +211,24 @@ class FakeHypervisor : public driver::HypervisorDriver {
     change(std::move(done));
   }
 
+  // DomainDisks
+  void set_block_io_tune(const Caller&, const Uuid&, std::string, driver::TypedParameters, unsigned int,
+                         Completion<void> done) override {
+    change(std::move(done));
+  }
+  driver::TypedParameters block_io_tune(const Caller&, const Uuid& uuid, const std::string&,
+                                        unsigned int) const override {
+    return find(uuid), driver::TypedParameters{{"total_bytes_sec", std::uint64_t{5}}};
+  }
+  void block_resize(const Caller&, const Uuid&, const std::string&, std::uint64_t, unsigned int,
+                    Completion<void> done) override {
+    change(std::move(done));
+  }
+  void set_block_threshold(const Caller&, const Uuid&, const std::string&, std::uint64_t, unsigned int,
+                           Completion<void> done) override {
+    change(std::move(done));
+  }
+
   // DomainInspection
   driver::TypedParameters total_cpu_statistics(const Caller&, const Uuid& uuid, unsigned int) const override {
     return find(uuid), driver::TypedParameters{{"cpu_time", std::uint64_t{9}}};

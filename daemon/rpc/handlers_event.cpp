@@ -22,6 +22,7 @@ enum EventMessage : std::uint32_t {
   kTunable = 346,
   kJobCompleted = 363,
   kMetadataChange = 379,
+  kBlockThreshold = 385,
 };
 
 template <class Message>
@@ -80,6 +81,15 @@ struct Sender {
     DomainEventCallbackJobCompletedMsg message{.callback_id = callback_id, .dom = domain, .params = {}};
     for (const auto& parameter : event.parameters) message.params.push_back(to_protocol(parameter));
     send(session, kJobCompleted, message);
+  }
+  void operator()(const driver::BlockThresholdEvent& event) const {
+    send(session, kBlockThreshold,
+         DomainEventBlockThresholdMsg{.callback_id = callback_id,
+                                      .dom = domain,
+                                      .dev = event.device,
+                                      .path = event.source_path,
+                                      .threshold = event.threshold,
+                                      .excess = event.excess});
   }
   void operator()(const driver::MetadataChangeEvent& event) const {
     send(session, kMetadataChange,

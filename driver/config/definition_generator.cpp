@@ -75,6 +75,11 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
   disk.driver.cache = dice.maybe_enum<DiskCache>(6);
   disk.driver.io = dice.maybe_enum<DiskIo>(3);
   disk.driver.discard = dice.maybe_enum<DiskDiscard>(2);
+  disk.driver.detect_zeroes = dice.maybe_enum<DiskDetectZeroes>(3);
+  disk.driver.error_policy = dice.maybe_enum<DiskErrorPolicy>(4);
+  disk.driver.read_error_policy = dice.maybe_enum<DiskErrorPolicy>(3);
+  if (dice.flip()) disk.tune.limits[1] = {.rate = 1000, .maximum = 2000, .seconds = dice.flip() ? 3u : 0u};
+  if (dice.flip()) disk.tune.group_name = "group-" + disk.target;
   disk.driver.queues = dice.maybe(1, 256);
   if (dice.flip()) disk.driver.queue_size = 2u << dice.below(10);
   disk.driver.packed = dice.maybe_bool();

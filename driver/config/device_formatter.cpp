@@ -115,8 +115,14 @@ void format_disk_driver(XmlWriter& writer, const DiskDriver& driver) {
   if (driver.name_qemu) writer.attribute("name", "qemu");
   if (driver.type_raw) writer.attribute("type", "raw");
   if (driver.cache) writer.attribute("cache", names::kDiskCache.name(*driver.cache));
+  if (driver.error_policy)
+    writer.attribute("error_policy", names::kDiskErrorPolicy.name(*driver.error_policy));
+  if (driver.read_error_policy)
+    writer.attribute("rerror_policy", names::kDiskErrorPolicy.name(*driver.read_error_policy));
   if (driver.io) writer.attribute("io", names::kDiskIo.name(*driver.io));
   if (driver.discard) writer.attribute("discard", names::kDiskDiscard.name(*driver.discard));
+  if (driver.detect_zeroes)
+    writer.attribute("detect_zeroes", names::kDiskDetectZeroes.name(*driver.detect_zeroes));
   format_optional(writer, "iothread", driver.iothread);
   format_optional(writer, "queues", driver.queues);
   format_optional(writer, "queue_size", driver.queue_size);
@@ -144,6 +150,7 @@ void format_disk(XmlWriter& writer, const Disk& disk, const FormatContext& conte
   writer.attribute("dev", disk.target);
   writer.attribute("bus", "virtio");
   writer.end();
+  format_io_tune(writer, disk.tune);
   if (disk.read_only) writer.empty("readonly");
   if (disk.shareable) writer.empty("shareable");
   if (!disk.serial.empty()) writer.element("serial", disk.serial);

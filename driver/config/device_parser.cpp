@@ -86,6 +86,11 @@ DiskDriver parse_disk_driver(XmlElement& element) {
   driver.cache = read_enum(element, "cache", names::kDiskCache);
   driver.io = read_enum(element, "io", names::kDiskIo);
   driver.discard = read_enum(element, "discard", names::kDiskDiscard);
+  driver.detect_zeroes = read_enum(element, "detect_zeroes", names::kDiskDetectZeroes);
+  driver.error_policy = read_enum(element, "error_policy", names::kDiskErrorPolicy);
+  driver.read_error_policy = read_enum(element, "rerror_policy", names::kDiskErrorPolicy);
+  if (driver.read_error_policy == DiskErrorPolicy::enospace)
+    throw element.malformed_attribute("rerror_policy", "'enospace' is for writes; reads need no space");
   driver.queues = read_number(element, "queues", 1, 256);
   driver.iothread = read_number(element, "iothread", 1, kMaximumTuned);
   driver.queue_size = read_power_of_two(element, "queue_size", 2, 1024);
@@ -136,10 +141,27 @@ void parse_disk_serial(XmlElement& element, Disk& disk) {
       throw serial->malformed("it is not letters, digits, blanks, '_', '-', '+' and '.'");
 }
 
+// What other buses have.
+void check_disk_kind(XmlElement& element) {
+  const auto device = element.attribute("device");
+  if (device == "cdrom" || device == "floppy") {
+    throw element.unsupported_attribute(
+        "device", "a virtio disk does not support ejectable media; give device='disk' and <readonly/>");
+  }
+  accept_only(element, "device", "disk");
+  if (XmlElement* wwn = element.child("wwn"))
+    throw wwn->unsupported("only IDE and SCSI disks have a world wide name; use <serial>");
+  for (const char* name : {"vendor", "product"})
+    if (XmlElement* child = element.child(name)) throw child->unsupported("only SCSI disks have it");
+  if (XmlElement* transient = element.child("transient"))
+    throw transient->unsupported(
+        "Warren keeps what is written to a raw image; give the disk an image to lose");
+}
+
 Disk parse_disk(XmlElement& element, bool inactive) {
   Disk disk;
   disk.source_type = read_enum(element, "type", names::kDiskType).value_or(DiskSourceType::file);
-  accept_only(element, "device", "disk");
+  check_disk_kind(element);
   if (XmlElement* driver = element.child("driver")) disk.driver = parse_disk_driver(*driver);
   parse_disk_source(element, disk, inactive);
   parse_disk_target(element, disk);
@@ -151,6 +173,7 @@ Disk parse_disk(XmlElement& element, bool inactive) {
         disk.block_sizes.physical)
       throw block->malformed("the physical block is smaller than the logical one");
   }
+  if (XmlElement* tune = element.child("iotune")) disk.tune = parse_io_tune(*tune);
   disk.read_only = element.child("readonly") != nullptr;
   disk.shareable = element.child("shareable") != nullptr;
   disk.backing_store_end = element.child("backingStore") != nullptr;

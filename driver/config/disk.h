@@ -6,6 +6,7 @@
 #include <string>
 
 #include "driver/config/device_address.h"
+#include "driver/config/io_tune.h"
 
 namespace warren::driver::config {
 
@@ -13,6 +14,8 @@ enum class DiskSourceType { file, block };
 enum class DiskCache { default_mode, none, writethrough, writeback, directsync, unsafe };
 enum class DiskIo { threads, native, io_uring };
 enum class DiskDiscard { ignore, unmap };
+enum class DiskDetectZeroes { off, on, unmap };
+enum class DiskErrorPolicy { stop, report, ignore, enospace };
 
 // <driver> below a disk. The format is raw, always.
 struct DiskDriver {
@@ -20,7 +23,10 @@ struct DiskDriver {
   bool type_raw = false;   // type='raw' was given or filled in
   std::optional<DiskCache> cache;
   std::optional<DiskIo> io;
+  std::optional<DiskErrorPolicy> error_policy;       // of writes, and of reads without their own
+  std::optional<DiskErrorPolicy> read_error_policy;  // never enospace
   std::optional<DiskDiscard> discard;
+  std::optional<DiskDetectZeroes> detect_zeroes;
   std::optional<std::uint32_t> iothread;    // the id of an IOThread of the domain
   std::optional<std::uint32_t> queues;      // 1..256
   std::optional<std::uint32_t> queue_size;  // a power of two, 2..1024
@@ -41,6 +47,7 @@ struct Disk {
   std::optional<std::uint32_t> source_index;  // live XML only
   DiskDriver driver;
   DiskBlockSizes block_sizes;
+  IoTune tune;
   std::string target;  // "vda"; unique in a domain
   std::string serial;  // at most 20 bytes of [A-Za-z0-9_.+-] and blank (VIRTIO_BLK_ID_BYTES)
   bool read_only = false;

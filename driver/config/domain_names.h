@@ -78,6 +78,12 @@ inline constexpr EnumName<DiskCache> kDiskCache[] = {
     {"directsync", DiskCache::directsync},     {"unsafe", DiskCache::unsafe}};
 inline constexpr EnumName<DiskIo> kDiskIo[] = {
     {"threads", DiskIo::threads}, {"native", DiskIo::native}, {"io_uring", DiskIo::io_uring}};
+inline constexpr EnumName<DiskDetectZeroes> kDiskDetectZeroes[] = {
+    {"off", DiskDetectZeroes::off}, {"on", DiskDetectZeroes::on}, {"unmap", DiskDetectZeroes::unmap}};
+inline constexpr EnumName<DiskErrorPolicy> kDiskErrorPolicy[] = {{"stop", DiskErrorPolicy::stop},
+                                                                 {"report", DiskErrorPolicy::report},
+                                                                 {"ignore", DiskErrorPolicy::ignore},
+                                                                 {"enospace", DiskErrorPolicy::enospace}};
 inline constexpr EnumName<DiskDiscard> kDiskDiscard[] = {{"ignore", DiskDiscard::ignore},
                                                          {"unmap", DiskDiscard::unmap}};
 
@@ -139,6 +145,8 @@ inline constexpr EnumTable<DiskSourceType> kDiskType{detail::kDiskType, detail::
 inline constexpr EnumTable<DiskCache> kDiskCache{detail::kDiskCache, {}};
 inline constexpr EnumTable<DiskIo> kDiskIo{detail::kDiskIo, {}};
 inline constexpr EnumTable<DiskDiscard> kDiskDiscard{detail::kDiskDiscard, {}};
+inline constexpr EnumTable<DiskDetectZeroes> kDiskDetectZeroes{detail::kDiskDetectZeroes, {}};
+inline constexpr EnumTable<DiskErrorPolicy> kDiskErrorPolicy{detail::kDiskErrorPolicy, {}};
 inline constexpr EnumTable<InterfaceType> kInterfaceType{detail::kInterfaceType,
                                                          detail::kInterfaceTypeRefused};
 inline constexpr EnumTable<bool> kLinkState{detail::kLinkState, {}};

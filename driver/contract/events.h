@@ -45,10 +45,17 @@ struct JobCompletedEvent {  // VIR_DOMAIN_EVENT_ID_JOB_COMPLETED
   TypedParameters parameters;
 };
 
+struct BlockThresholdEvent {  // VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD
+  std::string device;         // the target
+  std::string source_path;
+  std::uint64_t threshold = 0;
+  std::uint64_t excess = 0;
+};
+
 struct DomainEvent {
   DomainHandle domain;
   std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent,
-               RtcChangeEvent, TunableEvent, JobCompletedEvent>
+               RtcChangeEvent, TunableEvent, JobCompletedEvent, BlockThresholdEvent>
       body;
 };
 

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "driver/contract/domain_configuration.h"
+#include "driver/contract/domain_disks.h"
 #include "driver/contract/domain_inspection.h"
 #include "driver/contract/domain_lifecycle.h"
 #include "driver/contract/domain_registry.h"
@@ -40,6 +41,7 @@ class HypervisorDriver : public DomainRegistry,
                          public DomainConfiguration,
                          public DomainStatisticsSource,
                          public DomainTuning,
+                         public DomainDisks,
                          public DomainInspection,
                          public DomainConsole,
                          public EventSource {

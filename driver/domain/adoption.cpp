@@ -104,7 +104,11 @@ Task<> Domain::catch_up(control::Status found) {
       if (state_ != VIR_DOMAIN_RUNNING) set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_UNPAUSED);
       break;
     case control::MachineState::paused:
-      if (state_ != VIR_DOMAIN_PAUSED) set_state(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_UNKNOWN);
+      note_stalled(found.stalled_disks);
+      if (state_ != VIR_DOMAIN_PAUSED) {
+        set_state(VIR_DOMAIN_PAUSED,
+                  disk_errors_.empty() ? int{VIR_DOMAIN_PAUSED_UNKNOWN} : int{VIR_DOMAIN_PAUSED_IOERROR});
+      }
       break;
     case control::MachineState::shut_down:
       if (state_ == VIR_DOMAIN_SHUTDOWN) break;  // preserved

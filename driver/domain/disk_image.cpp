@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/fs.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,17 +55,35 @@ bool wants_direct(const config::Disk& disk) {
   return cache == config::DiskCache::none || cache == config::DiskCache::directsync;
 }
 
+// A lock of the open file description, byte range and type (fcntl(2), "Open file description locks").
+bool lock_range(const FileDescriptor& file, short type, off_t start, off_t length) {
+  struct flock range{};
+  range.l_type = type;
+  range.l_whence = SEEK_SET;
+  range.l_start = start;
+  range.l_len = length;
+  return ::fcntl(file.get(), F_OFD_SETLK, &range) == 0;
+}
+
+// A writer has the whole file for itself. Readers share the two bytes that QEMU's readers lock in its images
+// ("I read", "nobody may write"), so that its processes and ours keep out of each other's way too.
+bool lock_for(const config::Disk& disk, const FileDescriptor& file) {
+  constexpr off_t kReads = 100, kForbidsWrites = 201;
+  if (!disk.read_only) return lock_range(file, F_WRLCK, 0, 0);
+  return lock_range(file, F_RDLCK, kReads, 1) && lock_range(file, F_RDLCK, kForbidsWrites, 1);
+}
+
 void lock_image(const config::Disk& disk, const std::string& what, const FileDescriptor& file) {
-  if (disk.shareable) return;
-  if (::flock(file.get(), (disk.read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return;
-  if (errno == EWOULDBLOCK) {
+  if (disk.shareable || lock_for(disk, file)) return;
+  if (errno == EAGAIN || errno == EACCES) {
     throw Error(VIR_ERR_RESOURCE_BUSY,
                 fmt::format("{}: '{}' is in use by another running domain or program; stop that one, or mark "
                             "the disk <shareable/> in both if their guests are made for it",
                             what, disk.source));
   }
   // A file system without locks cannot protect the image; refusing it would make it unusable.
-  if (errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) fail_to_open(what, disk.source, errno);
+  if (errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)
+    fail_to_open(what, disk.source, errno);
 }
 
 }  // namespace

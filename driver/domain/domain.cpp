@@ -58,6 +58,8 @@ void Domain::publish() {
   snapshot->perf = perf_;
   snapshot->kvm = kvm_;
   snapshot->dirty_rate = dirty_rate_;
+  snapshot->disk_errors = disk_errors_;
+  for (const auto& [target, message] : disk_messages_) snapshot->disk_messages.push_back(message);
   snapshot->control_error = control_error_;
   snapshot_ = std::move(snapshot);
 }

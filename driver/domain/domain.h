@@ -64,6 +64,11 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> add_iothread(Caller caller, std::uint32_t id, unsigned int flags);
   Task<> delete_iothread(Caller caller, std::uint32_t id, unsigned int flags);
 
+  // domain_disks.cpp
+  Task<> set_io_tune(Caller caller, std::string disk, TypedParameters parameters, unsigned int flags);
+  Task<> resize_disk(Caller caller, std::string disk, std::uint64_t bytes);
+  Task<> set_disk_threshold(Caller caller, std::string disk, std::uint64_t threshold);
+
   // domain_launch.cpp
   // `transient` is what to run, or null for the persistent definition. `flags` are VIR_DOMAIN_START_*.
   Task<DomainHandle> start(Caller caller, DefinitionPointer transient, unsigned int flags);
@@ -147,6 +152,12 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> undo(const Apply& apply);
   Task<> set_iothread(std::uint32_t id, config::DomainDefinition live);
 
+  // domain_disks.cpp
+  Task<> apply_io_tune(std::string target, config::DomainDefinition live);
+  Task<> disk_failed(std::weak_ptr<Worker> from, vmm::control::DiskFault fault);
+  void disk_went_beyond(const vmm::control::DiskThresholdCrossed& crossed);
+  void note_stalled(const std::vector<vmm::control::StalledDisk>& disks);
+
   // domain_launch.cpp
   Task<> launch(config::DomainDefinition definition, bool paused);
   Launched prepare_launch(config::DomainDefinition definition, int id) const;  // pool thread
@@ -189,6 +200,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::shared_ptr<const MachineStatistics> kvm_;
   DirtyRate dirty_rate_;
   std::string control_error_;
+  std::vector<DiskError> disk_errors_;                // of disks that stopped the guest
+  std::map<std::string, std::string> disk_messages_;  // the last error of each disk, by target
   std::uint64_t resets_ = 0;  // as the worker counts them: the guest's and those that were asked for
   bool reboot_requested_ = false;
   bool tainted_by_monitor_ = false;

@@ -168,6 +168,12 @@ Worker::Handlers Domain::worker_handlers() {
     if (auto self = weak.lock())
       self->run_internal(self->clock_was_set(worker, change.offset_seconds), "follow the guest's clock");
   };
+  handlers.disk_fault = [weak, worker](const vmm::control::DiskFault& fault) {
+    if (auto self = weak.lock()) self->run_internal(self->disk_failed(worker, fault), "follow a disk");
+  };
+  handlers.disk_threshold = [weak](const vmm::control::DiskThresholdCrossed& crossed) {
+    if (auto self = weak.lock()) self->disk_went_beyond(crossed);
+  };
   handlers.connection_lost = [weak, worker](const std::string& reason) {
     if (auto self = weak.lock())
       self->run_internal(self->worker_lost(worker, reason), "look after the worker");

@@ -47,6 +47,8 @@ Task<> Domain::resume(Caller caller) {
   Worker& worker = require_worker();
   if (state_ == VIR_DOMAIN_RUNNING) throw operation_invalid("domain is already running");
   if (state_ != VIR_DOMAIN_PAUSED) throw operation_invalid("domain is not paused");
+  // What failed is tried again from here on, and may fail again before this is answered.
+  disk_errors_.clear();
   co_await worker.command(&control::Client::resume, fmt::format("resume domain '{}'", name_));
   set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_UNPAUSED);
   co_await write_status();
@@ -120,6 +122,8 @@ Task<> Domain::stop(int reason, int stopped_detail) {
   kvm_ = nullptr;
   dirty_rate_ = {};
   control_error_.clear();
+  disk_errors_.clear();
+  disk_messages_.clear();
   live_ = nullptr;
   id_ = -1;
   reboot_requested_ = false;

@@ -22,6 +22,7 @@ bool answers_to(const DomainEvent& event, int event_id) {
     bool operator()(const RtcChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_RTC_CHANGE; }
     bool operator()(const TunableEvent&) const { return id == VIR_DOMAIN_EVENT_ID_TUNABLE; }
     bool operator()(const JobCompletedEvent&) const { return id == VIR_DOMAIN_EVENT_ID_JOB_COMPLETED; }
+    bool operator()(const BlockThresholdEvent&) const { return id == VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD; }
     bool operator()(const MetadataChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_METADATA_CHANGE; }
   };
   return std::visit(Visitor{event_id}, event.body);

@@ -112,6 +112,17 @@ class LocalDriver final : public DomainDriver {
   void delete_iothread(const Caller& caller, const Uuid& domain, std::uint32_t id, unsigned int flags,
                        Completion<void> completion) override;
 
+  // local_driver_disks.cpp
+  void set_block_io_tune(const Caller& caller, const Uuid& domain, std::string disk,
+                         TypedParameters parameters, unsigned int flags,
+                         Completion<void> completion) override;
+  TypedParameters block_io_tune(const Caller& caller, const Uuid& domain, const std::string& disk,
+                                unsigned int flags) const override;
+  void block_resize(const Caller& caller, const Uuid& domain, const std::string& disk, std::uint64_t size,
+                    unsigned int flags, Completion<void> completion) override;
+  void set_block_threshold(const Caller& caller, const Uuid& domain, const std::string& device,
+                           std::uint64_t threshold, unsigned int flags, Completion<void> completion) override;
+
   // local_driver_inspection.cpp
   TypedParameters total_cpu_statistics(const Caller& caller, const Uuid& domain,
                                        unsigned int flags) const override;

@@ -125,12 +125,20 @@ bool LocalDriver::autostart(const Caller&, const Uuid& uuid) const {
 }
 
 std::vector<std::string> LocalDriver::messages(const Caller&, const Uuid& uuid, unsigned int flags) const {
-  check_flags(flags, VIR_DOMAIN_MESSAGE_DEPRECATION | VIR_DOMAIN_MESSAGE_TAINTING, "virDomainGetMessages");
+  // VIR_DOMAIN_MESSAGE_IOERRORS of later libvirts.
+  constexpr unsigned int kIoErrors = 1 << 2;
+  check_flags(flags, VIR_DOMAIN_MESSAGE_DEPRECATION | VIR_DOMAIN_MESSAGE_TAINTING | kIoErrors,
+              "virDomainGetMessages");
+  std::vector<std::string> messages;
   const bool tainting = (flags & VIR_DOMAIN_MESSAGE_TAINTING) != 0 || flags == 0;
-  if (tainting && find(uuid)->is_tainted_by_monitor())
-    return {"tainted: custom monitor control commands issued"};
-  find(uuid);
-  return {};
+  const auto domain = find(uuid);
+  if (tainting && domain->is_tainted_by_monitor())
+    messages.emplace_back("tainted: custom monitor control commands issued");
+  if ((flags & kIoErrors) != 0 || flags == 0) {
+    const auto& errors = domain->snapshot()->disk_messages;
+    messages.insert(messages.end(), errors.begin(), errors.end());
+  }
+  return messages;
 }
 
 }  // namespace warren::driver::domain

@@ -1,6 +1,7 @@
 #include "driver/domain/machine_translation.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include <fmt/format.h>
@@ -65,6 +66,39 @@ control::CharacterSpecification character_of(const config::CharacterBackend& bac
   return character;
 }
 
+control::DiskErrorPolicy policy_of(config::DiskErrorPolicy policy) {
+  switch (policy) {
+    case config::DiskErrorPolicy::stop:
+      return control::DiskErrorPolicy::stop;
+    case config::DiskErrorPolicy::report:
+      return control::DiskErrorPolicy::report;
+    case config::DiskErrorPolicy::ignore:
+      return control::DiskErrorPolicy::ignore;
+    case config::DiskErrorPolicy::enospace:
+      return control::DiskErrorPolicy::enospace;
+  }
+  return control::DiskErrorPolicy::report;
+}
+
+// Reads do as writes do where nothing else was said, but need no space.
+void set_failure_policies(const config::DiskDriver& driver, control::DiskSpecification& result) {
+  if (driver.error_policy) {
+    result.write_error = policy_of(*driver.error_policy);
+    if (result.write_error != control::DiskErrorPolicy::enospace) result.read_error = result.write_error;
+  }
+  if (driver.read_error_policy) result.read_error = policy_of(*driver.read_error_policy);
+  switch (driver.detect_zeroes.value_or(config::DiskDetectZeroes::off)) {
+    case config::DiskDetectZeroes::off:
+      break;
+    case config::DiskDetectZeroes::on:
+      result.detect_zeroes = control::DetectZeroes::on;
+      break;
+    case config::DiskDetectZeroes::unmap:
+      result.detect_zeroes = control::DetectZeroes::unmap;
+      break;
+  }
+}
+
 control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
                                    const DiskProperties& properties) {
   control::DiskSpecification result;
@@ -94,6 +128,8 @@ control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
   result.logical_block_size = disk.block_sizes.logical.value_or(512);
   result.physical_block_size = disk.block_sizes.physical.value_or(result.logical_block_size);
   result.serial = disk.serial;
+  result.limits = limits_of(disk.tune);
+  set_failure_policies(disk.driver, result);
   return result;
 }
 
@@ -200,6 +236,20 @@ void add_devices(const config::Devices& devices, const std::vector<DiskPropertie
 }
 
 }  // namespace
+
+control::DiskLimits limits_of(const config::IoTune& tune) {
+  control::DiskLimits limits;
+  limits.group = tune.group_name;
+  limits.operation_bytes = tune.size_iops;
+  const std::array<control::DiskLimit*, 6> all = {&limits.total_bytes,     &limits.read_bytes,
+                                                  &limits.write_bytes,     &limits.total_operations,
+                                                  &limits.read_operations, &limits.write_operations};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const config::IoTune::Limit& limit = tune.limits[i];
+    *all[i] = {limit.rate, limit.maximum, std::max<std::uint64_t>(limit.seconds, 1)};
+  }
+  return limits;
+}
 
 control::MachineSpecification machine_of(const config::DomainDefinition& live, const config::HostFacts& facts,
                                          const std::vector<DiskProperties>& disks, std::int64_t now) {

@@ -20,4 +20,7 @@ vmm::control::MachineSpecification machine_of(const config::DomainDefinition& li
 // What a clock shows at `now`, minus UTC.
 std::int64_t clock_offset_seconds(const config::Clock& clock, std::int64_t now);
 
+// <iotune> for the worker.
+vmm::control::DiskLimits limits_of(const config::IoTune& tune);
+
 }  // namespace warren::driver::domain

@@ -41,6 +41,7 @@ struct Snapshot {
   DirtyRate dirty_rate;
   std::shared_ptr<const PerfCounters> perf;  // null when none was ever enabled
   std::vector<DiskError> disk_errors;        // of disks whose last request failed and stopped the guest
+  std::vector<std::string> disk_messages;    // the last I/O error of each disk, in words
   std::string control_error;                 // why the worker cannot be reached; empty when it can
 
   bool is_active() const noexcept { return live != nullptr; }

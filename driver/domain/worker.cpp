@@ -55,6 +55,14 @@ void Worker::connect(vmm::FileDescriptor socket) {
     auto self = weak.lock();
     if (self && self->handlers_.clock_set) self->handlers_.clock_set(change);
   };
+  handlers.disk_fault = [weak](const control::DiskFault& fault) {
+    auto self = weak.lock();
+    if (self && self->handlers_.disk_fault) self->handlers_.disk_fault(fault);
+  };
+  handlers.disk_threshold = [weak](const control::DiskThresholdCrossed& crossed) {
+    auto self = weak.lock();
+    if (self && self->handlers_.disk_threshold) self->handlers_.disk_threshold(crossed);
+  };
   handlers.closed = [weak](const std::string& reason) {
     auto self = weak.lock();
     if (!self) return;

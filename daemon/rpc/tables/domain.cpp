@@ -2,6 +2,7 @@
 #include <libvirt/virterror.h>
 
 #include "daemon/rpc/handlers_domain.h"
+#include "daemon/rpc/handlers_domain_disk.h"
 #include "daemon/rpc/handlers_domain_inspection.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/domain.h"
@@ -69,7 +70,7 @@ constexpr Procedure kProcedures[] = {
     missing<DomainSaveImageDefineXmlArgs, Nothing>(236, "DOMAIN_SAVE_IMAGE_DEFINE_XML", kHigh | kWrite, "domain:write domain:hibernate"),
     served<&handlers::domain_reset>(245, "DOMAIN_RESET", kLow | kWrite, "domain:reset"),
     declined<DomainOpenGraphicsArgs, Nothing>(249, "DOMAIN_OPEN_GRAPHICS", kLow | kWrite | kTakesFds, "domain:open_graphics", VIR_ERR_INTERNAL_ERROR, "No graphics backend with that index: the machine has no graphics device yet"),
-    missing<DomainBlockResizeArgs, Nothing>(251, "DOMAIN_BLOCK_RESIZE", kLow | kWrite, "domain:block_write"),
+    served<&handlers::domain_block_resize>(251, "DOMAIN_BLOCK_RESIZE", kLow | kWrite, "domain:block_write"),
     served<&handlers::domain_shutdown_flags>(258, "DOMAIN_SHUTDOWN_FLAGS", kLow | kWrite, "domain:init_control domain:write:VIR_DOMAIN_SHUTDOWN_GUEST_AGENT"),
     served<&handlers::domain_set_metadata>(264, "DOMAIN_SET_METADATA", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     served<&handlers::domain_get_metadata>(265, "DOMAIN_GET_METADATA", kLow, "domain:read"),

@@ -2,6 +2,7 @@
 #include <libvirt/virterror.h>
 
 #include "daemon/rpc/handlers_domain.h"
+#include "daemon/rpc/handlers_domain_disk.h"
 #include "daemon/rpc/handlers_domain_tuning.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/domain_tuning.h"
@@ -25,8 +26,8 @@ constexpr Procedure kProcedures[] = {
     served<&handlers::domain_get_scheduler_parameters_flags>(223, "DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS", kLow, "domain:read"),
     served<&handlers::domain_pin_vcpu_flags>(225, "DOMAIN_PIN_VCPU_FLAGS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     served<&handlers::domain_get_vcpu_pin_info>(230, "DOMAIN_GET_VCPU_PIN_INFO", kLow, "domain:read"),
-    missing<DomainSetBlockIoTuneArgs, Nothing>(252, "DOMAIN_SET_BLOCK_IO_TUNE", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
-    missing<DomainGetBlockIoTuneArgs, DomainGetBlockIoTuneResult>(253, "DOMAIN_GET_BLOCK_IO_TUNE", kLow, "domain:read"),
+    served<&handlers::domain_set_block_io_tune>(252, "DOMAIN_SET_BLOCK_IO_TUNE", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
+    served<&handlers::domain_get_block_io_tune>(253, "DOMAIN_GET_BLOCK_IO_TUNE", kLow, "domain:read"),
     served<&handlers::domain_set_numa_parameters>(254, "DOMAIN_SET_NUMA_PARAMETERS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     served<&handlers::domain_get_numa_parameters>(255, "DOMAIN_GET_NUMA_PARAMETERS", kLow, "domain:read"),
     served<&handlers::domain_set_interface_parameters>(256, "DOMAIN_SET_INTERFACE_PARAMETERS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
@@ -38,7 +39,7 @@ constexpr Procedure kProcedures[] = {
     served<&handlers::domain_pin_iothread>(352, "DOMAIN_PIN_IOTHREAD", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     served<&handlers::domain_add_iothread>(355, "DOMAIN_ADD_IOTHREAD", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     served<&handlers::domain_del_iothread>(356, "DOMAIN_DEL_IOTHREAD", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
-    missing<DomainSetBlockThresholdArgs, Nothing>(386, "DOMAIN_SET_BLOCK_THRESHOLD", kLow | kWrite, "domain:write"),
+    served<&handlers::domain_set_block_threshold>(386, "DOMAIN_SET_BLOCK_THRESHOLD", kLow | kWrite, "domain:write"),
     declined<DomainSetIothreadParamsArgs, Nothing>(402, "DOMAIN_SET_IOTHREAD_PARAMS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG", VIR_ERR_OPERATION_UNSUPPORTED, "IOThreads of Warren sleep until there is work: there is no polling to tune"),
 };
 
