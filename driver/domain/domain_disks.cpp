@@ -1,5 +1,7 @@
 // Changes of a domain's disks, and what its worker tells of them.
+#include <cerrno>
 #include <ctime>
+#include <system_error>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>

@@ -79,7 +79,7 @@ constexpr Procedure kProcedures[] = {
     served<&handlers::connect_secret_event_deregister_any>(381, "CONNECT_SECRET_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
     sent_event<SecretEventLifecycleMsg>(382, "SECRET_EVENT_LIFECYCLE"),
     sent_event<SecretEventValueChangedMsg>(383, "SECRET_EVENT_VALUE_CHANGED"),
-    event<DomainEventBlockThresholdMsg>(385, "DOMAIN_EVENT_BLOCK_THRESHOLD"),
+    sent_event<DomainEventBlockThresholdMsg>(385, "DOMAIN_EVENT_BLOCK_THRESHOLD"),
     event<DomainEventMemoryFailureMsg>(423, "DOMAIN_EVENT_MEMORY_FAILURE"),
     event<DomainEventMemoryDeviceSizeChangeMsg>(438, "DOMAIN_EVENT_MEMORY_DEVICE_SIZE_CHANGE"),
 };
