@@ -149,7 +149,7 @@ INSTANTIATE_TEST_SUITE_P(
              VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk/driver/@type", "'qcow2'"},
         Case{"cdrom",
              domain("<disk type='file' device='cdrom'><source file='/a'/><target dev='vda'/></disk>"),
-             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk/@device", "'cdrom'"},
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/disk/@device", "ejectable media"},
         Case{"disk_duplicate_target", domain(std::string(kDisk) + kDisk), VIR_ERR_XML_ERROR,
              "/domain/devices/disk[2]", "'vda'"},
         Case{"disk_relative", domain("<disk type='file'><source file='a.img'/><target dev='vda'/></disk>"),

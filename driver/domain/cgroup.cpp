@@ -171,11 +171,14 @@ void DomainCgroup::remove() const noexcept {
     for (const auto& entry : entries)
       if (entry.is_directory(ignored)) groups.push_back(entry.path());
   }
-  for (const fs::path& group : groups) ::rmdir(group.c_str());
-  // The kernel lets go of what was below a group a moment after it has gone, and says nothing of it.
+  // The kernel lets go of the last thread of a group, and of what was below a group, a moment after they have
+  // gone, and says nothing of it.
   constexpr int kAttempts = 250;
-  for (int attempt = 0; attempt < kAttempts && ::rmdir(group_.c_str()) != 0 && errno == EBUSY; ++attempt)
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    for (const fs::path& group : groups) ::rmdir(group.c_str());
+    if (::rmdir(group_.c_str()) == 0 || errno != EBUSY) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
 }
 
 void DomainCgroup::apply(pid_t worker, const config::DomainDefinition& definition) const {
