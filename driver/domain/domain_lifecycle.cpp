@@ -113,13 +113,15 @@ Task<> Domain::stop(int reason, int stopped_detail) {
     session.reset();
   }
   consoles_.clear();
+  // Whoever has KVM's statistics open keeps the machine, and a thread of the kernel's in the domain's cgroup.
+  kvm_ = nullptr;
+  publish();
   co_await remove_status();
   DomainHandle stopped{name_, uuid_, id_};
   environment_->table.clear_id(id_);
   worker_ = nullptr;
   counters_ = nullptr;
   perf_ = nullptr;
-  kvm_ = nullptr;
   dirty_rate_ = {};
   control_error_.clear();
   disk_errors_.clear();

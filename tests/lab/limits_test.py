@@ -55,6 +55,7 @@ class Limits(unittest.TestCase):
             # The guest works on with all that.
             wait_until_ready(daemon, "limited")
             daemon.virsh("destroy", "limited")
+            self.assertFalse(group.exists())
 
     def test_of_a_definition(self):
         with PrivateDaemon() as daemon:
