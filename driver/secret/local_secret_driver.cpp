@@ -272,11 +272,11 @@ void LocalSecretDriver::unsubscribe(SubscriptionId id) noexcept {
 }
 
 void LocalSecretDriver::emit(const SecretEvent& event) {
-  for (const auto& [id, subscription] : subscriptions_) {
+  for (const auto& [number, subscription] : subscriptions_) {
     if (subscription.event_id != event.id) continue;
     if (subscription.secret && *subscription.secret != event.secret.uuid) continue;
     // From the loop, for a handler may end its own subscription; by then it may also be gone.
-    asio::post(loop_, [this, alive = std::weak_ptr<bool>(is_alive_), id = id, event] {
+    asio::post(loop_, [this, alive = std::weak_ptr<bool>(is_alive_), id = number, event] {
       if (alive.expired()) return;
       const auto found = subscriptions_.find(id);
       if (found == subscriptions_.end()) return;
