@@ -15,6 +15,7 @@ class Outcome:
     passed: int = 0
     failures: list[str] = dataclasses.field(default_factory=list)  # one text per failed test
     skips: list[str] = dataclasses.field(default_factory=list)  # 'case: reason' per skipped test
+    said: list[str] = dataclasses.field(default_factory=list)  # lines that tell why it failed; the log may be out of reach
     log: Path | None = None
     seconds: float = 0.0
 
@@ -53,6 +54,8 @@ class Report:
         for outcome in self._outcomes:
             for failure in outcome.failures:
                 print(f"failed: {outcome.name}: {failure}" + (f" (log: {outcome.log})" if outcome.log else ""))
+            for line in outcome.said if outcome.failures else []:
+                print(f"    {line[:300]}")
         if passed + failed + skipped == 0:
             print("failed: no test was found for what was asked")
             failed = 1

@@ -33,6 +33,9 @@ def run(command: list[str], log: Path, limit: float, environment: dict[str, str]
             process.wait()
 
 
+SAID = 40  # lines of a failed test's own words in the report
+
+
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "no output"
@@ -43,7 +46,12 @@ def judge_script(name: str, status: int | None, log: Path, limit: float) -> Outc
     outcome = Outcome(name, log=log)
     text = log.read_text(errors="replace")
     planned = None
+    told: list[str] = []  # what follows "not ok"
+    is_told = False
     for line in text.splitlines():
+        is_told = line.startswith("not ok") or (is_told and line.startswith("#"))
+        if is_told:
+            told.append(line)
         if plan := re.match(r"^1\.\.(\d+)", line):
             planned = int(plan[1])
         if not (match := _TAP.match(line)):
@@ -66,6 +74,7 @@ def judge_script(name: str, status: int | None, log: Path, limit: float) -> Outc
         outcome.failures.append(f"{counted} results where {planned} were planned")
     elif not counted:
         outcome.passed = 1
+    outcome.said = (told or text.splitlines())[-SAID:]
     return outcome
 
 
@@ -76,8 +85,9 @@ def judge_googletest(name: str, status: int | None, log: Path, results: Path, li
             for case in xml.etree.ElementTree.parse(results).iter("testcase"):
                 title = f"{case.get('classname')}.{case.get('name')}"
                 skipped = case.find("skipped")
-                if case.find("failure") is not None:
+                if (failure := case.find("failure")) is not None:
                     outcome.failures.append(title)
+                    outcome.said += (failure.get("message") or "").splitlines()[:SAID]
                 elif skipped is not None:
                     reason = (skipped.get("message") or "no reason given").strip().splitlines()[-1]
                     outcome.skips.append(f"{title}: {reason}")
@@ -89,6 +99,7 @@ def judge_googletest(name: str, status: int | None, log: Path, results: Path, li
         outcome.failures.append(f"did not end within {limit:.0f} s")
     elif status and not outcome.failures:
         outcome.failures.append(f"exit status {status}: {_last_line(log.read_text(errors='replace'))}")
+        outcome.said = log.read_text(errors="replace").splitlines()[-SAID:]
     elif not (outcome.passed or outcome.failures or outcome.skips):
         outcome.failures.append("holds no test")
     return outcome
