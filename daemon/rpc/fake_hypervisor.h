@@ -211,6 +211,21 @@ class FakeHypervisor : public driver::HypervisorDriver {
     change(std::move(done));
   }
 
+  // DomainDevices
+  void attach_device(const Caller&, const Uuid&, std::string, unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
+  void detach_device(const Caller&, const Uuid&, std::string, unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
+  void detach_device_alias(const Caller&, const Uuid&, std::string, unsigned int,
+                           Completion<void> done) override {
+    change(std::move(done));
+  }
+  void update_device(const Caller&, const Uuid&, std::string, unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
+
   // DomainDisks
   void set_block_io_tune(const Caller&, const Uuid&, std::string, driver::TypedParameters, unsigned int,
                          Completion<void> done) override {

@@ -23,6 +23,9 @@ enum EventMessage : std::uint32_t {
   kJobCompleted = 363,
   kMetadataChange = 379,
   kBlockThreshold = 385,
+  kDeviceRemoved = 333,
+  kDeviceAdded = 354,
+  kDeviceRemovalFailed = 367,
 };
 
 template <class Message>
@@ -90,6 +93,20 @@ struct Sender {
                                       .path = event.source_path,
                                       .threshold = event.threshold,
                                       .excess = event.excess});
+  }
+  void operator()(const driver::DeviceAddedEvent& event) const {
+    send(session, kDeviceAdded,
+         DomainEventCallbackDeviceAddedMsg{
+             .callback_id = callback_id, .dom = domain, .dev_alias = event.alias});
+  }
+  void operator()(const driver::DeviceRemovedEvent& event) const {
+    send(session, kDeviceRemoved,
+         DomainEventCallbackDeviceRemovedMsg{callback_id, {.dom = domain, .dev_alias = event.alias}});
+  }
+  void operator()(const driver::DeviceRemovalFailedEvent& event) const {
+    send(session, kDeviceRemovalFailed,
+         DomainEventCallbackDeviceRemovalFailedMsg{
+             .callback_id = callback_id, .dom = domain, .dev_alias = event.alias});
   }
   void operator()(const driver::MetadataChangeEvent& event) const {
     send(session, kMetadataChange,

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "driver/config/device_change.h"
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
 
@@ -120,8 +121,9 @@ void parse_disk_target(XmlElement& element, Disk& disk) {
   }
 }
 
-void parse_disk_source(XmlElement& element, Disk& disk, bool inactive) {
+void parse_disk_source(XmlElement& element, Disk& disk, bool inactive, DeviceUse use) {
   XmlElement* source = element.child("source");
+  if (!source && use == DeviceUse::removal) return;
   if (!source) throw element.malformed("<source> is missing");
   disk.source = require_absolute_path(*source, disk.source_type == DiskSourceType::file ? "file" : "dev");
   const auto index = read_number(*source, "index", 1);
@@ -158,12 +160,12 @@ void check_disk_kind(XmlElement& element) {
         "Warren keeps what is written to a raw image; give the disk an image to lose");
 }
 
-Disk parse_disk(XmlElement& element, bool inactive) {
+Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::change) {
   Disk disk;
   disk.source_type = read_enum(element, "type", names::kDiskType).value_or(DiskSourceType::file);
   check_disk_kind(element);
   if (XmlElement* driver = element.child("driver")) disk.driver = parse_disk_driver(*driver);
-  parse_disk_source(element, disk, inactive);
+  parse_disk_source(element, disk, inactive, use);
   parse_disk_target(element, disk);
   parse_disk_serial(element, disk);
   if (XmlElement* block = element.child("blockio")) {
@@ -352,6 +354,37 @@ Devices parse_devices(XmlElement* element, bool inactive) {
     devices.memballoon_none = true;
   }
   return devices;
+}
+
+Device parse_device(std::string_view xml, DeviceUse use, bool inactive) {
+  // A device is a few lines; what is much longer is no device.
+  XmlDocument document(xml, "device_definition", {.bytes = 64u << 10, .depth = 16, .nodes = 1000});
+  XmlElement& root = document.root();
+  root.mark_read();
+  const std::string_view kind = root.name();
+  Device device;
+  if (kind == "disk") {
+    device = parse_disk(root, inactive, use);
+  } else if (kind == "interface") {
+    device = parse_interface(root, inactive);
+  } else if (kind == "controller") {
+    device = parse_controller(root, inactive);
+  } else if (kind == "serial") {
+    device = parse_serial(root, inactive);
+  } else if (kind == "console") {
+    device = parse_console(root, inactive);
+  } else if (kind == "input") {
+    device = parse_input(root, inactive);
+  } else if (kind == "rng") {
+    device = parse_rng(root, inactive);
+  } else if (std::ranges::find(names::kOtherDevices, kind) != std::end(names::kOtherDevices)) {
+    throw operation_unsupported(
+        fmt::format("attach, detach and update of device '{}' are not supported", kind));
+  } else {
+    throw root.malformed(fmt::format("'{}' is not the name of a device", kind.substr(0, 64)));
+  }
+  root.refuse_unread();
+  return device;
 }
 
 }  // namespace warren::driver::config

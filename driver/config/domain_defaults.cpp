@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "driver/config/cpu_features.h"
+#include "driver/config/device_change.h"
 #include "driver/config/domain_xml_parts.h"
 #include "driver/config/pci_assignment.h"
 #include "driver/contract/error.h"
@@ -193,20 +194,29 @@ void fill_fixed_controllers(Devices& devices) {
   add_once(ControllerType::pci, ControllerModel::pcie_root);
 }
 
+void complete(Disk& disk, const RandomBytes&) {
+  disk.driver.name_qemu = disk.driver.type_raw = true;
+}
+void complete(Interface& interface, const RandomBytes& random) {
+  interface.model_virtio = true;
+  if (interface.mac) return;
+  MacAddress mac{0x52, 0x54, 0x00};  // the prefix KVM guests are known by
+  random(std::span(mac).subspan(3));
+  interface.mac = mac;
+}
+void complete(Rng& rng, const RandomBytes&) {
+  if (rng.backend == RngBackend::random && rng.path.empty()) rng.path = "/dev/random";
+}
+template <typename T>
+void complete(T&, const RandomBytes&) {}
+
 void fill_models(Devices& devices, const RandomBytes& random) {
   // Disks are numbered in the order of their targets, whatever the order they were written in.
   std::sort(devices.disks.begin(), devices.disks.end(),
             [](const Disk& a, const Disk& b) { return a.target < b.target; });
-  for (Disk& disk : devices.disks) disk.driver.name_qemu = disk.driver.type_raw = true;
-  for (Interface& interface : devices.interfaces) {
-    interface.model_virtio = true;
-    if (interface.mac) continue;
-    MacAddress mac{0x52, 0x54, 0x00};  // the prefix KVM guests are known by
-    random(std::span(mac).subspan(3));
-    interface.mac = mac;
-  }
-  for (Rng& rng : devices.rngs)
-    if (rng.backend == RngBackend::random && rng.path.empty()) rng.path = "/dev/random";
+  for (Disk& disk : devices.disks) complete(disk, random);
+  for (Interface& interface : devices.interfaces) complete(interface, random);
+  for (Rng& rng : devices.rngs) complete(rng, random);
   devices.memballoon_none = true;
   if (devices.inputs.empty()) devices.inputs.emplace_back();  // the i8042 has its keyboard, asked for or not
 }
@@ -240,6 +250,10 @@ void check_host(DomainDefinition& definition, const HostFacts& facts) {
 }
 
 }  // namespace
+
+void complete_device(Device& device, const RandomBytes& random) {
+  std::visit([&](auto& each) { complete(each, random); }, device);
+}
 
 void fill_defaults(DomainDefinition& definition, const HostFacts& facts, const RandomBytes& random) {
   DomainDefinition filled = definition;

@@ -157,4 +157,11 @@ inline constexpr EnumTable<ControllerType> kController{detail::kController, deta
 inline constexpr EnumTable<ControllerModel> kPciModel{detail::kPciModel, detail::kPciModelRefused};
 inline constexpr EnumTable<RngBackend> kRngBackend{detail::kRngBackend, detail::kRngBackendRefused};
 
+// Elements of <devices> that are devices to libvirt; the ones that can be attached and detached alone are
+// those of parse_device().
+inline constexpr std::string_view kOtherDevices[] = {
+    "audio",     "channel",    "crypto", "filesystem", "graphics", "hostdev",  "hub",      "iommu",
+    "lease",     "memballoon", "memory", "nvram",      "panic",    "parallel", "redirdev", "shmem",
+    "smartcard", "sound",      "tpm",    "video",      "vsock",    "watchdog"};
+
 }  // namespace warren::driver::config::names

@@ -52,10 +52,22 @@ struct BlockThresholdEvent {  // VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD
   std::uint64_t excess = 0;
 };
 
+// VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, …_DEVICE_REMOVED, …_DEVICE_REMOVAL_FAILED: of a running machine.
+struct DeviceAddedEvent {
+  std::string alias;
+};
+struct DeviceRemovedEvent {
+  std::string alias;
+};
+struct DeviceRemovalFailedEvent {  // the guest keeps it
+  std::string alias;
+};
+
 struct DomainEvent {
   DomainHandle domain;
   std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent,
-               RtcChangeEvent, TunableEvent, JobCompletedEvent, BlockThresholdEvent>
+               RtcChangeEvent, TunableEvent, JobCompletedEvent, BlockThresholdEvent, DeviceAddedEvent,
+               DeviceRemovedEvent, DeviceRemovalFailedEvent>
       body;
 };
 

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "driver/contract/domain_configuration.h"
+#include "driver/contract/domain_devices.h"
 #include "driver/contract/domain_disks.h"
 #include "driver/contract/domain_inspection.h"
 #include "driver/contract/domain_lifecycle.h"
@@ -41,6 +42,7 @@ class HypervisorDriver : public DomainRegistry,
                          public DomainConfiguration,
                          public DomainStatisticsSource,
                          public DomainTuning,
+                         public DomainDevices,
                          public DomainDisks,
                          public DomainInspection,
                          public DomainConsole,

@@ -64,6 +64,13 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> add_iothread(Caller caller, std::uint32_t id, unsigned int flags);
   Task<> delete_iothread(Caller caller, std::uint32_t id, unsigned int flags);
 
+  // domain_devices.cpp
+  // `xml` is an element of <devices>; `flags` are VIR_DOMAIN_AFFECT_*.
+  Task<> attach_device(Caller caller, std::string xml, unsigned int flags);
+  Task<> detach_device(Caller caller, std::string xml, unsigned int flags);
+  Task<> detach_device_by_alias(Caller caller, std::string alias, unsigned int flags);
+  Task<> update_device(Caller caller, std::string xml, unsigned int flags);
+
   // domain_disks.cpp
   Task<> set_io_tune(Caller caller, std::string disk, TypedParameters parameters, unsigned int flags);
   Task<> resize_disk(Caller caller, std::string disk, std::uint64_t bytes);

@@ -112,6 +112,16 @@ class LocalDriver final : public DomainDriver {
   void delete_iothread(const Caller& caller, const Uuid& domain, std::uint32_t id, unsigned int flags,
                        Completion<void> completion) override;
 
+  // local_driver_devices.cpp
+  void attach_device(const Caller& caller, const Uuid& domain, std::string xml, unsigned int flags,
+                     Completion<void> completion) override;
+  void detach_device(const Caller& caller, const Uuid& domain, std::string xml, unsigned int flags,
+                     Completion<void> completion) override;
+  void detach_device_alias(const Caller& caller, const Uuid& domain, std::string alias, unsigned int flags,
+                           Completion<void> completion) override;
+  void update_device(const Caller& caller, const Uuid& domain, std::string xml, unsigned int flags,
+                     Completion<void> completion) override;
+
   // local_driver_disks.cpp
   void set_block_io_tune(const Caller& caller, const Uuid& domain, std::string disk,
                          TypedParameters parameters, unsigned int flags,

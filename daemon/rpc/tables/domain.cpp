@@ -2,6 +2,7 @@
 #include <libvirt/virterror.h>
 
 #include "daemon/rpc/handlers_domain.h"
+#include "daemon/rpc/handlers_domain_device.h"
 #include "daemon/rpc/handlers_domain_disk.h"
 #include "daemon/rpc/handlers_domain_inspection.h"
 #include "daemon/rpc/procedure_builder.h"
@@ -14,12 +15,12 @@ namespace {
 using namespace protocol;
 
 constexpr Procedure kProcedures[] = {
-    missing<DomainAttachDeviceArgs, Nothing>(8, "DOMAIN_ATTACH_DEVICE", kLow | kWrite, "domain:write"),
+    served<&handlers::domain_attach_device>(8, "DOMAIN_ATTACH_DEVICE", kLow | kWrite, "domain:write"),
     served<&handlers::domain_create>(9, "DOMAIN_CREATE", kLow | kWrite, "domain:start"),
     served<&handlers::domain_create_xml>(10, "DOMAIN_CREATE_XML", kLow | kWrite, "domain:write domain:start"),
     served<&handlers::domain_define_xml>(11, "DOMAIN_DEFINE_XML", kHigh | kWrite, "domain:write domain:save"),
     served<&handlers::domain_destroy>(12, "DOMAIN_DESTROY", kHigh | kWrite, "domain:stop"),
-    missing<DomainDetachDeviceArgs, Nothing>(13, "DOMAIN_DETACH_DEVICE", kLow | kWrite, "domain:write"),
+    served<&handlers::domain_detach_device>(13, "DOMAIN_DETACH_DEVICE", kLow | kWrite, "domain:write"),
     served<&handlers::domain_get_xml_desc>(14, "DOMAIN_GET_XML_DESC", kLow, "domain:read domain:read_secure:VIR_DOMAIN_XML_SECURE domain:read_secure:VIR_DOMAIN_XML_MIGRATABLE"),
     served<&handlers::domain_get_autostart>(15, "DOMAIN_GET_AUTOSTART", kHigh, "domain:read"),
     served<&handlers::domain_get_info>(16, "DOMAIN_GET_INFO", kLow, "domain:read"),
@@ -48,9 +49,9 @@ constexpr Procedure kProcedures[] = {
     served<&handlers::domain_get_security_label>(121, "DOMAIN_GET_SECURITY_LABEL", kHigh, "domain:read"),
     served<&handlers::domain_is_active>(150, "DOMAIN_IS_ACTIVE", kHigh, "domain:read"),
     served<&handlers::domain_is_persistent>(151, "DOMAIN_IS_PERSISTENT", kHigh, "domain:read"),
-    missing<DomainAttachDeviceFlagsArgs, Nothing>(160, "DOMAIN_ATTACH_DEVICE_FLAGS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
-    missing<DomainDetachDeviceFlagsArgs, Nothing>(161, "DOMAIN_DETACH_DEVICE_FLAGS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
-    missing<DomainUpdateDeviceFlagsArgs, Nothing>(174, "DOMAIN_UPDATE_DEVICE_FLAGS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
+    served<&handlers::domain_attach_device_flags>(160, "DOMAIN_ATTACH_DEVICE_FLAGS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
+    served<&handlers::domain_detach_device_flags>(161, "DOMAIN_DETACH_DEVICE_FLAGS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
+    served<&handlers::domain_update_device_flags>(174, "DOMAIN_UPDATE_DEVICE_FLAGS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     missing<DomainManagedSaveArgs, Nothing>(182, "DOMAIN_MANAGED_SAVE", kLow | kWrite, "domain:hibernate"),
     served<&handlers::domain_has_managed_save_image>(183, "DOMAIN_HAS_MANAGED_SAVE_IMAGE", kLow, "domain:read"),
     missing<DomainManagedSaveRemoveArgs, Nothing>(184, "DOMAIN_MANAGED_SAVE_REMOVE", kLow | kWrite, "domain:hibernate"),
@@ -87,7 +88,7 @@ constexpr Procedure kProcedures[] = {
     missing<DomainManagedSaveGetXmlDescArgs, DomainManagedSaveGetXmlDescResult>(388, "DOMAIN_MANAGED_SAVE_GET_XML_DESC", kLow, "domain:read domain:read_secure:VIR_DOMAIN_SAVE_IMAGE_XML_SECURE"),
     missing<DomainManagedSaveDefineXmlArgs, Nothing>(389, "DOMAIN_MANAGED_SAVE_DEFINE_XML", kLow | kWrite, "domain:write domain:hibernate"),
     served<&handlers::domain_set_lifecycle_action>(390, "DOMAIN_SET_LIFECYCLE_ACTION", kLow | kWrite, "domain:write"),
-    missing<DomainDetachDeviceAliasArgs, Nothing>(392, "DOMAIN_DETACH_DEVICE_ALIAS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
+    served<&handlers::domain_detach_device_alias>(392, "DOMAIN_DETACH_DEVICE_ALIAS", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     served<&handlers::domain_get_launch_security_info>(396, "DOMAIN_GET_LAUNCH_SECURITY_INFO", kLow | kWrite, "domain:read"),
     declined<DomainSetLaunchSecurityStateArgs, Nothing>(439, "DOMAIN_SET_LAUNCH_SECURITY_STATE", kLow | kWrite, "domain:write", VIR_ERR_OPERATION_INVALID, "setting a launch secret is only supported in SEV-enabled domains"),
     missing<DomainSaveParamsArgs, Nothing>(440, "DOMAIN_SAVE_PARAMS", kLow | kWrite, "domain:hibernate"),

@@ -1,0 +1,296 @@
+#include "driver/config/device_change.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "driver/contract/error.h"
+
+namespace warren::driver::config {
+
+namespace {
+
+auto& list_of(auto& devices, const Disk&) {
+  return devices.disks;
+}
+auto& list_of(auto& devices, const Interface&) {
+  return devices.interfaces;
+}
+auto& list_of(auto& devices, const Controller&) {
+  return devices.controllers;
+}
+auto& list_of(auto& devices, const SerialPort&) {
+  return devices.serials;
+}
+auto& list_of(auto& devices, const Console&) {
+  return devices.consoles;
+}
+auto& list_of(auto& devices, const Input&) {
+  return devices.inputs;
+}
+auto& list_of(auto& devices, const Rng&) {
+  return devices.rngs;
+}
+struct Kind {
+  std::string_view operator()(const Disk&) const { return "disk"; }
+  std::string_view operator()(const Interface&) const { return "interface"; }
+  std::string_view operator()(const Controller&) const { return "controller"; }
+  std::string_view operator()(const SerialPort&) const { return "serial"; }
+  std::string_view operator()(const Console&) const { return "console"; }
+  std::string_view operator()(const Input&) const { return "input"; }
+  std::string_view operator()(const Rng&) const { return "rng"; }
+};
+
+// Where nothing was said of a place, every place fits. A persistent definition has no aliases but the user's.
+bool fits_place(const DeviceInfo& wanted, const DeviceInfo& has) {
+  if (wanted.pci && (!has.pci || format_pci_address(*wanted.pci) != format_pci_address(*has.pci)))
+    return false;
+  const bool is_known = !has.alias.empty() || wanted.alias.starts_with("ua-");
+  return wanted.alias.empty() || !is_known || wanted.alias == has.alias;
+}
+
+bool fits(const Disk& wanted, const Disk& has) {
+  return wanted.target == has.target;
+}
+bool fits(const Interface& wanted, const Interface& has) {
+  return (!wanted.mac || wanted.mac == has.mac) && fits_place(wanted.info, has.info);
+}
+bool fits(const Controller& wanted, const Controller& has) {
+  return wanted.type == has.type && wanted.index == has.index;
+}
+bool fits_backend(const CharacterBackend& wanted, const CharacterBackend& has) {
+  if (wanted.type != has.type) return false;
+  return wanted.path.empty() || has.path.empty() || wanted.path == has.path;
+}
+bool fits(const SerialPort& wanted, const SerialPort& has) {
+  return fits_backend(wanted.backend, has.backend) && (!wanted.port || wanted.port == has.port) &&
+         fits_place(wanted.info, has.info);
+}
+bool fits(const Console& wanted, const Console& has) {
+  return wanted.target == has.target && fits_backend(wanted.backend, has.backend) &&
+         (!wanted.port || wanted.port == has.port) && (!wanted.address || wanted.address == has.address) &&
+         fits_place(wanted.info, has.info);
+}
+bool fits(const Input&, const Input&) {
+  return true;
+}
+bool fits(const Rng& wanted, const Rng& has) {
+  return wanted.backend == has.backend && wanted.path == has.path && wanted.rate_bytes == has.rate_bytes &&
+         wanted.rate_period_ms == has.rate_period_ms && fits_place(wanted.info, has.info);
+}
+
+std::string describe(const Disk& disk) {
+  return fmt::format("target '{}'", disk.target);
+}
+std::string describe(const Interface& interface) {
+  std::string text;
+  if (interface.mac) text = fmt::format("MAC address {}", format_mac_address(*interface.mac));
+  if (interface.info.pci)
+    text +=
+        fmt::format("{}PCI address {}", text.empty() ? "" : " and ", format_pci_address(*interface.info.pci));
+  if (!interface.info.alias.empty())
+    text += fmt::format("{}alias {}", text.empty() ? "" : " and ", interface.info.alias);
+  return text.empty() ? "nothing that tells it from another" : text;
+}
+std::string describe(const Controller& controller) {
+  return controller.index ? fmt::format("index {}", *controller.index) : "no index";
+}
+template <typename T>
+std::string describe(const T&) {
+  return "these properties";
+}
+
+template <typename T>
+std::size_t index_of(const std::vector<T>& list, const T& wanted) {
+  const auto fits_wanted = [&](const T& each) { return fits(wanted, each); };
+  const auto found = std::find_if(list.begin(), list.end(), fits_wanted);
+  if (found == list.end()) {
+    throw Error(VIR_ERR_DEVICE_MISSING,
+                fmt::format("the domain has no {} of {}", Kind{}(wanted), describe(wanted)));
+  }
+  if (std::find_if(std::next(found), list.end(), fits_wanted) != list.end()) {
+    throw operation_failed(
+        fmt::format("the domain has several {}s of {}; say more of which is meant, as its <address>",
+                    Kind{}(wanted), describe(wanted)));
+  }
+  return static_cast<std::size_t>(found - list.begin());
+}
+
+template <typename Visit>
+void for_each_info(const Devices& devices, Visit visit) {
+  for (const auto& each : devices.disks) visit(each.info);
+  for (const auto& each : devices.interfaces) visit(each.info);
+  for (const auto& each : devices.controllers) visit(each.info);
+  for (const auto& each : devices.serials) visit(each.info);
+  for (const auto& each : devices.consoles) visit(each.info);
+  for (const auto& each : devices.inputs) visit(each.info);
+  for (const auto& each : devices.rngs) visit(each.info);
+}
+
+void check_new(const Devices& devices, const Disk& disk) {
+  for (const Disk& other : devices.disks)
+    if (other.target == disk.target)
+      throw operation_invalid(fmt::format("target {} already exists", disk.target));
+}
+void check_new(const Devices& devices, const Controller& controller) {
+  if (controller.model == ControllerModel::usb_none || controller.model == ControllerModel::pcie_root)
+    throw operation_invalid("the domain has this controller already");
+  for (const Controller& other : devices.controllers)
+    if (controller.index && other.type == controller.type && other.index == controller.index)
+      throw operation_invalid(fmt::format("a controller of index {} already exists", *controller.index));
+}
+void check_new(const Devices& devices, const SerialPort& serial) {
+  for (const SerialPort& other : devices.serials)
+    if (serial.port && other.port == serial.port)
+      throw operation_invalid(fmt::format("serial port {} already exists", *serial.port));
+}
+void check_new(const Devices& devices, const Console& console) {
+  if (console.target == ConsoleTarget::serial)
+    throw operation_invalid("the console of the first serial port exists with it: attach a <serial>");
+  for (const Console& other : devices.consoles)
+    if (console.port && other.target == console.target && other.port == console.port)
+      throw operation_invalid(fmt::format("console port {} already exists", *console.port));
+}
+void check_new(const Devices&, const Input&) {
+  throw operation_invalid("the machine has its one PS/2 keyboard already");
+}
+template <typename T>
+void check_new(const Devices&, const T&) {}
+
+// What is plugged into a controller goes first.
+void check_removable(const Devices& devices, const Controller& controller) {
+  if (controller.model == ControllerModel::usb_none || controller.model == ControllerModel::pcie_root)
+    throw operation_unsupported("this controller is part of the machine");
+  bool is_used = false;
+  if (controller.type == ControllerType::pci) {
+    for_each_info(devices, [&](const DeviceInfo& info) {
+      if (info.pci && info.pci->bus == controller.index) is_used = true;
+    });
+  }
+  for (const Console& console : devices.consoles)
+    if (controller.type == ControllerType::virtio_serial && console.address &&
+        console.address->controller == controller.index)
+      is_used = true;
+  if (is_used) throw operation_failed("device cannot be detached: device is busy");
+}
+void check_removable(const Devices&, const Input&) {
+  throw operation_unsupported("the PS/2 keyboard is part of the machine");
+}
+void check_removable(const Devices& devices, const Console& console) {
+  if (console.target == ConsoleTarget::serial && !devices.serials.empty())
+    throw operation_invalid("this console is the first serial port by its other name: detach the <serial>");
+}
+template <typename T>
+void check_removable(const Devices&, const T&) {}
+
+// The console of the first serial port goes with the last one.
+void tidy_after(Devices& devices, const SerialPort&) {
+  auto& consoles = devices.consoles;
+  if (devices.serials.empty() && !consoles.empty() && consoles.front().target == ConsoleTarget::serial)
+    consoles.erase(consoles.begin());
+}
+template <typename T>
+void tidy_after(Devices&, const T&) {}
+
+void keep_identity(Disk&, const Disk&) {}
+void keep_identity(Interface& changed, const Interface& old) {
+  if (!changed.mac) changed.mac = old.mac;
+}
+
+template <typename T>
+void replace_in(std::vector<T>& list, T changed) {
+  T& old = list[index_of(list, changed)];
+  keep_identity(changed, old);
+  if (!changed.info.pci) changed.info.pci = old.info.pci;
+  if (changed.info.alias.empty()) changed.info.alias = old.info.alias;
+  Device whole = std::move(changed);
+  complete_device(whole);
+  old = std::get<T>(std::move(whole));
+}
+
+struct Replace {
+  Devices& devices;
+  void operator()(const Disk& changed) const { replace_in(devices.disks, changed); }
+  void operator()(const Interface& changed) const { replace_in(devices.interfaces, changed); }
+  template <typename T>
+  void operator()(const T& changed) const {
+    throw operation_unsupported(fmt::format("update of device '{}' is not supported", Kind{}(changed)));
+  }
+};
+
+}  // namespace
+
+std::string_view device_kind(const Device& device) {
+  return std::visit(Kind{}, device);
+}
+
+DeviceInfo& info_of(Device& device) {
+  return std::visit([](auto& each) -> DeviceInfo& { return each.info; }, device);
+}
+
+const DeviceInfo& info_of(const Device& device) {
+  return std::visit([](const auto& each) -> const DeviceInfo& { return each.info; }, device);
+}
+
+Device find_device(const DomainDefinition& definition, const Device& wanted) {
+  return std::visit(
+      [&](const auto& each) -> Device {
+        const auto& list = list_of(definition.devices, each);
+        return list[index_of(list, each)];
+      },
+      wanted);
+}
+
+Device device_with_alias(const DomainDefinition& definition, std::string_view alias) {
+  const Devices& devices = definition.devices;
+  std::optional<Device> found;
+  const auto look = [&](const auto& list) {
+    for (const auto& each : list)
+      if (!found && !alias.empty() && each.info.alias == alias) found = each;
+  };
+  look(devices.disks);
+  look(devices.interfaces);
+  look(devices.rngs);
+  look(devices.serials);
+  look(devices.consoles);
+  look(devices.controllers);
+  look(devices.inputs);
+  if (!found) throw Error(VIR_ERR_DEVICE_MISSING, fmt::format("no device found with alias {}", alias));
+  return *found;
+}
+
+void add_device(DomainDefinition& definition, Device device) {
+  Devices& devices = definition.devices;
+  const DeviceInfo& info = info_of(device);
+  for_each_info(devices, [&](const DeviceInfo& other) {
+    if (!info.alias.empty() && other.alias == info.alias)
+      throw Error(VIR_ERR_CONFIG_UNSUPPORTED, fmt::format("another device has the alias {}", info.alias));
+  });
+  std::visit(
+      [&](auto& each) {
+        check_new(devices, each);
+        list_of(devices, each).push_back(std::move(each));
+      },
+      device);
+}
+
+Device remove_device(DomainDefinition& definition, const Device& wanted) {
+  return std::visit(
+      [&](const auto& each) -> Device {
+        auto& list = list_of(definition.devices, each);
+        const std::size_t index = index_of(list, each);
+        Device removed = list[index];
+        check_removable(definition.devices, list[index]);
+        list.erase(list.begin() + static_cast<std::ptrdiff_t>(index));
+        tidy_after(definition.devices, each);
+        return removed;
+      },
+      wanted);
+}
+
+void replace_device(DomainDefinition& definition, const Device& changed) {
+  std::visit(Replace{definition.devices}, changed);
+}
+
+}  // namespace warren::driver::config

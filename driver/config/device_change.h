@@ -1,0 +1,48 @@
+// One device as a document of its own, and changes of a definition by it: what virsh attach-device,
+// detach-device and update-device do to a domain's XML.
+//
+// Pure functions; any thread. Failures are driver::Error with the codes of libvirt's qemu driver:
+// VIR_ERR_OPERATION_INVALID for what is there already, VIR_ERR_DEVICE_MISSING for what is not,
+// VIR_ERR_OPERATION_FAILED for what fits several, VIR_ERR_OPERATION_UNSUPPORTED for what cannot be changed.
+// After a failure the definition that was to be changed is not to be used.
+#pragma once
+
+#include <string_view>
+#include <variant>
+
+#include "driver/config/domain_defaults.h"
+#include "driver/config/domain_definition.h"
+
+namespace warren::driver::config {
+
+using Device = std::variant<Disk, Interface, Controller, SerialPort, Console, Input, Rng>;
+
+enum class DeviceUse {
+  change,   // to attach or update: whole
+  removal,  // to detach: as much as tells which it is; a disk needs no source
+};
+
+// The document is <disk>, <interface>, …, with the rules and errors of parse_domain(). `inactive` as there.
+Device parse_device(std::string_view xml, DeviceUse use, bool inactive);
+
+std::string_view device_kind(const Device& device);  // "disk"
+DeviceInfo& info_of(Device& device);
+const DeviceInfo& info_of(const Device& device);
+
+// What fill_defaults() chooses for a device alone: models, a MAC address, a source of entropy.
+void complete_device(Device& device, const RandomBytes& random = system_random_bytes);
+
+// The one device of the definition that `wanted` names: disks by target, interfaces by MAC address,
+// controllers by type and index, others by all that is said of them; and by PCI address and alias where those
+// are given.
+Device find_device(const DomainDefinition& definition, const Device& wanted);
+Device device_with_alias(const DomainDefinition& definition, std::string_view alias);
+
+void add_device(DomainDefinition& definition, Device device);
+// Returns what was removed.
+Device remove_device(DomainDefinition& definition, const Device& wanted);
+// Puts `changed` in place of the disk or interface that it names, whose MAC address, PCI address and alias it
+// keeps when it has none of its own.
+void replace_device(DomainDefinition& definition, const Device& changed);
+
+}  // namespace warren::driver::config
