@@ -107,8 +107,10 @@ class GuestMachine:
 
     def add_console(self, behind_root_port: bool = False) -> None:
         """A console on a pseudo terminal; run() sends back what arrives on it."""
-        self.machine["consoles"] = [{"id": "console0", "address": self._address(behind_root_port),
-                                     "character": {"kind": "pty", "descriptor": "console0"}}]
+        self.machine["serial_controllers"] = [{
+            "id": "virtio-serial0", "address": self._address(behind_root_port),
+            "ports": [{"id": "console0", "is_console": True,
+                       "character": {"kind": "pty", "descriptor": "console0"}}]}]
         self.descriptors.append({"name": "console0", "kind": "pty"})
 
     def add_interface(self, behind_root_port: bool = False) -> None:

@@ -25,10 +25,23 @@ class CharacterListener {
   ~CharacterListener() = default;
 };
 
+// Told who is at the host's end, by back ends that somebody can come to and leave.
+class PeerListener {
+ public:
+  // On the back end's event thread.
+  virtual void peer_changed(bool present) noexcept = 0;
+
+ protected:
+  ~PeerListener() = default;
+};
+
 class CharacterBackend {
  public:
   virtual ~CharacterBackend() = default;
   virtual void set_listener(CharacterListener* listener) noexcept = 0;
+  // Says whether somebody is there now, and tells `listener`, unless it is null, of each change from then on.
+  // Set as the listener above is.
+  virtual bool watch_peer(PeerListener* listener) noexcept = 0;
   // Returns how many bytes were taken.
   virtual std::size_t write(std::span<const std::byte> bytes) noexcept = 0;
   // The listener's capacity has grown from zero.

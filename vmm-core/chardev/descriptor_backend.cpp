@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace warren::vmm {
@@ -22,18 +23,64 @@ bool DescriptorBackend::has_spectator() noexcept {
   return !alone;
 }
 
+bool DescriptorBackend::has_peer() const noexcept {
+  switch (kind_) {
+    case Kind::null:
+    case Kind::file:
+      return true;
+    case Kind::stream:
+    case Kind::socket:
+      return !input_ended_.load(std::memory_order_acquire);
+    case Kind::pty:
+      return !alone_.load(std::memory_order_acquire);
+    case Kind::listener:
+      return connected_.load(std::memory_order_acquire) && !hung_up_;
+  }
+  return false;
+}
+
+bool DescriptorBackend::watch_peer(PeerListener* listener) noexcept {
+  peer_listener_ = listener;
+  return told_peer_ = has_peer();
+}
+
+int DescriptorBackend::input_descriptor() const noexcept {
+  // Behind a client that has left, the next one is waited for.
+  return client_ && !(hung_up_ && input_stalled_.load(std::memory_order_acquire)) ? client_.get()
+                                                                                  : input_.get();
+}
+
+int DescriptorBackend::output_descriptor() const noexcept {
+  if (client_) return client_.get();
+  return output_.valid() ? output_.get() : input_.get();
+}
+
+void DescriptorBackend::drop(std::span<const std::byte> bytes) noexcept {
+  dropped_.fetch_add(bytes.size(), std::memory_order_relaxed);
+  if (log_) [[maybe_unused]]
+    const ssize_t logged = ::write(log_.get(), bytes.data(), bytes.size());
+}
+
+// As write(2); a socket whose peer is gone fails without a signal.
+std::int64_t DescriptorBackend::send(std::span<const std::byte> bytes) noexcept {
+  if (kind_ == Kind::socket) return ::send(input_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (kind_ != Kind::listener) return ::write(output_descriptor(), bytes.data(), bytes.size());
+  const std::lock_guard lock(client_mutex_);
+  if (client_) return ::send(client_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  errno = ENOTCONN;
+  return -1;
+}
+
 std::size_t DescriptorBackend::write(std::span<const std::byte> bytes) noexcept {
   if (bytes.empty()) return 0;
   if (kind_ == Kind::null || (kind_ == Kind::pty && !has_spectator())) {
-    dropped_.fetch_add(bytes.size(), std::memory_order_relaxed);
-    if (log_) [[maybe_unused]]
-      const ssize_t logged = ::write(log_.get(), bytes.data(), bytes.size());
+    drop(bytes);
     return bytes.size();
   }
-  const ssize_t got = ::write(output_descriptor(), bytes.data(), bytes.size());
+  const std::int64_t got = send(bytes);
   if (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-    // A full disk or a terminal that is gone must not stop the guest.
-    dropped_.fetch_add(bytes.size(), std::memory_order_relaxed);
+    // A full disk, or a terminal or client that is gone, must not stop the guest.
+    drop(bytes);
     return bytes.size();
   }
   const std::size_t taken = got < 0 ? 0 : static_cast<std::size_t>(got);
@@ -55,15 +102,21 @@ void DescriptorBackend::resume_input() noexcept {
 DescriptorBackend::Wait DescriptorBackend::wait() const noexcept {
   if (kind_ == Kind::null || kind_ == Kind::file) return {};
   if (alone_.load(std::memory_order_acquire)) return {.look_again = true};
-  return {.input = !input_stalled_.load(std::memory_order_acquire) &&
-                   !input_ended_.load(std::memory_order_acquire),
+  const bool stalled = input_stalled_.load(std::memory_order_acquire);
+  if (kind_ == Kind::listener) {
+    return {.input = !client_ || hung_up_ || !stalled,
+            .output = client_ && output_blocked_.load(std::memory_order_acquire),
+            .hang_up = client_ && stalled};
+  }
+  return {.input = !stalled && !input_ended_.load(std::memory_order_acquire),
           .output = output_blocked_.load(std::memory_order_acquire)};
 }
 
 void DescriptorBackend::on_event() noexcept {
   if (kind_ == Kind::null || kind_ == Kind::file || listener_ == nullptr) return;
-  const bool spectator = kind_ != Kind::pty || has_spectator();
-  if (spectator && !input_ended_.load(std::memory_order_acquire)) read_input();
+  if (kind_ == Kind::listener) serve_clients();
+  const bool spectator = kind_ == Kind::listener ? client_.valid() : kind_ != Kind::pty || has_spectator();
+  if (kind_ != Kind::listener && spectator && !input_ended_.load(std::memory_order_acquire)) read_input();
   if (output_blocked_.load(std::memory_order_acquire)) {
     pollfd state{output_descriptor(), POLLOUT, 0};
     // Somebody who leaves with output waiting makes room too: it is dropped.
@@ -72,6 +125,41 @@ void DescriptorBackend::on_event() noexcept {
       listener_->output_ready();
     }
   }
+  if (const bool peer = has_peer(); peer != told_peer_) {
+    told_peer_ = peer;
+    if (peer_listener_ != nullptr) peer_listener_->peer_changed(peer);
+  }
+}
+
+void DescriptorBackend::set_client(FileDescriptor client) noexcept {
+  const std::lock_guard lock(client_mutex_);
+  client_ = std::move(client);
+  connected_.store(client_.valid(), std::memory_order_release);
+  input_ended_.store(false, std::memory_order_release);
+  input_stalled_.store(false, std::memory_order_release);
+  hung_up_ = false;
+}
+
+// Whether the client has closed its end.
+bool DescriptorBackend::has_left() noexcept {
+  pollfd state{client_.get(), 0, 0};
+  return ::poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+// One client after the other. What one has left behind it is read as long as nobody else waits.
+void DescriptorBackend::serve_clients() noexcept {
+  if (!client_ || hung_up_) {
+    FileDescriptor next(::accept4(input_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (next) {
+      set_client(std::move(next));
+      if (peer_listener_ != nullptr && told_peer_) peer_listener_->peer_changed(false);
+      told_peer_ = false;
+    }
+  }
+  if (!client_) return;
+  if (!input_stalled_.load(std::memory_order_acquire)) read_input();
+  if (input_ended_.load(std::memory_order_acquire)) return set_client({});
+  hung_up_ = input_stalled_.load(std::memory_order_acquire) && has_left();
 }
 
 void DescriptorBackend::read_input() noexcept {
@@ -85,7 +173,7 @@ void DescriptorBackend::read_input() noexcept {
       if (room == 0) return;
       input_stalled_.store(false, std::memory_order_release);
     }
-    const ssize_t got = ::read(input_.get(), chunk.data(), room);
+    const ssize_t got = ::read(kind_ == Kind::listener ? client_.get() : input_.get(), chunk.data(), room);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
       // A pty reads EIO when the last spectator leaves; it may get another. Elsewhere the end is the end.
@@ -107,6 +195,7 @@ void DescriptorBackend::inspect(InspectNode& node) const {
   node.add("received", received_.load(std::memory_order_relaxed));
   node.add("output_blocked", output_blocked_.load(std::memory_order_relaxed));
   node.add("input_stalled", input_stalled_.load(std::memory_order_relaxed));
+  node.add("connected", connected_.load(std::memory_order_relaxed));
   node.add("alone", alone_.load(std::memory_order_relaxed));
 }
 

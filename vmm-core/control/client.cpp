@@ -126,6 +126,10 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.disk_threshold;
       const auto crossed = from_json<DiskThresholdCrossed>(*data, "disk_threshold");
       if (handler) handler(crossed);
+    } else if (*name == "port_changed") {
+      auto handler = handlers_.port_changed;
+      const auto change = from_json<PortChanged>(*data, "port_changed");
+      if (handler) handler(change);
     }
     // Events of a newer worker that this daemon does not know carry nothing it could act on.
   }

@@ -36,6 +36,7 @@ class Client {
     std::function<void(const std::string& reason)> closed;  // last, once; empty reason: closed in order
     std::function<void(const DiskFault&)> disk_fault = {};
     std::function<void(const DiskThresholdCrossed&)> disk_threshold = {};
+    std::function<void(const PortChanged&)> port_changed;
   };
 
   static constexpr std::chrono::milliseconds kDefaultDeadline{10'000};

@@ -58,7 +58,7 @@ class Places {
 };
 
 void validate_character(const CharacterSpecification& character, const std::string& member) {
-  const bool needs = character.kind == CharacterKind::pty || character.kind == CharacterKind::file;
+  const bool needs = character.kind != CharacterKind::null && character.kind != CharacterKind::terminal;
   require(needs == character.descriptor.has_value(), member + ".descriptor",
           needs ? "missing" : "not used by this kind");
 }
@@ -173,6 +173,25 @@ void validate_smbios(const SmbiosSpecification& smbios) {
   }
 }
 
+void validate_ports(const SerialControllerSpecification& controller, Places& places,
+                    const std::string& controller_member) {
+  require(controller.maximum_ports >= 1 && controller.maximum_ports <= 64,
+          controller_member + ".maximum_ports", "not 1 to 64");
+  require(controller.ports.size() <= controller.maximum_ports, controller_member + ".ports",
+          "more than maximum_ports");
+  std::set<std::uint32_t> numbers;
+  for (std::size_t i = 0; i < controller.ports.size(); ++i) {
+    const ConsolePortSpecification& port = controller.ports[i];
+    const std::string member = controller_member + "." + element("ports", i);
+    places.take_id(port.id, member);
+    require(port.number < controller.maximum_ports && numbers.insert(port.number).second, member + ".number",
+            "too high or used twice");
+    require(port.name.size() <= 128 && port.name.find('\0') == std::string::npos, member + ".name",
+            "longer than 128 bytes or with a NUL");
+    validate_character(port.character, member + ".character");
+  }
+}
+
 void validate_root_ports(const MachineSpecification& specification, Places& places) {
   std::set<std::uint8_t> secondary;
   for_each_device(specification.root_ports, "root_ports", [&](const auto& port, const std::string& member) {
@@ -230,12 +249,17 @@ void validate(const MachineSpecification& specification) {
     places.take_id(serial.id, member);
     require(serial.port < 4 && ports.insert(serial.port).second, member + ".port", "above 3 or used twice");
     validate_character(serial.character, member + ".character");
+    // A UART is written by vCPU threads, which may not use sockets.
+    require(
+        serial.character.kind != CharacterKind::socket && serial.character.kind != CharacterKind::listener,
+        member + ".character.kind", "no serial port is on a socket");
   });
-  for_each_device(specification.consoles, "consoles", [&](const auto& console, const std::string& member) {
-    places.take_id(console.id, member);
-    places.take_address(console.address, member);
-    validate_character(console.character, member + ".character");
-  });
+  for_each_device(specification.serial_controllers, "serial_controllers",
+                  [&](const auto& controller, const std::string& member) {
+                    places.take_id(controller.id, member);
+                    places.take_address(controller.address, member);
+                    validate_ports(controller, places, member);
+                  });
   const std::set<std::uint32_t> iothreads(specification.iothreads.begin(), specification.iothreads.end());
   require(iothreads.size() == specification.iothreads.size() && !iothreads.contains(0) &&
               iothreads.size() <= kMaximumDevices,
@@ -271,7 +295,9 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
   };
   add(specification.boot.initrd);
   for (const auto& serial : specification.serials) add_character(serial.character);
-  for (const auto& console : specification.consoles) add_character(console.character);
+  for (const auto& controller : specification.serial_controllers) {
+    for (const auto& port : controller.ports) add_character(port.character);
+  }
   for (const auto& disk : specification.disks) names.push_back(disk.descriptor);
   for (const auto& interface : specification.interfaces) {
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());

@@ -84,12 +84,14 @@ enum class CharacterKind {
   file,  // output only
   null,
   terminal,  // stdin and stdout of a worker that runs stand-alone
+  socket,    // a connected stream socket, of consoles and channels only
+  listener,  // a listening stream socket: one client at a time; of consoles and channels only
 };
-BOOST_DESCRIBE_ENUM(CharacterKind, pty, file, null, terminal)
+BOOST_DESCRIBE_ENUM(CharacterKind, pty, file, null, terminal, socket, listener)
 
 struct CharacterSpecification {
   CharacterKind kind = CharacterKind::null;
-  std::optional<std::string> descriptor;  // for pty and file
+  std::optional<std::string> descriptor;  // for all but null and terminal; sockets are non-blocking
   std::optional<std::string> log;         // descriptor of a file that gets a copy of all output
 };
 BOOST_DESCRIBE_STRUCT(CharacterSpecification, (), (kind, descriptor, log))
@@ -102,12 +104,24 @@ struct SerialSpecification {
 };
 BOOST_DESCRIBE_STRUCT(SerialSpecification, (), (id, port, character))
 
-struct ConsoleSpecification {
+// A port of a virtio console device. A device whose only port is an unnamed console is one without the
+// multiport feature, as small guests want it.
+struct ConsolePortSpecification {
   std::string id;
-  PciAddress address;
+  std::uint32_t number = 0;  // below maximum_ports of the controller
+  std::string name;          // what the guest finds it by
+  bool is_console = false;   // else a channel for programs
   CharacterSpecification character;
 };
-BOOST_DESCRIBE_STRUCT(ConsoleSpecification, (), (id, address, character))
+BOOST_DESCRIBE_STRUCT(ConsolePortSpecification, (), (id, number, name, is_console, character))
+
+struct SerialControllerSpecification {
+  std::string id;
+  PciAddress address;
+  std::uint32_t maximum_ports = 1;  // 1..64
+  std::vector<ConsolePortSpecification> ports;
+};
+BOOST_DESCRIBE_STRUCT(SerialControllerSpecification, (), (id, address, maximum_ports, ports))
 
 enum class DiskEngine { io_uring, threads };
 BOOST_DESCRIBE_ENUM(DiskEngine, io_uring, threads)
@@ -237,15 +251,15 @@ struct MachineSpecification {
   std::vector<std::uint32_t> iothreads;  // named "iothread1", …; from 1
   std::vector<RootPortSpecification> root_ports;
   std::vector<SerialSpecification> serials;
-  std::vector<ConsoleSpecification> consoles;
+  std::vector<SerialControllerSpecification> serial_controllers;
   std::vector<DiskSpecification> disks;
   std::vector<InterfaceSpecification> interfaces;
   std::vector<RngSpecification> rngs;
 };
 BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                       (name, uuid, machine, memory_bytes, memory, cpu, numa, boot, smbios, rtc_offset_seconds,
-                       rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, consoles, disks,
-                       interfaces, rngs, iothreads))
+                       rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
+                       disks, interfaces, rngs, iothreads))
 
 inline constexpr std::uint32_t kMaximumVcpus = 255;
 inline constexpr std::uint64_t kMaximumMemoryBytes = std::uint64_t{1} << 40;

@@ -37,8 +37,9 @@ struct Status {
   std::string detail;        // why it crashed
   std::uint64_t resets = 0;  // guest resets so far, so that a returning daemon sees that it missed some
   std::vector<StalledDisk> stalled_disks;
+  std::vector<std::string> open_ports;  // ids of the console ports that the guest has open
 };
-BOOST_DESCRIBE_STRUCT(Status, (), (revision, version, uuid, state, detail, resets, stalled_disks))
+BOOST_DESCRIBE_STRUCT(Status, (), (revision, version, uuid, state, detail, resets, stalled_disks, open_ports))
 
 struct AddDescriptors {
   std::vector<std::string> names;  // in the order of the descriptors that come with the message
@@ -60,8 +61,8 @@ BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
 // ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
-// those of disks.h. Events: hello(Status), state_changed(StateChanged) after each change, whoever caused it;
-// and those of disks.h.
+// those of disks.h. Events: hello(Status), state_changed(StateChanged) after each change, whoever caused it,
+// port_changed(PortChanged); and those of disks.h.
 enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error };
 BOOST_DESCRIBE_ENUM(StateCause, command, guest_shutdown, guest_reset, crash, host_error)
 
@@ -71,5 +72,12 @@ struct StateChanged {
   std::string detail;
 };
 BOOST_DESCRIBE_STRUCT(StateChanged, (), (state, cause, detail))
+
+// The guest has opened or closed a console port (virtio 1.2 §5.3.6).
+struct PortChanged {
+  std::string id;
+  bool open = false;
+};
+BOOST_DESCRIBE_STRUCT(PortChanged, (), (id, open))
 
 }  // namespace warren::vmm::control

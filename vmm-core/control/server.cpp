@@ -244,6 +244,10 @@ void Server::announce(const DiskThresholdCrossed& crossed) {
   implementation_->announce("disk_threshold", crossed);
 }
 
+void Server::announce(const PortChanged& change) {
+  implementation_->announce("port_changed", change);
+}
+
 std::string format_inspection(const InspectNode& root) {
   return json::serialize(tree_to_json(root));
 }

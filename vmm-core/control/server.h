@@ -60,6 +60,7 @@ class Server {
   void announce(const ClockSet& change);
   void announce(const DiskFault& fault);
   void announce(const DiskThresholdCrossed& crossed);
+  void announce(const PortChanged& change);
 
   static constexpr std::size_t kMaximumConnections = 8;
 

@@ -22,7 +22,12 @@ inline MachineSpecification example_specification() {
   s.rtc_offset_seconds = -3600;
   s.root_ports.push_back({"pci.1", {0, 1, 0}, 1, 1});
   s.serials.push_back({"serial0", 0, {CharacterKind::pty, "serial0", "serial0-log"}});
-  s.consoles.push_back({"console0", {0, 2, 0}, {CharacterKind::pty, "console0", {}}});
+  s.serial_controllers.push_back(
+      {"virtio-serial0",
+       {0, 2, 0},
+       4,
+       {{"console0", 0, "", true, {CharacterKind::pty, "console0", {}}},
+        {"channel0", 1, "org.example.port", false, {CharacterKind::listener, "channel0", {}}}}});
   DiskSpecification disk;
   disk.id = "disk0";
   disk.address = {1, 0, 0};

@@ -19,7 +19,9 @@ constexpr RealTimeClock::Nanoseconds kLongestWait = 3'600'000 * kMillisecond;
 void set_descriptors(const DescriptorBackend& backend, pollfd& input, pollfd& output, bool& look_again) {
   const auto wanted = backend.wait();
   // poll() ignores negative descriptors, but reports errors of others even when nothing is asked for.
-  input = {.fd = wanted.input ? backend.input_descriptor() : -1, .events = POLLIN};
+  const bool reads = wanted.input || wanted.hang_up;
+  input = {.fd = reads ? backend.input_descriptor() : -1,
+           .events = static_cast<short>(wanted.input ? POLLIN : 0)};
   output = {.fd = wanted.output ? backend.output_descriptor() : -1, .events = POLLOUT};
   look_again = look_again || wanted.look_again;
 }

@@ -43,6 +43,7 @@ INSTANTIATE_TEST_SUITE_P(
                                              [] { return std::make_unique<BlockHost>(false); }},
                                      Subject{"Rng", [] { return std::make_unique<RngHost>(); }},
                                      Subject{"Console", [] { return std::make_unique<ConsoleHost>(); }},
+                                     Subject{"Channel", [] { return std::make_unique<ChannelHost>(); }},
                                      Subject{"Net", [] { return std::make_unique<NetHost>(); }}),
                      testing::Bool()),
     [](const auto& test) {

@@ -1,163 +1,232 @@
 #include "vmm-core/virtio/console.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "vmm-core/os/error.h"
+#include "vmm-core/virtio/console_port.h"
 
 namespace warren::vmm::virtio {
 namespace {
-constexpr std::uint16_t kReceiveQueue = 0, kTransmitQueue = 1;  // §5.3.2
+
+// §5.3.2: the queues of port 0, those of control messages, then those of the other ports.
+constexpr std::uint16_t kControlInput = 2, kControlOutput = 3, kFirstOfPort1 = 4;
+
+// virtio_console_config (§5.3.4); the size of the screen is not known.
+struct Configuration {
+  std::uint16_t columns = 0, rows = 0;
+  std::uint32_t maximum_ports = 0;
+  std::uint32_t emergency_write = 0;
+};
+static_assert(sizeof(Configuration) == 12);
+
+// virtio_console_control (§5.3.6.2).
+struct ControlMessage {
+  std::uint32_t port = 0;
+  std::uint16_t event = 0;
+  std::uint16_t value = 0;
+};
+static_assert(sizeof(ControlMessage) == 8);
+
+bool needs_multiport(const Console::Options& options) {
+  if (options.maximum_ports > 1 || options.ports.size() != 1) return true;
+  return !options.ports.front().is_console || !options.ports.front().name.empty();
 }
+
+}  // namespace
 
 class Console::Wake final : public EventHandler {
  public:
-  Wake(Console& console, std::uint16_t queue) : console_(console), queue_(queue) {}
+  explicit Wake(Console& console) : console_(console) {}
   void on_event(std::uint32_t) noexcept override {
     std::uint64_t count = 0;
-    [[maybe_unused]] const ssize_t got = ::read(console_.wakes_[queue_].get(), &count, sizeof(count));
-    console_.work(queue_);
+    [[maybe_unused]] const ssize_t got = ::read(console_.wake_.get(), &count, sizeof(count));
+    console_.look_at_all();
   }
 
  private:
   Console& console_;
-  const std::uint16_t queue_;
 };
 
-Console::Console(std::string name, CharacterBackend& backend, std::vector<EventThread*> threads)
-    : ServedDevice(std::move(name), std::move(threads)), backend_(backend) {
-  input_.reserve(kInputSize);
-  for (std::uint16_t i = 0; i < wakes_.size(); ++i) {
-    wakes_[i].reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!wakes_[i]) throw_errno(this->name() + ": eventfd");
-    wakers_[i] = std::make_unique<Wake>(*this, i);
+Console::Console(std::string name, Options options, EventThread& thread)
+    : ServedDevice(std::move(name), {&thread}),
+      multiport_(needs_multiport(options)),
+      maximum_ports_(options.maximum_ports),
+      guest_opened_(std::move(options.guest_opened)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      waker_(std::make_unique<Wake>(*this)) {
+  if (!wake_) throw_errno(this->name() + ": eventfd");
+  if (maximum_ports_ == 0 || maximum_ports_ > kMaximumPorts)
+    throw Error(std::errc::invalid_argument, this->name() + ": not 1 to 64 ports");
+  by_number_.resize(maximum_ports_);
+  for (const ConsolePort& port : options.ports) {
+    if (port.number >= maximum_ports_ || by_number_[port.number] != nullptr || port.backend == nullptr) {
+      throw Error(std::errc::invalid_argument, this->name() + ": port " + std::to_string(port.number) +
+                                                   " is too high, used twice or without a back end");
+    }
+    ports_.push_back(std::make_unique<Port>(*this, port, !multiport_));
+    by_number_[port.number] = ports_.back().get();
   }
-  backend_.set_listener(this);
 }
 
 Console::~Console() {
   deactivate();
-  backend_.set_listener(nullptr);
+  ports_.clear();  // before what their back ends may still ring
 }
 
-void Console::ring(std::uint16_t queue) noexcept {
+std::uint16_t Console::queue_count() const noexcept {
+  return multiport_ ? static_cast<std::uint16_t>(kFirstOfPort1 + 2 * (maximum_ports_ - 1)) : kControlInput;
+}
+
+void Console::read_configuration(std::uint64_t offset, std::span<std::byte> data) noexcept {
+  const Configuration configuration{.maximum_ports = multiport_ ? maximum_ports_ : 0};
+  read_bytes(std::as_bytes(std::span(&configuration, 1)), offset, data);
+}
+
+void Console::ring() noexcept {
   const std::uint64_t one = 1;
   // A full counter has rung already.
-  [[maybe_unused]] const ssize_t written = ::write(wakes_[queue].get(), &one, sizeof(one));
+  [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof(one));
 }
 
-void Console::started(std::uint16_t queue) noexcept {
+Console::Port* Console::port_of(std::uint16_t queue) noexcept {
+  if (queue < kControlInput) return by_number_[0];
+  if (!uses_multiport() || queue < kFirstOfPort1) return nullptr;
+  const std::size_t number = static_cast<std::size_t>(queue - kFirstOfPort1) / 2 + 1;
+  return number < by_number_.size() ? by_number_[number] : nullptr;
+}
+
+void Console::started(std::uint16_t) noexcept {
+  if (running_queues_++ != 0) return;
   try {
-    thread_of(queue).add(wakes_[queue].get(), EPOLLIN, *wakers_[queue]);
+    thread_of(0).add(wake_.get(), EPOLLIN, *waker_);
   } catch (const Error&) {
     host()->request_reset();
   }
+  // A driver that does not know of ports cannot open its one.
+  if (!uses_multiport() && by_number_[0] != nullptr) by_number_[0]->accept(true);
 }
 
 void Console::stopped(std::uint16_t index) noexcept {
-  thread_of(index).remove(wakes_[index].get());
-  // A chain that was begun goes back; output_sent_ says from where it is to be taken up again.
-  if (index == kTransmitQueue && output_.ticket) queue(index).push_back(output_);
+  if (--running_queues_ == 0) thread_of(0).remove(wake_.get());
+  Port* port = port_of(index);
+  if (port != nullptr && index % 2 == 1) port->give_back(queue(index));
 }
 
 void Console::deactivate() noexcept {
   ServedDevice::deactivate();
-  output_sent_ = 0;
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    ports_[i]->forget();
+    ports_[i]->accept(!multiport_);
+    if (ports_[i]->set_guest_open(false) && guest_opened_) guest_opened_(i, false);
+  }
+}
+
+ServedDevice::Served Console::serve(std::uint16_t index) noexcept {
+  if (uses_multiport() && index == kControlInput) return serve_control_input();
+  if (uses_multiport() && index == kControlOutput) return serve_control_output();
+  Port* port = port_of(index);
+  // Queues of ports that are not there are not served.
+  if (port == nullptr) return Served::waiting;
+  return index % 2 == 0 ? port->serve_input(queue(index)) : port->serve_output(queue(index));
+}
+
+void Console::look_at_all() noexcept {
+  for (std::uint16_t index = 0; index < queue_count(); ++index) {
+    Port* port = port_of(index);
+    if (!is_running(index) || port == nullptr) continue;
+    if (index % 2 == 0 ? port->has_input() : port->take_output_ready()) work(index);
+  }
+  const bool untold =
+      std::ranges::any_of(ports_, [](const std::unique_ptr<Port>& port) { return port->has_untold(); });
+  if (untold && uses_multiport() && is_running(kControlInput)) work(kControlInput);
+}
+
+// What a port has to tell the driver, one message in each buffer.
+ServedDevice::Served Console::serve_control_input() noexcept {
+  Chain chain;
+  for (const auto& port : ports_) {
+    while (port->has_untold()) {
+      if (!queue(kControlInput).pop(chain)) return Served::all;
+      ControlMessage message{.port = port->options().number, .event = kPortAdd, .value = 1};
+      const std::uint8_t untold = port->next_untold();
+      if (untold == Port::kIsConsole) message.event = kConsolePort;
+      if (untold == Port::kName) message.event = kPortName;
+      if (untold == Port::kOpen) message = {message.port, kPortOpen, port->host_open()};
+      Writer writer(chain.writable);
+      writer.write(std::as_bytes(std::span(&message, 1)));
+      if (untold == Port::kName) writer.write(std::as_bytes(std::span(port->options().name)));
+      chain.ticket.complete(static_cast<std::uint32_t>(writer.written()));
+    }
+  }
+  return Served::waiting;
+}
+
+ServedDevice::Served Console::serve_control_output() noexcept {
+  Chain chain;
+  for (unsigned served = 0; served < kShare; ++served) {
+    if (!queue(kControlOutput).pop(chain)) return Served::all;
+    ControlMessage message;
+    if (Reader(chain.readable).read_object(message)) obey(message.port, message.event, message.value);
+    chain.ticket.complete(0);
+  }
+  return Served::more;
+}
+
+void Console::obey(std::uint32_t number, std::uint16_t event, std::uint16_t value) noexcept {
+  if (event == kDeviceReady) {
+    if (value != 1) return;  // the driver could not set the device up
+    for (const auto& port : ports_) port->tell(Port::kAdd);
+    return ring();
+  }
+  Port* port = number < by_number_.size() ? by_number_[number] : nullptr;
+  if (port == nullptr) return;
+  if (event == kPortReady && value == 1) {
+    port->set_ready(true);
+    if (port->options().is_console) port->tell(Port::kIsConsole);
+    if (!port->options().name.empty()) port->tell(Port::kName);
+    if (port->host_open()) port->tell(Port::kOpen);
+    ring();
+  }
+  if (event == kPortOpen) {
+    if (port->set_guest_open(value != 0) && guest_opened_) {
+      const auto place = std::ranges::find(ports_, port, &std::unique_ptr<Port>::get);
+      guest_opened_(static_cast<std::size_t>(place - ports_.begin()), value != 0);
+    }
+    port->accept(value != 0);
+  }
 }
 
 ConsoleState Console::save() const {
-  const std::lock_guard lock(mutex_);
-  return {.input = input_, .output_sent = output_sent_};
+  ConsoleState state;
+  for (const auto& port : ports_) state.ports.push_back(port->save());
+  return state;
 }
 
 void Console::restore(const ConsoleState& state) {
-  if (state.input.size() > kInputSize) {
-    throw Error(std::errc::invalid_argument, name() + ": saved state has more input than a console holds");
-  }
-  const std::lock_guard lock(mutex_);
-  input_.assign(state.input.begin(), state.input.end());
-  output_sent_ = state.output_sent;
-}
-
-ServedDevice::Served Console::serve(std::uint16_t queue) noexcept {
-  return queue == kReceiveQueue ? serve_input() : serve_output();
-}
-
-ServedDevice::Served Console::serve_input() noexcept {
-  const std::lock_guard lock(mutex_);
-  const bool was_full = input_.size() == kInputSize;
-  Chain chain;
-  while (!input_.empty() && queue(kReceiveQueue).pop(chain)) {
-    Writer writer(chain.writable);
-    const std::size_t written = writer.write(input_);
-    input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(written));
-    received_.fetch_add(written, std::memory_order_relaxed);
-    chain.ticket.complete(static_cast<std::uint32_t>(written));
-  }
-  if (was_full && input_.size() < kInputSize) backend_.resume_input();
-  // Chains wait for input, or input for chains.
-  return input_.empty() ? Served::waiting : Served::all;
-}
-
-ServedDevice::Served Console::serve_output() noexcept {
-  while (true) {
-    if (!output_.ticket) {
-      if (!queue(kTransmitQueue).pop(output_)) return Served::all;
-      find_unsent();
+  if (state.ports.size() != ports_.size())
+    throw Error(std::errc::invalid_argument, name() + ": saved state has another number of ports");
+  for (const ConsolePortState& port : state.ports) {
+    if (port.input.size() > kInputSize) {
+      throw Error(std::errc::invalid_argument, name() + ": saved state has more input than a port holds");
     }
-    while (output_range_ < output_.readable.size()) {
-      const iovec& range = output_.readable[output_range_];
-      const auto* bytes = static_cast<const std::byte*>(range.iov_base);
-      const std::size_t taken = backend_.write({bytes + output_offset_, range.iov_len - output_offset_});
-      transmitted_.fetch_add(taken, std::memory_order_relaxed);
-      output_offset_ += taken;
-      output_sent_ += taken;
-      if (output_offset_ < range.iov_len) return Served::waiting;
-      ++output_range_;
-      output_offset_ = 0;
-    }
-    output_sent_ = 0;
-    output_.ticket.complete(0);
   }
-}
-
-// Of a chain that was begun before a pause, the first bytes are sent already.
-void Console::find_unsent() noexcept {
-  output_range_ = 0;
-  std::uint64_t sent = std::min(output_sent_, output_.readable_bytes);
-  while (output_range_ < output_.readable.size() && sent >= output_.readable[output_range_].iov_len) {
-    sent -= output_.readable[output_range_++].iov_len;
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    ports_[i]->restore(state.ports[i]);
+    ports_[i]->accept(!multiport_ || state.ports[i].guest_open);
   }
-  output_offset_ = static_cast<std::size_t>(sent);
-}
-
-std::size_t Console::receive_capacity() noexcept {
-  const std::lock_guard lock(mutex_);
-  return kInputSize - input_.size();
-}
-
-void Console::receive(std::span<const std::byte> bytes) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    // Within the capacity that was asked for, which is reserved.
-    input_.insert(input_.end(), bytes.begin(), bytes.end());
-  }
-  ring(kReceiveQueue);
-}
-
-void Console::output_ready() noexcept {
-  ring(kTransmitQueue);
 }
 
 void Console::inspect(InspectNode& node) const {
   ServedDevice::inspect(node);
-  node.add("received", received_.load(std::memory_order_relaxed));
-  node.add("transmitted", transmitted_.load(std::memory_order_relaxed));
-  const std::lock_guard lock(mutex_);
-  node.add("input_waiting", std::uint64_t{input_.size()});
+  for (const auto& port : ports_) {
+    port->inspect(node.child("port" + std::to_string(port->options().number)));
+  }
 }
 
 }  // namespace warren::vmm::virtio

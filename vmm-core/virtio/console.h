@@ -1,8 +1,13 @@
-// The virtio console device (virtio 1.2 §5.3) with its one port on a character back end.
+// The virtio console device (virtio 1.2 §5.3): one or several ports, each on a character back end.
+//
+// A device whose only port is an unnamed console does without VIRTIO_CONSOLE_F_MULTIPORT; any other offers it
+// and tells the driver its ports over the control queues (§5.3.6.2). A driver that does not take the offer
+// has port 0 alone.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -13,59 +18,84 @@
 
 namespace warren::vmm::virtio {
 
-struct ConsoleState {
-  std::uint32_t version = 1;
-  std::vector<std::byte> input;   // from the host, not yet taken by the guest
-  std::uint64_t output_sent = 0;  // bytes of the next chain of the transmit queue
+struct ConsolePort {
+  std::uint32_t number = 0;             // below the device's maximum, each once
+  std::string name;                     // told to the driver unless empty
+  bool is_console = true;               // else a port for programs
+  CharacterBackend* backend = nullptr;  // outlives the device
 };
 
-class Console final : public ServedDevice, public CharacterListener {
+struct ConsolePortState {
+  std::vector<std::byte> input;   // from the host, not yet taken by the guest
+  std::uint64_t output_sent = 0;  // bytes of the next chain of the transmit queue
+  bool ready = false;             // PORT_READY came
+  bool guest_open = false;
+  std::uint8_t untold = 0;  // control messages for the driver that wait, one bit each
+};
+
+struct ConsoleState {
+  std::uint32_t version = 2;
+  std::vector<ConsolePortState> ports;  // as they were given
+};
+
+class Console final : public ServedDevice {
  public:
-  // The back end outlives the device.
-  Console(std::string name, CharacterBackend& backend, std::vector<EventThread*> threads);
+  static constexpr std::uint64_t kFeatureMultiport = 1U << 1;
+  static constexpr std::uint32_t kMaximumPorts = 64;
+
+  struct Options {
+    std::vector<ConsolePort> ports;
+    std::uint32_t maximum_ports = 1;  // as the driver is told; up to kMaximumPorts
+    // The guest has opened or closed the port at this place of `ports`. On the device's thread, or that of
+    // whoever resets the device.
+    std::function<void(std::size_t port, bool open)> guest_opened;
+  };
+
+  // Throws Error for port numbers that are too high or used twice.
+  Console(std::string name, Options options, EventThread& thread);
   ~Console() override;
 
   DeviceType type() const noexcept override { return DeviceType::console; }
-  std::uint64_t features() const noexcept override { return 0; }
+  std::uint64_t features() const noexcept override { return multiport_ ? kFeatureMultiport : 0; }
   bool offers_packed() const noexcept override { return true; }
-  std::uint16_t queue_count() const noexcept override { return 2; }
+  std::uint16_t queue_count() const noexcept override;
   std::uint16_t queue_size() const noexcept override { return 128; }
-  void read_configuration(std::uint64_t, std::span<std::byte> data) noexcept override {
-    read_bytes({}, 0, data);
-  }
+  void read_configuration(std::uint64_t offset, std::span<std::byte> data) noexcept override;
   void write_configuration(std::uint64_t, std::span<const std::byte>) noexcept override {}
 
-  // Input that was not yet taken stays; of output that was begun, what is not yet sent is sent.
+  // Input that was not yet taken stays; of output that was begun, what is not yet sent is sent. The driver is
+  // gone: no port is open.
   void deactivate() noexcept override;
+  // While the device is paused or inactive.
   ConsoleState save() const;
   void restore(const ConsoleState& state);
-
-  std::size_t receive_capacity() noexcept override;
-  void receive(std::span<const std::byte> bytes) noexcept override;
-  void output_ready() noexcept override;
   void inspect(InspectNode& node) const override;
 
- private:
   static constexpr std::size_t kInputSize = 4096;
+
+ private:
+  class Port;
+  class Wake;
 
   Served serve(std::uint16_t queue) noexcept override;
   void started(std::uint16_t queue) noexcept override;
   void stopped(std::uint16_t queue) noexcept override;
-  Served serve_input() noexcept;
-  Served serve_output() noexcept;
-  void find_unsent() noexcept;
-  void ring(std::uint16_t queue) noexcept;
+  Served serve_control_input() noexcept;
+  Served serve_control_output() noexcept;
+  void obey(std::uint32_t port, std::uint16_t event, std::uint16_t value) noexcept;
+  bool uses_multiport() const noexcept { return (accepted_features() & kFeatureMultiport) != 0; }
+  Port* port_of(std::uint16_t queue) noexcept;
+  void look_at_all() noexcept;
+  void ring() noexcept;
 
-  CharacterBackend& backend_;
-  mutable std::mutex mutex_;             // guards input_ and its bell
-  std::vector<std::byte> input_;         // from the host, not yet taken by the guest
-  std::array<FileDescriptor, 2> wakes_;  // eventfds that call the queue's thread to work
-  class Wake;
-  std::array<std::unique_ptr<Wake>, 2> wakers_;
-  std::atomic<std::uint64_t> received_{0}, transmitted_{0};
-  Chain output_;  // begun, waiting for room
-  std::size_t output_range_ = 0, output_offset_ = 0;
-  std::uint64_t output_sent_ = 0;  // bytes of the chain that is begun, or of the next one
+  const bool multiport_;
+  const std::uint32_t maximum_ports_;
+  const std::function<void(std::size_t, bool)> guest_opened_;
+  std::vector<std::unique_ptr<Port>> ports_;
+  std::vector<Port*> by_number_;
+  FileDescriptor wake_;  // an eventfd that calls the thread to everything that waits
+  std::unique_ptr<Wake> waker_;
+  unsigned running_queues_ = 0;
 };
 
 }  // namespace warren::vmm::virtio

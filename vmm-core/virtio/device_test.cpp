@@ -200,6 +200,90 @@ TEST(ConsoleTest, InputWaitsForBuffers) {
   EXPECT_EQ(host.characters().resumed(), 1U);
 }
 
+using Control = ChannelHost::Control;
+
+class ChannelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ChannelHost::restart();
+    ASSERT_TRUE(guest_.start(Console::kFeatureMultiport | kFeatureEventIndex));
+    ASSERT_EQ(guest_.get<std::uint32_t>(FakeGuest::kDevice + 4), 2U);
+  }
+  // As a driver begins (§5.3.5).
+  void open_channel() {
+    ASSERT_TRUE(ChannelHost::tell(guest_, {0xffffffff, 0, 1}));
+    EXPECT_EQ(ChannelHost::hear(guest_), (Control{0, 1, 1}));
+    EXPECT_EQ(ChannelHost::hear(guest_), (Control{1, 1, 1}));
+    ASSERT_TRUE(ChannelHost::tell(guest_, {1, 3, 1}));
+    std::string name;
+    EXPECT_EQ(ChannelHost::hear(guest_, &name), (Control{1, 7, 1}));
+    EXPECT_EQ(name, "org.example");
+    ASSERT_TRUE(ChannelHost::tell(guest_, {1, 6, 1}));
+    EXPECT_TRUE(host_.opened(1));
+  }
+
+  ChannelHost host_;
+  FakeGuest guest_{host_.make_device()};
+};
+
+TEST_F(ChannelTest, PortsAreToldOpenedAndClosed) {
+  open_channel();
+  EXPECT_FALSE(ChannelHost::hear(guest_, nullptr, 20)) << "nobody is at the host's end";
+  host_.channel().set_peer(true);
+  EXPECT_EQ(ChannelHost::hear(guest_), (Control{1, 6, 1}));
+  host_.channel().set_peer(false);
+  EXPECT_EQ(ChannelHost::hear(guest_), (Control{1, 6, 0}));
+  ASSERT_TRUE(ChannelHost::tell(guest_, {1, 6, 0}));
+  EXPECT_FALSE(host_.opened(1));
+  // A console is open at the host's end for ever.
+  ASSERT_TRUE(ChannelHost::tell(guest_, {0, 3, 1}));
+  EXPECT_EQ(ChannelHost::hear(guest_), (Control{0, 4, 1}));
+  EXPECT_EQ(ChannelHost::hear(guest_), (Control{0, 6, 1}));
+}
+
+TEST_F(ChannelTest, AClosedPortTakesNoInput) {
+  EXPECT_EQ(host_.channel().listener().receive_capacity(), 0U);
+  open_channel();
+  EXPECT_EQ(host_.channel().resumed(), 1U);
+  EXPECT_EQ(host_.channel().listener().receive_capacity(), Console::kInputSize);
+  host_.channel().type("ping");
+  EXPECT_EQ(guest_.request(ChannelHost::kChannelInput, {{kBuffers, 64, true}})->length, 4U);
+  EXPECT_EQ(guest_.request(ChannelHost::kChannelOutput, {{kBuffers, 4, false}})->length, 0U);
+  EXPECT_EQ(host_.channel().text(), "ping");
+  guest_.reset();
+  EXPECT_FALSE(host_.opened(1)) << "the driver is gone";
+  EXPECT_EQ(host_.channel().listener().receive_capacity(), 0U);
+}
+
+// T4: messages about ports that are not there, events that do not exist, and halves of messages.
+TEST_F(ChannelTest, T4NonsenseOnTheControlQueueChangesNothing) {
+  for (const Control& message :
+       {Control{2, 6, 1}, Control{0xffffffff, 3, 1}, Control{1, 99, 1}, Control{1, 3, 0}, Control{0, 0, 0}})
+    ASSERT_TRUE(ChannelHost::tell(guest_, message));
+  ASSERT_TRUE(guest_.request(ChannelHost::kControlOutput, {{kBuffers, 7, false}}));
+  EXPECT_FALSE(ChannelHost::hear(guest_, nullptr, 20));
+  ChannelHost::restart();
+  ASSERT_TRUE(guest_.start(Console::kFeatureMultiport));
+  open_channel();
+}
+
+TEST_F(ChannelTest, StateGoesOverToAnotherDevice) {
+  open_channel();
+  host_.channel().type("kept");
+  guest_.transport().pause();
+  const ConsoleState state = dynamic_cast<Console&>(guest_.transport().device()).save();
+  ASSERT_EQ(state.ports.size(), 2U);
+  EXPECT_TRUE(state.ports[1].guest_open);
+  ChannelHost other;
+  const auto device = other.make_device();
+  auto& console = dynamic_cast<Console&>(*device);
+  console.restore(state);
+  const ConsoleState again = console.save();
+  EXPECT_EQ(again.ports[1].input, state.ports[1].input);
+  EXPECT_TRUE(again.ports[1].guest_open);
+  EXPECT_THROW(console.restore({}), Error);
+}
+
 TEST(RngTest, KeepsToItsLimit) {
   EventThread thread("rng-test");
   FakeGuest guest(std::make_unique<Rng>("rng", 100, 50, std::vector<EventThread*>{&thread}));

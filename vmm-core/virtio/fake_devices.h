@@ -140,7 +140,15 @@ class FakeCharacters final : public CharacterBackend {
     room_ -= taken;
     return taken;
   }
+  bool watch_peer(PeerListener* listener) noexcept override {
+    peer_listener_ = listener;
+    return peer_;
+  }
   void resume_input() noexcept override { ++resumed_; }
+  void set_peer(bool present) {
+    peer_ = present;
+    peer_listener_->peer_changed(present);
+  }
 
   std::string text() const {
     const std::lock_guard lock(mutex_);
@@ -160,6 +168,8 @@ class FakeCharacters final : public CharacterBackend {
 
  private:
   CharacterListener* listener_ = nullptr;
+  PeerListener* peer_listener_ = nullptr;
+  bool peer_ = false;
   mutable std::mutex mutex_;
   std::string text_;
   std::size_t room_ = 1 << 20;
@@ -169,7 +179,8 @@ class FakeCharacters final : public CharacterBackend {
 class ConsoleHost final : public FakeHost {
  public:
   std::unique_ptr<Device> make_device() override {
-    return std::make_unique<Console>("console", characters_, std::vector<EventThread*>{&thread_});
+    Console::Options options{.ports = {{.backend = &characters_}}};
+    return std::make_unique<Console>("console", std::move(options), thread_);
   }
   bool works(FakeGuest& guest) override {
     // Whatever the guest has sent so far may have filled the other side.
@@ -189,6 +200,60 @@ class ConsoleHost final : public FakeHost {
 
  private:
   FakeCharacters characters_;
+};
+
+// A console and a channel behind control queues; works() takes port 0, which needs no control messages.
+class ChannelHost final : public FakeHost {
+ public:
+  static constexpr std::size_t kControlInput = 2, kControlOutput = 3, kChannelInput = 4, kChannelOutput = 5;
+  struct Control {
+    std::uint32_t port = 0;
+    std::uint16_t event = 0, value = 0;
+    bool operator==(const Control&) const = default;
+  };
+
+  std::unique_ptr<Device> make_device() override {
+    Console::Options options{
+        .ports = {{.backend = &console_.characters()},
+                  {.number = 1, .name = "org.example", .is_console = false, .backend = &channel_}},
+        .maximum_ports = 2,
+        .guest_opened = [this](std::size_t port, bool open) { opened_[port] = open; }};
+    return std::make_unique<Console>("console", std::move(options), thread_);
+  }
+  bool works(FakeGuest& guest) override { return console_.works(guest); }
+  std::size_t offer(FakeGuest& guest) override { return console_.offer(guest); }
+  std::vector<std::size_t> served_queues() const override { return {1}; }
+
+  // Sends a control message.
+  static bool tell(FakeGuest& guest, const Control& message) {
+    static_cast<void>(guest.memory().write_object({FakeGuest::kBuffers}, message));
+    return guest.request(kControlOutput, {{FakeGuest::kBuffers, 8, false}}).has_value();
+  }
+  // Takes the next control message, and what comes behind it.
+  static std::optional<Control> hear(FakeGuest& guest, std::string* name = nullptr, int milliseconds = 2000) {
+    if (!offered_) guest.queue(kControlInput).offer({{FakeGuest::kBuffers + 1024, 64, true}});
+    offered_ = true;
+    guest.kick(kControlInput);
+    const auto used = guest.wait_used(kControlInput, milliseconds);
+    if (!used || used->length < 8) return std::nullopt;
+    offered_ = false;
+    if (name != nullptr) {
+      name->resize(used->length - 8);
+      static_cast<void>(guest.memory().read(GuestAddress{FakeGuest::kBuffers + 1032},
+                                            std::as_writable_bytes(std::span(*name))));
+    }
+    return guest.memory().read_object<Control>({FakeGuest::kBuffers + 1024});
+  }
+
+  FakeCharacters& channel() noexcept { return channel_; }
+  bool opened(std::size_t port) const noexcept { return opened_[port].load(); }
+  static void restart() noexcept { offered_ = false; }
+
+ private:
+  static inline bool offered_ = false;
+  ConsoleHost console_;
+  FakeCharacters channel_;
+  std::array<std::atomic<bool>, 2> opened_{};
 };
 
 // Taps of an interface of its own, in a network namespace that this thread moves to. Throws Error where the

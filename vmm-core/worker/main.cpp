@@ -65,8 +65,10 @@ int serve(const Options& options) {
              if (filtered) install_filter(kind);
            },
        .changed = [&](const control::StateChanged& change) { server->announce(change); },
+       .clock_set = [&](const control::ClockSet& change) { server->announce(change); },
        .disk_fault = [&](const control::DiskFault& fault) { server->announce(fault); },
        .disk_threshold = [&](const control::DiskThresholdCrossed& crossed) { server->announce(crossed); },
+       .port_changed = [&](const control::PortChanged& change) { server->announce(change); },
        // The answer is sent before the loop comes to this.
        .quit = [&] { boost::asio::post(loop, [&] { loop.stop(); }); }});
   server.emplace(loop, std::move(listener), machine);

@@ -115,6 +115,14 @@ DescriptorBackend& Worker::add_backend(MachineConfiguration& configuration,
       backend =
           std::make_unique<DescriptorBackend>(Kind::file, FileDescriptor(), std::move(own), std::move(log));
       break;
+    case control::CharacterKind::socket:
+      backend =
+          std::make_unique<DescriptorBackend>(Kind::socket, std::move(own), FileDescriptor(), std::move(log));
+      break;
+    case control::CharacterKind::listener:
+      backend = std::make_unique<DescriptorBackend>(Kind::listener, std::move(own), FileDescriptor(),
+                                                    std::move(log));
+      break;
     case control::CharacterKind::terminal:
       if (!surroundings_.terminal_input) {
         throw Error(std::errc::invalid_argument, "a character device of kind terminal needs a free terminal");
@@ -179,6 +187,27 @@ EventThread& Worker::thread_of(const control::DiskSpecification& disk) {
   return *shared.thread;
 }
 
+void Worker::add_serial_controllers(MachineConfiguration& configuration,
+                                    const control::MachineSpecification& specification,
+                                    control::DescriptorSet& descriptors, EventThread& thread) {
+  for (const auto& controller : specification.serial_controllers) {
+    virtio::Console::Options options{.maximum_ports = controller.maximum_ports};
+    std::vector<std::string> ids;
+    for (const auto& port : controller.ports) {
+      auto& backend = add_backend(configuration, port.character, descriptors);
+      options.ports.push_back({port.number, port.name, port.is_console, &backend});
+      ids.push_back(port.id);
+    }
+    // Called on the device's thread, or while this one resets it.
+    options.guest_opened = [this, ids](std::size_t port, bool open) {
+      boost::asio::post(loop_, [this, id = ids[port], open] { port_changed(id, open); });
+    };
+    configuration.devices.push_back(on_pci(controller.id, controller.address, [controller, options, &thread] {
+      return std::make_unique<virtio::Console>(controller.id, options, thread);
+    }));
+  }
+}
+
 void Worker::add_devices(MachineConfiguration& configuration,
                          const control::MachineSpecification& specification,
                          control::DescriptorSet& descriptors) {
@@ -227,15 +256,10 @@ void Worker::add_devices(MachineConfiguration& configuration,
                                                counters, std::vector<EventThread*>{&thread});
         }));
   }
-  if (specification.consoles.empty() && specification.rngs.empty()) return;
+  if (specification.serial_controllers.empty() && specification.rngs.empty()) return;
   // Consoles and entropy are slow: one thread for all.
   EventThread& shared = make_thread("io-shared");
-  for (const auto& console : specification.consoles) {
-    auto& backend = add_backend(configuration, console.character, descriptors);
-    configuration.devices.push_back(on_pci(console.id, console.address, [console, &backend, &shared] {
-      return std::make_unique<virtio::Console>(console.id, backend, std::vector<EventThread*>{&shared});
-    }));
-  }
+  add_serial_controllers(configuration, specification, descriptors, shared);
   for (const auto& rng : specification.rngs) {
     configuration.devices.push_back(on_pci(rng.id, rng.address, [rng, &shared] {
       return std::make_unique<virtio::Rng>(rng.id, rng.rate_bytes, rng.rate_period_ms,

@@ -152,6 +152,11 @@ void Worker::guest_event(const machine::GuestEvent& event) {
         StateCause::guest_reset);
 }
 
+void Worker::port_changed(const std::string& id, bool open) {
+  if (open ? !open_ports_.insert(id).second : open_ports_.erase(id) == 0) return;
+  if (surroundings_.port_changed) surroundings_.port_changed({id, open});
+}
+
 control::Status Worker::status() const {
   control::Status status;
   status.version = kVersion;
@@ -160,6 +165,7 @@ control::Status Worker::status() const {
   status.detail = detail_;
   status.resets = resets_;
   status.stalled_disks = disks_.stalled();
+  status.open_ports.assign(open_ports_.begin(), open_ports_.end());
   return status;
 }
 

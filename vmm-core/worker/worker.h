@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ class Worker final : public control::Commands {
     std::function<void(const control::ClockSet&)> clock_set = {};
     std::function<void(const control::DiskFault&)> disk_fault = {};
     std::function<void(const control::DiskThresholdCrossed&)> disk_threshold = {};
+    std::function<void(const control::PortChanged&)> port_changed = {};
     std::function<void()> quit;
   };
 
@@ -86,6 +88,10 @@ class Worker final : public control::Commands {
                                  control::DescriptorSet& descriptors);
   virtio::BlockOptions options_of(const control::DiskSpecification& disk);
   void disk_has_news(virtio::Block& device);
+  void add_serial_controllers(machine::MachineConfiguration& configuration,
+                              const control::MachineSpecification& specification,
+                              control::DescriptorSet& descriptors, EventThread& thread);
+  void port_changed(const std::string& id, bool open);
   void add_devices(machine::MachineConfiguration& configuration,
                    const control::MachineSpecification& specification, control::DescriptorSet& descriptors);
 
@@ -99,6 +105,7 @@ class Worker final : public control::Commands {
   control::DirtyRateStatus dirty_rate_;
   std::string uuid_;
   std::uint64_t resets_ = 0;
+  std::set<std::string> open_ports_;
   control::GuestAction on_reset_ = control::GuestAction::reset;
   std::vector<std::unique_ptr<EventThread>> threads_;
   // The IOThreads of the definition, which serve the disks that name them.
