@@ -1,4 +1,5 @@
-// <serial> and <console>: 16550 ports and virtio consoles, and where their bytes go on the host.
+// <serial>, <console> and <channel>: 16550 ports and ports of virtio-serial controllers, and where their
+// bytes go on the host.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +10,16 @@
 
 namespace warren::driver::config {
 
-enum class CharacterBackendType { pty, file, null };
+enum class CharacterBackendType { pty, file, null, unix_socket };  // the last of channels only
+enum class SocketMode { bind, connect };
 
 struct CharacterBackend {
   CharacterBackendType type = CharacterBackendType::pty;
-  std::string path;            // pty: the slave, in live XML only; file: absolute path
-  std::optional<bool> append;  // file
-  std::string log_file;        // <log file=…>: gets a copy of all output
+  // pty: the slave, in live XML only; file: absolute path; unix: the socket, chosen by the start if empty
+  std::string path;
+  std::optional<SocketMode> socket_mode;  // unix; bind unless given
+  std::optional<bool> append;             // file
+  std::string log_file;                   // <log file=…>: gets a copy of all output
   std::optional<bool> log_append;
   bool operator==(const CharacterBackend&) const = default;
 };
@@ -44,5 +48,24 @@ struct Console {
   DeviceInfo info;                             // no PCI address: that is the controller's
   bool operator==(const Console&) const = default;
 };
+
+// <channel>: a port for programs in the guest, who find it by its name.
+struct Channel {
+  CharacterBackend backend;
+  std::string name;               // <target type='virtio' name=…/>
+  std::optional<bool> connected;  // live XML: whether the guest has it open, state=…
+  std::optional<VirtioSerialAddress> address;
+  DeviceInfo info;  // no PCI address: that is the controller's
+  bool operator==(const Channel&) const = default;
+};
+
+// What a controller has unless <controller ports=…> says otherwise, and the most it can have.
+inline constexpr std::uint32_t kSerialControllerPorts = 31;
+inline constexpr std::uint32_t kMaximumSerialControllerPorts = 64;
+
+// Where a start puts the socket of a channel that names none, and whether `path` is such a place: in a
+// definition it says nothing.
+std::string generated_channel_path(const std::string& domain_directory, const std::string& name);
+bool is_generated_channel_path(const std::string& path, const std::string& name);
 
 }  // namespace warren::driver::config

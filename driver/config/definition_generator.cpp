@@ -200,6 +200,18 @@ void make_characters(Dice& dice, Devices& devices) {
     }
     devices.consoles.push_back(std::move(console));
   }
+  for (std::uint32_t i = 0, count = dice.below(3); i < count; ++i) {
+    Channel channel{.backend = make_backend(dice), .name = fmt::format("port{}<&", i)};
+    if (dice.flip()) channel.backend = {.type = CharacterBackendType::unix_socket};
+    if (channel.backend.type == CharacterBackendType::unix_socket && dice.flip()) {
+      channel.backend.path = dice.path();
+      channel.backend.socket_mode = static_cast<SocketMode>(dice.below(2));
+    }
+    if (dice.flip())
+      channel.address = VirtioSerialAddress{.controller = dice.below(8), .port = dice.below(64)};
+    channel.info = make_info(dice, false);
+    devices.channels.push_back(std::move(channel));
+  }
 }
 
 void make_controllers(Dice& dice, Devices& devices) {
@@ -226,8 +238,10 @@ void make_controllers(Dice& dice, Devices& devices) {
     devices.controllers.push_back(std::move(port));
   }
   for (std::uint32_t i = 0, count = dice.below(3); i < count; ++i) {
-    devices.controllers.push_back(
-        {.type = ControllerType::virtio_serial, .index = dice.maybe(0, 8), .info = make_info(dice, true)});
+    devices.controllers.push_back({.type = ControllerType::virtio_serial,
+                                   .index = dice.maybe(0, 8),
+                                   .ports = dice.maybe(1, 64),
+                                   .info = make_info(dice, true)});
   }
 }
 

@@ -37,6 +37,8 @@ void format_backend_children(XmlWriter& writer, const CharacterBackend& backend,
   const bool live_only = backend.type == CharacterBackendType::pty;
   if (!backend.path.empty() && (context.live || !live_only)) {
     writer.begin("source");
+    if (backend.type == CharacterBackendType::unix_socket)
+      writer.attribute("mode", names::kSocketMode.name(backend.socket_mode.value_or(SocketMode::bind)));
     writer.attribute("path", backend.path);
     format_optional(writer, "append", backend.append);
     writer.end();
@@ -47,6 +49,16 @@ void format_backend_children(XmlWriter& writer, const CharacterBackend& backend,
     format_optional(writer, "append", backend.log_append);
     writer.end();
   }
+}
+
+void format_serial_address(XmlWriter& writer, const std::optional<VirtioSerialAddress>& address) {
+  if (!address) return;
+  writer.begin("address");
+  writer.attribute("type", "virtio-serial");
+  writer.attribute("controller", address->controller);
+  writer.attribute("bus", address->bus);
+  writer.attribute("port", address->port);
+  writer.end();
 }
 
 }  // namespace
@@ -96,14 +108,22 @@ void format_console(XmlWriter& writer, const Console& console, const FormatConte
     writer.end();
   }
   format_device_info(writer, console.info, context);
-  if (console.address) {
-    writer.begin("address");
-    writer.attribute("type", "virtio-serial");
-    writer.attribute("controller", console.address->controller);
-    writer.attribute("bus", console.address->bus);
-    writer.attribute("port", console.address->port);
-    writer.end();
-  }
+  format_serial_address(writer, console.address);
+  writer.end();
+}
+
+void format_channel(XmlWriter& writer, const Channel& channel, const FormatContext& context) {
+  writer.begin("channel");
+  writer.attribute("type", names::kChannel.name(channel.backend.type));
+  format_backend_children(writer, channel.backend, context);
+  writer.begin("target");
+  writer.attribute("type", "virtio");
+  if (!channel.name.empty()) writer.attribute("name", channel.name);
+  if (context.live && channel.connected)
+    writer.attribute("state", *channel.connected ? "connected" : "disconnected");
+  writer.end();
+  format_device_info(writer, channel.info, context);
+  format_serial_address(writer, channel.address);
   writer.end();
 }
 
@@ -167,6 +187,7 @@ void format_controller(XmlWriter& writer, const Controller& controller, const Fo
   } else if (controller.type == ControllerType::pci) {
     writer.attribute("model", names::kPciModel.name(controller.model));
   }
+  format_optional(writer, "ports", controller.ports);
   if (!controller.model_name.empty()) {
     writer.begin("model");
     writer.attribute("name", controller.model_name);
@@ -263,6 +284,7 @@ void format_devices(XmlWriter& writer, const Devices& devices, const FormatConte
   for (const Interface& interface : devices.interfaces) format_interface(writer, interface, context);
   for (const SerialPort& serial : devices.serials) format_serial(writer, serial, context);
   for (const Console& console : devices.consoles) format_console(writer, console, context);
+  for (const Channel& channel : devices.channels) format_channel(writer, channel, context);
   for (const Input& input : devices.inputs) {
     writer.begin("input");
     writer.attribute("type", "keyboard");

@@ -280,6 +280,7 @@ Controller parse_controller(XmlElement& element, bool inactive) {
       controller.info = parse_device_info(element, inactive, false, false);
       return controller;
     case ControllerType::virtio_serial:
+      controller.ports = read_number(element, "ports", 1, kMaximumSerialControllerPorts);
       break;
   }
   controller.info = parse_device_info(element, inactive, true, false);
@@ -341,6 +342,13 @@ Devices parse_devices(XmlElement* element, bool inactive) {
     devices.serials.push_back(parse_serial(*child, inactive));
   for (XmlElement* child : element->children("console"))
     devices.consoles.push_back(parse_console(*child, inactive));
+  for (XmlElement* child : element->children("channel")) {
+    Channel channel = parse_channel(*child, inactive);
+    for (const Channel& other : devices.channels)
+      if (!channel.name.empty() && other.name == channel.name)
+        throw child->malformed(fmt::format("another channel has the name '{}'", channel.name.substr(0, 64)));
+    devices.channels.push_back(std::move(channel));
+  }
   for (XmlElement* child : element->children("input"))
     devices.inputs.push_back(parse_input(*child, inactive));
   if (devices.inputs.size() > 1)

@@ -184,6 +184,7 @@ TEST(DomainCorpus, LiveXmlIsIdentityToo) {
     LiveResources resources{.id = 7};
     resources.serial_ptys.assign(definition.devices.serials.size(), "/dev/pts/3");
     resources.console_ptys.assign(definition.devices.consoles.size(), "/dev/pts/4");
+    resources.channel_paths.assign(definition.devices.channels.size(), "");
     for (std::size_t i = 0; i < definition.devices.interfaces.size(); ++i)
       resources.interface_targets.push_back(definition.devices.interfaces[i].target.empty()
                                                 ? fmt::format("vnet{}", i)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
+#include <utility>
 
 #include <fmt/format.h>
 #include <sys/random.h>
@@ -151,33 +153,70 @@ void index_serial_controllers(Devices& devices) {
   }
 }
 
-// One virtio-serial controller for each virtio console.
-void place_consoles(Devices& devices) {
-  const auto taken = [&](std::uint32_t index) {
-    return std::any_of(devices.consoles.begin(), devices.consoles.end(), [&](const Console& console) {
-      return console.address && console.address->controller == index;
+// Ports of virtio-serial controllers, as libvirt gives them: those that are named first, then to each device
+// the first that is free; port 0 goes to consoles only.
+class SerialPlaces {
+ public:
+  explicit SerialPlaces(Devices& devices) : devices_(devices) {}
+
+  void run() {
+    for_each([this](const std::optional<VirtioSerialAddress>& address, bool, const std::string& what) {
+      // An address of port 0 names the controller only.
+      if (address && address->port != 0) take(*address, what);
     });
-  };
-  for (std::size_t i = 0; i < devices.consoles.size(); ++i) {
-    Console& console = devices.consoles[i];
-    if (console.target != ConsoleTarget::virtio) continue;
-    if (!console.address) {
-      std::uint32_t index = 0;
-      while (taken(index)) ++index;
-      console.address = VirtioSerialAddress{.controller = index};
-    } else {
-      for (std::size_t j = 0; j < i; ++j)
-        if (devices.consoles[j].address == console.address)
-          throw config_unsupported(
-              fmt::format("/domain/devices/console[{}]/address", i + 1), 0,
-              "a virtio-serial controller of Warren has one port, and another console has it");
+    for_each([this](std::optional<VirtioSerialAddress>& address, bool is_console, const std::string& what) {
+      if (address && address->port != 0) return;
+      choose(address, is_console, what);
+    });
+  }
+
+ private:
+  template <typename Visit>
+  void for_each(Visit visit) {
+    for (std::size_t i = 0; i < devices_.consoles.size(); ++i)
+      if (devices_.consoles[i].target == ConsoleTarget::virtio)
+        visit(devices_.consoles[i].address, true, fmt::format("/domain/devices/console[{}]", i + 1));
+    for (std::size_t i = 0; i < devices_.channels.size(); ++i)
+      visit(devices_.channels[i].address, false, fmt::format("/domain/devices/channel[{}]", i + 1));
+  }
+
+  Controller& controller(std::uint32_t index) {
+    if (Controller* found = find_controller(devices_, ControllerType::virtio_serial, index)) return *found;
+    devices_.controllers.push_back({.type = ControllerType::virtio_serial, .index = index});
+    return devices_.controllers.back();
+  }
+
+  void take(const VirtioSerialAddress& address, const std::string& what) {
+    const std::uint32_t ports = controller(address.controller).ports.value_or(kSerialControllerPorts);
+    if (address.port >= ports) {
+      throw xml_error(what + "/address", 0,
+                      fmt::format("virtio-serial controller {} has no port {}, only {} of them",
+                                  address.controller, address.port, ports));
     }
-    if (!find_controller(devices, ControllerType::virtio_serial, console.address->controller)) {
-      devices.controllers.push_back(
-          {.type = ControllerType::virtio_serial, .index = console.address->controller});
+    if (!taken_.emplace(address.controller, address.port).second) {
+      throw xml_error(what + "/address", 0,
+                      fmt::format("port {} of virtio-serial controller {} is used twice", address.port,
+                                  address.controller));
     }
   }
-}
+
+  void choose(std::optional<VirtioSerialAddress>& address, bool is_console, const std::string& what) {
+    const bool is_bound = address.has_value();
+    for (std::uint32_t index = is_bound ? address->controller : 0; index < 256; ++index) {
+      const std::uint32_t ports = controller(index).ports.value_or(kSerialControllerPorts);
+      for (std::uint32_t port = is_console ? 0 : 1; port < ports; ++port) {
+        if (taken_.contains({index, port})) continue;
+        address = VirtioSerialAddress{.controller = index, .port = port};
+        return take(*address, what);
+      }
+      if (is_bound) break;
+    }
+    throw xml_error(what, 0, "there is no port left on its virtio-serial controller");
+  }
+
+  Devices& devices_;
+  std::set<std::pair<std::uint32_t, std::uint32_t>> taken_;
+};
 
 void fill_fixed_controllers(Devices& devices) {
   const auto add_once = [&](ControllerType type, ControllerModel model) {
@@ -267,7 +306,7 @@ void fill_defaults(DomainDefinition& definition, const HostFacts& facts, const R
   fill_consoles(devices);
   fill_fixed_controllers(devices);
   index_serial_controllers(devices);
-  place_consoles(devices);
+  SerialPlaces(devices).run();
   assign_pci_addresses(devices);
   definition = std::move(filled);
 }

@@ -32,6 +32,7 @@ struct LiveResources {
   std::vector<std::string> serial_ptys;        // one each; "" where the back end is no pty
   std::vector<std::string> console_ptys;       // likewise; those of target serial are ignored
   std::vector<std::string> interface_targets;  // names of the taps
+  std::vector<std::string> channel_paths;      // ptys and sockets of channels; "" where there is neither
 };
 
 // Makes the live definition of a complete one: id, aliases ("virtio-disk0", "net0", "pci.1", …), ptys, taps.

@@ -134,17 +134,36 @@ TEST(DomainDefaults, SerialPortsAndConsoles) {
       HasSubstr("two serial ports 1"));
   EXPECT_THAT(refusal("<console type='pty'/><console type='pty'/>", VIR_ERR_CONFIG_UNSUPPORTED),
               HasSubstr("only the first console"));
-  EXPECT_THAT(refusal("<console type='pty'><target type='virtio'/><address type='virtio-serial' "
-                      "controller='1'/></console>"
-                      "<console type='pty'><target type='virtio'/><address type='virtio-serial' "
-                      "controller='1'/></console>",
-                      VIR_ERR_CONFIG_UNSUPPORTED),
-              HasSubstr("one port"));
   const DomainDefinition definition = complete(
       "<console type='pty'><target type='virtio'/></console><console type='null'><target "
       "type='virtio'/></console>");
-  EXPECT_EQ(definition.devices.consoles[1].address->controller, 1u);
+  EXPECT_EQ(definition.devices.consoles[1].address, (VirtioSerialAddress{.port = 1}));
   EXPECT_TRUE(definition.devices.serials.empty());
+}
+
+TEST(DomainDefaults, ChannelsGetPortsOfControllers) {
+  const auto channel = [](int number, const std::string& place = {}) {
+    return fmt::format("<channel type='unix'><target type='virtio' name='port{}'/>{}</channel>", number,
+                       place);
+  };
+  const auto at = [](int controller, int port) {
+    return fmt::format("<address type='virtio-serial' controller='{}' port='{}'/>", controller, port);
+  };
+  DomainDefinition definition =
+      complete("<controller type='virtio-serial' ports='3'/>" + channel(0) + channel(1, at(0, 1)) +
+               channel(2) + "<console type='pty'><target type='virtio'/></console>");
+  const auto& channels = definition.devices.channels;
+  EXPECT_EQ(channels[0].address, (VirtioSerialAddress{.port = 2})) << "port 0 is for consoles, 1 is taken";
+  EXPECT_EQ(channels[2].address, (VirtioSerialAddress{.controller = 1, .port = 1}));
+  EXPECT_EQ(definition.devices.consoles[0].address, VirtioSerialAddress{});
+  const DomainDefinition once = definition;
+  fill_defaults(definition, facts(), counting_bytes);
+  EXPECT_EQ(definition, once);
+  EXPECT_THAT(refusal(channel(0, at(0, 3)) + channel(1, at(0, 3)), VIR_ERR_XML_ERROR),
+              HasSubstr("used twice"));
+  EXPECT_THAT(
+      refusal("<controller type='virtio-serial' ports='2'/>" + channel(0, at(0, 2)), VIR_ERR_XML_ERROR),
+      HasSubstr("no port 2"));
 }
 
 TEST(DomainDefaults, HostLimits) {

@@ -37,6 +37,7 @@ struct Devices {
   std::vector<Interface> interfaces;
   std::vector<SerialPort> serials;
   std::vector<Console> consoles;
+  std::vector<Channel> channels;
   std::vector<Input> inputs;
   std::vector<Rng> rngs;
   bool memballoon_none = false;  // <memballoon model='none'/>; always set after fill_defaults

@@ -100,6 +100,14 @@ inline constexpr EnumName<CharacterBackendType> kCharacter[] = {{"pty", Characte
 inline constexpr std::string_view kCharacterRefused[] = {"dev",       "pipe", "stdio",        "unix",
                                                          "tcp",       "udp",  "vc",           "spicevmc",
                                                          "spiceport", "nmdm", "qemu-vdagent", "dbus"};
+inline constexpr EnumName<CharacterBackendType> kChannel[] = {{"pty", CharacterBackendType::pty},
+                                                              {"file", CharacterBackendType::file},
+                                                              {"null", CharacterBackendType::null},
+                                                              {"unix", CharacterBackendType::unix_socket}};
+inline constexpr std::string_view kChannelRefused[] = {
+    "dev", "pipe", "stdio", "tcp", "udp", "vc", "spicevmc", "spiceport", "nmdm", "qemu-vdagent", "dbus"};
+inline constexpr EnumName<SocketMode> kSocketMode[] = {{"bind", SocketMode::bind},
+                                                       {"connect", SocketMode::connect}};
 inline constexpr EnumName<ConsoleTarget> kConsoleTarget[] = {{"serial", ConsoleTarget::serial},
                                                              {"virtio", ConsoleTarget::virtio}};
 inline constexpr std::string_view kConsoleTargetRefused[] = {"xen", "uml", "lxc", "openvz", "sclp", "sclplm"};
@@ -151,6 +159,8 @@ inline constexpr EnumTable<InterfaceType> kInterfaceType{detail::kInterfaceType,
                                                          detail::kInterfaceTypeRefused};
 inline constexpr EnumTable<bool> kLinkState{detail::kLinkState, {}};
 inline constexpr EnumTable<CharacterBackendType> kCharacter{detail::kCharacter, detail::kCharacterRefused};
+inline constexpr EnumTable<CharacterBackendType> kChannel{detail::kChannel, detail::kChannelRefused};
+inline constexpr EnumTable<SocketMode> kSocketMode{detail::kSocketMode, {}};
 inline constexpr EnumTable<ConsoleTarget> kConsoleTarget{detail::kConsoleTarget,
                                                          detail::kConsoleTargetRefused};
 inline constexpr EnumTable<ControllerType> kController{detail::kController, detail::kControllerRefused};

@@ -50,6 +50,7 @@ Devices parse_devices(XmlElement* devices, bool inactive);
 DeviceInfo parse_device_info(XmlElement& device, bool inactive, bool pci, bool boot);
 SerialPort parse_serial(XmlElement& element, bool inactive);
 Console parse_console(XmlElement& element, bool inactive);
+Channel parse_channel(XmlElement& element, bool inactive);
 
 void format_memory_backing(XmlWriter& writer, const MemoryBacking& backing);
 void format_system_information(XmlWriter& writer, const SystemInformation& information);
@@ -71,5 +72,6 @@ void format_devices(XmlWriter& writer, const Devices& devices, const FormatConte
 void format_device_info(XmlWriter& writer, const DeviceInfo& info, const FormatContext& context);
 void format_serial(XmlWriter& writer, const SerialPort& serial, const FormatContext& context);
 void format_console(XmlWriter& writer, const Console& console, const FormatContext& context);
+void format_channel(XmlWriter& writer, const Channel& channel, const FormatContext& context);
 
 }  // namespace warren::driver::config

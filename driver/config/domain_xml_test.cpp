@@ -418,6 +418,28 @@ TEST(DomainXml, LivePartsAreDroppedFromAPersistentDefinition) {
   EXPECT_EQ(live.devices.consoles[0].tty, "/dev/pts/1");
 }
 
+TEST(DomainXml, Channels) {
+  const auto channel = [](const std::string& type, const std::string& source, const std::string& target) {
+    return domain(
+        fmt::format("<channel type='{}'>{}<target type='virtio' {}/></channel>", type, source, target));
+  };
+  EXPECT_NO_THROW(validate_domain_schema(channel("unix", "<source mode='bind' path='/a'/>", "name='n'")));
+  const Refusal spice = refusal(channel("spicevmc", "", "name='com.redhat.spice.0'"));
+  EXPECT_EQ(spice.code, VIR_ERR_CONFIG_UNSUPPORTED);
+  EXPECT_THAT(spice.message, HasSubstr("'spicevmc' is not supported by Warren"));
+  EXPECT_EQ(refusal(domain("<channel type='pty'/>")).code, VIR_ERR_XML_ERROR);
+  const std::string generated =
+      "/run/warren/domain/11111111-2222-3333-4444-555555555555/channel/org.qemu.guest_agent.0";
+  const std::string text = channel("unix", "<source mode='bind' path='" + generated + "'/>",
+                                   "name='org.qemu.guest_agent.0' state='connected'");
+  const Channel live = parse_domain(text, {.inactive = false}).devices.channels.at(0);
+  EXPECT_EQ(live.backend.path, generated);
+  EXPECT_EQ(live.connected, true);
+  const Channel stored = parse_domain(text).devices.channels.at(0);
+  EXPECT_EQ(stored.backend, CharacterBackend{.type = CharacterBackendType::unix_socket});
+  EXPECT_FALSE(stored.connected);
+}
+
 TEST(DomainXml, WhatCouldNotBeReadBackIsNotReadable) {
   DomainDefinition definition = parse_domain(domain());
   EXPECT_NO_THROW(check_readable(definition));

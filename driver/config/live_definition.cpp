@@ -52,6 +52,7 @@ void assign_aliases(Devices& devices) {
   number(devices.interfaces, "net");
   number(devices.serials, "serial");
   number(devices.consoles, "console");
+  number(devices.channels, "channel");
   number(devices.inputs, "input");
   number(devices.rngs, "rng");
 }
@@ -85,6 +86,14 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
       console.backend.path = resources.console_ptys[i];
     }
     if (console.backend.type == CharacterBackendType::pty) console.tty = console.backend.path;
+  }
+  require(resources.channel_paths.size() == devices.channels.size(), "channels");
+  for (std::size_t i = 0; i < devices.channels.size(); ++i) {
+    Channel& channel = devices.channels[i];
+    if (!resources.channel_paths[i].empty()) channel.backend.path = resources.channel_paths[i];
+    if (channel.backend.type == CharacterBackendType::unix_socket && !channel.backend.socket_mode)
+      channel.backend.socket_mode = SocketMode::bind;
+    channel.connected = false;
   }
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i)
     devices.interfaces[i].target = resources.interface_targets[i];

@@ -11,6 +11,7 @@
 
 #include "driver/contract/error.h"
 #include "driver/domain/disk_image.h"
+#include "vmm-core/control/client.h"
 
 namespace warren::driver::domain {
 
@@ -59,6 +60,29 @@ vmm::FileDescriptor open_output_file(const std::string& path, bool append) {
         .with_numbers(error, -1);
   }
   return file;
+}
+
+vmm::FileDescriptor listen_character_socket(const std::string& path) {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) == 0 && !S_ISSOCK(found.st_mode)) {
+    throw Error(VIR_ERR_SYSTEM_ERROR,
+                fmt::format("cannot make the socket '{}': something else is there (remove it)", path))
+        .with_numbers(EEXIST, -1);
+  }
+  try {
+    return vmm::control::listen_at(path);
+  } catch (const vmm::Error& error) {
+    throw Error(VIR_ERR_SYSTEM_ERROR, fmt::format("cannot make the socket '{}': {}", path, error.what()));
+  }
+}
+
+vmm::FileDescriptor connect_character_socket(const std::string& path) {
+  try {
+    return vmm::control::connect_to(path);
+  } catch (const vmm::Error& error) {
+    throw Error(VIR_ERR_SYSTEM_ERROR,
+                fmt::format("cannot connect to the socket '{}': {}", path, error.what()));
+  }
 }
 
 }  // namespace warren::driver::domain

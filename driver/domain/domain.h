@@ -183,6 +183,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> guest_shut_down(vmm::control::StateCause cause);
   Task<> guest_crashed(std::string detail);
   void guest_was_reset();
+  Task<> port_changed(std::weak_ptr<Worker> from, vmm::control::PortChanged change);
+  // `connected` says of an alias whether the guest has that channel open. True when that was not known.
+  bool set_channel_states(const std::function<bool(const std::string& alias)>& connected);
   // adoption.cpp
   Task<> catch_up(vmm::control::Status found);
   // Runs a task of the daemon's own; what it throws is logged.

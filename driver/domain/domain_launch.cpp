@@ -90,7 +90,7 @@ Domain::Launched Domain::prepare_launch(config::DomainDefinition definition, int
   status.start_time = launched.worker.process.start_time;
   note_start(status);
   // The worker sets itself up while its resources are opened.
-  Resources resources = open_resources(definition);
+  Resources resources = open_resources(definition, directory);
   resources.live.id = id;
   config::assign_live(definition, resources.live);
   launched.machine.specification =
@@ -163,6 +163,10 @@ Worker::Handlers Domain::worker_handlers() {
     if (self && change.cause != vmm::control::StateCause::command) {
       self->run_internal(self->worker_changed(worker, change), "follow the worker");
     }
+  };
+  handlers.port_changed = [weak, worker](const vmm::control::PortChanged& change) {
+    if (auto self = weak.lock())
+      self->run_internal(self->port_changed(worker, change), "follow the state of a channel");
   };
   handlers.clock_set = [weak, worker](const vmm::control::ClockSet& change) {
     if (auto self = weak.lock())

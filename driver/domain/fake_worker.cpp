@@ -1,10 +1,10 @@
 // A worker without a machine, for the tests of driver/domain: the real control protocol in a real process.
 //
 // Its guest obeys its console, line by line: "poweroff", "reset", "crash TEXT", "pause" (as a host error
-// would), "disk-fault ALIAS ERRNO stop|report", "disk-threshold ALIAS BYTES EXCESS", "disconnect" (the
-// control socket goes, the process stays), "exit"; anything else is echoed. Words on the kernel's command
-// line set it up: "ignore-power-button", "refuse-configure", "slow-start", "resettable" (a machine that is
-// shut down can be reset).
+// would), "disk-fault ALIAS ERRNO stop|report", "disk-threshold ALIAS BYTES EXCESS", "open ID" and "close ID"
+// (of a channel), "disconnect" (the control socket goes, the process stays), "exit"; anything else is echoed.
+// Words on the kernel's command line set it up: "ignore-power-button", "refuse-configure", "slow-start",
+// "resettable" (a machine that is shut down can be reset).
 #include <cstring>
 #include <optional>
 #include <sstream>
@@ -185,6 +185,11 @@ class FakeMachine final : public control::Commands {
     } else if (line == "reset") {
       ++status_.resets;
       change(MachineState::running, StateCause::guest_reset);
+    } else if (line.starts_with("open ") || line.starts_with("close ")) {
+      const control::PortChanged change{line.substr(line.find(' ') + 1), line[0] == 'o'};
+      std::erase(status_.open_ports, change.id);
+      if (change.open) status_.open_ports.push_back(change.id);
+      if (server_) server_->announce(change);
     } else if (line.starts_with("clock ")) {
       if (server_) server_->announce(control::ClockSet{std::stoll(line.substr(6))});
     } else if (line.starts_with("crash ")) {

@@ -1,6 +1,7 @@
 // What becomes of running domains.
 #include <csignal>
 
+#include "driver/domain/character_file.h"
 #include "driver/domain/driver_fixture.h"
 
 namespace warren::driver::domain {
@@ -286,6 +287,47 @@ TEST_F(LifecycleTest, ConsoleIsExclusive) {
   third->wait_readable([&] { ready = true; });
   ASSERT_TRUE(run_until([&] { return ready; }));
   EXPECT_TRUE(third->read_some(buffer).end);
+}
+
+TEST_F(LifecycleTest, ChannelsHaveSocketsAndStates) {
+  std::string text = xml();
+  text.insert(text.find("<serial"),
+              "<channel type='unix'><target type='virtio' name='org.example.0'/></channel>");
+  ASSERT_EQ(define(text), "");
+  ASSERT_EQ(start(), "");
+  const auto channel = [this] {
+    return driver_->environment().table.by_uuid(test_uuid())->snapshot()->live->devices.channels.at(0);
+  };
+  const std::string path = channel().backend.path;
+  EXPECT_TRUE(path.ends_with("/channel/org.example.0")) << path;
+  EXPECT_NO_THROW(connect_character_socket(path)) << "the worker has it";
+  EXPECT_NE(driver_->xml(caller_, test_uuid(), 0).find("name='org.example.0' state='disconnected'"),
+            std::string::npos);
+  tell_guest("open channel0");
+  EXPECT_TRUE(run_until([&] { return channel().connected == true; }));
+  start_daemon();
+  EXPECT_EQ(channel().connected, true);
+  EXPECT_NE(driver_->xml(caller_, test_uuid(), 0).find("state='connected'"), std::string::npos);
+  tell_guest("close channel0");
+  EXPECT_TRUE(run_until([&] { return channel().connected == false; }));
+  // In a definition the path that this start chose says nothing.
+  const std::string live = driver_->xml(caller_, test_uuid(), 0);
+  EXPECT_EQ(define(live), "");
+  EXPECT_EQ(driver_->xml(caller_, test_uuid(), VIR_DOMAIN_XML_INACTIVE).find("/channel/"), std::string::npos);
+  ASSERT_EQ(destroy(), "");
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+// A socket takes the place of a socket, never of a file (T19).
+TEST_F(LifecycleTest, T19AChannelReplacesNoFile) {
+  const auto file = root_ / "precious";
+  std::ofstream(file) << "text";
+  std::string text = xml();
+  text.insert(text.find("<serial"), fmt::format("<channel type='unix'><source mode='bind' path='{}'/>"
+                                                "<target type='virtio' name='a'/></channel>",
+                                                file.string()));
+  EXPECT_NE(create(text).find("something else is there"), std::string::npos);
+  EXPECT_EQ(std::filesystem::file_size(file), 4U);
 }
 
 TEST_F(LifecycleTest, Statistics) {

@@ -61,6 +61,12 @@ control::CharacterSpecification character_of(const config::CharacterBackend& bac
     case config::CharacterBackendType::null:
       character = {control::CharacterKind::null, {}, {}};
       break;
+    case config::CharacterBackendType::unix_socket:
+      character = {backend.socket_mode == config::SocketMode::connect ? control::CharacterKind::socket
+                                                                      : control::CharacterKind::listener,
+                   name,
+                   {}};
+      break;
   }
   if (!backend.log_file.empty()) character.log = log_descriptor(name);
   return character;
@@ -149,30 +155,33 @@ control::InterfaceSpecification interface_of(const config::Interface& interface,
   return result;
 }
 
-// A virtio console sits where its controller does: the worker has one device for each.
-void add_consoles(const config::Devices& devices, control::MachineSpecification& machine) {
-  std::map<std::uint32_t, std::string> taken;
-  for (std::size_t i = 0; i < devices.consoles.size(); ++i) {
-    const config::Console& console = devices.consoles[i];
-    if (console.target != config::ConsoleTarget::virtio) continue;
-    std::uint32_t index = console.address ? console.address->controller : 0;
-    auto [other, is_free] = taken.emplace(index, console.info.alias);
-    if (!is_free) {
-      throw Error(
-          VIR_ERR_CONFIG_UNSUPPORTED,
-          fmt::format("console {}: virtio-serial controller {} carries {} already; give each console a "
-                      "controller of its own",
-                      console.info.alias, index, other->second));
+// The ports of a controller: what in the definition sits on it.
+void add_serial_controllers(const config::Devices& devices, control::MachineSpecification& machine) {
+  for (const config::Controller& controller : devices.controllers) {
+    if (controller.type != config::ControllerType::virtio_serial) continue;
+    control::SerialControllerSpecification result{.id = controller.info.alias,
+                                                  .address = address_of(controller.info)};
+    std::uint32_t highest = 0;
+    const auto sits_here = [&](const std::optional<config::VirtioSerialAddress>& address) {
+      if (!address || address->controller != controller.index) return false;
+      highest = std::max(highest, address->port);
+      return true;
+    };
+    for (std::size_t i = 0; i < devices.consoles.size(); ++i) {
+      const config::Console& console = devices.consoles[i];
+      if (console.target != config::ConsoleTarget::virtio || !sits_here(console.address)) continue;
+      result.ports.push_back({console.info.alias, console.address->port, "", true,
+                              character_of(console.backend, console_descriptor(i))});
     }
-    auto controller =
-        std::find_if(devices.controllers.begin(), devices.controllers.end(), [&](const auto& c) {
-          return c.type == config::ControllerType::virtio_serial && c.index.value_or(0) == index;
-        });
-    if (controller == devices.controllers.end()) {
-      throw internal_error(fmt::format("console {} has no controller", console.info.alias));
+    for (std::size_t i = 0; i < devices.channels.size(); ++i) {
+      const config::Channel& channel = devices.channels[i];
+      if (!sits_here(channel.address)) continue;
+      result.ports.push_back({channel.info.alias, channel.address->port, channel.name, false,
+                              character_of(channel.backend, channel_descriptor(i))});
     }
-    machine.consoles.push_back({console.info.alias, address_of(controller->info),
-                                character_of(console.backend, console_descriptor(i))});
+    // A lone console is a device without the multiport feature.
+    result.maximum_ports = controller.ports.value_or(highest + 1);
+    machine.serial_controllers.push_back(std::move(result));
   }
 }
 
@@ -222,7 +231,7 @@ void add_devices(const config::Devices& devices, const std::vector<DiskPropertie
     machine.serials.push_back({serial.info.alias, static_cast<std::uint8_t>(serial.port.value_or(0)),
                                character_of(serial.backend, serial_descriptor(i))});
   }
-  add_consoles(devices, machine);
+  add_serial_controllers(devices, machine);
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
     machine.disks.push_back(disk_of(devices.disks[i], i, disks.at(i)));
   }

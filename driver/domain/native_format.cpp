@@ -75,6 +75,15 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
       add_character(devices.consoles[i].backend, console_descriptor(i), resources);
     live.console_ptys.emplace_back();
   }
+  for (std::size_t i = 0; i < devices.channels.size(); ++i) {
+    if (devices.channels[i].backend.type == config::CharacterBackendType::unix_socket) {
+      throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                  fmt::format("channel '{}': a worker that runs stand-alone makes no sockets",
+                              devices.channels[i].name));
+    }
+    add_character(devices.channels[i].backend, channel_descriptor(i), resources);
+    live.channel_paths.emplace_back();
+  }
   return resources;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "driver/contract/error.h"
 #include "driver/domain/character_file.h"
 #include "driver/domain/disk_image.h"
 #include "driver/domain/tap.h"
@@ -19,6 +20,9 @@ std::string serial_descriptor(std::size_t index) {
 }
 std::string console_descriptor(std::size_t index) {
   return fmt::format("console{}", index);
+}
+std::string channel_descriptor(std::size_t index) {
+  return fmt::format("channel{}", index);
 }
 std::string log_descriptor(const std::string& character_descriptor) {
   return character_descriptor + ".log";
@@ -49,9 +53,34 @@ std::string open_character(Resources& resources, const config::CharacterBackend&
   return path;
 }
 
+// Its socket, made or connected to; or as other characters. Returns where it is.
+std::string open_channel(Resources& resources, const config::Channel& channel, std::size_t index,
+                         const std::filesystem::path& directory) {
+  const config::CharacterBackend& backend = channel.backend;
+  const std::string name = channel_descriptor(index);
+  std::string path = backend.path;
+  if (backend.type == config::CharacterBackendType::unix_socket) {
+    if (path.empty()) {
+      const std::string last = channel.name.empty() ? name : channel.name;
+      if (last.find('/') != std::string::npos || last == "." || last == "..") {
+        throw Error(
+            VIR_ERR_CONFIG_UNSUPPORTED,
+            fmt::format("channel '{}': no file can have that name; give it a <source path='…'/>", last));
+      }
+      path = config::generated_channel_path(directory.string(), last);
+      std::filesystem::create_directories(directory / "channel");
+    }
+    add(resources, name,
+        backend.socket_mode == config::SocketMode::connect ? connect_character_socket(path)
+                                                           : listen_character_socket(path));
+  }
+  const std::string pty = open_character(resources, backend, name);
+  return pty.empty() ? path : pty;
+}
+
 }  // namespace
 
-Resources open_resources(const config::DomainDefinition& definition) {
+Resources open_resources(const config::DomainDefinition& definition, const std::filesystem::path& directory) {
   Resources resources;
   add(resources, kKernelDescriptor, open_boot_file(definition.os.kernel, "/domain/os/kernel"));
   if (!definition.os.initrd.empty()) {
@@ -79,6 +108,8 @@ Resources open_resources(const config::DomainDefinition& definition) {
     resources.live.console_ptys.push_back(
         own_device ? open_character(resources, devices.consoles[i].backend, console_descriptor(i)) : "");
   }
+  for (std::size_t i = 0; i < devices.channels.size(); ++i)
+    resources.live.channel_paths.push_back(open_channel(resources, devices.channels[i], i, directory));
   return resources;
 }
 

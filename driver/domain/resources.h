@@ -3,6 +3,7 @@
 // Blocks: pool threads only. Throws Error; what was opened is closed then.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,15 @@ struct Resources {
   config::LiveResources live;  // ptys and taps; not the id
 };
 
-Resources open_resources(const config::DomainDefinition& definition);
+// `directory` is the running domain's own: sockets of channels that name no path are made below it.
+Resources open_resources(const config::DomainDefinition& definition, const std::filesystem::path& directory);
 
 // Names of descriptors.
 std::string disk_descriptor(std::size_t index);
 std::string tap_descriptor(std::size_t index, std::size_t queue);
 std::string serial_descriptor(std::size_t index);
 std::string console_descriptor(std::size_t index);
+std::string channel_descriptor(std::size_t index);
 std::string log_descriptor(const std::string& character_descriptor);
 inline constexpr const char* kKernelDescriptor = "kernel";
 inline constexpr const char* kInitrdDescriptor = "initrd";

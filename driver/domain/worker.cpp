@@ -51,6 +51,10 @@ void Worker::connect(vmm::FileDescriptor socket) {
     auto self = weak.lock();
     if (self && self->handlers_.state_changed) self->handlers_.state_changed(change);
   };
+  handlers.port_changed = [weak](const control::PortChanged& change) {
+    auto self = weak.lock();
+    if (self && self->handlers_.port_changed) self->handlers_.port_changed(change);
+  };
   handlers.clock_set = [weak](const control::ClockSet& change) {
     auto self = weak.lock();
     if (self && self->handlers_.clock_set) self->handlers_.clock_set(change);
