@@ -163,8 +163,10 @@ void DescriptorBackend::serve_clients() noexcept {
 }
 
 void DescriptorBackend::read_input() noexcept {
+  constexpr int kShare =
+      16;  // of the thread, which serves other back ends too; the rest is still there later
   std::array<std::byte, 4096> chunk;
-  while (true) {
+  for (int turn = 0; turn < kShare; ++turn) {
     std::size_t room = std::min(listener_->receive_capacity(), chunk.size());
     if (room == 0) {
       input_stalled_.store(true, std::memory_order_release);

@@ -192,15 +192,14 @@ void Worker::add_serial_controllers(MachineConfiguration& configuration,
                                     control::DescriptorSet& descriptors, EventThread& thread) {
   for (const auto& controller : specification.serial_controllers) {
     virtio::Console::Options options{.maximum_ports = controller.maximum_ports};
-    std::vector<std::string> ids;
+    std::vector<std::size_t> places;
     for (const auto& port : controller.ports) {
       auto& backend = add_backend(configuration, port.character, descriptors);
       options.ports.push_back({port.number, port.name, port.is_console, &backend});
-      ids.push_back(port.id);
+      places.push_back(ports_.add(port.id));
     }
-    // Called on the device's thread, or while this one resets it.
-    options.guest_opened = [this, ids](std::size_t port, bool open) {
-      boost::asio::post(loop_, [this, id = ids[port], open] { port_changed(id, open); });
+    options.guest_opened = [this, places](std::size_t port, bool open) {
+      ports_.guest_opened(places[port], open);
     };
     configuration.devices.push_back(on_pci(controller.id, controller.address, [controller, options, &thread] {
       return std::make_unique<virtio::Console>(controller.id, options, thread);

@@ -46,7 +46,10 @@ Worker::Worker(boost::asio::io_context& loop, Surroundings surroundings)
       surroundings_(std::move(surroundings)),
       counters_file_(make_counters_file()),
       counters_(map_counters(counters_file_)),
-      disks_(loop, [this](virtio::Block& device) { disk_has_news(device); }) {}
+      disks_(loop, [this](virtio::Block& device) { disk_has_news(device); }),
+      ports_(loop, [this](const std::string& id, bool open) {
+        if (surroundings_.port_changed) surroundings_.port_changed({id, open});
+      }) {}
 
 Worker::~Worker() {
   dump_.reset();
@@ -152,11 +155,6 @@ void Worker::guest_event(const machine::GuestEvent& event) {
         StateCause::guest_reset);
 }
 
-void Worker::port_changed(const std::string& id, bool open) {
-  if (open ? !open_ports_.insert(id).second : open_ports_.erase(id) == 0) return;
-  if (surroundings_.port_changed) surroundings_.port_changed({id, open});
-}
-
 control::Status Worker::status() const {
   control::Status status;
   status.version = kVersion;
@@ -165,7 +163,7 @@ control::Status Worker::status() const {
   status.detail = detail_;
   status.resets = resets_;
   status.stalled_disks = disks_.stalled();
-  status.open_ports.assign(open_ports_.begin(), open_ports_.end());
+  status.open_ports = ports_.open_ports();
   return status;
 }
 

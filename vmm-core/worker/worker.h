@@ -7,7 +7,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/counters.h"
 #include "vmm-core/worker/disk_table.h"
+#include "vmm-core/worker/port_table.h"
 
 namespace boost::asio {
 class io_context;
@@ -91,7 +91,6 @@ class Worker final : public control::Commands {
   void add_serial_controllers(machine::MachineConfiguration& configuration,
                               const control::MachineSpecification& specification,
                               control::DescriptorSet& descriptors, EventThread& thread);
-  void port_changed(const std::string& id, bool open);
   void add_devices(machine::MachineConfiguration& configuration,
                    const control::MachineSpecification& specification, control::DescriptorSet& descriptors);
 
@@ -100,12 +99,12 @@ class Worker final : public control::Commands {
   FileDescriptor counters_file_;
   CountersPage* counters_ = nullptr;
   DiskTable disks_;  // before machine_, whose devices tell it of themselves
+  PortTable ports_;  // likewise
   control::MachineState state_ = control::MachineState::unconfigured;
   std::string detail_;
   control::DirtyRateStatus dirty_rate_;
   std::string uuid_;
   std::uint64_t resets_ = 0;
-  std::set<std::string> open_ports_;
   control::GuestAction on_reset_ = control::GuestAction::reset;
   std::vector<std::unique_ptr<EventThread>> threads_;
   // The IOThreads of the definition, which serve the disks that name them.
