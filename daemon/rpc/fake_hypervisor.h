@@ -7,11 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/rpc/fake_domain_agent.h"
 #include "driver/contract/hypervisor.h"
 
 namespace warren::daemon::rpc {
 
-class FakeHypervisor : public driver::HypervisorDriver {
+class FakeHypervisor : public FakeDomainAgent {
  public:
   using Caller = driver::Caller;
   using Uuid = driver::Uuid;

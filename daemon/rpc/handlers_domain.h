@@ -67,7 +67,8 @@ void domain_set_max_memory(Call& call, const DomainSetMaxMemoryArgs& arguments, 
 void domain_set_memory(Call& call, const DomainSetMemoryArgs& arguments, Reply<Nothing> reply);
 void domain_set_memory_flags(Call& call, const DomainSetMemoryFlagsArgs& arguments, Reply<Nothing> reply);
 DomainGetMaxVcpusResult domain_get_max_vcpus(Call& call, const DomainGetMaxVcpusArgs& arguments);
-DomainGetVcpusFlagsResult domain_get_vcpus_flags(Call& call, const DomainGetVcpusFlagsArgs& arguments);
+void domain_get_vcpus_flags(Call& call, const DomainGetVcpusFlagsArgs& arguments,
+                            Reply<DomainGetVcpusFlagsResult> reply);
 void domain_set_vcpus(Call& call, const DomainSetVcpusArgs& arguments, Reply<Nothing> reply);
 void domain_set_vcpus_flags(Call& call, const DomainSetVcpusFlagsArgs& arguments, Reply<Nothing> reply);
 DomainGetVcpusResult domain_get_vcpus(Call& call, const DomainGetVcpusArgs& arguments);

@@ -61,14 +61,27 @@ DomainGetMaxVcpusResult domain_get_max_vcpus(Call& call, const DomainGetMaxVcpus
                                             VIR_DOMAIN_VCPU_MAXIMUM | VIR_DOMAIN_VCPU_LIVE)};
 }
 
-DomainGetVcpusFlagsResult domain_get_vcpus_flags(Call& call, const DomainGetVcpusFlagsArgs& arguments) {
+void domain_get_vcpus_flags(Call& call, const DomainGetVcpusFlagsArgs& arguments,
+                            Reply<DomainGetVcpusFlagsResult> reply) {
   Session& session = call.session();
-  if (session.caller().read_only && (arguments.flags & VIR_DOMAIN_VCPU_GUEST) != 0) {
-    throw driver::Error(VIR_ERR_OPERATION_DENIED, "read only access prevents virDomainGetVcpusFlags",
-                        VIR_FROM_DOMAIN);
+  const driver::Uuid domain = to_driver(arguments.dom.uuid);
+  if ((arguments.flags & VIR_DOMAIN_VCPU_GUEST) == 0) {
+    int count = 0;
+    try {
+      count = session.hypervisor().vcpus(session.caller(), domain, arguments.flags);
+    } catch (const driver::Error& error) {
+      return reply(std::unexpected(error));
+    }
+    return reply(DomainGetVcpusFlagsResult{.num = count});
   }
-  return {.num =
-              session.hypervisor().vcpus(session.caller(), to_driver(arguments.dom.uuid), arguments.flags)};
+  if (session.caller().read_only) {
+    return reply(std::unexpected(driver::Error(
+        VIR_ERR_OPERATION_DENIED, "read only access prevents virDomainGetVcpusFlags", VIR_FROM_DOMAIN)));
+  }
+  session.hypervisor().guest_vcpu_count(
+      session.caller(), domain, arguments.flags,
+      when_done<DomainGetVcpusFlagsResult, int>(
+          std::move(reply), [](int count) { return DomainGetVcpusFlagsResult{.num = count}; }));
 }
 
 void domain_set_vcpus(Call& call, const DomainSetVcpusArgs& arguments, Reply<Nothing> reply) {

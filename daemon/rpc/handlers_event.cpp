@@ -20,6 +20,7 @@ enum EventMessage : std::uint32_t {
   kControlError = 325,
   kRtcChange = 320,
   kTunable = 346,
+  kAgentLifecycle = 348,
   kJobCompleted = 363,
   kMetadataChange = 379,
   kBlockThreshold = 385,
@@ -107,6 +108,11 @@ struct Sender {
     send(session, kDeviceRemovalFailed,
          DomainEventCallbackDeviceRemovalFailedMsg{
              .callback_id = callback_id, .dom = domain, .dev_alias = event.alias});
+  }
+  void operator()(const driver::AgentLifecycleEvent& event) const {
+    send(session, kAgentLifecycle,
+         DomainEventCallbackAgentLifecycleMsg{
+             .callback_id = callback_id, .dom = domain, .state = event.state, .reason = event.reason});
   }
   void operator()(const driver::MetadataChangeEvent& event) const {
     send(session, kMetadataChange,

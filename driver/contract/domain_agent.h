@@ -98,10 +98,6 @@ class DomainAgent {
                                 const std::optional<std::string>& mountpoint, std::uint64_t minimum,
                                 unsigned int flags, Completion<void> completion) = 0;
 
-  // `target` is a virNodeSuspendTarget.
-  virtual void pm_suspend(const Caller& caller, const Uuid& domain, unsigned int target,
-                          std::uint64_t duration, unsigned int flags, Completion<void> completion) = 0;
-
  protected:
   ~DomainAgent() = default;
 };

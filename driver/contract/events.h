@@ -63,11 +63,16 @@ struct DeviceRemovalFailedEvent {  // the guest keeps it
   std::string alias;
 };
 
+struct AgentLifecycleEvent {  // VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE
+  int state = 0;              // virConnectDomainEventAgentLifecycleState
+  int reason = 0;             // virConnectDomainEventAgentLifecycleReason
+};
+
 struct DomainEvent {
   DomainHandle domain;
   std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent,
                RtcChangeEvent, TunableEvent, JobCompletedEvent, BlockThresholdEvent, DeviceAddedEvent,
-               DeviceRemovedEvent, DeviceRemovalFailedEvent>
+               DeviceRemovedEvent, DeviceRemovalFailedEvent, AgentLifecycleEvent>
       body;
 };
 

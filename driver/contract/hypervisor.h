@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "driver/contract/domain_agent.h"
 #include "driver/contract/domain_configuration.h"
 #include "driver/contract/domain_devices.h"
 #include "driver/contract/domain_disks.h"
@@ -45,6 +46,7 @@ class HypervisorDriver : public DomainRegistry,
                          public DomainDevices,
                          public DomainDisks,
                          public DomainInspection,
+                         public DomainAgent,
                          public DomainConsole,
                          public EventSource {
  public:

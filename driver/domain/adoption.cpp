@@ -57,6 +57,7 @@ Task<> Domain::adopt(LiveStatus status) {
   resets_ = status.resets;
   reboot_requested_ = status.reboot_requested;
   started_ = status.started;
+  agent_timeout_ = status.agent_timeout;
   set_state(status.state, status.reason);
   environment_->table.set_id(shared_from_this(), id_);
   if (!process) {
@@ -132,6 +133,7 @@ Task<> Domain::catch_up(control::Status found) {
   }
   co_await write_status();
   publish();
+  open_agent(VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL);
 }
 
 }  // namespace warren::driver::domain

@@ -16,7 +16,9 @@ Domain::Domain(std::shared_ptr<Environment> environment, Uuid uuid, std::string 
       since_(std::chrono::steady_clock::now()),
       slot_(environment_->loop, name_, environment_->settings.job_timeout) {}
 
-Domain::~Domain() = default;
+Domain::~Domain() {
+  close_agent();
+}
 
 void Domain::restore_definition(DefinitionPointer definition, bool autostart) {
   persistent_ = std::move(definition);
@@ -111,6 +113,7 @@ LiveStatus Domain::status_now(LiveStatus::Phase phase) const {
   status.resets = resets_;
   status.reboot_requested = reboot_requested_;
   status.started = started_;
+  status.agent_timeout = agent_timeout_;
   return status;
 }
 

@@ -14,6 +14,7 @@
 #include "driver/contract/caller.h"
 #include "driver/contract/domain_configuration.h"
 #include "driver/domain/console_stream.h"
+#include "driver/domain/domain_agent.h"
 #include "driver/domain/environment.h"
 #include "driver/domain/job_slot.h"
 #include "driver/domain/live_status.h"
@@ -101,6 +102,13 @@ class Domain : public std::enable_shared_from_this<Domain> {
   JobInfo job_info() const;
   JobStatistics job_statistics(bool completed, bool keep);
 
+  // domain_agent.cpp
+  // Waits for its turn and throws as the contract says; the domain outlives the session.
+  Task<AgentSession> agent_session(Caller caller, std::string job);
+  bool has_agent() const noexcept;
+  Task<> set_agent_timeout(Caller caller, int timeout);
+  Task<> shutdown_by_agent(Caller caller, std::string job, bool then_restart);
+
   // domain_lifecycle.cpp
   Task<> shutdown(Caller caller, std::string job, bool then_restart);
   Task<> reset(Caller caller);
@@ -139,6 +147,12 @@ class Domain : public std::enable_shared_from_this<Domain> {
   LiveStatus status_now(LiveStatus::Phase phase) const;
   std::filesystem::path runtime_directory() const;
   void log(LogPriority priority, const std::string& message) const;
+
+  // domain_agent.cpp
+  // `reason` is a virConnectDomainEventAgentLifecycleReason.
+  void open_agent(int reason);
+  void close_agent();
+  std::shared_ptr<GuestAgent> require_agent() const;
 
   // domain_probes.cpp
   Task<> fetch_statistics();
@@ -214,6 +228,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::map<std::string, std::string> disk_messages_;  // the last error of each disk, by target
   std::uint64_t resets_ = 0;  // as the worker counts them: the guest's and those that were asked for
   bool reboot_requested_ = false;
+  std::shared_ptr<GuestAgent> agent_;
+  int agent_timeout_ = VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK;
   bool tainted_by_monitor_ = false;
   std::int64_t started_ = 0;
   std::uint64_t autodestroy_connection_ = 0;

@@ -222,6 +222,7 @@ Task<DomainHandle> Domain::start(Caller caller, DefinitionPointer transient, uns
   co_await write_status();
   publish();
   emit(VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_BOOTED);
+  open_agent(VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_DOMAIN_STARTED);
   if (paused) emit(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_PAUSED);
   co_return snapshot_->handle;
 }

@@ -116,6 +116,8 @@ Task<> Domain::stop(int reason, int stopped_detail) {
   // Whoever has KVM's statistics open keeps the machine, and a thread of the kernel's in the domain's cgroup.
   kvm_ = nullptr;
   publish();
+  close_agent();
+  agent_timeout_ = VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK;
   co_await remove_status();
   DomainHandle stopped{name_, uuid_, id_};
   environment_->table.clear_id(id_);
@@ -151,6 +153,7 @@ Task<> Domain::restart() {
   }
   if (was_reset) {
     ++resets_;
+    if (agent_) agent_->guest_was_reset();
   } else {
     std::optional<Error> failure;
     try {
@@ -169,11 +172,13 @@ Task<> Domain::restart() {
   set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED);
   co_await write_status();
   publish();
+  if (!was_reset) open_agent(VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL);
   emit(RebootEvent{});
 }
 
 void Domain::guest_was_reset() {
   ++resets_;
+  if (agent_) agent_->guest_was_reset();
   emit(RebootEvent{});
 }
 

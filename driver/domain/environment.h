@@ -3,9 +3,12 @@
 // Members are used on the loop's thread, but for what their comments say.
 #pragma once
 
+#include <functional>
 #include <mutex>
+#include <optional>
 
 #include "driver/config/host_facts.h"
+#include "driver/domain/agent_socket.h"
 #include "driver/domain/cgroup.h"
 #include "driver/domain/domain_table.h"
 #include "driver/domain/driver.h"
@@ -37,6 +40,9 @@ struct Environment {
   DomainTable table;
   int next_id = 1;
   const CgroupTree cgroups;  // any thread
+
+  // The socket of a running domain's agent channel; tests put one of their own here.
+  std::function<std::optional<std::string>(const config::DomainDefinition&)> agent_socket = agent_socket_of;
 
   // Tests shorten these.
   std::chrono::milliseconds command_deadline{10'000};

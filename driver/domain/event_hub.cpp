@@ -29,6 +29,7 @@ bool answers_to(const DomainEvent& event, int event_id) {
       return id == VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED;
     }
     bool operator()(const MetadataChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_METADATA_CHANGE; }
+    bool operator()(const AgentLifecycleEvent&) const { return id == VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE; }
   };
   return std::visit(Visitor{event_id}, event.body);
 }

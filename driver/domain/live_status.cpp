@@ -42,9 +42,9 @@ T number(std::string_view line, std::string_view name) {
 std::string format_status(const LiveStatus& status) {
   return fmt::format(
       "<domstatus version='1' phase='{}' pid='{}' start-time='{}' state='{}' reason='{}' resets='{}' "
-      "reboot='{}' started='{}'>\n{}{}",
+      "reboot='{}' started='{}' agent-timeout='{}'>\n{}{}",
       status.phase == LiveStatus::Phase::starting ? "starting" : "running", status.pid, status.start_time,
-      status.state, status.reason, status.resets, status.reboot_requested ? 1 : 0, status.started,
+      status.state, status.reason, status.resets, status.reboot_requested ? 1 : 0, status.started, status.agent_timeout,
       config::format_domain(status.live, {.inactive = false, .secure = true}), kEnd);
 }
 
@@ -65,6 +65,9 @@ LiveStatus parse_status(std::string_view text) {
   status.resets = number<std::uint64_t>(line, "resets");
   status.reboot_requested = number<int>(line, "reboot") != 0;
   status.started = number<std::int64_t>(line, "started");
+  // An earlier daemon's has none.
+  if (line.find(" agent-timeout='") != std::string_view::npos)
+    status.agent_timeout = number<int>(line, "agent-timeout");
   std::string_view domain = text.substr(line_end + 1, text.size() - line_end - 1 - kEnd.size());
   status.live = config::parse_domain(domain, {.inactive = false});
   if (!status.live.uuid) throw internal_error("domstatus without a uuid");

@@ -26,6 +26,7 @@ struct LiveStatus {
   std::uint64_t resets = 0;       // guest resets that have been told of
   bool reboot_requested = false;  // a shutdown of the guest is to end in a restart
   std::int64_t started = 0;       // seconds since the epoch
+  int agent_timeout = -2;         // virDomainAgentResponseTimeoutValues, or in seconds
 };
 
 std::string format_status(const LiveStatus& status);

@@ -163,6 +163,44 @@ class LocalDriver final : public DomainDriver {
   void monitor_command(const Caller& caller, const Uuid& domain, std::string command, unsigned int flags,
                        Completion<std::string> completion) override;
 
+  // local_driver_agent.cpp
+  void agent_command(const Caller& caller, const Uuid& domain, std::string command, int timeout,
+                     unsigned int flags, Completion<std::string> completion) override;
+  void set_agent_response_timeout(const Caller& caller, const Uuid& domain, int timeout, unsigned int flags,
+                                  Completion<void> completion) override;
+  void guest_hostname(const Caller& caller, const Uuid& domain, unsigned int flags,
+                      Completion<std::string> completion) override;
+  void guest_time(const Caller& caller, const Uuid& domain, unsigned int flags,
+                  Completion<GuestTime> completion) override;
+  void set_guest_time(const Caller& caller, const Uuid& domain, GuestTime time, unsigned int flags,
+                      Completion<void> completion) override;
+  void guest_info(const Caller& caller, const Uuid& domain, unsigned int types, unsigned int flags,
+                  Completion<TypedParameters> completion) override;
+  void guest_vcpus(const Caller& caller, const Uuid& domain, unsigned int flags,
+                   Completion<TypedParameters> completion) override;
+  void set_guest_vcpus(const Caller& caller, const Uuid& domain, std::string cpus, int state,
+                       unsigned int flags, Completion<void> completion) override;
+  void guest_vcpu_count(const Caller& caller, const Uuid& domain, unsigned int flags,
+                        Completion<int> completion) override;
+  void set_user_password(const Caller& caller, const Uuid& domain, std::string user, std::string password,
+                         unsigned int flags, Completion<void> completion) override;
+  void authorized_ssh_keys(const Caller& caller, const Uuid& domain, std::string user, unsigned int flags,
+                           Completion<std::vector<std::string>> completion) override;
+  void set_authorized_ssh_keys(const Caller& caller, const Uuid& domain, std::string user,
+                               std::vector<std::string> keys, unsigned int flags,
+                               Completion<void> completion) override;
+  void interface_addresses(const Caller& caller, const Uuid& domain, unsigned int source, unsigned int flags,
+                           Completion<std::vector<GuestInterface>> completion) override;
+  void filesystems(const Caller& caller, const Uuid& domain, unsigned int flags,
+                   Completion<std::vector<GuestFilesystem>> completion) override;
+  void freeze_filesystems(const Caller& caller, const Uuid& domain, std::vector<std::string> mountpoints,
+                          unsigned int flags, Completion<int> completion) override;
+  void thaw_filesystems(const Caller& caller, const Uuid& domain, std::vector<std::string> mountpoints,
+                        unsigned int flags, Completion<int> completion) override;
+  void trim_filesystems(const Caller& caller, const Uuid& domain,
+                        const std::optional<std::string>& mountpoint, std::uint64_t minimum,
+                        unsigned int flags, Completion<void> completion) override;
+
   // local_driver_statistics.cpp
   void block_info(const Caller& caller, const Uuid& domain, const std::string& path, unsigned int flags,
                   Completion<BlockInfo> completion) override;

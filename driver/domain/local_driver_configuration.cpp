@@ -45,11 +45,9 @@ int LocalDriver::vcpus(const Caller&, const Uuid& uuid, unsigned int flags) cons
               VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_CONFIG | VIR_DOMAIN_VCPU_MAXIMUM | VIR_DOMAIN_VCPU_GUEST,
               "virDomainGetVcpusFlags");
   const Snapshot& domain = snapshot(uuid);
-  if ((flags & VIR_DOMAIN_VCPU_GUEST) != 0) {
-    if (!domain.is_active()) throw operation_invalid("domain is not running");
-    throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED,
-                "vCPU counts of the guest need a guest agent: there is none yet");
-  }
+  // The front doors ask the guest by guest_vcpu_count(): this never waits.
+  if ((flags & VIR_DOMAIN_VCPU_GUEST) != 0)
+    throw invalid_argument("vCPU counts of the guest come from its agent");
   const config::VcpuCount& count =
       definition_for(domain, flags & (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG)).vcpu;
   return static_cast<int>((flags & VIR_DOMAIN_VCPU_MAXIMUM) != 0 ? count.maximum : count.current);
@@ -64,8 +62,9 @@ void LocalDriver::set_vcpus(const Caller& caller, const Uuid& uuid, unsigned int
                 "virDomainSetVcpusFlags");
     if (count == 0) throw invalid_argument("the number of vCPUs must not be zero");
     if ((flags & VIR_DOMAIN_VCPU_GUEST) != 0) {
-      throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED,
-                  "setting vCPUs in the guest needs a guest agent: there is none yet");
+      if ((flags & (VIR_DOMAIN_VCPU_CONFIG | VIR_DOMAIN_VCPU_MAXIMUM | VIR_DOMAIN_VCPU_HOTPLUGGABLE)) != 0)
+        throw invalid_argument("VIR_DOMAIN_VCPU_GUEST goes with VIR_DOMAIN_AFFECT_LIVE alone");
+      return set_guest_vcpu_count(domain, caller, count);
     }
     if ((flags & VIR_DOMAIN_VCPU_HOTPLUGGABLE) != 0) {
       throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED, "vCPUs cannot be hot plugged yet");

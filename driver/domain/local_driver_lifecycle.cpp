@@ -11,18 +11,35 @@ constexpr unsigned int kStartFlags = VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_
                                      VIR_DOMAIN_START_BYPASS_CACHE | VIR_DOMAIN_START_FORCE_BOOT |
                                      VIR_DOMAIN_START_VALIDATE | VIR_DOMAIN_START_RESET_NVRAM;
 
-// A mask of shutdown or reboot modes: 0 leaves the choice to us, which is ACPI. Several are tried in our
-// order of preference, so ACPI among them is enough.
-void require_acpi(unsigned int flags, unsigned int acpi, unsigned int agent, const char* what) {
-  if (flags == 0 || (flags & acpi) != 0) return;
-  if ((flags & agent) != 0) {
-    throw Error(
-        VIR_ERR_ARGUMENT_UNSUPPORTED,
-        fmt::format("{} by the guest agent is not possible: Warren has no guest agent channel yet; use mode "
-                    "acpi",
-                    what));
+// How to end or restart a guest: with no flag the agent if there is one, else ACPI; several are tried in that
+// order.
+struct PowerMode {
+  bool by_agent = false;
+  bool by_acpi = false;
+};
+
+PowerMode power_mode(unsigned int flags, unsigned int acpi, unsigned int agent, bool has_agent,
+                     const char* what) {
+  if (flags == 0) return {.by_agent = has_agent, .by_acpi = true};
+  PowerMode mode{.by_agent = (flags & agent) != 0, .by_acpi = (flags & acpi) != 0};
+  if (!mode.by_agent && !mode.by_acpi)
+    throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED,
+                fmt::format("{} is possible by the modes acpi and agent only", what));
+  return mode;
+}
+
+Task<> change_power(Domain& domain, Caller caller, std::string job, bool then_restart, PowerMode mode) {
+  if (mode.by_agent) {
+    std::optional<Error> failure;
+    try {
+      co_await domain.shutdown_by_agent(caller, job, then_restart);
+    } catch (...) {
+      failure = error_of(std::current_exception());
+    }
+    if (!failure) co_return;
+    if (!mode.by_acpi) throw *failure;
   }
-  throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED, fmt::format("{} is possible by mode acpi only", what));
+  co_await domain.shutdown(caller, job, then_restart);
 }
 
 // Refusals before a task exists go the way of all answers.
@@ -108,8 +125,9 @@ void LocalDriver::shutdown(const Caller& caller, const Uuid& uuid, unsigned int 
                 VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN | VIR_DOMAIN_SHUTDOWN_GUEST_AGENT |
                     VIR_DOMAIN_SHUTDOWN_INITCTL | VIR_DOMAIN_SHUTDOWN_SIGNAL | VIR_DOMAIN_SHUTDOWN_PARAVIRT,
                 "virDomainShutdownFlags");
-    require_acpi(flags, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT, "shutdown");
-    return domain.shutdown(caller, "shutdown", false);
+    const PowerMode mode = power_mode(flags, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
+                                      VIR_DOMAIN_SHUTDOWN_GUEST_AGENT, domain.has_agent(), "shutdown");
+    return change_power(domain, caller, "shutdown", false, mode);
   });
 }
 
@@ -120,8 +138,9 @@ void LocalDriver::reboot(const Caller& caller, const Uuid& uuid, unsigned int fl
                 VIR_DOMAIN_REBOOT_ACPI_POWER_BTN | VIR_DOMAIN_REBOOT_GUEST_AGENT | VIR_DOMAIN_REBOOT_INITCTL |
                     VIR_DOMAIN_REBOOT_SIGNAL | VIR_DOMAIN_REBOOT_PARAVIRT,
                 "virDomainReboot");
-    require_acpi(flags, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN, VIR_DOMAIN_REBOOT_GUEST_AGENT, "reboot");
-    return domain.shutdown(caller, "reboot", true);
+    const PowerMode mode = power_mode(flags, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN, VIR_DOMAIN_REBOOT_GUEST_AGENT,
+                                      domain.has_agent(), "reboot");
+    return change_power(domain, caller, "reboot", true, mode);
   });
 }
 

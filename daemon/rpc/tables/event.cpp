@@ -56,7 +56,7 @@ constexpr Procedure kProcedures[] = {
     event<DomainEventCallbackDeviceRemovedMsg>(333, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED"),
     event<DomainEventBlockJob2Msg>(339, "DOMAIN_EVENT_BLOCK_JOB_2"),
     sent_event<DomainEventCallbackTunableMsg>(346, "DOMAIN_EVENT_CALLBACK_TUNABLE"),
-    event<DomainEventCallbackAgentLifecycleMsg>(348, "DOMAIN_EVENT_CALLBACK_AGENT_LIFECYCLE"),
+    sent_event<DomainEventCallbackAgentLifecycleMsg>(348, "DOMAIN_EVENT_CALLBACK_AGENT_LIFECYCLE"),
     event<DomainEventCallbackDeviceAddedMsg>(354, "DOMAIN_EVENT_CALLBACK_DEVICE_ADDED"),
     event<DomainEventCallbackMigrationIterationMsg>(359, "DOMAIN_EVENT_CALLBACK_MIGRATION_ITERATION"),
     served<&handlers::connect_register_close_callback>(360, "CONNECT_REGISTER_CLOSE_CALLBACK", kHigh, "connect:getattr"),

@@ -1,4 +1,5 @@
 // clang-format off: one line per procedure
+#include "daemon/rpc/handlers_domain_agent.h"
 #include "daemon/rpc/handlers_domain_inspection.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/qemu.h"
@@ -12,7 +13,7 @@ using namespace protocol;
 constexpr Procedure kProcedures[] = {
     served<&handlers::domain_monitor_command>(1, "DOMAIN_MONITOR_COMMAND", kLow | kWrite, "domain:write"),
     refused<DomainAttachArgs, DomainAttachResult>(2, "DOMAIN_ATTACH", kLow | kWrite, "domain:start domain:write"),
-    missing<DomainAgentCommandArgs, DomainAgentCommandResult>(3, "DOMAIN_AGENT_COMMAND", kLow | kWrite, "domain:write"),
+    served<&handlers::domain_agent_command>(3, "DOMAIN_AGENT_COMMAND", kLow | kWrite, "domain:write"),
     refused<ConnectDomainMonitorEventRegisterArgs, ConnectDomainMonitorEventRegisterResult>(4, "CONNECT_DOMAIN_MONITOR_EVENT_REGISTER", kHigh | kWrite, "connect:search_domains connect:write"),
     refused<ConnectDomainMonitorEventDeregisterArgs, Nothing>(5, "CONNECT_DOMAIN_MONITOR_EVENT_DEREGISTER", kHigh | kWrite, "connect:write"),
     refused_event<DomainMonitorEventMsg>(6, "DOMAIN_MONITOR_EVENT"),
