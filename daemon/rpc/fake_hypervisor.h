@@ -304,6 +304,14 @@ class FakeHypervisor : public FakeDomainAgent {
     return std::move(console);
   }
 
+  std::unique_ptr<driver::Stream> open_channel(const Caller&, const Uuid& uuid,
+                                               const std::optional<std::string>& name,
+                                               unsigned int) override {
+    find(uuid);
+    if (!console || name != "org.example.0") throw driver::internal_error("cannot find channel");
+    return std::move(console);
+  }
+
   // EventSource
   SubscriptionId subscribe(int event_id, std::optional<Uuid>, Handler handler) override {
     if (event_id < 0 || event_id > VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE) {

@@ -88,5 +88,6 @@ DomainMemoryStatsResult domain_memory_stats(Call& call, const DomainMemoryStatsA
 void connect_get_all_domain_stats(Call& call, const ConnectGetAllDomainStatsArgs& arguments,
                                   Reply<ConnectGetAllDomainStatsResult> reply);
 void domain_open_console(Call& call, const DomainOpenConsoleArgs& arguments);
+void domain_open_channel(Call& call, const DomainOpenChannelArgs& arguments);
 
 }  // namespace warren::daemon::rpc::handlers

@@ -104,4 +104,10 @@ void domain_open_console(Call& call, const DomainOpenConsoleArgs& arguments) {
                                                      arguments.dev_name, arguments.flags));
 }
 
+void domain_open_channel(Call& call, const DomainOpenChannelArgs& arguments) {
+  Session& session = call.session();
+  call.open_stream(session.hypervisor().open_channel(session.caller(), to_driver(arguments.dom.uuid),
+                                                     arguments.name, arguments.flags));
+}
+
 }  // namespace warren::daemon::rpc::handlers

@@ -271,6 +271,24 @@ TEST_F(StreamTest, StreamsOfOneClientAreBounded) {  // T8
   for (const EndState& end : ends) EXPECT_TRUE(end.destroyed);
 }
 
+TEST_F(StreamTest, AChannelIsAStreamToo) {
+  constexpr std::uint32_t kOpenChannel = 296;
+  const auto open_channel = [this](const std::string& name) {
+    harness_.hypervisor.console = std::make_unique<FakeEnd>(end_);
+    harness_.call_with(
+        kOpenChannel,
+        protocol::DomainOpenChannelArgs{
+            .dom = {.name = "demo", .uuid = harness_.hypervisor.domain.uuid.bytes}, .name = name});
+  };
+  open_channel("none");
+  EXPECT_NE(harness_.take_error().message.find("cannot find channel"), std::string::npos);
+  end_ = {};
+  open_channel("org.example.0");
+  EXPECT_EQ(harness_.take().header.status, MessageStatus::ok);
+  harness_.session->on_closed();
+  EXPECT_TRUE(end_.destroyed);
+}
+
 TEST_F(StreamTest, ASerialInUseOpensNoSecondStream) {  // T16: interleaved streams
   open(std::make_unique<FakeEnd>(end_));
   EndState second;

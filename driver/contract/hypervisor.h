@@ -33,6 +33,11 @@ class DomainConsole {
   virtual std::unique_ptr<Stream> open_console(const Caller& caller, const Uuid& domain,
                                                const std::optional<std::string>& device,
                                                unsigned int flags) = 0;
+  // The same of a channel on a socket or a pseudo terminal: the first one, or that with the alias or target
+  // name `name`. `flags` are VIR_DOMAIN_CHANNEL_*. Throws Error.
+  virtual std::unique_ptr<Stream> open_channel(const Caller& caller, const Uuid& domain,
+                                               const std::optional<std::string>& name,
+                                               unsigned int flags) = 0;
 
  protected:
   ~DomainConsole() = default;

@@ -3,8 +3,6 @@
 // The status file says what was so when the earlier daemon wrote last; the worker, if it lives, says what is
 // so. Where they differ the domain catches up: what happened in between is told and handled as if it happened
 // now.
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "driver/domain/domain.h"
@@ -102,9 +100,7 @@ Task<> Domain::catch_up(control::Status found) {
                                     config::LifecycleAction::restart;
   while (resets_ + (stopped_at_reset ? 1u : 0u) < found.resets) guest_was_reset();
   resets_ = found.resets;
-  set_channel_states([&](const std::string& alias) {
-    return std::find(found.open_ports.begin(), found.open_ports.end(), alias) != found.open_ports.end();
-  });
+  set_open_channels(found.open_ports);
   switch (found.state) {
     case control::MachineState::running:
       if (state_ != VIR_DOMAIN_RUNNING) set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_UNPAUSED);

@@ -8,7 +8,10 @@
 
 namespace warren::driver::domain {
 
-// The socket of the channel org.qemu.guest_agent.0 of a running domain; none when it has no such channel.
+// The channel org.qemu.guest_agent.0; null when there is none.
+const config::Channel* agent_channel_of(const config::DomainDefinition& definition);
+// The socket of that channel of a running domain; none when it has no such channel, or one that is not a
+// socket of this daemon's.
 std::optional<std::string> agent_socket_of(const config::DomainDefinition& live);
 
 }  // namespace warren::driver::domain

@@ -76,6 +76,11 @@ vmm::FileDescriptor listen_character_socket(const std::string& path) {
   }
 }
 
+void remove_character_socket(const std::string& path) noexcept {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode)) ::unlink(path.c_str());
+}
+
 vmm::FileDescriptor connect_character_socket(const std::string& path) {
   try {
     return vmm::control::connect_to(path);

@@ -30,5 +30,7 @@ vmm::FileDescriptor open_output_file(const std::string& path, bool append);
 // nothing else; or a connection to one.
 vmm::FileDescriptor listen_character_socket(const std::string& path);
 vmm::FileDescriptor connect_character_socket(const std::string& path);
+// When nobody listens there any more; nothing but a socket is removed.
+void remove_character_socket(const std::string& path) noexcept;
 
 }  // namespace warren::driver::domain

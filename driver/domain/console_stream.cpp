@@ -5,6 +5,8 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace warren::driver::domain {
@@ -15,33 +17,38 @@ namespace asio = boost::asio;
 
 class ConsoleState final : public ConsoleSession, public std::enable_shared_from_this<ConsoleState> {
  public:
-  ConsoleState(asio::io_context& loop, vmm::FileDescriptor slave)
-      : loop_(loop), slave_(loop, slave.release()) {}
+  ConsoleState(asio::io_context& loop, vmm::FileDescriptor end) : loop_(loop), end_(loop) {
+    struct stat found{};
+    is_socket_ = ::fstat(end.get(), &found) == 0 && S_ISSOCK(found.st_mode);
+    end_.assign(end.release());
+  }
 
-  bool is_open() const noexcept override { return slave_.is_open() && !failure_; }
+  bool is_open() const noexcept override { return end_.is_open() && !failure_; }
 
   void take_away(Error reason) override {
     if (!is_open()) return;
     failure_ = std::move(reason);
-    close_slave();
+    close_end();
     wake(true);
     wake(false);
   }
 
   Stream::ReadResult read_some(std::span<std::byte> buffer) {
     if (failure_) throw *failure_;
-    if (!slave_.is_open()) return {0, true};
-    ssize_t got = ::read(slave_.native_handle(), buffer.data(), buffer.size());
+    if (!end_.is_open()) return {0, true};
+    ssize_t got = ::read(end_.native_handle(), buffer.data(), buffer.size());
     if (got > 0) return {static_cast<std::size_t>(got), false};
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return {0, false};
-    // 0 or EIO: the worker has closed the master, the machine is gone.
+    // 0 or an error: the worker has closed its end, the machine is gone.
     return {0, true};
   }
 
   std::size_t write_some(std::span<const std::byte> data) {
     if (failure_) throw *failure_;
-    if (!slave_.is_open()) throw operation_failed("the console is closed");
-    ssize_t put = ::write(slave_.native_handle(), data.data(), data.size());
+    if (!end_.is_open()) throw operation_failed("the console is closed");
+    // A socket whose other end is gone fails without a signal.
+    const ssize_t put = is_socket_ ? ::send(end_.native_handle(), data.data(), data.size(), MSG_NOSIGNAL)
+                                   : ::write(end_.native_handle(), data.data(), data.size());
     if (put >= 0) return static_cast<std::size_t>(put);
     if (errno == EAGAIN || errno == EINTR) return 0;
     throw system_error(errno, "write to the console");
@@ -51,7 +58,7 @@ class ConsoleState final : public ConsoleSession, public std::enable_shared_from
     auto& place = for_reading ? readable_ : writable_;
     place = std::move(ready);
     if (!is_open()) return wake(for_reading);
-    slave_.async_wait(
+    end_.async_wait(
         for_reading ? asio::posix::stream_descriptor::wait_read : asio::posix::stream_descriptor::wait_write,
         [weak = weak_from_this(), for_reading](boost::system::error_code failed) {
           auto self = weak.lock();
@@ -62,13 +69,13 @@ class ConsoleState final : public ConsoleSession, public std::enable_shared_from
   void close() noexcept {
     readable_ = nullptr;
     writable_ = nullptr;
-    close_slave();
+    close_end();
   }
 
  private:
-  void close_slave() noexcept {
+  void close_end() noexcept {
     boost::system::error_code ignored;
-    slave_.close(ignored);
+    end_.close(ignored);
   }
 
   void call(bool for_reading) {
@@ -83,7 +90,8 @@ class ConsoleState final : public ConsoleSession, public std::enable_shared_from
   }
 
   asio::io_context& loop_;
-  asio::posix::stream_descriptor slave_;
+  asio::posix::stream_descriptor end_;
+  bool is_socket_ = false;
   Stream::Ready readable_;
   Stream::Ready writable_;
   std::optional<Error> failure_;
@@ -107,8 +115,8 @@ class ConsoleStream final : public Stream {
 
 }  // namespace
 
-OpenedConsole make_console_stream(boost::asio::io_context& loop, vmm::FileDescriptor slave) {
-  auto state = std::make_shared<ConsoleState>(loop, std::move(slave));
+OpenedConsole make_console_stream(boost::asio::io_context& loop, vmm::FileDescriptor end) {
+  auto state = std::make_shared<ConsoleState>(loop, std::move(end));
   return {std::make_unique<ConsoleStream>(state), state};
 }
 

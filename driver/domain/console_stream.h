@@ -1,4 +1,4 @@
-// A client's end of a domain's console: the slave of its pty as a Stream.
+// A client's end of a domain's console or channel: the slave of its pty, or its socket, as a Stream.
 //
 // Implementation header (Asio). One thread.
 #pragma once
@@ -28,6 +28,7 @@ struct OpenedConsole {
   std::shared_ptr<ConsoleSession> session;
 };
 
-OpenedConsole make_console_stream(boost::asio::io_context& loop, vmm::FileDescriptor slave);
+// `end` is a non-blocking terminal or socket.
+OpenedConsole make_console_stream(boost::asio::io_context& loop, vmm::FileDescriptor end);
 
 }  // namespace warren::driver::domain

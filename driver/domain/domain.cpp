@@ -137,8 +137,19 @@ Task<> Domain::write_status(LiveStatus::Phase phase) {
 Task<> Domain::remove_status() {
   auto environment = environment_;
   auto directory = runtime_directory();
-  std::move_only_function<Done()> work = [environment, directory, name = uuid_.to_string()] {
+  std::vector<std::string> sockets;
+  if (live_) {
+    for (const config::Channel& channel : live_->devices.channels) {
+      const config::CharacterBackend& backend = channel.backend;
+      if (backend.type == config::CharacterBackendType::unix_socket &&
+          backend.socket_mode != config::SocketMode::connect)
+        sockets.push_back(backend.path);
+    }
+  }
+  std::move_only_function<Done()> work = [environment, directory, sockets = std::move(sockets),
+                                          name = uuid_.to_string()] {
     std::filesystem::remove_all(directory);
+    for (const std::string& path : sockets) remove_character_socket(path);
     DomainCgroup(environment->cgroups, name).remove();
     std::lock_guard lock(environment->statuses_mutex);
     environment->statuses.remove(name);
@@ -158,44 +169,6 @@ void Domain::run_internal(Task<> task, std::string what) {
                    if (!result)
                      self->log(LogPriority::error, fmt::format("{}: {}", what, result.error().what()));
                  });
-}
-
-std::unique_ptr<Stream> Domain::open_console(const std::optional<std::string>& device, unsigned int flags) {
-  require_active();
-  std::string alias, path;
-  // The first console, under whichever name: <console> of target serial is the first <serial>.
-  const config::Devices& devices = live_->devices;
-  for (const auto& serial : devices.serials) {
-    if (!alias.empty() || (device && *device != serial.info.alias)) continue;
-    alias = serial.info.alias;
-    path = serial.backend.path;
-    if (serial.backend.type != config::CharacterBackendType::pty) path.clear();
-  }
-  for (const auto& console : devices.consoles) {
-    bool is_serial = console.target == config::ConsoleTarget::serial;
-    if (!alias.empty() || (device && *device != console.info.alias)) continue;
-    if (is_serial && devices.serials.empty()) continue;
-    const auto& backend = is_serial ? devices.serials.front().backend : console.backend;
-    // Both names share one session.
-    alias = is_serial ? devices.serials.front().info.alias : console.info.alias;
-    path = backend.type == config::CharacterBackendType::pty ? backend.path : "";
-  }
-  if (alias.empty()) {
-    throw device ? internal_error(fmt::format("cannot find character device {}", *device))
-                 : internal_error(fmt::format("domain '{}' has no console", name_));
-  }
-  if (path.empty()) {
-    throw operation_unsupported(fmt::format("character device {} is not using a PTY", alias));
-  }
-  if (auto other = consoles_[alias].lock(); other && other->is_open()) {
-    if ((flags & VIR_DOMAIN_CONSOLE_FORCE) == 0) {
-      throw operation_failed(fmt::format("Active console session exists for this domain (device {})", alias));
-    }
-    other->take_away(operation_failed(fmt::format("another client took console {} over", alias)));
-  }
-  OpenedConsole opened = make_console_stream(environment_->loop, open_slave(path));
-  consoles_[alias] = opened.session;
-  return std::move(opened.stream);
 }
 
 }  // namespace warren::driver::domain

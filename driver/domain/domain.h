@@ -108,6 +108,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   bool has_agent() const noexcept;
   Task<> set_agent_timeout(Caller caller, int timeout);
   Task<> shutdown_by_agent(Caller caller, std::string job, bool then_restart);
+  Task<> hibernate_by_agent(Caller caller);
 
   // domain_lifecycle.cpp
   Task<> shutdown(Caller caller, std::string job, bool then_restart);
@@ -122,7 +123,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // Takes over what an earlier daemon left, or rolls it back. Never throws.
   Task<> adopt(LiveStatus status);
 
-  // A console's stream; see DomainConsole.
+  // domain_streams.cpp
+  // A console's or channel's stream; see DomainConsole.
+  std::unique_ptr<Stream> open_channel(const std::optional<std::string>& name, unsigned int flags);
   std::unique_ptr<Stream> open_console(const std::optional<std::string>& device, unsigned int flags);
 
  private:
@@ -151,8 +154,14 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // domain_agent.cpp
   // `reason` is a virConnectDomainEventAgentLifecycleReason.
   void open_agent(int reason);
+  // What the live definition says of its channel has changed.
+  void follow_agent();
+  void tell_agent_state(int reason);
   void close_agent();
   std::shared_ptr<GuestAgent> require_agent() const;
+  // domain_streams.cpp
+  // Whoever has the device's stream loses it, or throws.
+  void make_way(const std::string& alias, bool by_force, const char* what);
 
   // domain_probes.cpp
   Task<> fetch_statistics();
@@ -198,8 +207,10 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> guest_crashed(std::string detail);
   void guest_was_reset();
   Task<> port_changed(std::weak_ptr<Worker> from, vmm::control::PortChanged change);
-  // `connected` says of an alias whether the guest has that channel open. True when that was not known.
-  bool set_channel_states(const std::function<bool(const std::string& alias)>& connected);
+  // Aliases of the channels that the guest has open. True when that was not known.
+  bool set_open_channels(const std::vector<std::string>& aliases);
+  // Those that it opened before the worker's events were followed.
+  Task<> fetch_open_channels();
   // adoption.cpp
   Task<> catch_up(vmm::control::Status found);
   // Runs a task of the daemon's own; what it throws is logged.

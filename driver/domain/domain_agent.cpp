@@ -69,9 +69,20 @@ void check(const agent::Value& reply, const std::string& command) {
 
 }  // namespace
 
-std::optional<std::string> agent_socket_of(const config::DomainDefinition& /*live*/) {
-  // DEVNOTE: no definition can hold a channel yet (the parser refuses the element), so none has an agent.
-  return std::nullopt;
+std::optional<std::string> agent_socket_of(const config::DomainDefinition& live) {
+  const config::Channel* channel = agent_channel_of(live);
+  if (channel == nullptr || channel->backend.type != config::CharacterBackendType::unix_socket ||
+      channel->backend.socket_mode == config::SocketMode::connect)
+    return std::nullopt;
+  return channel->backend.path;
+}
+
+const config::Channel* agent_channel_of(const config::DomainDefinition& definition) {
+  const auto& channels = definition.devices.channels;
+  const auto found = std::find_if(channels.begin(), channels.end(), [](const config::Channel& channel) {
+    return channel.name == "org.qemu.guest_agent.0";
+  });
+  return found == channels.end() ? nullptr : &*found;
 }
 
 Task<agent::Reply> AgentSession::run(std::string line, std::string command, int timeout) {
@@ -120,20 +131,31 @@ Task<std::string> AgentSession::raw(agent::RawRequest request, int timeout) {
 // ---- Domain: the agent's life beside the machine's
 
 void Domain::open_agent(int reason) {
+  const bool was_open = agent_ && agent_->is_open();
   close_agent();
   auto path = environment_->agent_socket(*live_);
   if (!path) return;
-  std::weak_ptr<Domain> weak = weak_from_this();
-  agent_ = std::make_shared<GuestAgent>(environment_->loop, std::move(*path), name_, [weak](bool connected) {
-    auto self = weak.lock();
-    if (!self) return;
-    self->emit(AgentLifecycleEvent{connected ? VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED
+  agent_ = std::make_shared<GuestAgent>(environment_->loop, std::move(*path), name_);
+  const config::Channel* channel = agent_channel_of(*live_);
+  const bool is_open = channel != nullptr && channel->connected.value_or(false);
+  agent_->set_open(is_open);
+  if (is_open != was_open || reason == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_DOMAIN_STARTED)
+    tell_agent_state(reason);
+}
+
+void Domain::follow_agent() {
+  const config::Channel* channel = agent_channel_of(*live_);
+  if (!agent_ || channel == nullptr) return;
+  const bool is_open = channel->connected.value_or(false);
+  if (agent_->is_open() == is_open) return;
+  agent_->set_open(is_open);
+  tell_agent_state(VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL);
+}
+
+void Domain::tell_agent_state(int reason) {
+  emit(AgentLifecycleEvent{agent_->is_open() ? VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED
                                              : VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_DISCONNECTED,
-                                   VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL});
-  });
-  if (reason == VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_DOMAIN_STARTED)
-    emit(AgentLifecycleEvent{VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_DISCONNECTED, reason});
-  agent_->start();
+                           reason});
 }
 
 void Domain::close_agent() {
@@ -143,7 +165,11 @@ void Domain::close_agent() {
 std::shared_ptr<GuestAgent> Domain::require_agent() const {
   if (!is_active() || state_ != VIR_DOMAIN_RUNNING) throw operation_invalid("domain is not running");
   if (!agent_) throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED, "QEMU guest agent is not configured");
-  if (!agent_->is_connected()) throw Error(VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not connected");
+  if (!agent_->is_open()) throw Error(VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not connected");
+  if (!agent_->is_connected()) {
+    throw Error(VIR_ERR_AGENT_UNRESPONSIVE,
+                "QEMU guest agent is not available: its channel's socket cannot be connected to");
+  }
   return agent_;
 }
 
@@ -176,6 +202,12 @@ Task<> Domain::shutdown_by_agent(Caller caller, std::string job, bool then_resta
   agent::Request request("guest-shutdown");
   request.text("mode", then_restart ? "reboot" : "powerdown");
   co_await session.end_with(std::move(request), VIR_DOMAIN_QEMU_AGENT_COMMAND_SHUTDOWN);
+}
+
+Task<> Domain::hibernate_by_agent(Caller caller) {
+  auto session = co_await agent_session(std::move(caller), "hibernate");
+  // Returns when the guest is powered off, or when it says that it cannot.
+  co_await session.end_with(agent::Request("guest-suspend-disk"), VIR_DOMAIN_QEMU_AGENT_COMMAND_BLOCK);
 }
 
 }  // namespace warren::driver::domain

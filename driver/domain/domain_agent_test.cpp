@@ -18,9 +18,16 @@ class DomainAgentTest : public DriverFixture {
   void start_with_agent() {
     have_channel();
     guest_ = std::make_unique<agent::FakeAgent>(*loop_, socket());
-    ASSERT_EQ(define(xml()), "");
+    ASSERT_EQ(define(with_channel(xml())), "");
     ASSERT_EQ(start(), "");
-    ASSERT_TRUE(run_until([&] { return !agent_events_.empty() && agent_events_.back() == "1/2"; }));
+    ASSERT_EQ(agent_events_, (std::vector<std::string>{"2/1"}));
+    tell_guest("open channel0");
+    ASSERT_TRUE(run_until([&] { return agent_events_.back() == "1/2"; }));
+  }
+  static std::string with_channel(std::string text) {
+    return text.insert(
+        text.find("<serial"),
+        "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>");
   }
   std::string command(const std::string& text, int timeout = -2, std::string* out = nullptr) {
     return wait<std::string>(
@@ -47,6 +54,9 @@ class DomainAgentTest : public DriverFixture {
   std::string vcpus(const std::string& list, int state) {
     return wait<void>(
         [&](auto done) { driver_->set_guest_vcpus(caller_, test_uuid(), list, state, 0, std::move(done)); });
+  }
+  bool snapshot_is_active() {
+    return driver_->environment().table.by_uuid(test_uuid())->snapshot()->is_active();
   }
   ~DomainAgentTest() override {
     end_workers();
@@ -115,11 +125,51 @@ TEST_F(DomainAgentTest, AHungAgentStopsNobodyElse) {
 
 TEST_F(DomainAgentTest, DisconnectsAndComesBack) {
   start_with_agent();
-  guest_->hang_up();
+  guest_->replies["guest-get-host-name"] = "{\"return\": {\"host-name\": \"alpha\"}}";
+  tell_guest("close channel0");
   ASSERT_TRUE(run_until([&] { return agent_events_.back() == "2/2"; }));
   EXPECT_EQ(hostname(), "Guest agent is not responding: QEMU guest agent is not connected");
+  tell_guest("open channel0");
   ASSERT_TRUE(run_until([&] { return agent_events_.back() == "1/2"; }));
+  EXPECT_EQ(hostname(), "");
   EXPECT_EQ(guest_->connections, 2);
+  // The worker hangs up while the guest has the port open: it is connected to again.
+  guest_->hang_up();
+  ASSERT_TRUE(run_until([&] { return hostname().find("cannot be connected to") != std::string::npos; }));
+  ASSERT_TRUE(run_until([&] { return guest_->connections == 3; }));
+  EXPECT_EQ(hostname(), "");
+  EXPECT_EQ(agent_events_.size(), 4u);
+}
+
+// A reset takes the agent away with the driver that had the port open; a new machine begins without one.
+TEST_F(DomainAgentTest, IsGoneWithItsMachine) {
+  start_with_agent();
+  tell_guest("crash nothing");
+  ASSERT_TRUE(run_until([&] { return !snapshot_is_active(); }));
+  EXPECT_EQ(hostname(), "Requested operation is not valid: domain is not running");
+  ASSERT_EQ(start(), "");
+  EXPECT_EQ(agent_events_.back(), "2/1");
+}
+
+// A path that the definition names is the daemon's to make and to remove; an agent finds it too.
+TEST_F(DomainAgentTest, TheSocketOfTheChannel) {
+  std::string text = with_channel(xml());
+  const std::string path = (root_ / "own.sock").string();
+  text.insert(text.find("<target type='virtio' name='org.qemu"),
+              fmt::format("<source mode='bind' path='{}'/>", path));
+  ASSERT_EQ(define(text), "");
+  ASSERT_EQ(start(), "");
+  tell_guest("open channel0");
+  // The fake worker listens and never answers.
+  ASSERT_EQ(wait<void>([&](auto done) {
+              driver_->set_agent_response_timeout(caller_, test_uuid(), 0, 0, std::move(done));
+            }),
+            "");
+  EXPECT_TRUE(
+      run_until([&] { return hostname().find("Guest agent not available for now") != std::string::npos; }));
+  EXPECT_TRUE(std::filesystem::is_socket(path));
+  ASSERT_EQ(destroy(), "");
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 TEST_F(DomainAgentTest, Information) {
@@ -193,6 +243,10 @@ TEST_F(DomainAgentTest, ANewDaemonFindsTheAgentAgain) {
   std::string line;
   std::getline(file, line);
   EXPECT_NE(line.find("agent-timeout='1'"), std::string::npos) << line;
+  // It finds the port open, and nobody behind the worker's own socket.
+  start_daemon();
+  ASSERT_TRUE(run_until([&] { return snapshot_is_active(); }));
+  EXPECT_EQ(hostname(), "Guest agent is not responding: Guest agent not available for now");
 }
 
 TEST(DomainAgent, ArpTable) {

@@ -142,6 +142,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   reboot_requested_ = false;
   control_error_.clear();
   worker->set_handlers(worker_handlers());
+  co_await fetch_open_channels();
 }
 
 void Domain::set_counters(vmm::FileDescriptor page) {

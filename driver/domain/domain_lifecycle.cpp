@@ -153,7 +153,6 @@ Task<> Domain::restart() {
   }
   if (was_reset) {
     ++resets_;
-    if (agent_) agent_->guest_was_reset();
   } else {
     std::optional<Error> failure;
     try {
@@ -178,7 +177,6 @@ Task<> Domain::restart() {
 
 void Domain::guest_was_reset() {
   ++resets_;
-  if (agent_) agent_->guest_was_reset();
   emit(RebootEvent{});
 }
 
@@ -220,34 +218,6 @@ Task<> Domain::guest_crashed(std::string detail) {
       co_await end_worker(false);
       co_await stop(VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_CRASHED);
   }
-}
-
-bool Domain::set_channel_states(const std::function<bool(const std::string& alias)>& connected) {
-  auto live = std::make_shared<config::DomainDefinition>(*live_);
-  bool changed = false;
-  for (config::Channel& channel : live->devices.channels) {
-    const bool now = connected(channel.info.alias);
-    changed = changed || channel.connected != now;
-    channel.connected = now;
-  }
-  if (changed) live_ = std::move(live);
-  return changed;
-}
-
-Task<> Domain::port_changed(std::weak_ptr<Worker> from, control::PortChanged change) {
-  auto hold = co_await slot_.acquire(job_of("channel state", {}), JobSlot::Urgency::urgent);
-  const auto worker = from.lock();
-  if (!is_active() || !worker || worker != worker_) co_return;
-  const auto& channels = live_->devices.channels;
-  const bool is_changed = set_channel_states([&](const std::string& alias) {
-    if (alias == change.id) return change.open;
-    return std::any_of(channels.begin(), channels.end(), [&](const config::Channel& channel) {
-      return channel.info.alias == alias && channel.connected.value_or(false);
-    });
-  });
-  if (!is_changed) co_return;
-  co_await write_status();
-  publish();
 }
 
 Task<> Domain::worker_changed(std::weak_ptr<Worker> from, control::StateChanged change) {

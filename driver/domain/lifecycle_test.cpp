@@ -318,6 +318,33 @@ TEST_F(LifecycleTest, ChannelsHaveSocketsAndStates) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
+TEST_F(LifecycleTest, ChannelsAreStreams) {
+  std::string text = xml();
+  text.insert(text.find("<serial"),
+              "<channel type='pty'><target type='virtio' name='a'/></channel>"
+              "<channel type='unix'><target type='virtio' name='b'/></channel>"
+              "<channel type='null'><target type='virtio' name='c'/></channel>");
+  ASSERT_EQ(create(text), "");
+  const auto open = [this](const std::optional<std::string>& name, unsigned int flags = 0) {
+    return driver_->open_channel(caller_, test_uuid(), name, flags);
+  };
+  EXPECT_THROW(open("none"), Error);
+  EXPECT_THROW(open("c"), Error) << "neither a terminal nor a socket";
+  EXPECT_THROW(open("b", 2), Error) << "no such flag";
+  auto terminal = open(std::nullopt);
+  EXPECT_THROW(open("channel0"), Error) << "the same one";
+  auto first = open("b");
+  EXPECT_THROW(open("channel1"), Error);
+  auto second = open("channel1", VIR_DOMAIN_CHANNEL_FORCE);
+  std::byte buffer[16];
+  EXPECT_THROW(first->read_some(buffer), Error) << "taken over";
+  EXPECT_EQ(second->read_some(buffer).bytes, 0u);
+  EXPECT_EQ(second->write_some(std::as_bytes(std::span("ping", 4))), 4u);
+  ASSERT_EQ(destroy(), "");
+  // The worker is gone: no signal, an end.
+  EXPECT_TRUE(second->read_some(buffer).end);
+}
+
 // A socket takes the place of a socket, never of a file (T19).
 TEST_F(LifecycleTest, T19AChannelReplacesNoFile) {
   const auto file = root_ / "precious";

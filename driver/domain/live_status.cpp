@@ -44,8 +44,8 @@ std::string format_status(const LiveStatus& status) {
       "<domstatus version='1' phase='{}' pid='{}' start-time='{}' state='{}' reason='{}' resets='{}' "
       "reboot='{}' started='{}' agent-timeout='{}'>\n{}{}",
       status.phase == LiveStatus::Phase::starting ? "starting" : "running", status.pid, status.start_time,
-      status.state, status.reason, status.resets, status.reboot_requested ? 1 : 0, status.started, status.agent_timeout,
-      config::format_domain(status.live, {.inactive = false, .secure = true}), kEnd);
+      status.state, status.reason, status.resets, status.reboot_requested ? 1 : 0, status.started,
+      status.agent_timeout, config::format_domain(status.live, {.inactive = false, .secure = true}), kEnd);
 }
 
 LiveStatus parse_status(std::string_view text) {

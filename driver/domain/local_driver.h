@@ -64,6 +64,8 @@ class LocalDriver final : public DomainDriver {
   void abort_job(const Caller& caller, const Uuid& domain, unsigned int flags,
                  Completion<void> completion) override;
   void connection_closed(std::uint64_t connection_id) override;
+  std::unique_ptr<Stream> open_channel(const Caller& caller, const Uuid& domain,
+                                       const std::optional<std::string>& name, unsigned int flags) override;
   std::unique_ptr<Stream> open_console(const Caller& caller, const Uuid& domain,
                                        const std::optional<std::string>& device, unsigned int flags) override;
   SubscriptionId subscribe(int event_id, std::optional<Uuid> domain, Handler handler) override {

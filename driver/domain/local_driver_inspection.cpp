@@ -190,18 +190,20 @@ void LocalDriver::send_key(const Caller& caller, const Uuid& uuid, KeyPress keys
   });
 }
 
-void LocalDriver::suspend_guest(const Caller&, const Uuid& uuid, unsigned int target, std::uint64_t duration,
-                                unsigned int flags, Completion<void> completion) {
-  change<void>(uuid, std::move(completion), [&](Domain& domain) -> Task<> {
+void LocalDriver::suspend_guest(const Caller& caller, const Uuid& uuid, unsigned int target,
+                                std::uint64_t duration, unsigned int flags, Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
     check_flags(flags, 0, "virDomainPMSuspendForDuration");
     if (duration != 0) throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED, "Duration not supported. Use 0 for now");
     if (target > VIR_NODE_SUSPEND_TARGET_HYBRID)
       throw invalid_argument(fmt::format("Unknown suspend target: {}", target));
     require_active(*domain.snapshot());
-    // The machine has no S3 and no S4; <pm> says so.
-    throw operation_unsupported(target == VIR_NODE_SUSPEND_TARGET_DISK
-                                    ? "S4 state is disabled for this domain"
-                                    : "S3 state is disabled for this domain");
+    // The machine has no S3 to be woken from. A guest that has saved itself to its disk powers off.
+    if (target != VIR_NODE_SUSPEND_TARGET_DISK)
+      throw operation_unsupported("S3 state is disabled for this domain");
+    if (!domain.snapshot()->live->pm.suspend_to_disk.value_or(true))
+      throw operation_unsupported("S4 state is disabled for this domain");
+    return domain.hibernate_by_agent(caller);
   });
 }
 

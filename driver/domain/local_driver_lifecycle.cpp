@@ -185,6 +185,13 @@ void LocalDriver::connection_closed(std::uint64_t connection_id) {
   }
 }
 
+std::unique_ptr<Stream> LocalDriver::open_channel(const Caller&, const Uuid& uuid,
+                                                  const std::optional<std::string>& name,
+                                                  unsigned int flags) {
+  check_flags(flags, VIR_DOMAIN_CHANNEL_FORCE, "virDomainOpenChannel");
+  return find(uuid)->open_channel(name, flags);
+}
+
 std::unique_ptr<Stream> LocalDriver::open_console(const Caller&, const Uuid& uuid,
                                                   const std::optional<std::string>& device,
                                                   unsigned int flags) {

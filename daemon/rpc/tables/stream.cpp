@@ -16,7 +16,7 @@ constexpr Procedure kProcedures[] = {
     missing<StorageVolUploadArgs, Nothing>(208, "STORAGE_VOL_UPLOAD", kLow | kWrite | kStreamToServer, "storage_vol:data_write"),
     missing<StorageVolDownloadArgs, Nothing>(209, "STORAGE_VOL_DOWNLOAD", kLow | kWrite | kStreamToClient, "storage_vol:data_read"),
     declined<DomainScreenshotArgs, DomainScreenshotResult>(211, "DOMAIN_SCREENSHOT", kLow | kWrite | kStreamToClient, "domain:screenshot", VIR_ERR_OPERATION_UNSUPPORTED, "no screens to take screenshot from"),
-    missing<DomainOpenChannelArgs, Nothing>(296, "DOMAIN_OPEN_CHANNEL", kLow | kWrite | kStreamToClient, "domain:open_device"),
+    served<&handlers::domain_open_channel>(296, "DOMAIN_OPEN_CHANNEL", kLow | kWrite | kStreamToClient, "domain:open_device"),
 };
 
 }  // namespace
