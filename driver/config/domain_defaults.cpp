@@ -160,7 +160,6 @@ class SerialPlaces {
   explicit SerialPlaces(Devices& devices) : devices_(devices) {}
 
   void run() {
-    refuse_equal_names();
     for_each([this](const std::optional<VirtioSerialAddress>& address, bool, const std::string& what) {
       // An address of port 0 names the controller only.
       if (address && address->port != 0) take(*address, what);
@@ -179,18 +178,6 @@ class SerialPlaces {
         visit(devices_.consoles[i].address, true, fmt::format("/domain/devices/console[{}]", i + 1));
     for (std::size_t i = 0; i < devices_.channels.size(); ++i)
       visit(devices_.channels[i].address, false, fmt::format("/domain/devices/channel[{}]", i + 1));
-  }
-
-  // A guest finds channels by their names, and the sockets of those without a path are called so.
-  void refuse_equal_names() const {
-    std::set<std::string> names;
-    for (std::size_t i = 0; i < devices_.channels.size(); ++i) {
-      const std::string& name = devices_.channels[i].name;
-      if (!name.empty() && !names.insert(name).second) {
-        throw xml_error(fmt::format("/domain/devices/channel[{}]/target/@name", i + 1), 0,
-                        fmt::format("two channels are called '{}'", name));
-      }
-    }
   }
 
   Controller& controller(std::uint32_t index) {

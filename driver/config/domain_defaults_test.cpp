@@ -165,7 +165,7 @@ TEST(DomainDefaults, ChannelsGetPortsOfControllers) {
       refusal("<controller type='virtio-serial' ports='2'/>" + channel(0, at(0, 2)), VIR_ERR_XML_ERROR),
       HasSubstr("no port 2"));
   EXPECT_THAT(refusal(channel(0) + channel(0), VIR_ERR_XML_ERROR),
-              HasSubstr("two channels are called 'port0'"));
+              HasSubstr("another channel has the name 'port0'"));
 }
 
 TEST(DomainDefaults, HostLimits) {

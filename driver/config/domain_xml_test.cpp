@@ -432,7 +432,9 @@ TEST(DomainXml, Channels) {
       "/run/warren/domain/11111111-2222-3333-4444-555555555555/channel/org.qemu.guest_agent.0";
   const std::string text = channel("unix", "<source mode='bind' path='" + generated + "'/>",
                                    "name='org.qemu.guest_agent.0' state='connected'");
-  const Channel live = parse_domain(text, {.inactive = false}).devices.channels.at(0);
+  std::string running = text;
+  running.replace(0, 7, "<domain id='4'");
+  const Channel live = parse_domain(running, {.inactive = false}).devices.channels.at(0);
   EXPECT_EQ(live.backend.path, generated);
   EXPECT_EQ(live.connected, true);
   const Channel stored = parse_domain(text, {.inactive = true}).devices.channels.at(0);

@@ -28,7 +28,7 @@ def build(machine: GuestMachine, test: str, behind: bool = False) -> None:
     if everything or group == "virtio_net":
         machine.add_interface(behind_root_port=behind)
     if everything or group == "virtio_console":
-        machine.add_console(behind_root_port=behind)
+        machine.add_console(behind_root_port=behind, channel=test.startswith("virtio_console.channel"))
     if everything or group == "virtio_rng":
         machine.add_rng(behind_root_port=behind)
     if test == "boot.initrd":

@@ -105,13 +105,15 @@ class GuestMachine:
     def add_rng(self, behind_root_port: bool = False) -> None:
         self.machine["rngs"] = [{"id": "rng0", "address": self._address(behind_root_port)}]
 
-    def add_console(self, behind_root_port: bool = False) -> None:
-        """A console on a pseudo terminal; run() sends back what arrives on it."""
-        self.machine["serial_controllers"] = [{
-            "id": "virtio-serial0", "address": self._address(behind_root_port),
-            "ports": [{"id": "console0", "is_console": True,
-                       "character": {"kind": "pty", "descriptor": "console0"}}]}]
-        self.descriptors.append({"name": "console0", "kind": "pty"})
+    def add_console(self, behind_root_port: bool = False, channel: bool = False) -> None:
+        """A console on a pseudo terminal, and a channel on another; run() sends back what arrives on them."""
+        ports = [{"id": "console0", "is_console": True, "character": {"kind": "pty", "descriptor": "console0"}}]
+        if channel:
+            ports.append({"id": "channel0", "number": 1, "name": "org.example.test",
+                          "character": {"kind": "pty", "descriptor": "channel0"}})
+        self.machine["serial_controllers"] = [{"id": "virtio-serial0", "address": self._address(behind_root_port),
+                                               "maximum_ports": len(ports), "ports": ports}]
+        self.descriptors += [{"name": port["id"], "kind": "pty"} for port in ports]
 
     def add_interface(self, behind_root_port: bool = False) -> None:
         """A tap interface in a network namespace of the worker's own, where the kernel answers as 10.0.2.2."""

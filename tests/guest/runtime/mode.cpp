@@ -6,6 +6,7 @@
 #include "tests/guest/machine/interrupts.h"
 #include "tests/guest/machine/power.h"
 #include "tests/guest/machine/user_mode.h"
+#include "tests/guest/runtime/channels.h"
 #include "tests/guest/runtime/test.h"
 
 namespace guest {
@@ -80,6 +81,10 @@ void run_mode(std::string_view mode) {
   if (mode == "idle") idle(false);
   if (mode == "echo") idle(true);
   if (mode == "tick") tick();
+  if (mode == "channels") {
+    listen_to_power_button();
+    serve_channels();
+  }
   print(mode.starts_with("reboot") ? "BOOT\n" : "READY\n");
   if (mode == "ignore")
     for (;;) wait_for_interrupt();

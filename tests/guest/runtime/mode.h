@@ -3,6 +3,7 @@
 //   idle                say READY and halt until the ACPI power button, then power off
 //   ignore              say READY and halt for good, whatever comes
 //   echo                say READY, send every received serial byte back; power button as idle
+//   channels            power button as idle; see channels.h
 //   spin                say READY and compute in ring 3 for good
 //   tick                print TICK n with the guest's time in ms, once a second
 //   reboot              print BOOT and reset by ACPI (FADT), at every boot
