@@ -281,7 +281,7 @@ TEST_F(StreamTest, AChannelIsAStreamToo) {
             .dom = {.name = "demo", .uuid = harness_.hypervisor.domain.uuid.bytes}, .name = name});
   };
   open_channel("none");
-  EXPECT_NE(harness_.take_error().message.find("cannot find channel"), std::string::npos);
+  EXPECT_NE(harness_.take_error().message.value_or("").find("cannot find channel"), std::string::npos);
   end_ = {};
   open_channel("org.example.0");
   EXPECT_EQ(harness_.take().header.status, MessageStatus::ok);

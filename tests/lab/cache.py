@@ -76,14 +76,23 @@ def newest_kernel(flavour: str) -> str:
     return version
 
 
+def _unpack(package: str, folder: Path) -> None:
+    subprocess.run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package], check=True, cwd=folder,
+                   stdin=subprocess.DEVNULL)
+    archive = next(folder.glob("*.deb"))
+    subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
+    archive.unlink()
+
+
+def package(name: str) -> Path:
+    """That package of Debian's, unpacked and not installed; the version that the cache was made with."""
+    return entry(f"package-{name}", lambda folder: _unpack(name, folder))
+
+
 def kernel(version: str) -> Path:
     """Debian's package of that kernel, unpacked: boot/vmlinuz-<version>, lib/modules/<version>."""
     def make(folder: Path) -> None:
-        subprocess.run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", f"linux-image-{version}"],
-                       check=True, cwd=folder, stdin=subprocess.DEVNULL)
-        package = next(folder.glob("*.deb"))
-        subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
-        package.unlink()
+        _unpack(f"linux-image-{version}", folder)
         subprocess.run(["depmod", "-b", folder, version], check=True)
 
     return entry(f"kernel-{version}", make)

@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 
 
-def _copy_program(program: str, tree: Path) -> None:
-    for path in [program, *re.findall(r"(/\S+) \(0x", subprocess.check_output(["ldd", program], text=True))]:
-        target = tree / path.lstrip("/")
+def _copy_program(path: str, program: Path, tree: Path) -> None:
+    libraries = re.findall(r"(/\S+) \(0x", subprocess.check_output(["ldd", program], text=True))
+    for source, place in [(program, path), *((library, library) for library in libraries)]:
+        target = tree / place.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
+        shutil.copy(source, target)
 
 
 def _copy_modules(kernel: Path, version: str, modules: list[str], tree: Path) -> None:
@@ -30,7 +31,8 @@ def _copy_modules(kernel: Path, version: str, modules: list[str], tree: Path) ->
     (folder / "order").write_text("".join(f"{name}\n" for name in order))
 
 
-def make(output: Path, init: Path, kernel: Path, version: str, modules: list[str], programs: list[str]) -> None:
+def make(output: Path, init: Path, kernel: Path, version: str, modules: list[str], programs: dict[str, Path]) -> None:
+    """`programs`: where each is to be in the guest, and where it is here."""
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch)
         for folder in ("bin", "sbin", "dev", "proc", "sys", "etc", "mnt", "root", "tmp", "lib64"):
@@ -38,8 +40,8 @@ def make(output: Path, init: Path, kernel: Path, version: str, modules: list[str
         shutil.copy("/bin/busybox", tree / "bin")
         shutil.copy(init, tree / "init")
         (tree / "init").chmod(0o755)
-        for program in programs:
-            _copy_program(program, tree)
+        for path, program in programs.items():
+            _copy_program(path, program, tree)
         _copy_modules(kernel, version, modules, tree)
         with output.open("wb") as file:
             subprocess.run("find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 | gzip -1 -n", shell=True, check=True,

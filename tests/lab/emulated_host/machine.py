@@ -51,7 +51,7 @@ def software() -> Software:
 
     def make(folder: Path) -> None:
         (folder / "vmlinux").write_bytes(_extract_vmlinux((kernel / f"boot/vmlinuz-{version}").read_bytes()))
-        initramfs.make(folder / "initramfs", HERE / "init", kernel, version, MODULES, [])
+        initramfs.make(folder / "initramfs", HERE / "init", kernel, version, MODULES, {})
 
     made = cache.entry("host-" + cache.digest(version, HERE / "init", Path(initramfs.__file__), " ".join(MODULES)), make)
     return Software(made / "vmlinux", made / "initramfs", kernel / "lib/modules")

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Makes (once) the Linux guest's kernel and initramfs: Debian's cloud kernel with its own virtio, serial and ACPI
-drivers, busybox and lsblk. Prints the folder that holds `vmlinuz` and `initramfs`."""
+drivers, busybox and lsblk, and with `with_agent` Debian's qemu-guest-agent. Prints the folder that holds `vmlinuz` and
+`initramfs`."""
 
 import shutil
 import sys
@@ -14,18 +15,21 @@ import initramfs
 
 MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_balloon", "button", "evdev",
            "ext4"]
-PROGRAMS = ["/bin/lsblk"]
+PROGRAMS = {"/bin/lsblk": Path("/bin/lsblk")}
 
 
-def image() -> Path:
+def image(with_agent: bool = False) -> Path:
     version = cache.newest_kernel("cloud-amd64")
+    programs = dict(PROGRAMS)
+    if with_agent:
+        programs["/sbin/qemu-ga"] = cache.package("qemu-guest-agent") / "usr/sbin/qemu-ga"
     kernel = cache.kernel(version)
 
     def make(folder: Path) -> None:
         shutil.copy(kernel / f"boot/vmlinuz-{version}", folder / "vmlinuz")
-        initramfs.make(folder / "initramfs", HERE / "init", kernel, version, MODULES, PROGRAMS)
+        initramfs.make(folder / "initramfs", HERE / "init", kernel, version, MODULES, programs)
 
-    made_of = (version, HERE / "init", Path(initramfs.__file__), " ".join(MODULES + PROGRAMS), Path(PROGRAMS[0]))
+    made_of = (version, HERE / "init", Path(initramfs.__file__), " ".join([*MODULES, *programs]), *programs.values())
     return cache.entry("guest-" + cache.digest(*made_of), make)
 
 
