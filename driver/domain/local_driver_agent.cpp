@@ -92,6 +92,10 @@ Task<std::vector<GuestInterface>> interfaces_task(Domain& domain, Caller caller)
   co_return interfaces_of(reply);
 }
 
+Task<std::vector<GuestInterface>> no_interfaces() {
+  co_return std::vector<GuestInterface>{};
+}
+
 Task<std::vector<GuestInterface>> arp_task(Domain& domain) {
   const auto live = domain.snapshot() ? domain.snapshot()->live : nullptr;
   if (!live) throw operation_invalid("domain is not running");
@@ -115,12 +119,6 @@ void check_timeout(int timeout) {
     throw invalid_argument(fmt::format("guest agent timeout '{}' is less than the minimum '{}'", timeout,
                                        int{VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK}));
   }
-}
-
-Error no_leases(const char* instead) {
-  return {
-      VIR_ERR_ARGUMENT_UNSUPPORTED,
-      fmt::format("there are no DHCP leases: this daemon has no virtual networks; use source {}", instead)};
 }
 
 }  // namespace
@@ -156,7 +154,12 @@ void LocalDriver::guest_hostname(const Caller& caller, const Uuid& uuid, unsigne
     check_flags(flags, VIR_DOMAIN_GET_HOSTNAME_LEASE | VIR_DOMAIN_GET_HOSTNAME_AGENT, "virDomainGetHostname");
     if (flags == (VIR_DOMAIN_GET_HOSTNAME_LEASE | VIR_DOMAIN_GET_HOSTNAME_AGENT))
       throw invalid_argument("flags VIR_DOMAIN_GET_HOSTNAME_LEASE and _AGENT exclude each other");
-    if ((flags & VIR_DOMAIN_GET_HOSTNAME_LEASE) != 0) throw no_leases("agent");
+    // No interface of a domain is on a virtual network, so nobody has given it a lease.
+    if ((flags & VIR_DOMAIN_GET_HOSTNAME_LEASE) != 0) {
+      throw Error(VIR_ERR_NO_HOSTNAME,
+                  fmt::format("no hostname found: domain '{}' has no DHCP lease; ask its agent",
+                              domain.snapshot()->handle.name));
+    }
     return hostname_task(domain, caller);
   });
 }
@@ -267,7 +270,7 @@ void LocalDriver::interface_addresses(const Caller& caller, const Uuid& uuid, un
       throw operation_invalid("domain is not running");
     switch (source) {
       case VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE:
-        throw no_leases("agent or arp");
+        return no_interfaces();  // none is on a virtual network, where leases are given
       case VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT:
         return interfaces_task(domain, caller);
       case VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP:
