@@ -1,10 +1,11 @@
 // A worker without a machine, for the tests of driver/domain: the real control protocol in a real process.
 //
 // Its guest obeys its console, line by line: "poweroff", "reset", "crash TEXT", "pause" (as a host error
-// would), "disk-fault ALIAS ERRNO stop|report", "disk-threshold ALIAS BYTES EXCESS", "open ID" and "close ID"
-// (of a channel), "disconnect" (the control socket goes, the process stays), "exit"; anything else is echoed.
-// Words on the kernel's command line set it up: "ignore-power-button", "refuse-configure", "slow-start",
-// "resettable" (a machine that is shut down can be reset).
+// would), "balloon BYTES", "watchdog pause|poweroff|reset", "disk-fault ALIAS ERRNO stop|report",
+// "disk-threshold ALIAS BYTES EXCESS", "open ID" and "close ID" (of a channel), "disconnect" (the control
+// socket goes, the process stays), "exit"; anything else is echoed. Words on the kernel's command line set it
+// up: "ignore-power-button", "refuse-configure", "slow-start", "resettable" (a machine that is shut down can
+// be reset).
 #include <cstring>
 #include <optional>
 #include <sstream>
@@ -46,6 +47,13 @@ class FakeMachine final : public control::Commands {
     page_->disks[0].read_requests = 7;
     page_->disks[0].write_bytes = 4096;
     page_->interfaces[0].receive_packets = 3;
+    page_->balloon.actual_bytes = 128 << 20;
+    page_->balloon.statistics_time = 1'600'000'000;
+    page_->balloon.statistics_present = 0b110011;
+    page_->balloon.statistics[0] = ~std::uint64_t{0};
+    page_->balloon.statistics[1] = 2048;
+    page_->balloon.statistics[4] = 64 << 20;
+    page_->balloon.statistics[5] = 120 << 20;
   }
 
   void serve(FileDescriptor listener) { server_.emplace(loop_, std::move(listener), *this); }
@@ -96,6 +104,13 @@ class FakeMachine final : public control::Commands {
   }
   void set_disk_threshold(const control::SetDiskThreshold& command) override {
     tell("threshold " + command.id + " " + std::to_string(command.bytes));
+  }
+  void set_balloon(const control::SetBalloon& command) override {
+    last_probe_ = "balloon " + std::to_string(command.bytes);
+  }
+  void set_balloon_statistics_period(const control::SetBalloonStatisticsPeriod& command) override {
+    if (command.seconds == 13) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
+    last_probe_ = "balloon-period " + std::to_string(command.seconds);
   }
   control::Status status() const override { return status_; }
   void inspect(InspectNode& root) const override { root.add("fake", true); }
@@ -196,6 +211,11 @@ class FakeMachine final : public control::Commands {
       change(MachineState::crashed, StateCause::crash, line.substr(6));
     } else if (line == "pause") {
       change(MachineState::paused, StateCause::host_error, "no space");
+    } else if (line.starts_with("balloon ")) {
+      page_->balloon.actual_bytes = std::stoull(line.substr(8));
+      server_->announce(control::BalloonChanged{page_->balloon.actual_bytes});
+    } else if (line.starts_with("watchdog ")) {
+      expire(line.substr(9));
     } else if (line.starts_with("disk-fault ")) {
       std::istringstream words(line.substr(11));
       control::DiskFault fault{.id = {}, .writes = true};
@@ -217,6 +237,22 @@ class FakeMachine final : public control::Commands {
       ::_exit(3);
     } else {
       tell("echo " + line);
+    }
+  }
+
+  void expire(const std::string& action) {
+    const auto tell_action = [this](control::WatchdogAction what) {
+      server_->announce(control::WatchdogExpired{what});
+    };
+    if (action == "pause") {
+      tell_action(control::WatchdogAction::pause);
+      change(MachineState::paused, StateCause::watchdog);
+    } else if (action == "poweroff") {
+      tell_action(control::WatchdogAction::poweroff);
+      change(MachineState::shut_down, StateCause::watchdog);
+    } else {
+      tell_action(control::WatchdogAction::reset);
+      obey("reset");
     }
   }
 

@@ -16,6 +16,8 @@ from fixtures import tap
 
 # Tests that may say SKIP, because the machine here cannot have what they need.
 MAY_SKIP = {"timers.tsc_deadline", "smp.topology_leaf", "pci.absent_function"}
+# Tests that end the machine, see EndTest, or need a host that does something: small_devices_test.py.
+ELSEWHERE = {"watchdog.left_alone", "panic.told", "virtio_balloon.follows_the_host"}
 
 
 def build(machine: GuestMachine, test: str, behind: bool = False) -> None:
@@ -31,6 +33,13 @@ def build(machine: GuestMachine, test: str, behind: bool = False) -> None:
         machine.add_console(behind_root_port=behind, channel=test.startswith("virtio_console.channel"))
     if everything or group == "virtio_rng":
         machine.add_rng(behind_root_port=behind)
+    if everything or group == "virtio_balloon":
+        machine.add_balloon(behind_root_port=behind)
+    if group == "watchdog":
+        machine.add_watchdog("none")
+    machine.machine["panic_port"] = group in ("panic", "ports")
+    if group == "generation_id":
+        machine.machine["generation_id"] = "00112233-4455-6677-8899-aabbccddeeff"
     if test == "boot.initrd":
         machine.add_initrd(300001)
 
@@ -55,6 +64,33 @@ class DeviceTest(unittest.TestCase):
         self.assertEqual((result, report.status), ("PASS", 0), f"\n{report.text}\n{report.errors}")
 
 
+class EndTest(unittest.TestCase):
+    """Machines that their guest's hanging or panicking ends: how the worker says so."""
+
+    def run_to_end(self, test: str, settings: dict, watchdog: str | None = None) -> Report:
+        with GuestMachine(f"test={test} time={int(time.time())} cpus=1 memory_mib=64") as machine:
+            machine.machine.update(settings)
+            if watchdog:
+                machine.add_watchdog(watchdog)
+            report = machine.run(limit=30)
+        self.assertEqual(report.results().get(test), "HANG", report.text)
+        return report
+
+    def test_watchdog_powers_off(self):
+        self.assertEqual(self.run_to_end("watchdog.left_alone", {}, "poweroff").status, 0)
+
+    def test_watchdog_resets(self):
+        self.assertEqual(self.run_to_end("watchdog.left_alone", {"on_reset": "stop"}, "reset").status, 3)
+
+    def test_watchdog_pauses(self):
+        report = self.run_to_end("watchdog.left_alone", {}, "pause")
+        self.assertEqual((report.status, "the watchdog has expired" in report.errors), (2, True), report.errors)
+
+    def test_panic(self):
+        report = self.run_to_end("panic.told", {"panic_port": True})
+        self.assertEqual((report.status, "kernel panicked" in report.errors), (2, True), report.errors)
+
+
 def add_case(name: str, test: str, **settings: object) -> None:
     future = pool.submit(run_one, test, **settings)
     setattr(DeviceTest, "test_" + name, lambda self: self.check(test, future.result()))
@@ -63,8 +99,10 @@ def add_case(name: str, test: str, **settings: object) -> None:
 require_worker()
 pool = ThreadPoolExecutor(os.cpu_count())
 for test_name in guest_tests():
+    if test_name in ELSEWHERE:
+        continue
     add_case(test_name.replace(".", "_"), test_name)
-for test_name in ("virtio_blk.split_all", "virtio_net.split", "virtio_console.echo_split", "virtio_rng.split",
+for test_name in ("virtio_blk.split_all", "virtio_net.split", "virtio_console.echo_split", "virtio_rng.split", "virtio_balloon.pages_split",
                   "virtio_pci.bar_sweep", "virtio_pci.access_sweep", "msix.delivery", "intx.interrupt_status_register",
                   "pci.ports_and_ecam_agree", "pci.bars_do_not_overlap", "pci.memory_decoding_off"):
     add_case("behind_root_port_" + test_name.replace(".", "_"), test_name, behind=True)

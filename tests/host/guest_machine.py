@@ -105,6 +105,15 @@ class GuestMachine:
     def add_rng(self, behind_root_port: bool = False) -> None:
         self.machine["rngs"] = [{"id": "rng0", "address": self._address(behind_root_port)}]
 
+    def add_balloon(self, behind_root_port: bool = False) -> None:
+        """A balloon that asks for a MiB back, and for statistics every second."""
+        self.machine["balloon"] = {"id": "balloon0", "address": self._address(behind_root_port),
+                                   "target_bytes": self.machine["memory_bytes"] - (1 << 20), "deflate_on_oom": True,
+                                   "page_reporting": True, "statistics_period_s": 1}
+
+    def add_watchdog(self, action: str) -> None:
+        self.machine["watchdog"] = {"id": "watchdog0", "address": self._address(), "action": action}
+
     def add_console(self, behind_root_port: bool = False, channel: bool = False) -> None:
         """A console on a pseudo terminal, and a channel on another; run() sends back what arrives on them."""
         ports = [{"id": "console0", "is_console": True, "character": {"kind": "pty", "descriptor": "console0"}}]

@@ -130,6 +130,14 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.port_changed;
       const auto change = from_json<PortChanged>(*data, "port_changed");
       if (handler) handler(change);
+    } else if (*name == "balloon_changed") {
+      auto handler = handlers_.balloon_changed;
+      const auto change = from_json<BalloonChanged>(*data, "balloon_changed");
+      if (handler) handler(change);
+    } else if (*name == "watchdog_expired") {
+      auto handler = handlers_.watchdog_expired;
+      const auto expired = from_json<WatchdogExpired>(*data, "watchdog_expired");
+      if (handler) handler(expired);
     }
     // Events of a newer worker that this daemon does not know carry nothing it could act on.
   }
@@ -316,6 +324,15 @@ void Client::set_disk_limits(const SetDiskLimits& command, Reply<void> reply) {
 
 void Client::set_disk_threshold(const SetDiskThreshold& command, Reply<void> reply) {
   implementation_->request("set_disk_threshold", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::set_balloon(const SetBalloon& command, Reply<void> reply) {
+  implementation_->request("set_balloon", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::set_balloon_statistics_period(const SetBalloonStatisticsPeriod& command, Reply<void> reply) {
+  implementation_->request("set_balloon_statistics_period", to_json(command), {},
+                           expect_nothing(std::move(reply)));
 }
 
 void Client::inject_nmi(Reply<void> reply) {

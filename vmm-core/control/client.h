@@ -14,6 +14,7 @@
 
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
+#include "vmm-core/control/small_devices.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/os/file_descriptor.h"
 
@@ -37,6 +38,8 @@ class Client {
     std::function<void(const DiskFault&)> disk_fault = {};
     std::function<void(const DiskThresholdCrossed&)> disk_threshold = {};
     std::function<void(const PortChanged&)> port_changed;
+    std::function<void(const BalloonChanged&)> balloon_changed = {};
+    std::function<void(const WatchdogExpired&)> watchdog_expired = {};
   };
 
   static constexpr std::chrono::milliseconds kDefaultDeadline{10'000};
@@ -77,6 +80,8 @@ class Client {
   void resize_disk(const ResizeDisk& command, Reply<void> reply);
   void set_disk_limits(const SetDiskLimits& command, Reply<void> reply);
   void set_disk_threshold(const SetDiskThreshold& command, Reply<void> reply);
+  void set_balloon(const SetBalloon& command, Reply<void> reply);
+  void set_balloon_statistics_period(const SetBalloonStatisticsPeriod& command, Reply<void> reply);
   void status(Reply<Status> reply);
   void inspect(Reply<std::string> reply);      // the tree as JSON text
   void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)

@@ -24,6 +24,8 @@ class Absorbing final : public Commands {
   void resize_disk(const ResizeDisk&) override {}
   void set_disk_limits(const SetDiskLimits&) override {}
   void set_disk_threshold(const SetDiskThreshold&) override {}
+  void set_balloon(const SetBalloon&) override {}
+  void set_balloon_statistics_period(const SetBalloonStatisticsPeriod&) override {}
   void ctrl_alt_del() override {}
   Status status() const override { return {}; }
   void inspect(InspectNode& root) const override { root.add("x", true); }

@@ -41,6 +41,12 @@ class FakeCommands final : public Commands {
   void set_disk_threshold(const SetDiskThreshold& command) override {
     log.push_back("threshold " + command.id + " " + std::to_string(command.bytes));
   }
+  void set_balloon(const SetBalloon& command) override {
+    log.push_back("balloon " + std::to_string(command.bytes));
+  }
+  void set_balloon_statistics_period(const SetBalloonStatisticsPeriod& command) override {
+    log.push_back("balloon-period " + std::to_string(command.seconds));
+  }
   Status status() const override { return {.version = "test", .uuid = configured.uuid, .resets = 3}; }
   void inspect(InspectNode& root) const override { root.child("serial0").add("ier", std::uint64_t{5}); }
   FileDescriptor counters() const override { return FileDescriptor(::dup(0)); }
@@ -162,6 +168,28 @@ TEST_F(ControlTest, ProbesAreCheckedBeforeTheyAreDone) {
   server_->announce(ClockSet{-3600});
   run();
   EXPECT_THAT(clocks_, testing::ElementsAre(-3600));
+}
+
+TEST_F(ControlTest, SmallDevicesAreChangedAndTellOfThemselves) {
+  WatchdogAction expiry = WatchdogAction::none;
+  std::vector<std::uint64_t> told;
+  Client peer(loop_, connect_to(path_),
+              Client::Handlers{.hello = {},
+                               .state_changed = {},
+                               .closed = {},
+                               .balloon_changed = [&](const auto& change) { told.push_back(change.bytes); },
+                               .watchdog_expired = [&](const auto& expired) { expiry = expired.action; }});
+  peer.set_balloon({std::uint64_t{1} << 30}, note());
+  peer.set_balloon_statistics_period({0}, note());
+  run();
+  EXPECT_THAT(answers_, testing::ElementsAre("ok", "ok"));
+  EXPECT_THAT(commands_.log, testing::ElementsAre("balloon 1073741824", "balloon-period 0"));
+  server_->announce(BalloonChanged{4096});
+  run();
+  EXPECT_THAT(told, testing::ElementsAre(4096U));
+  server_->announce(WatchdogExpired{WatchdogAction::inject_nmi});
+  run();
+  EXPECT_EQ(expiry, WatchdogAction::inject_nmi);
 }
 
 TEST_F(ControlTest, DisksAreChangedAndTellOfThemselves) {

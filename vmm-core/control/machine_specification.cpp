@@ -282,6 +282,19 @@ void validate(const MachineSpecification& specification) {
     places.take_address(rng.address, member);
     require(rng.rate_period_ms != 0, member + ".rate_period_ms", "0");
   });
+  if (const auto& balloon = specification.balloon) {
+    places.take_id(balloon->id, "balloon");
+    places.take_address(balloon->address, "balloon");
+    require(balloon->target_bytes <= specification.memory_bytes, "balloon.target_bytes",
+            "more than the memory there is");
+  }
+  if (const auto& watchdog = specification.watchdog) {
+    places.take_id(watchdog->id, "watchdog");
+    places.take_address(watchdog->address, "watchdog");
+    require(watchdog->address.bus == 0, "watchdog.address", "conventional PCI devices sit on bus 0");
+  }
+  require(specification.generation_id.empty() || parse_uuid(specification.generation_id), "generation_id",
+          "not a UUID");
 }
 
 std::vector<std::string> descriptor_names(const MachineSpecification& specification) {

@@ -18,6 +18,7 @@
 #include <boost/describe/enum.hpp>
 
 #include "vmm-core/control/disks.h"
+#include "vmm-core/control/small_devices.h"
 
 namespace warren::vmm::control {
 
@@ -185,6 +186,26 @@ struct RngSpecification {
 };
 BOOST_DESCRIBE_STRUCT(RngSpecification, (), (id, address, rate_bytes, rate_period_ms))
 
+// The virtio balloon; a machine has one at most.
+struct BalloonSpecification {
+  std::string id;
+  PciAddress address;
+  std::uint64_t target_bytes = 0;  // what the guest is asked to have of its memory
+  bool deflate_on_oom = false;
+  bool page_reporting = false;
+  std::uint32_t statistics_period_s = 0;  // 0: the guest is not asked
+};
+BOOST_DESCRIBE_STRUCT(BalloonSpecification, (),
+                      (id, address, target_bytes, deflate_on_oom, page_reporting, statistics_period_s))
+
+// An i6300ESB on bus 0: conventional PCI does not go behind a root port.
+struct WatchdogSpecification {
+  std::string id;
+  PciAddress address;
+  WatchdogAction action = WatchdogAction::reset;
+};
+BOOST_DESCRIBE_STRUCT(WatchdogSpecification, (), (id, address, action))
+
 // What guest RAM is made of.
 struct MemorySpecification {
   std::uint64_t huge_page_bytes = 0;  // 2 MiB or 1 GiB; 0: the host's usual pages
@@ -255,11 +276,15 @@ struct MachineSpecification {
   std::vector<DiskSpecification> disks;
   std::vector<InterfaceSpecification> interfaces;
   std::vector<RngSpecification> rngs;
+  std::optional<BalloonSpecification> balloon;
+  std::optional<WatchdogSpecification> watchdog;
+  bool panic_port = false;    // pvpanic at port 0x505: a guest that panics is crashed
+  std::string generation_id;  // textual, as `uuid`; empty: the guest is given none
 };
 BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                       (name, uuid, machine, memory_bytes, memory, cpu, numa, boot, smbios, rtc_offset_seconds,
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
-                       disks, interfaces, rngs, iothreads))
+                       disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads))
 
 inline constexpr std::uint32_t kMaximumVcpus = 255;
 inline constexpr std::uint64_t kMaximumMemoryBytes = std::uint64_t{1} << 40;

@@ -61,10 +61,10 @@ BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
 // ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
-// those of disks.h. Events: hello(Status), state_changed(StateChanged) after each change, whoever caused it,
-// port_changed(PortChanged); and those of disks.h.
-enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error };
-BOOST_DESCRIBE_ENUM(StateCause, command, guest_shutdown, guest_reset, crash, host_error)
+// those of probes.h, disks.h and small_devices.h. Events: hello(Status), state_changed(StateChanged) after
+// each change, whoever caused it, port_changed(PortChanged); and those of the same headers.
+enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error, watchdog };
+BOOST_DESCRIBE_ENUM(StateCause, command, guest_shutdown, guest_reset, crash, host_error, watchdog)
 
 struct StateChanged {
   MachineState state = MachineState::running;  // after the change; running after a reset

@@ -12,6 +12,7 @@
 #include "vmm-core/control/disk_server.h"
 #include "vmm-core/control/json_codec.h"
 #include "vmm-core/control/probe_server.h"
+#include "vmm-core/control/small_device_server.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm::control {
@@ -146,6 +147,7 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
       return {*std::move(answer), std::move(given)};
     }
     if (arguments != nullptr && serve_disk_command(commands_, *name, *arguments)) return {};
+    if (arguments != nullptr && serve_small_device_command(commands_, *name, *arguments)) return {};
     arguments_of<Nothing>(message);
     if (*name == "status") return {to_json(commands_.status()), {}};
     if (*name == "inspect") {
@@ -246,6 +248,14 @@ void Server::announce(const DiskThresholdCrossed& crossed) {
 
 void Server::announce(const PortChanged& change) {
   implementation_->announce("port_changed", change);
+}
+
+void Server::announce(const BalloonChanged& change) {
+  implementation_->announce("balloon_changed", change);
+}
+
+void Server::announce(const WatchdogExpired& expired) {
+  implementation_->announce("watchdog_expired", expired);
 }
 
 std::string format_inspection(const InspectNode& root) {

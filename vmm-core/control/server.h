@@ -11,6 +11,7 @@
 
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
+#include "vmm-core/control/small_devices.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/inspect.h"
 
@@ -25,7 +26,7 @@ using DescriptorSet = std::map<std::string, FileDescriptor, std::less<>>;
 
 // What a worker does. Each call runs to its end before it returns; what it cannot do throws Error, whose text
 // is the answer, and leaves the machine as it was.
-class Commands : public Probes, public DiskCommands {
+class Commands : public Probes, public DiskCommands, public SmallDeviceCommands {
  public:
   // Takes what it needs out of `descriptors`; what it leaves is closed. The specification is validated and
   // all its names are there.
@@ -61,6 +62,8 @@ class Server {
   void announce(const DiskFault& fault);
   void announce(const DiskThresholdCrossed& crossed);
   void announce(const PortChanged& change);
+  void announce(const BalloonChanged& change);
+  void announce(const WatchdogExpired& expired);
 
   static constexpr std::size_t kMaximumConnections = 8;
 

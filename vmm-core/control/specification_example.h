@@ -41,6 +41,10 @@ inline MachineSpecification example_specification() {
   interface.mac = "52:54:00:12:34:56";
   interface.descriptors = {"tap0", "tap1"};
   s.interfaces.push_back(interface);
+  s.balloon = {"balloon0", {0, 5, 0}, std::uint64_t{256} << 20, true, true, 5};
+  s.watchdog = {"watchdog0", {0, 6, 0}, WatchdogAction::inject_nmi};
+  s.panic_port = true;
+  s.generation_id = "22222222-2222-3333-4444-555555555555";
   s.rngs.push_back({"rng0", {0, 4, 0}, 1024, 1000});
   return s;
 }

@@ -19,6 +19,7 @@ namespace {
 
 struct NoBackend final : CharacterBackend {
   void set_listener(CharacterListener*) noexcept override {}
+  bool watch_peer(PeerListener*) noexcept override { return true; }
   std::size_t write(std::span<const std::byte> bytes) noexcept override { return bytes.size(); }
   void resume_input() noexcept override {}
 };

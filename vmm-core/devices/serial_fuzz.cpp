@@ -12,6 +12,7 @@ namespace {
 
 struct MoodyBackend final : CharacterBackend {
   void set_listener(CharacterListener*) noexcept override {}
+  bool watch_peer(PeerListener*) noexcept override { return true; }
   std::size_t write(std::span<const std::byte> bytes) noexcept override { return blocked ? 0 : bytes.size(); }
   void resume_input() noexcept override {}
   bool blocked = false;

@@ -11,6 +11,7 @@ namespace {
 
 struct RecordingBackend final : CharacterBackend {
   void set_listener(CharacterListener*) noexcept override {}
+  bool watch_peer(PeerListener*) noexcept override { return true; }
   std::size_t write(std::span<const std::byte> bytes) noexcept override {
     const std::size_t taken = std::min(bytes.size(), room);
     for (const auto byte : bytes.first(taken)) text += static_cast<char>(byte);

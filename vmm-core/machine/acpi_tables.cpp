@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "vmm-core/devices/panic_port.h"
 #include "vmm-core/devices/power_management.h"
 #include "vmm-core/devices/reset_control.h"
 #include "vmm-core/machine/aml.h"
@@ -342,6 +343,32 @@ Bytes make_legacy_devices(const AcpiConfiguration& configuration) {
   return result;
 }
 
+// What a kernel knows a virtual machine by: pvpanic, and the generation id of Microsoft's paper of that name,
+// whose drivers go by the compatible id.
+Bytes make_guest_services(const AcpiConfiguration& configuration) {
+  using namespace aml;
+  Bytes result;
+  if (configuration.panic_port) {
+    result = device("PEVT", join({name("_HID", text("QEMU0001")), name("_STA", integer(0xf)),
+                                  name("_CRS", template_of({io_ports(PanicPort::kPort, 1)}))}));
+  }
+  if (configuration.generation_id) {
+    const Bytes address = package({integer(kGenerationIdPage.value), integer(0)});  // its two halves
+    result = join(
+        {result, device("VGEN", join({name("_HID", text("WRRN0001")), name("_CID", text("VM_Gen_Counter")),
+                                      name("_DDN", text("VM_Gen_Counter")), name("ADDR", address)}))});
+  }
+  return result;
+}
+
+// As Windows keeps a GUID: the first three fields have their lowest byte first.
+void write_generation_id(const std::array<std::uint8_t, 16>& id, GuestMemory& memory) {
+  constexpr std::array<std::uint8_t, 16> kOrder = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+  std::array<std::byte, 4096> page{};
+  for (std::size_t i = 0; i < kOrder.size(); ++i) page[i] = std::byte{id[kOrder[i]]};
+  if (!memory.write(kGenerationIdPage, page)) throw Error(std::errc::not_enough_memory, "generation id");
+}
+
 Bytes make_processors(const AcpiConfiguration& configuration) {
   using namespace aml;
   constexpr std::string_view kDigits = "0123456789ABCDEF";
@@ -360,13 +387,15 @@ Bytes make_dsdt(const AcpiConfiguration& configuration) {
   return table(
       "DSDT", 2,
       join({scope("\\_SB_", join({make_host_bridge(configuration), make_motherboard(),
-                                  make_legacy_devices(configuration), make_processors(configuration)})),
+                                  make_legacy_devices(configuration), make_guest_services(configuration),
+                                  make_processors(configuration)})),
             name("\\_S5_", sleep)}));
 }
 
 }  // namespace
 
 GuestAddress write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory& memory) {
+  if (configuration.generation_id) write_generation_id(*configuration.generation_id, memory);
   Placer placer(memory);
   // The root pointer comes first, on a 16-byte boundary where old kernels scan for it (§5.2.5.1).
   RootPointer root;

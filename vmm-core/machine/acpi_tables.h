@@ -1,7 +1,9 @@
 // The ACPI tables of the q35 machine, made anew at every boot (ACPI 6.5 §5.2, PCI Firmware 3.3 §4.1.2).
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "vmm-core/machine/memory_map.h"
@@ -22,13 +24,19 @@ struct AcpiConfiguration {
   MemoryMap memory_map;
   std::vector<NumaNode> numa;              // none: one node, and nothing said about it
   std::vector<std::uint8_t> serial_ports;  // 0 to 3, those that are there
+  bool panic_port = false;
+  std::optional<std::array<std::uint8_t, 16>> generation_id;  // in the order it is written in text
 };
 
 // Tables go to the reserved part of the first mebibyte, behind the VGA hole.
 inline constexpr GuestAddress kAcpiTables{0xe0000};
 inline constexpr std::uint64_t kAcpiTablesSize = 0x10000;
 
-// Writes all tables and returns where the RSDP is. Throws Error when they do not fit.
+// The page of the generation id, likewise in what memory maps leave out, with nothing else in it.
+inline constexpr GuestAddress kGenerationIdPage{0xd0000};
+
+// Writes all tables, and the generation id if there is one, and returns where the RSDP is. Throws Error when
+// they do not fit.
 GuestAddress write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory& memory);
 
 }  // namespace warren::vmm::machine

@@ -79,6 +79,8 @@ struct MachineConfiguration {
   std::int64_t clock_offset_nanoseconds = 0;  // what the RTC shows minus host UTC
   RealTimeClock::MissedTicks missed_clock_ticks = RealTimeClock::MissedTicks::merge;
   bool reinject_timer_ticks = true;  // of the PIT: missed ones come later rather than never
+  bool panic_port = false;           // pvpanic, for guests that tell of a panic
+  std::optional<std::array<std::uint8_t, 16>> generation_id;  // in the order it is written in text
   std::vector<std::unique_ptr<DescriptorBackend>> character_backends;
   std::vector<SerialConfiguration> serials;
   std::vector<RootPortConfiguration> root_ports;

@@ -48,6 +48,9 @@ class FirmwareTablesTest : public testing::Test {
                           {3 * kGibibyte, {1}, {20, 10, 30}},
                           {kGibibyte, {}, {40, 30, 10}}};
     configuration.serial_ports = {0, 1, 2, 3};
+    configuration.panic_port = true;
+    configuration.generation_id = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+                                   0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
     return write_acpi_tables(configuration, memory_);
   }
 
@@ -81,6 +84,16 @@ TEST_F(FirmwareTablesTest, AcpiTablesAddUpToZeroAndAreFoundFromTheRoot) {
 }
 
 // Node 1 has RAM on both sides of the hole below 4 GiB.
+TEST_F(FirmwareTablesTest, TheGenerationIdHasAPageOfItsOwn) {
+  write_acpi();
+  // Its first three fields are little-endian numbers.
+  EXPECT_EQ(get<std::uint32_t>(kGenerationIdPage.value), 0x00112233U);
+  EXPECT_EQ(get<std::uint16_t>(kGenerationIdPage.value + 4), 0x4455U);
+  EXPECT_EQ(get<std::uint16_t>(kGenerationIdPage.value + 6), 0x6677U);
+  EXPECT_EQ(get<std::uint64_t>(kGenerationIdPage.value + 8), 0xffeeddccbbaa9988U);
+  EXPECT_EQ(sum(kGenerationIdPage.value + 16, 4080), 0U);
+}
+
 TEST_F(FirmwareTablesTest, SratPartsTheMemoryAndSlitTellsDistances) {
   const auto found = tables(write_acpi());
   const std::uint64_t srat = found.at(3).second;

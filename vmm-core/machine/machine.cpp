@@ -54,6 +54,7 @@ Machine::Machine(MachineConfiguration configuration, EventSink sink)
       board_(configuration_, map_, lines_, {memory_, messages_, doorbells_},
              {.reset = [this] { on_guest_event(GuestReset{}); },
               .power_off = [this] { on_guest_event(GuestShutDown{}); },
+              .panicked = [this] { on_guest_event(GuestCrashed{"the guest's kernel panicked"}); },
               .clock_changed = [this] { events_.wake(); },
               .guest_nanoseconds = [this] { return clock_.now(); }}) {
   board_.clock().set_observer(configuration_.clock_set);
@@ -113,6 +114,8 @@ void Machine::load() {
   }
   acpi.serial_ports.reserve(configuration_.serials.size());
   for (const auto& serial : configuration_.serials) acpi.serial_ports.push_back(serial.port);
+  acpi.panic_port = configuration_.panic_port;
+  acpi.generation_id = configuration_.generation_id;
   write_smbios_tables({.uuid = configuration_.uuid,
                        .memory_map = map_,
                        .cpu = configuration_.cpu,

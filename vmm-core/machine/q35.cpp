@@ -44,6 +44,10 @@ Q35::Q35(MachineConfiguration& configuration, const MemoryMap& map, KvmInterrupt
       lpc_bridge_({memory_, ports_, nullptr}, kPowerManagementBase) {
   map_chipset();
   add_serials(configuration, lines);
+  if (configuration.panic_port) {
+    panic_port_.emplace(actions.panicked);
+    mappings_.push_back(ports_.map(PanicPort::kPort, 1, *panic_port_, "panic port"));
+  }
   add_devices(configuration, lines, environment);
   place_bars();
 }
@@ -149,6 +153,7 @@ void Q35::inspect(InspectNode& node) const {
   keyboard_.inspect(node.child("keyboard-controller"));
   clock_.inspect(node.child("real-time-clock"));
   for (const auto& serial : serials_) serial->inspect(node.child(serial->name()));
+  if (panic_port_) panic_port_->inspect(node.child("panic-port"));
   host_bridge_.inspect(node.child(host_bridge_.name()));
   lpc_bridge_.inspect(node.child(lpc_bridge_.name()));
   for (const auto& port : root_ports_) port.port->inspect(node.child(port.port->name()));

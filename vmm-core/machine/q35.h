@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "vmm-core/bus/address_space.h"
 #include "vmm-core/bus/kvm_interrupts.h"
 #include "vmm-core/devices/keyboard_controller.h"
+#include "vmm-core/devices/panic_port.h"
 #include "vmm-core/devices/power_management.h"
 #include "vmm-core/devices/real_time_clock.h"
 #include "vmm-core/devices/reset_control.h"
@@ -29,6 +31,7 @@ class Q35 final : public Inspectable {
   struct Actions {
     std::function<void()> reset;
     std::function<void()> power_off;
+    std::function<void()> panicked;
     std::function<void()> clock_changed;  // the RTC's next tick; on any thread
     std::function<std::uint64_t()> guest_nanoseconds;
   };
@@ -74,6 +77,7 @@ class Q35 final : public Inspectable {
   KeyboardController keyboard_;
   RealTimeClock clock_;
   std::vector<std::unique_ptr<Serial>> serials_;
+  std::optional<PanicPort> panic_port_;
 
   struct Port {
     std::unique_ptr<pci::RootPort> port;

@@ -78,6 +78,7 @@ GuestMemory::GuestMemory(std::span<const Layout> layouts, const MemoryAllocation
   check(layouts, std::max(allocation.huge_page_bytes, kPageSize));
   for (const auto& layout : layouts) size_ += layout.size;
   backing_ = make_backing(size_, allocation.huge_page_bytes);
+  has_huge_pages_ = allocation.huge_page_bytes != 0;
   regions_.reserve(layouts.size());
   try {
     map(layouts, allocation);
@@ -186,6 +187,32 @@ bool GuestMemory::store_release_u16(GuestAddress address, std::uint16_t value) n
   // As in load_acquire_u16().
   std::atomic_ref(*reinterpret_cast<std::uint16_t*>(host)).store(value, std::memory_order_release);
   return true;
+}
+
+std::uint64_t GuestMemory::discard(GuestAddress address, std::uint64_t size) noexcept {
+  if (!contains(address, size)) return 0;
+  std::uint64_t discarded = 0;
+  for (std::uint64_t done = 0; done < size;) {
+    const GuestAddress here{address.value + done};  // cannot overflow: contains() said it is RAM
+    const MemoryRegion* region = find(here);
+    const std::uint64_t offset = here.value - region->start.value;
+    const std::uint64_t part = std::min(size - done, region->size - offset);
+    discarded += discard(iovec{.iov_base = region->host + offset, .iov_len = part});
+    done += part;
+  }
+  return discarded;
+}
+
+std::uint64_t GuestMemory::discard(const iovec& slice) noexcept {
+  if (has_huge_pages_) return 0;
+  // Regions are mapped at whole pages, so a host address says where a page begins.
+  const auto start = reinterpret_cast<std::uintptr_t>(slice.iov_base);
+  const std::uintptr_t first = (start + kPageSize - 1) / kPageSize * kPageSize;
+  const std::uintptr_t end = (start + slice.iov_len) / kPageSize * kPageSize;
+  if (end <= first) return 0;
+  // A hole in the file: what MADV_DONTNEED takes out of a shared mapping alone comes back as it was.
+  if (::madvise(reinterpret_cast<void*>(first), end - first, MADV_REMOVE) != 0) return 0;
+  return end - first;
 }
 
 bool GuestMemory::contains(GuestAddress address, std::uint64_t size) const noexcept {

@@ -86,6 +86,12 @@ class GuestMemory {
   [[nodiscard]] bool slices(GuestAddress address, std::uint64_t size, std::vector<iovec>& out,
                             std::size_t limit) const noexcept;
 
+  // Gives the host back the whole pages of a range: they read as zeros from then on. Says how many bytes that
+  // were: 0 for a range that is not all RAM, and always for huge pages, whose places in the host's pool would
+  // be lost with them. A range is [address, address + size), or one that slices() gave.
+  std::uint64_t discard(GuestAddress address, std::uint64_t size) noexcept;
+  std::uint64_t discard(const iovec& slice) noexcept;
+
   std::span<const MemoryRegion> regions() const noexcept { return regions_; }
   std::uint64_t size() const noexcept { return size_; }
   // The memfd behind all regions, to be shared with vhost-user peers and helpers.
@@ -102,6 +108,7 @@ class GuestMemory {
   FileDescriptor backing_;
   std::vector<MemoryRegion> regions_;
   std::uint64_t size_ = 0;
+  bool has_huge_pages_ = false;
 };
 
 }  // namespace warren::vmm

@@ -170,6 +170,25 @@ TEST(GuestMemoryLayout, UntouchedMemoryCostsNothing) {
   EXPECT_EQ(status.st_blocks, 0);
 }
 
+TEST(GuestMemoryLayout, DiscardedPagesAreTheHostsAgain) {
+  const std::array<GuestMemory::Layout, 2> layouts = {
+      {{GuestAddress{0}, 4 * kPage}, {GuestAddress{8 * kPage}, 4 * kPage}}};
+  GuestMemory memory(layouts, {.populate = true});
+  for (const std::uint64_t page : {0u, 1u, 2u, 3u, 8u})
+    ASSERT_TRUE(memory.write_object(GuestAddress{page * kPage + 8}, std::uint64_t{page + 1}));
+  EXPECT_EQ(memory.discard(GuestAddress{kPage - 1}, 2 * kPage), kPage) << "whole pages only";
+  EXPECT_EQ(memory.read_object<std::uint64_t>(GuestAddress{8}), 1u);
+  EXPECT_EQ(memory.read_object<std::uint64_t>(GuestAddress{kPage + 8}), 0u);
+  EXPECT_EQ(memory.read_object<std::uint64_t>(GuestAddress{2 * kPage + 8}), 3u);
+  EXPECT_EQ(memory.discard(GuestAddress{3 * kPage}, 2 * kPage), 0u) << "into the hole";
+  EXPECT_EQ(memory.discard(GuestAddress{~std::uint64_t{0} - kPage}, 2 * kPage), 0u);
+  EXPECT_EQ(memory.discard(GuestAddress{8 * kPage}, 4 * kPage), 4 * kPage);
+  struct stat status{};
+  ASSERT_EQ(::fstat(memory.backing().get(), &status), 0);
+  EXPECT_EQ(static_cast<std::uint64_t>(status.st_blocks) * 512, 4 * kPage)
+      << "the first region's, with the page that was looked at since";
+}
+
 TEST(GuestMemoryLayout, PopulatedMemoryIsThereAtOnce) {
   const std::array<GuestMemory::Layout, 1> layouts = {{{GuestAddress{0}, std::uint64_t{4} << 20}}};
   const GuestMemory memory(layouts, {.populate = true});

@@ -109,8 +109,12 @@ std::uint8_t Function::add_capability(std::uint8_t id, std::span<const std::byte
 std::uint8_t Function::add_capability(std::uint8_t id, std::span<const std::byte> body,
                                       std::span<const std::byte> writable, IoHandler& handler) {
   const std::uint8_t offset = add_capability(id, body, writable);
-  capability_handlers_.push_back({offset, static_cast<std::uint8_t>(body.size() + 2), &handler});
+  capability_handlers_.push_back({offset, static_cast<std::uint8_t>(body.size() + 2), 2, &handler});
   return offset;
+}
+
+void Function::add_registers(std::uint16_t offset, std::uint8_t size, IoHandler& handler) {
+  capability_handlers_.push_back({static_cast<std::uint8_t>(offset), size, 0, &handler});
 }
 
 std::uint8_t Function::add_express_capability(ExpressType type, std::uint8_t port_number,
@@ -220,7 +224,8 @@ void Function::config_read(std::uint16_t offset, std::span<std::byte> data) noex
     if (interrupt_asserted_) data[static_cast<std::size_t>(kStatus - offset)] |= std::byte{kStatusInterrupt};
   }
   if (const auto* handler = capability_handler(offset)) {
-    const std::size_t header = offset < handler->offset + 2 ? handler->offset + 2U - offset : 0;
+    const std::size_t header =
+        offset < handler->offset + handler->header ? handler->offset + 0U + handler->header - offset : 0;
     if (header < data.size()) {
       handler->handler->read(offset + header - handler->offset, data.subspan(header));
     }
@@ -255,7 +260,8 @@ void Function::config_write(std::uint16_t offset, std::span<const std::byte> dat
 void Function::write_capability(const CapabilityHandler* handler, std::uint16_t offset,
                                 std::span<const std::byte> data) noexcept {
   if (handler == nullptr) return;
-  const std::size_t header = offset < handler->offset + 2 ? handler->offset + 2U - offset : 0;
+  const std::size_t header =
+      offset < handler->offset + handler->header ? handler->offset + 0U + handler->header - offset : 0;
   if (header < data.size()) {
     handler->handler->write(offset + header - handler->offset, data.subspan(header));
   }

@@ -110,6 +110,10 @@ class Function : public Inspectable {
   std::uint8_t add_capability(std::uint8_t id, std::span<const std::byte> body,
                               std::span<const std::byte> writable, IoHandler& handler);
 
+  // Registers of the device's own in configuration space, of 4-byte alignment and behind what capabilities
+  // use: accesses go to `handler`, with offsets from the first of them.
+  void add_registers(std::uint16_t offset, std::uint8_t size, IoHandler& handler);
+
   // The MSI-X capability. The table begins at `table_offset` of BAR `bar`, the pending bits at
   // `pending_offset`; the device's BAR handler passes accesses on to msix().table() and
   // msix().pending_bits().
@@ -151,6 +155,7 @@ class Function : public Inspectable {
   struct CapabilityHandler {
     std::uint8_t offset = 0;
     std::uint8_t size = 0;
+    std::uint8_t header = 2;  // bytes at the front that are not the handler's
     IoHandler* handler = nullptr;
   };
   class MsixBar;

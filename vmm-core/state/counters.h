@@ -36,8 +36,19 @@ struct VcpuCounters {
   std::array<Counter, 11> reserved;
 };
 
+// Of the one balloon there is.
+struct BalloonCounters {
+  Counter actual_bytes;  // what the guest has: its memory less the balloon; 0: there is no balloon
+  Counter inflated_pages, deflated_pages, reported_bytes;  // since the machine started; pages of 4 KiB
+  Counter malformed;
+  Counter statistics_time;             // when they came, in seconds since 1970; 0: never
+  Counter statistics_present;          // bit n: the guest gives the n-th
+  std::array<Counter, 16> statistics;  // by tag (virtio 1.2 §5.5.6.4)
+  std::array<Counter, 9> reserved;
+};
+
 inline constexpr std::uint64_t kCountersMagic = 0x5741'5252'454e'4354;  // "WARRENCT"
-inline constexpr std::uint32_t kCountersVersion = 1;
+inline constexpr std::uint32_t kCountersVersion = 2;
 inline constexpr std::size_t kMaximumCountedVcpus = 256;
 inline constexpr std::size_t kMaximumCountedDisks = 64;
 inline constexpr std::size_t kMaximumCountedInterfaces = 64;
@@ -50,9 +61,10 @@ struct CountersPage {
   std::array<VcpuCounters, kMaximumCountedVcpus> vcpus;
   std::array<BlockCounters, kMaximumCountedDisks> disks;
   std::array<NetCounters, kMaximumCountedInterfaces> interfaces;
+  BalloonCounters balloon;  // from version 2 on
 };
 
 static_assert(sizeof(BlockCounters) == 16 * 8 && sizeof(NetCounters) == 16 * 8 &&
-              sizeof(VcpuCounters) == 16 * 8);
+              sizeof(VcpuCounters) == 16 * 8 && sizeof(BalloonCounters) == 32 * 8);
 
 }  // namespace warren::vmm

@@ -24,7 +24,7 @@ class ConformanceTest : public testing::TestWithParam<std::tuple<Subject, bool>>
     } catch (const Error& error) {
       GTEST_SKIP() << error.what();
     }
-    guest_ = std::make_unique<FakeGuest>(host_->make_device());
+    guest_ = std::make_unique<FakeGuest>(host_->make_device(), host_->guest_memory());
   }
   void start() { ASSERT_TRUE(guest_->start(wanted())); }
   static std::uint64_t wanted() {
@@ -41,6 +41,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values(Subject{"BlockUring", [] { return std::make_unique<BlockHost>(true); }},
                                      Subject{"BlockThreads",
                                              [] { return std::make_unique<BlockHost>(false); }},
+                                     Subject{"Balloon", [] { return std::make_unique<BalloonHost>(); }},
                                      Subject{"Rng", [] { return std::make_unique<RngHost>(); }},
                                      Subject{"Console", [] { return std::make_unique<ConsoleHost>(); }},
                                      Subject{"Channel", [] { return std::make_unique<ChannelHost>(); }},

@@ -13,7 +13,7 @@ namespace warren::vmm::virtio {
 class DeviceFuzzer {
  public:
   DeviceFuzzer(FakeHost& host, std::uint64_t features)
-      : host_(host), features_(features), guest_(host.make_device()) {}
+      : host_(host), features_(features), guest_(host.make_device(), host.guest_memory()) {}
 
   void run(const std::uint8_t* data, std::size_t size) {
     if (size < 2) return;

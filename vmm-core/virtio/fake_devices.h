@@ -18,6 +18,7 @@
 
 #include "vmm-core/block/raw_image.h"
 #include "vmm-core/os/error.h"
+#include "vmm-core/virtio/balloon.h"
 #include "vmm-core/virtio/block.h"
 #include "vmm-core/virtio/console.h"
 #include "vmm-core/virtio/fake_guest.h"
@@ -37,6 +38,8 @@ class FakeHost {
   virtual std::size_t offer(FakeGuest& guest) = 0;
   // Queues whose chains the device takes without anything else happening.
   virtual std::vector<std::size_t> served_queues() const = 0;
+  // The guest's RAM, where the device has to know it when it is made.
+  virtual GuestMemory* guest_memory() { return nullptr; }
 
  protected:
   EventThread thread_{"virtio-test"};
@@ -127,6 +130,53 @@ class RngHost final : public FakeHost {
     return 0;
   }
   std::vector<std::size_t> served_queues() const override { return {0}; }
+};
+
+// A balloon; the guest's memory is the host's to give, so a device is made for a guest that is there already.
+class BalloonHost final : public FakeHost, public BalloonListener {
+ public:
+  static constexpr std::uint64_t kStatistics = std::uint64_t{1} << 1, kOutOfMemory = std::uint64_t{1} << 2,
+                                 kPoison = std::uint64_t{1} << 4, kReporting = std::uint64_t{1} << 5;
+  static constexpr std::uint64_t kPage = 0x38'0000;  // one that nothing else uses
+
+  std::unique_ptr<Device> make_device() override {
+    auto device = std::make_unique<Balloon>(
+        "balloon", memory_, BalloonOptions{.deflate_on_oom = true, .page_reporting = true, .listener = this},
+        counters_, std::vector<EventThread*>{&thread_});
+    device_ = device.get();
+    return device;
+  }
+  GuestMemory* guest_memory() override { return &memory_; }
+  // A page that is given away reads as zeros.
+  bool works(FakeGuest& guest) override {
+    static_cast<void>(guest.memory().write_object({kPage + 8}, std::uint64_t{0x5a}));
+    prepare(guest);
+    const auto used = guest.request(0, {{FakeGuest::kBuffers, 4, false}});
+    return used && used->length == 0 &&
+           guest.memory().read_object<std::uint64_t>({kPage + 8}) == std::uint64_t{0};
+  }
+  std::size_t offer(FakeGuest& guest) override {
+    prepare(guest);
+    guest.queue(0).offer({{FakeGuest::kBuffers, 4, false}});
+    return 0;
+  }
+  std::vector<std::size_t> served_queues() const override { return {0, 1, 3}; }
+  void balloon_changed() noexcept override { ++changes_; }
+
+  Balloon& device() noexcept { return *device_; }
+  BalloonCounters& counters() noexcept { return counters_; }
+  unsigned changes() const noexcept { return changes_.load(); }
+
+ private:
+  static void prepare(FakeGuest& guest) {
+    static_cast<void>(
+        guest.memory().write_object({FakeGuest::kBuffers}, static_cast<std::uint32_t>(kPage / 4096)));
+  }
+
+  GuestMemory memory_{FakeGuest::kLayout};
+  BalloonCounters counters_{};
+  Balloon* device_ = nullptr;
+  std::atomic<unsigned> changes_{0};
 };
 
 // A character back end that remembers, and takes no more than `room`.

@@ -27,7 +27,14 @@ class FakeGuest {
   static constexpr std::uint16_t kQueueSize = 16;
   static constexpr std::uint8_t kDriverOk = 15, kNeedsReset = 64;
 
-  explicit FakeGuest(std::unique_ptr<Device> device) { plug(std::move(device)); }
+  static constexpr GuestMemory::Layout kLayout[] = {{GuestAddress{0}, kRamSize}};
+
+  // With RAM of its own, or `memory` of kLayout, which outlives it.
+  explicit FakeGuest(std::unique_ptr<Device> device, GuestMemory* memory = nullptr)
+      : own_memory_(memory == nullptr ? std::make_unique<GuestMemory>(kLayout) : nullptr),
+        memory_(memory == nullptr ? *own_memory_ : *memory) {
+    plug(std::move(device));
+  }
 
   // Puts another device in the place of the one there is; rings and RAM stay as they are.
   void plug(std::unique_ptr<Device> device) {
@@ -203,8 +210,8 @@ class FakeGuest {
     }
   };
 
-  static constexpr GuestMemory::Layout kLayout[] = {{GuestAddress{0}, kRamSize}};
-  GuestMemory memory_{kLayout};
+  const std::unique_ptr<GuestMemory> own_memory_;
+  GuestMemory& memory_;
   AddressSpace space_{"mmio", std::numeric_limits<std::uint64_t>::max()};
   AddressSpace ports_{"ports", 0xffff};
   Messages messages_;

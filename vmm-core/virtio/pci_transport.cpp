@@ -71,6 +71,7 @@ std::uint32_t class_code_of(DeviceType type) noexcept {
     case DeviceType::console:
       return 0x078000;
     case DeviceType::rng:
+    case DeviceType::balloon:
       return 0x00ff00;
   }
   return 0x00ff00;

@@ -69,6 +69,8 @@ int serve(const Options& options) {
        .disk_fault = [&](const control::DiskFault& fault) { server->announce(fault); },
        .disk_threshold = [&](const control::DiskThresholdCrossed& crossed) { server->announce(crossed); },
        .port_changed = [&](const control::PortChanged& change) { server->announce(change); },
+       .balloon_changed = [&](const control::BalloonChanged& change) { server->announce(change); },
+       .watchdog_expired = [&](const control::WatchdogExpired& expired) { server->announce(expired); },
        // The answer is sent before the loop comes to this.
        .quit = [&] { boost::asio::post(loop, [&] { loop.stop(); }); }});
   server.emplace(loop, std::move(listener), machine);

@@ -77,6 +77,16 @@ std::array<std::uint8_t, 6> mac_of(const std::string& text) {
   return mac;
 }
 
+// Most devices need nothing of the machine; one that takes guest memory as such gets it.
+template <typename MakeDevice>
+std::unique_ptr<virtio::Device> make_device(MakeDevice& make, const DeviceEnvironment& environment) {
+  if constexpr (std::is_invocable_v<MakeDevice&, GuestMemory&>) {
+    return make(environment.memory);
+  } else {
+    return make();
+  }
+}
+
 // A virtio device on its transport, as the machine builds it.
 template <typename MakeDevice>
 machine::PciDeviceConfiguration on_pci(const std::string& id, const control::PciAddress& address,
@@ -85,7 +95,7 @@ machine::PciDeviceConfiguration on_pci(const std::string& id, const control::Pci
   auto shared = std::make_shared<MakeDevice>(std::move(make));
   return {id, address_of(address), [id, shared](const DeviceEnvironment& environment, pci::Place place) {
             auto transport = std::make_unique<virtio::PciTransport>(
-                id, (*shared)(), std::move(place),
+                id, make_device(*shared, environment), std::move(place),
                 virtio::PciTransport::Surroundings{environment.memory, environment.messages,
                                                    environment.doorbells});
             Pausable* pausable = transport.get();
@@ -154,6 +164,9 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
                                          ? RealTimeClock::MissedTicks::catch_up
                                          : RealTimeClock::MissedTicks::merge;
   configuration.reinject_timer_ticks = specification.pit_reinject;
+  configuration.panic_port = specification.panic_port;
+  if (!specification.generation_id.empty())
+    configuration.generation_id = control::parse_uuid(specification.generation_id);
   configuration.boot.kernel = take(descriptors, specification.boot.kernel);
   configuration.boot.initrd = take(descriptors, specification.boot.initrd);
   configuration.boot.command_line = specification.boot.command_line;
@@ -255,8 +268,10 @@ void Worker::add_devices(MachineConfiguration& configuration,
                                                counters, std::vector<EventThread*>{&thread});
         }));
   }
-  if (specification.serial_controllers.empty() && specification.rngs.empty()) return;
-  // Consoles and entropy are slow: one thread for all.
+  if (specification.watchdog) add_watchdog(configuration, *specification.watchdog);
+  if (specification.serial_controllers.empty() && specification.rngs.empty() && !specification.balloon)
+    return;
+  // Consoles, entropy and the balloon are slow: one thread for all.
   EventThread& shared = make_thread("io-shared");
   add_serial_controllers(configuration, specification, descriptors, shared);
   for (const auto& rng : specification.rngs) {
@@ -264,6 +279,21 @@ void Worker::add_devices(MachineConfiguration& configuration,
       return std::make_unique<virtio::Rng>(rng.id, rng.rate_bytes, rng.rate_period_ms,
                                            std::vector<EventThread*>{&shared});
     }));
+  }
+  if (const auto& balloon = specification.balloon) {
+    configuration.devices.push_back(
+        on_pci(balloon->id, balloon->address, [this, balloon = *balloon, &shared](GuestMemory& memory) {
+          auto device = std::make_unique<virtio::Balloon>(
+              balloon.id, memory,
+              virtio::BalloonOptions{.deflate_on_oom = balloon.deflate_on_oom,
+                                     .page_reporting = balloon.page_reporting,
+                                     .listener = &balloon_watch_},
+              counters_->balloon, std::vector<EventThread*>{&shared});
+          device->set_target(balloon.target_bytes);
+          device->set_statistics_period(balloon.statistics_period_s);
+          balloon_ = device.get();
+          return device;
+        }));
   }
 }
 

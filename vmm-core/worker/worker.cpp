@@ -47,8 +47,13 @@ Worker::Worker(boost::asio::io_context& loop, Surroundings surroundings)
       counters_file_(make_counters_file()),
       counters_(map_counters(counters_file_)),
       disks_(loop, [this](virtio::Block& device) { disk_has_news(device); }),
-      ports_(loop, [this](const std::string& id, bool open) {
-        if (surroundings_.port_changed) surroundings_.port_changed({id, open});
+      ports_(loop,
+             [this](const std::string& id, bool open) {
+               if (surroundings_.port_changed) surroundings_.port_changed({id, open});
+             }),
+      balloon_watch_(loop, [this] {
+        if (surroundings_.balloon_changed)
+          surroundings_.balloon_changed({counters_->balloon.actual_bytes.load(std::memory_order_relaxed)});
       }) {}
 
 Worker::~Worker() {
@@ -88,6 +93,7 @@ void Worker::configure(const control::MachineSpecification& specification,
           boost::asio::post(loop_, [this, event] { guest_event(event); });
         });
   } catch (...) {
+    balloon_ = nullptr;
     iothreads_.clear();
     threads_.clear();
     throw;
@@ -144,6 +150,10 @@ void Worker::guest_event(const machine::GuestEvent& event) {
   if (std::holds_alternative<machine::GuestShutDown>(event)) {
     return enter(MachineState::shut_down, StateCause::guest_shutdown);
   }
+  guest_was_reset();
+}
+
+void Worker::guest_was_reset() {
   ++resets_;
   if (on_reset_ == control::GuestAction::stop) return enter(MachineState::shut_down, StateCause::guest_reset);
   try {

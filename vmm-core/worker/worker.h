@@ -16,6 +16,7 @@
 #include "vmm-core/os/event_thread.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/counters.h"
+#include "vmm-core/worker/balloon_watch.h"
 #include "vmm-core/worker/disk_table.h"
 #include "vmm-core/worker/port_table.h"
 
@@ -38,6 +39,8 @@ class Worker final : public control::Commands {
     std::function<void(const control::DiskFault&)> disk_fault = {};
     std::function<void(const control::DiskThresholdCrossed&)> disk_threshold = {};
     std::function<void(const control::PortChanged&)> port_changed = {};
+    std::function<void(const control::BalloonChanged&)> balloon_changed = {};
+    std::function<void(const control::WatchdogExpired&)> watchdog_expired = {};
     std::function<void()> quit;
   };
 
@@ -60,6 +63,8 @@ class Worker final : public control::Commands {
   void resize_disk(const control::ResizeDisk& command) override;
   void set_disk_limits(const control::SetDiskLimits& command) override;
   void set_disk_threshold(const control::SetDiskThreshold& command) override;
+  void set_balloon(const control::SetBalloon& command) override;
+  void set_balloon_statistics_period(const control::SetBalloonStatisticsPeriod& command) override;
 
   // probes.cpp
   void inject_nmi() override;
@@ -91,6 +96,10 @@ class Worker final : public control::Commands {
   void add_serial_controllers(machine::MachineConfiguration& configuration,
                               const control::MachineSpecification& specification,
                               control::DescriptorSet& descriptors, EventThread& thread);
+  void add_watchdog(machine::MachineConfiguration& configuration,
+                    const control::WatchdogSpecification& watchdog);
+  void watchdog_expired(control::WatchdogAction action);
+  void guest_was_reset();
   void add_devices(machine::MachineConfiguration& configuration,
                    const control::MachineSpecification& specification, control::DescriptorSet& descriptors);
 
@@ -98,8 +107,10 @@ class Worker final : public control::Commands {
   Surroundings surroundings_;
   FileDescriptor counters_file_;
   CountersPage* counters_ = nullptr;
-  DiskTable disks_;  // before machine_, whose devices tell it of themselves
-  PortTable ports_;  // likewise
+  DiskTable disks_;                     // before machine_, whose devices tell it of themselves
+  PortTable ports_;                     // likewise
+  BalloonWatch balloon_watch_;          // likewise
+  virtio::Balloon* balloon_ = nullptr;  // one of machine_'s devices
   control::MachineState state_ = control::MachineState::unconfigured;
   std::string detail_;
   control::DirtyRateStatus dirty_rate_;

@@ -1,0 +1,16 @@
+// The server's part for the commands of small_devices.h. Implementation header of control/ (Boost.JSON).
+#pragma once
+
+#include <string_view>
+
+#include <boost/json/value.hpp>
+
+#include "vmm-core/control/small_devices.h"
+
+namespace warren::vmm::control {
+
+// False when `name` is none of these commands. Throws Error.
+bool serve_small_device_command(SmallDeviceCommands& commands, std::string_view name,
+                                const boost::json::value& arguments);
+
+}  // namespace warren::vmm::control
