@@ -135,7 +135,8 @@ void Domain::open_agent(int reason) {
   close_agent();
   auto path = environment_->agent_socket(*live_);
   if (!path) return;
-  agent_ = std::make_shared<GuestAgent>(environment_->loop, std::move(*path), name_);
+  agent_ = std::make_shared<GuestAgent>(environment_->loop, std::move(*path), name_,
+                                        environment_->settings.job_timeout);
   const config::Channel* channel = agent_channel_of(*live_);
   const bool is_open = channel != nullptr && channel->connected.value_or(false);
   agent_->set_open(is_open);

@@ -8,8 +8,9 @@ constexpr std::chrono::milliseconds kReconnectInterval{1'000};
 
 }  // namespace
 
-GuestAgent::GuestAgent(asio::io_context& loop, std::string path, const std::string& domain_name)
-    : loop_(loop), path_(std::move(path)), slot_(loop, domain_name), timer_(loop) {}
+GuestAgent::GuestAgent(asio::io_context& loop, std::string path, const std::string& domain_name,
+                       std::chrono::milliseconds patience)
+    : loop_(loop), path_(std::move(path)), slot_(loop, domain_name, patience), timer_(loop) {}
 
 void GuestAgent::set_open(bool is_open) {
   if (std::exchange(is_open_, is_open) == is_open) return;

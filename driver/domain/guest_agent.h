@@ -20,8 +20,9 @@ class GuestAgent : public std::enable_shared_from_this<GuestAgent> {
  public:
   using Outcome = std::expected<agent::Reply, agent::Failure>;
 
-  // `path` is the channel's socket.
-  GuestAgent(asio::io_context& loop, std::string path, const std::string& domain_name);
+  // `path` is the channel's socket; `patience` that of its jobs.
+  GuestAgent(asio::io_context& loop, std::string path, const std::string& domain_name,
+             std::chrono::milliseconds patience);
 
   // The guest has opened or closed the port. What is under way with an agent that is gone ends with
   // Failure::disconnected.
