@@ -24,7 +24,7 @@ struct Controller {
   std::string model_name;                // pcie-root-port: <model name=…/>
   std::optional<std::uint32_t> chassis;  // pcie-root-port: <target chassis=… port=…/>
   std::optional<std::uint32_t> port;
-  std::optional<bool> hotplug;         // pcie-root-port: only "off" is accepted
+  std::optional<bool> hotplug;         // pcie-root-port; none: on
   std::optional<std::uint32_t> ports;  // virtio-serial: how many there are room for
   DeviceInfo info;
   bool operator==(const Controller&) const = default;

@@ -26,6 +26,9 @@ auto& list_of(auto& devices, const SerialPort&) {
 auto& list_of(auto& devices, const Console&) {
   return devices.consoles;
 }
+auto& list_of(auto& devices, const Channel&) {
+  return devices.channels;
+}
 auto& list_of(auto& devices, const Input&) {
   return devices.inputs;
 }
@@ -38,6 +41,7 @@ struct Kind {
   std::string_view operator()(const Controller&) const { return "controller"; }
   std::string_view operator()(const SerialPort&) const { return "serial"; }
   std::string_view operator()(const Console&) const { return "console"; }
+  std::string_view operator()(const Channel&) const { return "channel"; }
   std::string_view operator()(const Input&) const { return "input"; }
   std::string_view operator()(const Rng&) const { return "rng"; }
 };
@@ -72,6 +76,10 @@ bool fits(const Console& wanted, const Console& has) {
          (!wanted.port || wanted.port == has.port) && (!wanted.address || wanted.address == has.address) &&
          fits_place(wanted.info, has.info);
 }
+bool fits(const Channel& wanted, const Channel& has) {
+  return wanted.name == has.name && (!wanted.address || wanted.address == has.address) &&
+         fits_place(wanted.info, has.info);
+}
 bool fits(const Input&, const Input&) {
   return true;
 }
@@ -95,6 +103,9 @@ std::string describe(const Interface& interface) {
 }
 std::string describe(const Controller& controller) {
   return controller.index ? fmt::format("index {}", *controller.index) : "no index";
+}
+std::string describe(const Channel& channel) {
+  return fmt::format("name '{}'", channel.name);
 }
 template <typename T>
 std::string describe(const T&) {
@@ -124,6 +135,7 @@ void for_each_info(const Devices& devices, Visit visit) {
   for (const auto& each : devices.controllers) visit(each.info);
   for (const auto& each : devices.serials) visit(each.info);
   for (const auto& each : devices.consoles) visit(each.info);
+  for (const auto& each : devices.channels) visit(each.info);
   for (const auto& each : devices.inputs) visit(each.info);
   for (const auto& each : devices.rngs) visit(each.info);
 }
@@ -152,6 +164,11 @@ void check_new(const Devices& devices, const Console& console) {
     if (console.port && other.target == console.target && other.port == console.port)
       throw operation_invalid(fmt::format("console port {} already exists", *console.port));
 }
+void check_new(const Devices& devices, const Channel& channel) {
+  for (const Channel& other : devices.channels)
+    if (!channel.name.empty() && other.name == channel.name)
+      throw operation_invalid(fmt::format("a channel of the name '{}' already exists", channel.name));
+}
 void check_new(const Devices&, const Input&) {
   throw operation_invalid("the machine has its one PS/2 keyboard already");
 }
@@ -171,6 +188,10 @@ void check_removable(const Devices& devices, const Controller& controller) {
   for (const Console& console : devices.consoles)
     if (controller.type == ControllerType::virtio_serial && console.address &&
         console.address->controller == controller.index)
+      is_used = true;
+  for (const Channel& channel : devices.channels)
+    if (controller.type == ControllerType::virtio_serial && channel.address &&
+        channel.address->controller == controller.index)
       is_used = true;
   if (is_used) throw operation_failed("device cannot be detached: device is busy");
 }
@@ -254,6 +275,7 @@ Device device_with_alias(const DomainDefinition& definition, std::string_view al
   look(devices.rngs);
   look(devices.serials);
   look(devices.consoles);
+  look(devices.channels);
   look(devices.controllers);
   look(devices.inputs);
   if (!found) throw Error(VIR_ERR_DEVICE_MISSING, fmt::format("no device found with alias {}", alias));

@@ -15,7 +15,7 @@
 
 namespace warren::driver::config {
 
-using Device = std::variant<Disk, Interface, Controller, SerialPort, Console, Input, Rng>;
+using Device = std::variant<Disk, Interface, Controller, SerialPort, Console, Channel, Input, Rng>;
 
 enum class DeviceUse {
   change,   // to attach or update: whole
@@ -33,8 +33,8 @@ const DeviceInfo& info_of(const Device& device);
 void complete_device(Device& device, const RandomBytes& random = system_random_bytes);
 
 // The one device of the definition that `wanted` names: disks by target, interfaces by MAC address,
-// controllers by type and index, others by all that is said of them; and by PCI address and alias where those
-// are given.
+// controllers by type and index, channels by name, others by all that is said of them; and by PCI address and
+// alias where those are given.
 Device find_device(const DomainDefinition& definition, const Device& wanted);
 Device device_with_alias(const DomainDefinition& definition, std::string_view alias);
 
@@ -44,5 +44,17 @@ Device remove_device(DomainDefinition& definition, const Device& wanted);
 // Puts `changed` in place of the disk or interface that it names, whose MAC address, PCI address and alias it
 // keeps when it has none of its own.
 void replace_device(DomainDefinition& definition, const Device& changed);
+
+// Of a running domain: the alias and the place of a disk, interface or entropy source that is to be plugged
+// in. As place_hot_plugged().
+void assign_hot_plugged(const Devices& devices, Device& device);
+// Whether the device at that address may come and go: it is the only function behind a root port whose slot
+// takes devices at run time.
+bool takes_hot_plug(const Devices& devices, const PciAddress& address);
+
+// What becomes of a running domain's disk or interface by an update: `wanted` with what it leaves out taken
+// from the device there is. Throws VIR_ERR_OPERATION_UNSUPPORTED naming the first thing that cannot be
+// changed while the domain runs: all but a disk's <iotune>, and an interface's <link> and <bandwidth>.
+Device live_update(const DomainDefinition& live, const Device& wanted);
 
 }  // namespace warren::driver::config

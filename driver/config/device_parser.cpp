@@ -248,8 +248,6 @@ void parse_root_port(XmlElement& element, Controller& controller) {
   controller.chassis = read_number(*target, "chassis", 1, 255);
   controller.port = read_number(*target, "port", 0, 255);
   controller.hotplug = read_on_off(*target, "hotplug");
-  if (controller.hotplug == true)
-    throw target->unsupported_attribute("hotplug", "Warren has no hot-plug yet; it can only be 'off'");
 }
 
 Controller parse_controller(XmlElement& element, bool inactive) {
@@ -381,6 +379,8 @@ Device parse_device(std::string_view xml, DeviceUse use, bool inactive) {
     device = parse_serial(root, inactive);
   } else if (kind == "console") {
     device = parse_console(root, inactive);
+  } else if (kind == "channel") {
+    device = parse_channel(root, inactive);
   } else if (kind == "input") {
     device = parse_input(root, inactive);
   } else if (kind == "rng") {

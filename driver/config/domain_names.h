@@ -170,8 +170,8 @@ inline constexpr EnumTable<RngBackend> kRngBackend{detail::kRngBackend, detail::
 // Elements of <devices> that are devices to libvirt; the ones that can be attached and detached alone are
 // those of parse_device().
 inline constexpr std::string_view kOtherDevices[] = {
-    "audio",     "channel",    "crypto", "filesystem", "graphics", "hostdev",  "hub",      "iommu",
-    "lease",     "memballoon", "memory", "nvram",      "panic",    "parallel", "redirdev", "shmem",
-    "smartcard", "sound",      "tpm",    "video",      "vsock",    "watchdog"};
+    "audio", "crypto",     "filesystem", "graphics", "hostdev", "hub",      "iommu",
+    "lease", "memballoon", "memory",     "nvram",    "panic",   "parallel", "redirdev",
+    "shmem", "smartcard",  "sound",      "tpm",      "video",   "vsock",    "watchdog"};
 
 }  // namespace warren::driver::config::names

@@ -1,9 +1,13 @@
 // What a definition becomes when its domain starts: id, aliases, ptys, taps.
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "driver/config/device_change.h"
 #include "driver/config/domain_defaults.h"
+#include "driver/config/pci_assignment.h"
+#include "driver/config/xml_values.h"
 #include "driver/contract/error.h"
 
 namespace warren::driver::config {
@@ -57,12 +61,52 @@ void assign_aliases(Devices& devices) {
   number(devices.rngs, "rng");
 }
 
+// One more than the highest of `prefix`N there is.
+template <typename T>
+std::string next_alias(const std::vector<T>& list, std::string_view prefix) {
+  std::size_t next = 0;
+  for (const T& each : list) {
+    const std::string& alias = each.info.alias;
+    if (!alias.starts_with(prefix)) continue;
+    const auto number = parse_unsigned(std::string_view(alias).substr(prefix.size()));
+    if (number && *number < 1'000'000) next = std::max(next, static_cast<std::size_t>(*number) + 1);
+  }
+  return fmt::format("{}{}", prefix, next);
+}
+
+struct AssignAlias {
+  const Devices& devices;
+  void operator()(Disk& disk) const {
+    const auto is_taken = [&](const std::string& alias) {
+      return std::any_of(devices.disks.begin(), devices.disks.end(),
+                         [&](const Disk& other) { return other.info.alias == alias; });
+    };
+    std::size_t number = disk_number(disk.target);
+    while (is_taken(fmt::format("virtio-disk{}", number))) ++number;
+    give_alias(disk.info, fmt::format("virtio-disk{}", number));
+    disk.backing_store_end = true;
+  }
+  void operator()(Interface& interface) const {
+    give_alias(interface.info, next_alias(devices.interfaces, "net"));
+  }
+  void operator()(Rng& rng) const { give_alias(rng.info, next_alias(devices.rngs, "rng")); }
+  template <typename T>
+  void operator()(T&) const {
+    throw internal_error("a device that cannot be plugged in was to be given an alias");
+  }
+};
+
 void require(bool fits, std::string_view what) {
   if (!fits)
     throw internal_error(fmt::format("the resources of a start do not fit its definition: {}", what));
 }
 
 }  // namespace
+
+void assign_hot_plugged(const Devices& devices, Device& device) {
+  place_hot_plugged(devices, info_of(device));
+  std::visit(AssignAlias{devices}, device);
+}
 
 void assign_live(DomainDefinition& definition, const LiveResources& resources) {
   Devices& devices = definition.devices;

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "driver/config/device_change.h"
 #include "driver/contract/error.h"
 
 namespace warren::driver::config {
@@ -236,6 +237,42 @@ class Assignment {
 };
 
 }  // namespace
+
+bool takes_hot_plug(const Devices& devices, const PciAddress& address) {
+  if (address.slot != 0 || address.function != 0) return false;
+  Devices copy = devices;
+  for (const Place& place : endpoints(copy))
+    if (place.info->pci && place.info->pci->bus == address.bus && place.info->pci->function != 0)
+      return false;
+  for (const Controller& port : devices.controllers)
+    if (is_root_port(port) && port.index == address.bus) return port.hotplug.value_or(true);
+  return false;
+}
+
+void place_hot_plugged(const Devices& devices, DeviceInfo& info) {
+  Devices copy = devices;
+  const auto is_free = [&](const PciAddress& address) {
+    for (const Place& place : endpoints(copy))
+      if (place.info->pci && place.info->pci->bus == address.bus) return false;
+    return takes_hot_plug(devices, address);
+  };
+  if (info.pci) {
+    if (is_free(*info.pci)) return;
+    throw xml_error("/*/address", 0,
+                    fmt::format("a device cannot be plugged in at {}: it is no free slot behind a root port "
+                                "that takes devices at run time",
+                                format_pci_address(*info.pci)));
+  }
+  for (std::uint32_t bus = 1; bus <= 255; ++bus) {
+    const PciAddress address{.bus = static_cast<std::uint8_t>(bus)};
+    if (!is_free(address)) continue;
+    info.pci = address;
+    return;
+  }
+  throw internal_error(
+      "No more available PCI slots: define the domain with more <controller type='pci' "
+      "model='pcie-root-port'/>");
+}
 
 void assign_pci_addresses(Devices& devices) {
   Assignment(devices).run();

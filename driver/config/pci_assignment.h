@@ -13,4 +13,9 @@ namespace warren::driver::config {
 // XML_ERROR for addresses that collide or lead nowhere, CONFIG_UNSUPPORTED when there is no place left.
 void assign_pci_addresses(Devices& devices);
 
+// Where a device goes that comes to a running domain: behind a root port that takes devices at run time and
+// has none. Checks a place that was given. Throws driver::Error: VIR_ERR_INTERNAL_ERROR when none is left,
+// VIR_ERR_XML_ERROR for a place that cannot be had.
+void place_hot_plugged(const Devices& devices, DeviceInfo& info);
+
 }  // namespace warren::driver::config

@@ -94,6 +94,7 @@ Task<> Domain::adopt(LiveStatus status) {
 
 Task<> Domain::catch_up(control::Status found) {
   publish();
+  if (found.devices) forget_devices_but(*found.devices);
   // A machine that stops at its guest's reset counts that one too.
   const bool stopped_at_reset = found.state == control::MachineState::shut_down && resets_ < found.resets &&
                                 live_->lifecycle.on_reboot.value_or(config::LifecycleAction::restart) !=

@@ -26,6 +26,21 @@ Slot read_slot(const vmm::FileDescriptor& page, std::size_t table, std::size_t i
   return slot;
 }
 
+// The slot of the device of that alias among `Most` of them. Owners are the last counter of a slot.
+template <std::size_t Most>
+Slot find_slot(const vmm::FileDescriptor& page, std::size_t table, std::string_view alias) {
+  static_assert(offsetof(vmm::BlockCounters, owner) == sizeof(Slot) - sizeof(std::uint64_t) &&
+                offsetof(vmm::NetCounters, owner) == sizeof(Slot) - sizeof(std::uint64_t));
+  std::array<Slot, Most> slots;
+  if (::pread(page.get(), slots.data(), sizeof(slots), static_cast<off_t>(table)) !=
+      static_cast<ssize_t>(sizeof(slots)))
+    return {};
+  const std::uint64_t owner = vmm::counters_owner(alias);
+  for (const Slot& slot : slots)
+    if (slot.back() == owner) return slot;
+  return {};
+}
+
 }  // namespace
 
 CountersReader::CountersReader(vmm::FileDescriptor page) : page_(std::move(page)) {
@@ -40,13 +55,13 @@ CountersReader::CountersReader(vmm::FileDescriptor page) : page_(std::move(page)
   }
 }
 
-BlockFigures CountersReader::disk(std::size_t index) const {
-  Slot s = read_slot(page_, offsetof(vmm::CountersPage, disks), index, vmm::kMaximumCountedDisks);
+BlockFigures CountersReader::disk(std::string_view alias) const {
+  Slot s = find_slot<vmm::kMaximumCountedDisks>(page_, offsetof(vmm::CountersPage, disks), alias);
   return {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9]};
 }
 
-NetFigures CountersReader::interface(std::size_t index) const {
-  Slot s = read_slot(page_, offsetof(vmm::CountersPage, interfaces), index, vmm::kMaximumCountedInterfaces);
+NetFigures CountersReader::interface(std::string_view alias) const {
+  Slot s = find_slot<vmm::kMaximumCountedInterfaces>(page_, offsetof(vmm::CountersPage, interfaces), alias);
   return {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]};
 }
 

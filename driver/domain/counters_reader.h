@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "vmm-core/os/file_descriptor.h"
@@ -30,9 +31,9 @@ class CountersReader {
   // Throws Error unless it is a page of a layout that is known here.
   explicit CountersReader(vmm::FileDescriptor page);
 
-  // By position in the machine specification; zeros beyond what the page has.
-  BlockFigures disk(std::size_t index) const;
-  NetFigures interface(std::size_t index) const;
+  // By the device's alias; zeros for one that the page has no slot of.
+  BlockFigures disk(std::string_view alias) const;
+  NetFigures interface(std::string_view alias) const;
   std::uint64_t vcpu_thread(std::size_t index) const;
 
  private:

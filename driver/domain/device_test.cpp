@@ -36,6 +36,33 @@ class DeviceTest : public DriverFixture {
         "<disk type='file' device='disk'><source file='{}'/><target dev='{}' bus='virtio'/>{}</disk>",
         (root_ / "disk.img").string(), target, extra);
   }
+  // An entropy source has nothing to open, and needs no privilege.
+  static constexpr const char* kRng =
+      "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>";
+  static constexpr const char* kPorts =
+      "<controller type='pci' model='pcie-root-port'/><controller type='pci' model='pcie-root-port'/>"
+      "<controller type='pci' model='pcie-root-port'/>";
+  // A definition with free root ports and a NIC-less machine; `words` are for the fake worker.
+  std::string with_ports(const std::string& words = "", const std::string& ports = kPorts) const {
+    std::string text = xml("test", kTestUuid, "", words);
+    text.insert(text.find("<serial"), ports);
+    return text;
+  }
+  std::string live() { return driver_->xml(caller_, test_uuid(), 0); }
+  void subscribe() {
+    for (int id : {VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED}) {
+      driver_->subscribe(id, {}, [this](const DomainEvent& event) {
+        if (const auto* added = std::get_if<DeviceAddedEvent>(&event.body))
+          told_.push_back("+" + added->alias);
+        if (const auto* gone = std::get_if<DeviceRemovedEvent>(&event.body))
+          told_.push_back("-" + gone->alias);
+      });
+    }
+  }
+  bool wait_until_told(const std::string& what) {
+    return run_until([&] { return std::find(told_.begin(), told_.end(), what) != told_.end(); });
+  }
+  std::vector<std::string> told_;
   std::string persistent() { return driver_->xml(caller_, test_uuid(), VIR_DOMAIN_XML_INACTIVE); }
 };
 
@@ -94,6 +121,94 @@ TEST_F(DeviceTest, TheRunningMachineIsNotTouchedByAChangeOfTheDefinition) {
   ASSERT_EQ(attach(disk(), kConfig), "");
   EXPECT_EQ(driver_->xml(caller_, test_uuid(), 0), live);
   EXPECT_THAT(persistent(), HasSubstr("vdb"));
+}
+
+TEST_F(DeviceTest, ADeviceComesToARunningDomainAndGoes) {
+  ASSERT_EQ(define(with_ports()), "");
+  ASSERT_EQ(start(), "");
+  subscribe();
+  const std::string before = live(), definition = persistent();
+  ASSERT_EQ(attach(kRng, kLive), "");
+  EXPECT_TRUE(wait_until_told("+rng0"));
+  EXPECT_THAT(live(), HasSubstr("<alias name='rng0'/>"));
+  EXPECT_EQ(persistent(), definition);
+  const auto asked = std::chrono::steady_clock::now();
+  ASSERT_EQ(detach(kRng, kLive), "");
+  EXPECT_LT(std::chrono::steady_clock::now() - asked, std::chrono::seconds(5));
+  EXPECT_TRUE(wait_until_told("-rng0"));
+  EXPECT_EQ(live(), before);
+}
+
+TEST_F(DeviceTest, BothDefinitionsChangeOrNeither) {
+  ASSERT_EQ(define(with_ports("refuse-plug")), "");
+  ASSERT_EQ(start(), "");
+  const std::string before = live(), definition = persistent();
+  EXPECT_THAT(attach(kRng, kLive | kConfig), HasSubstr("refuse"));
+  EXPECT_EQ(live(), before);
+  EXPECT_EQ(persistent(), definition);
+  start_daemon();
+  EXPECT_EQ(live(), before);
+  EXPECT_EQ(persistent(), definition);
+  destroy();
+  ASSERT_EQ(define(with_ports()), "");
+  ASSERT_EQ(start(), "");
+  ASSERT_EQ(attach(disk(), kLive | kConfig), "");
+  EXPECT_THAT(live(), HasSubstr("virtio-disk1"));
+  EXPECT_THAT(persistent(), HasSubstr("vdb"));
+}
+
+TEST_F(DeviceTest, ARemovalThatTheGuestTakesItsTimeForIsPending) {
+  ASSERT_EQ(create(with_ports("keep-devices")), "");
+  subscribe();
+  ASSERT_EQ(attach(disk(), kLive), "");
+  ASSERT_EQ(detach_alias("virtio-disk1", kLive), "");
+  EXPECT_THAT(live(), HasSubstr("virtio-disk1"));
+  // Nobody else is held up meanwhile.
+  ASSERT_EQ(attach(kRng, kLive), "");
+  tell_guest("let-go virtio-disk1");
+  EXPECT_TRUE(wait_until_told("-virtio-disk1"));
+  EXPECT_THAT(live(), Not(HasSubstr("virtio-disk1")));
+}
+
+TEST_F(DeviceTest, T14ADeviceThatWentWhileNoDaemonWasThereIsGone) {
+  ASSERT_EQ(create(with_ports("keep-devices")), "");
+  ASSERT_EQ(attach(disk(), kLive), "");
+  const std::string with = live();
+  start_daemon();
+  EXPECT_EQ(live(), with);
+  tell_guest("let-go virtio-disk1");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  start_daemon();
+  EXPECT_THAT(live(), Not(HasSubstr("virtio-disk1")));
+  ASSERT_EQ(attach(disk(), kLive), "");
+}
+
+TEST_F(DeviceTest, WhereNoDeviceComesOrGoes) {
+  ASSERT_EQ(create(with_ports("", "")), "");
+  // One root port is free from the beginning.
+  ASSERT_EQ(attach(kRng, kLive), "");
+  const std::string before = live();
+  EXPECT_THAT(attach(disk(), kLive), HasSubstr("No more available PCI slots"));
+  EXPECT_EQ(last_code_, VIR_ERR_INTERNAL_ERROR);
+  EXPECT_NE(attach(disk("vdb", "<address type='pci' bus='0x00' slot='0x09'/>"), kLive), "");
+  EXPECT_EQ(last_code_, VIR_ERR_XML_ERROR);
+  EXPECT_NE(attach("<serial type='pty'><target port='1'/></serial>", kLive), "");
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_UNSUPPORTED);
+  EXPECT_NE(detach("<disk><target dev='vdz'/></disk>", kLive), "");
+  EXPECT_EQ(last_code_, VIR_ERR_DEVICE_MISSING);
+  EXPECT_NE(detach_alias("serial0", kLive), "");
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_UNSUPPORTED);
+  EXPECT_EQ(live(), before);
+}
+
+TEST_F(DeviceTest, AnUpdateOfARunningDiskChangesItsLimitsAlone) {
+  ASSERT_EQ(create(with_ports()), "");
+  const std::string before = live();
+  EXPECT_THAT(update(disk("vda", "<serial>other</serial>"), kLive), HasSubstr("<serial>"));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_UNSUPPORTED);
+  EXPECT_EQ(live(), before);
+  ASSERT_EQ(update(disk("vda", "<iotune><total_bytes_sec>4096</total_bytes_sec></iotune>"), kLive), "");
+  EXPECT_THAT(live(), HasSubstr("<total_bytes_sec>4096</total_bytes_sec>"));
 }
 
 }  // namespace

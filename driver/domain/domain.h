@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "driver/config/device_change.h"
 #include "driver/config/domain_definition.h"
 #include "driver/contract/caller.h"
 #include "driver/contract/domain_configuration.h"
@@ -65,7 +66,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> add_iothread(Caller caller, std::uint32_t id, unsigned int flags);
   Task<> delete_iothread(Caller caller, std::uint32_t id, unsigned int flags);
 
-  // domain_devices.cpp
+  // domain_devices.cpp, hot_plug.cpp
   // `xml` is an element of <devices>; `flags` are VIR_DOMAIN_AFFECT_*.
   Task<> attach_device(Caller caller, std::string xml, unsigned int flags);
   Task<> detach_device(Caller caller, std::string xml, unsigned int flags);
@@ -182,6 +183,21 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> undo(const Apply& apply);
   Task<> set_iothread(std::uint32_t id, config::DomainDefinition live);
 
+  // hot_plug.cpp
+  // Either may be none. The caller has the job slot.
+  Task<> plug(std::optional<config::Device> device, DefinitionPointer persistent);
+  Task<> hand_over(const config::Device& device, Resources& resources);
+  // Which device of a definition is meant; throws for none.
+  using Choice = std::function<config::Device(const config::DomainDefinition& definition, bool is_live)>;
+  Task<> remove_device(Caller caller, Choice choice, unsigned int flags, bool waits);
+  Task<> ask_to_let_go(std::string alias);
+  Task<> wait_for_removal(std::string alias);
+  void end_removals();
+  Task<> device_unplugged(std::weak_ptr<Worker> from, std::string alias);
+  bool drop_device(const std::string& alias);
+  void forget_devices_but(const std::vector<std::string>& present);
+  Task<> apply_update(config::Device device, config::DomainDefinition live, DefinitionPointer before);
+
   // domain_disks.cpp
   Task<> apply_io_tune(std::string target, config::DomainDefinition live);
   Task<> disk_failed(std::weak_ptr<Worker> from, vmm::control::DiskFault fault);
@@ -245,6 +261,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::int64_t started_ = 0;
   std::uint64_t autodestroy_connection_ = 0;
   std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
+  // Who waits until the guest has let go of a device, by its alias.
+  std::map<std::string, std::shared_ptr<asio::steady_timer>> removals_;
 
   JobSlot slot_;
   std::optional<LongJob> long_job_;

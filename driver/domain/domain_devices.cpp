@@ -1,9 +1,10 @@
-// Devices that come, go and change.
+// Devices that come, go and change: what is asked, and of which definition.
 #include <fmt/format.h>
 
 #include "driver/config/device_change.h"
 #include "driver/config/domain_xml.h"
 #include "driver/domain/domain.h"
+#include "driver/domain/hot_plug.h"
 
 namespace warren::driver::domain {
 
@@ -40,63 +41,61 @@ GivenDevice parse_named(const std::string& xml, config::DeviceUse use) {
   return given;
 }
 
-// As define would complete and refuse it.
-void complete(config::DomainDefinition& persistent, const config::HostFacts& facts) {
-  config::fill_defaults(persistent, facts);
-  config::check_readable(persistent);
-}
-
-[[noreturn]] void refuse_live(std::string_view change, const config::Device& device) {
-  throw operation_unsupported(fmt::format("live {} of device '{}' is not supported yet: use --config", change,
-                                          config::device_kind(device)));
-}
-
 }  // namespace
 
+void complete_changed(config::DomainDefinition& definition, const config::HostFacts& facts) {
+  config::fill_defaults(definition, facts);
+  config::check_readable(definition);
+}
+
 Task<> Domain::attach_device(Caller caller, std::string xml, unsigned int flags) {
-  Change change = [given = parse_new(xml), environment = environment_](config::DomainDefinition& definition,
-                                                                       bool is_live) {
-    if (is_live) refuse_live("attach", given.live);
-    config::add_device(definition, given.persistent);
-    complete(definition, environment->facts);
-  };
-  return modify(std::move(caller), "attach device", flags, std::move(change));
+  GivenDevice given = parse_new(xml);
+  auto hold = co_await slot_.acquire(job_of("attach device", caller));
+  if (!persistent_ && !live_) throw no_domain(uuid_, name_);
+  const Affected affected = affected_by(*snapshot_, flags);
+  DefinitionPointer persistent;
+  if (affected.persistent) {
+    auto changed = std::make_shared<config::DomainDefinition>(*persistent_);
+    config::add_device(*changed, given.persistent);
+    complete_changed(*changed, environment_->facts);
+    persistent = std::move(changed);
+  }
+  std::optional<config::Device> device;
+  if (affected.live) device = std::move(given.live);
+  co_await plug(std::move(device), std::move(persistent));
 }
 
 Task<> Domain::detach_device(Caller caller, std::string xml, unsigned int flags) {
-  Change change = [given = parse_named(xml, config::DeviceUse::removal), environment = environment_](
-                      config::DomainDefinition& definition, bool is_live) {
-    if (is_live) {
-      config::find_device(definition, given.live);
-      refuse_live("detach", given.live);
-    }
-    config::remove_device(definition, given.persistent);
-    complete(definition, environment->facts);
+  GivenDevice given = parse_named(xml, config::DeviceUse::removal);
+  Choice choice = [given = std::move(given)](const config::DomainDefinition& definition, bool is_live) {
+    return config::find_device(definition, is_live ? given.live : given.persistent);
   };
-  return modify(std::move(caller), "detach device", flags, std::move(change));
+  return remove_device(std::move(caller), std::move(choice), flags, true);
 }
 
 Task<> Domain::detach_device_by_alias(Caller caller, std::string alias, unsigned int flags) {
-  Change change = [alias, environment = environment_](config::DomainDefinition& definition, bool is_live) {
-    const config::Device device = config::device_with_alias(definition, alias);
-    if (is_live) refuse_live("detach", device);
-    config::remove_device(definition, device);
-    complete(definition, environment->facts);
+  Choice choice = [alias = std::move(alias)](const config::DomainDefinition& definition, bool) {
+    return config::device_with_alias(definition, alias);
   };
-  return modify(std::move(caller), "detach device", flags, std::move(change));
+  return remove_device(std::move(caller), std::move(choice), flags, false);
 }
 
 Task<> Domain::update_device(Caller caller, std::string xml, unsigned int flags) {
-  Change change = [given = parse_named(xml, config::DeviceUse::change), environment = environment_](
-                      config::DomainDefinition& definition, bool is_live) {
-    if (is_live) {
-      config::find_device(definition, given.live);
-      refuse_live("update", given.live);
-    }
-    config::replace_device(definition, given.persistent);
-    complete(definition, environment->facts);
+  GivenDevice given = parse_named(xml, config::DeviceUse::change);
+  // What the device was told last, so that undoing undoes.
+  auto told = std::make_shared<DefinitionPointer>();
+  Apply apply = [this, told, device = given.live](const config::DomainDefinition& live) {
+    DefinitionPointer before = *told ? *told : live_;
+    *told = std::make_shared<config::DomainDefinition>(live);
+    return apply_update(device, live, std::move(before));
   };
-  return modify(std::move(caller), "update device", flags, std::move(change));
+  Change change = [given = std::move(given), environment = environment_](config::DomainDefinition& definition,
+                                                                         bool is_live) {
+    if (is_live) return config::replace_device(definition, config::live_update(definition, given.live));
+    config::replace_device(definition, given.persistent);
+    complete_changed(definition, environment->facts);
+  };
+  return modify(std::move(caller), "update device", flags, std::move(change), std::nullopt, std::move(apply));
 }
 
 }  // namespace warren::driver::domain

@@ -179,6 +179,10 @@ Worker::Handlers Domain::worker_handlers() {
   handlers.disk_threshold = [weak](const vmm::control::DiskThresholdCrossed& crossed) {
     if (auto self = weak.lock()) self->disk_went_beyond(crossed);
   };
+  handlers.device_unplugged = [weak, worker](const vmm::control::DeviceName& device) {
+    if (auto self = weak.lock())
+      self->run_internal(self->device_unplugged(worker, device.id), "follow a device");
+  };
   handlers.connection_lost = [weak, worker](const std::string& reason) {
     if (auto self = weak.lock())
       self->run_internal(self->worker_lost(worker, reason), "look after the worker");

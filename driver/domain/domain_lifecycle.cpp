@@ -113,6 +113,7 @@ Task<> Domain::stop(int reason, int stopped_detail) {
     session.reset();
   }
   consoles_.clear();
+  end_removals();
   // Whoever has KVM's statistics open keeps the machine, and a thread of the kernel's in the domain's cgroup.
   kvm_ = nullptr;
   publish();

@@ -2,10 +2,11 @@
 //
 // Its guest obeys its console, line by line: "poweroff", "reset", "crash TEXT", "pause" (as a host error
 // would), "balloon BYTES", "watchdog pause|poweroff|reset", "disk-fault ALIAS ERRNO stop|report",
-// "disk-threshold ALIAS BYTES EXCESS", "open ID" and "close ID" (of a channel), "disconnect" (the control
-// socket goes, the process stays), "exit"; anything else is echoed. Words on the kernel's command line set it
-// up: "ignore-power-button", "refuse-configure", "slow-start", "resettable" (a machine that is shut down can
-// be reset).
+// "disk-threshold ALIAS BYTES EXCESS", "open ID" and "close ID" (of a channel), "let-go ALIAS" (of a device),
+// "disconnect" (the control socket goes, the process stays), "exit"; anything else is echoed. Words on the
+// kernel's command line set it up: "ignore-power-button", "refuse-configure", "slow-start", "resettable" (a
+// machine that is shut down can be reset), "refuse-plug", "exit-at-plug", "keep-devices" (until "let-go"),
+// "refuse-link".
 #include <cstring>
 #include <optional>
 #include <sstream>
@@ -44,6 +45,8 @@ class FakeMachine final : public control::Commands {
     page_->version = kCountersVersion;
     page_->size = sizeof(CountersPage);
     page_->vcpus[0].thread_id = static_cast<std::uint64_t>(::gettid());
+    page_->disks[0].owner = counters_owner("virtio-disk0");
+    page_->interfaces[0].owner = counters_owner("net0");
     page_->disks[0].read_requests = 7;
     page_->disks[0].write_bytes = 4096;
     page_->interfaces[0].receive_packets = 3;
@@ -63,6 +66,10 @@ class FakeMachine final : public control::Commands {
     if (has_word("refuse-configure"))
       throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
     status_.uuid = machine.uuid;
+    status_.devices.emplace();
+    for (const auto& disk : machine.disks) status_.devices->push_back(disk.id);
+    for (const auto& interface : machine.interfaces) status_.devices->push_back(interface.id);
+    for (const auto& rng : machine.rngs) status_.devices->push_back(rng.id);
     status_.state = MachineState::prepared;
     descriptors_ = std::move(descriptors);
     auto master = descriptors_.find("serial0");
@@ -111,6 +118,23 @@ class FakeMachine final : public control::Commands {
   void set_balloon_statistics_period(const control::SetBalloonStatisticsPeriod& command) override {
     if (command.seconds == 13) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
     last_probe_ = "balloon-period " + std::to_string(command.seconds);
+  }
+  void plug_device(const control::PlugDevice& command, control::DescriptorSet descriptors) override {
+    if (has_word("refuse-plug")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
+    if (has_word("exit-at-plug")) ::_exit(3);
+    std::string id;
+    for (const auto& disk : command.disks) id = disk.id;
+    for (const auto& interface : command.interfaces) id = interface.id;
+    for (const auto& rng : command.rngs) id = rng.id;
+    status_.devices->push_back(id);
+    tell("plug " + id + " with " + std::to_string(descriptors.size()));
+  }
+  void unplug_device(const control::DeviceName& command) override {
+    if (!has_word("keep-devices")) asio::post(loop_, [this, id = command.id] { let_go(id); });
+  }
+  void set_link(const control::SetLink& command) override {
+    if (has_word("refuse-link")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
+    last_probe_ = "link " + command.id + (command.up ? " up" : " down");
   }
   control::Status status() const override { return status_; }
   void inspect(InspectNode& root) const override { root.add("fake", true); }
@@ -163,6 +187,11 @@ class FakeMachine final : public control::Commands {
 
   bool has_word(const std::string& word) const {
     return (" " + command_line_ + " ").find(" " + word + " ") != std::string::npos;
+  }
+
+  void let_go(const std::string& id) {
+    std::erase(*status_.devices, id);
+    if (server_) server_->announce_unplugged({id});
   }
 
   void open_console(FileDescriptor master) {
@@ -231,6 +260,8 @@ class FakeMachine final : public control::Commands {
       control::DiskThresholdCrossed crossed;
       words >> crossed.id >> crossed.threshold >> crossed.excess;
       server_->announce(crossed);
+    } else if (line.starts_with("let-go ")) {
+      let_go(line.substr(7));
     } else if (line == "disconnect") {
       server_.reset();
     } else if (line == "exit") {

@@ -32,12 +32,14 @@ std::size_t find_disk(const config::DomainDefinition& definition, const std::str
 BlockFigures disk_figures(const Snapshot& domain, const std::string& path) {
   require_active(domain);
   if (!path.empty()) {
-    std::size_t index = find_disk(*domain.live, path);
-    return domain.counters ? domain.counters->disk(index) : BlockFigures{};
+    const std::size_t index = find_disk(*domain.live, path);
+    return domain.counters ? domain.counters->disk(domain.live->devices.disks[index].info.alias)
+                           : BlockFigures{};
   }
   BlockFigures sum;
-  for (std::size_t i = 0; domain.counters && i < domain.live->devices.disks.size(); ++i) {
-    BlockFigures one = domain.counters->disk(i);
+  if (!domain.counters) return sum;
+  for (const config::Disk& disk : domain.live->devices.disks) {
+    const BlockFigures one = domain.counters->disk(disk.info.alias);
     sum.read_requests += one.read_requests;
     sum.read_bytes += one.read_bytes;
     sum.read_nanoseconds += one.read_nanoseconds;
@@ -113,7 +115,8 @@ void add_interfaces(const Snapshot& domain, ParameterList& list) {
   const auto& interfaces = domain.live->devices.interfaces;
   list.add("net.count", static_cast<std::uint32_t>(interfaces.size()));
   for (std::size_t i = 0; i < interfaces.size(); ++i) {
-    NetFigures figures = domain.counters ? domain.counters->interface(i) : NetFigures{};
+    NetFigures figures =
+        domain.counters ? domain.counters->interface(interfaces[i].info.alias) : NetFigures{};
     auto field = [i](const char* name) { return fmt::format("net.{}.{}", i, name); };
     list.add(field("name"), interfaces[i].target);
     list.add(field("rx.bytes"), figures.receive_bytes);
@@ -136,7 +139,7 @@ void add_blocks(const Snapshot& domain, const std::vector<std::optional<ImageSiz
     list.add(field("name"), disks[i].target);
     list.add(field("path"), disks[i].source);
     if (domain.is_active() && domain.counters) {
-      BlockFigures figures = domain.counters->disk(i);
+      BlockFigures figures = domain.counters->disk(disks[i].info.alias);
       list.add(field("rd.reqs"), figures.read_requests);
       list.add(field("rd.bytes"), figures.read_bytes);
       list.add(field("rd.times"), figures.read_nanoseconds);
@@ -270,8 +273,7 @@ InterfaceStatistics LocalDriver::interface_statistics(const Caller&, const Uuid&
     throw invalid_argument(fmt::format("invalid path, '{}' is not a known interface", device));
   }
   NetFigures figures;
-  if (domain.counters)
-    figures = domain.counters->interface(static_cast<std::size_t>(found - interfaces.begin()));
+  if (domain.counters) figures = domain.counters->interface(found->info.alias);
   return {as_signed(figures.receive_bytes),   as_signed(figures.receive_packets),
           as_signed(figures.receive_errors),  as_signed(figures.receive_drops),
           as_signed(figures.transmit_bytes),  as_signed(figures.transmit_packets),

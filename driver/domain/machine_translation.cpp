@@ -217,13 +217,23 @@ void set_tick_policies(const config::Clock& clock, control::MachineSpecification
   }
 }
 
+bool takes_devices(const config::Devices& devices, const config::Controller& port) {
+  return config::takes_hot_plug(devices, {.bus = static_cast<std::uint8_t>(port.index.value_or(0))});
+}
+
+control::RngSpecification rng_of(const config::Rng& rng) {
+  return {rng.info.alias, address_of(rng.info), rng.rate_bytes.value_or(0),
+          rng.rate_period_ms.value_or(1000)};
+}
+
 void add_devices(const config::Devices& devices, const std::vector<DiskProperties>& disks,
                  control::MachineSpecification& machine) {
   for (const auto& controller : devices.controllers) {
     if (controller.model != config::ControllerModel::pcie_root_port) continue;
     machine.root_ports.push_back({controller.info.alias, address_of(controller.info),
                                   static_cast<std::uint8_t>(controller.index.value_or(0)),
-                                  static_cast<std::uint8_t>(controller.port.value_or(0))});
+                                  static_cast<std::uint8_t>(controller.port.value_or(0)),
+                                  takes_devices(devices, controller)});
   }
   for (std::size_t i = 0; i < devices.serials.size(); ++i) {
     const auto& serial = devices.serials[i];
@@ -237,10 +247,7 @@ void add_devices(const config::Devices& devices, const std::vector<DiskPropertie
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
     machine.interfaces.push_back(interface_of(devices.interfaces[i], i));
   }
-  for (const auto& rng : devices.rngs) {
-    machine.rngs.push_back({rng.info.alias, address_of(rng.info), rng.rate_bytes.value_or(0),
-                            rng.rate_period_ms.value_or(1000)});
-  }
+  for (const auto& rng : devices.rngs) machine.rngs.push_back(rng_of(rng));
 }
 
 }  // namespace
@@ -257,6 +264,17 @@ control::DiskLimits limits_of(const config::IoTune& tune) {
     *all[i] = {limit.rate, limit.maximum, std::max<std::uint64_t>(limit.seconds, 1)};
   }
   return limits;
+}
+
+control::PlugDevice plug_of(const config::Device& device, const std::vector<DiskProperties>& disks) {
+  control::PlugDevice plug;
+  if (const auto* disk = std::get_if<config::Disk>(&device))
+    plug.disks.push_back(disk_of(*disk, 0, disks.at(0)));
+  if (const auto* interface = std::get_if<config::Interface>(&device))
+    plug.interfaces.push_back(interface_of(*interface, 0));
+  if (const auto* rng = std::get_if<config::Rng>(&device)) plug.rngs.push_back(rng_of(*rng));
+  control::validate(plug);
+  return plug;
 }
 
 control::MachineSpecification machine_of(const config::DomainDefinition& live, const config::HostFacts& facts,

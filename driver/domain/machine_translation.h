@@ -7,6 +7,7 @@
 #include "driver/config/domain_definition.h"
 #include "driver/config/host_facts.h"
 #include "driver/domain/resources.h"
+#include "vmm-core/control/hot_plug.h"
 #include "vmm-core/control/machine_specification.h"
 
 namespace warren::driver::domain {
@@ -16,6 +17,9 @@ namespace warren::driver::domain {
 vmm::control::MachineSpecification machine_of(const config::DomainDefinition& live,
                                               const config::HostFacts& facts,
                                               const std::vector<DiskProperties>& disks, std::int64_t now);
+
+// One device of a running machine, with its resources named as by open_resources(Device&).
+vmm::control::PlugDevice plug_of(const config::Device& device, const std::vector<DiskProperties>& disks);
 
 // What a clock shows at `now`, minus UTC.
 std::int64_t clock_offset_seconds(const config::Clock& clock, std::int64_t now);

@@ -84,7 +84,8 @@ json::value query_blockstats(const Snapshot& domain) {
   json::array all;
   const auto& disks = domain.live->devices.disks;
   for (std::size_t i = 0; i < disks.size(); ++i) {
-    const BlockFigures figures = domain.counters ? domain.counters->disk(i) : BlockFigures{};
+    const BlockFigures figures =
+        domain.counters ? domain.counters->disk(disks[i].info.alias) : BlockFigures{};
     all.push_back({{"device", "drive-" + disks[i].info.alias},
                    {"qdev", device_path(disks[i].info)},
                    {"stats",

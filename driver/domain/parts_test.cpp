@@ -252,15 +252,16 @@ TEST(CountersReader, TakesNothingForGranted) {
   content.version = vmm::kCountersVersion;
   content.size = sizeof(content);
   content.disks[1].flush_requests = 5;
+  content.disks[1].owner = vmm::counters_owner("virtio-disk7");
   content.vcpus[2].thread_id = 99;
   ASSERT_EQ(::pwrite(page.get(), &content, sizeof(content), 0), static_cast<ssize_t>(sizeof(content)));
   CountersReader reader(page.duplicate());
-  EXPECT_EQ(reader.disk(1).flush_requests, 5u);
+  EXPECT_EQ(reader.disk("virtio-disk7").flush_requests, 5u);
   EXPECT_EQ(reader.vcpu_thread(2), 99u);
-  EXPECT_EQ(reader.disk(64).flush_requests, 0u);
+  EXPECT_EQ(reader.disk("virtio-disk0").flush_requests, 0u);
   EXPECT_EQ(reader.vcpu_thread(~std::size_t{0}), 0u);
   ASSERT_EQ(::ftruncate(page.get(), 64), 0);
-  EXPECT_EQ(reader.disk(1).flush_requests, 0u);
+  EXPECT_EQ(reader.disk("virtio-disk7").flush_requests, 0u);
 }
 
 TEST(ClockOffset, ZonesOfTheHost) {

@@ -113,4 +113,19 @@ Resources open_resources(const config::DomainDefinition& definition, const std::
   return resources;
 }
 
+Resources open_resources(config::Device& device) {
+  Resources resources;
+  if (const auto* disk = std::get_if<config::Disk>(&device)) {
+    DiskImage image = open_disk_image(*disk);
+    resources.disks.push_back({image.direct, image.direct_alignment});
+    add(resources, disk_descriptor(0), std::move(image.file));
+  } else if (auto* interface = std::get_if<config::Interface>(&device)) {
+    Tap tap = open_tap(*interface);
+    for (std::size_t queue = 0; queue < tap.queues.size(); ++queue)
+      add(resources, tap_descriptor(0, queue), std::move(tap.queues[queue]));
+    interface->target = tap.name;
+  }
+  return resources;
+}
+
 }  // namespace warren::driver::domain

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "driver/config/device_change.h"
 #include "driver/config/domain_defaults.h"
 #include "driver/config/domain_definition.h"
 #include "vmm-core/os/file_descriptor.h"
@@ -28,6 +29,9 @@ struct Resources {
 
 // `directory` is the running domain's own: sockets of channels that name no path are made below it.
 Resources open_resources(const config::DomainDefinition& definition, const std::filesystem::path& directory);
+// What one device is plugged in with, named as the first of its kind. The name of an interface's tap becomes
+// its target.
+Resources open_resources(config::Device& device);
 
 // Names of descriptors.
 std::string disk_descriptor(std::size_t index);

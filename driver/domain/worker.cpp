@@ -67,6 +67,10 @@ void Worker::connect(vmm::FileDescriptor socket) {
     auto self = weak.lock();
     if (self && self->handlers_.disk_threshold) self->handlers_.disk_threshold(crossed);
   };
+  handlers.device_unplugged = [weak](const control::DeviceName& device) {
+    auto self = weak.lock();
+    if (self && self->handlers_.device_unplugged) self->handlers_.device_unplugged(device);
+  };
   handlers.closed = [weak](const std::string& reason) {
     auto self = weak.lock();
     if (!self) return;
@@ -115,6 +119,17 @@ Error Worker::error_of_command(const vmm::Error& error, const std::string& doing
 
 void Worker::require_connection() const {
   if (!is_connected_) throw operation_failed(fmt::format("worker {} is not connected", process_.pid));
+}
+
+Task<> Worker::plug_device(control::PlugDevice device, std::vector<std::string> names,
+                           std::vector<vmm::FileDescriptor> descriptors, std::string doing) {
+  require_connection();
+  // Answered in order: what is refused of the descriptors is missing then.
+  if (!names.empty()) client_->add_descriptors(std::move(names), std::move(descriptors), [](auto) {});
+  Request<void> request = [this, device = std::move(device)](auto reply) {
+    client_->plug_device(device, std::move(reply));
+  };
+  co_await ask<void>(std::move(request), std::move(doing));
 }
 
 Task<vmm::FileDescriptor> Worker::start_machine(Machine machine, bool paused) {

@@ -27,6 +27,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
     std::function<void(const vmm::control::DiskFault&)> disk_fault = {};
     std::function<void(const vmm::control::DiskThresholdCrossed&)> disk_threshold = {};
     std::function<void(const vmm::control::PortChanged&)> port_changed = {};
+    std::function<void(const vmm::control::DeviceName&)> device_unplugged = {};
     std::function<void(const std::string& reason)> connection_lost;  // the process may live
     std::function<void()> ended;                                     // the process; last, once
   };
@@ -64,6 +65,9 @@ class Worker : public std::enable_shared_from_this<Worker> {
   // The same for a request with arguments or an answer of its own.
   template <typename T>
   Task<T> ask(Request<T> request, std::string doing);
+  // Throws as command().
+  Task<> plug_device(vmm::control::PlugDevice device, std::vector<std::string> names,
+                     std::vector<vmm::FileDescriptor> descriptors, std::string doing);
   // Of a worker that is connected; see ask().
   vmm::control::Client& client() noexcept { return *client_; }
   Task<vmm::control::Status> status();

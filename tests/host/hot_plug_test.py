@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 """Devices that come to, go from and change in a domain, by stock virsh."""
 
+import struct
 import sys
+import time
 import unittest
 from pathlib import Path
 from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from domains import define, require_daemon
+from domains import Events, console, define, require_daemon
 from domain_test import DomainCase
 from fixtures import tap
 
@@ -68,6 +70,87 @@ class Definitions(HotPlugCase):
         self.assertIn("ua-dice", self.virsh("dumpxml", "plug"))
         self.virsh("detach-device-alias", "plug", "ua-dice", "--config")
         self.assertNotIn("<rng", self.virsh("dumpxml", "plug"))
+
+
+class Running(HotPlugCase):
+    """The test guest serves its slots as an operating system does, and tells what comes and goes."""
+
+    def start(self, name: str, ports: int = 2) -> None:
+        devices = "".join("<controller type='pci' model='pcie-root-port'/>" for _ in range(ports))
+        define(self.daemon, name, "hot_plug", devices=devices)
+        self.virsh("start", name)
+
+    def words(self, name: str) -> Path:
+        path = self.image(name)
+        path.write_bytes(struct.pack("<131072Q", *range(131072)))
+        return path
+
+    def test_a_disk_comes_and_goes(self):
+        self.start("disks")
+        image = self.words("words.img")
+        with Events(self.daemon) as events, console(self.daemon, "disks") as terminal:
+            self.virsh("attach-disk", "disks", image, "vdb", "--live", "--config")
+            terminal.expect("PLUGGED 1 0x1af4:0x1042")
+            terminal.expect("FIRST 64\\b")  # the guest reads its second sector
+            events._terminal.expect("event 'device-added' for domain 'disks': virtio-disk1")
+            self.assertEqual(self.targets("disks"), ["vdb"])
+            self.assertEqual(self.targets("disks", "--inactive"), ["vdb"])
+            self.assertRegex(self.virsh("domblkstat", "disks", "vdb"), r"rd_req 1\b")
+            self.assertIn("already exists", self.refused("attach-disk", "disks", self.image("x.img"), "vdb"))
+            self.virsh("detach-disk", "disks", "vdb", "--live", "--config")
+            terminal.expect("LET GO 1")
+            terminal.expect("EMPTY 1")
+            events._terminal.expect("event 'device-removed' for domain 'disks': virtio-disk1")
+            self.assertEqual(self.targets("disks"), [])
+            self.assertEqual(self.targets("disks", "--inactive"), [])
+            # Its image is free again, and so is its place.
+            self.virsh("attach-disk", "disks", image, "vdc", "--live")
+            terminal.expect("PLUGGED 1 0x1af4:0x1042")
+            self.assertEqual(self.targets("disks", "--inactive"), [])
+
+    def test_a_removal_survives_the_daemon(self):
+        self.start("adopted")
+        with console(self.daemon, "adopted") as terminal:
+            self.virsh("attach-disk", "adopted", self.words("adopted.img"), "vdb", "--live")
+            terminal.expect("PLUGGED 1")
+        self.daemon.kill()
+        self.daemon.start()
+        self.assertEqual(self.targets("adopted"), ["vdb"])
+        self.virsh("detach-device-alias", "adopted", "virtio-disk1", "--live")
+        self.daemon.kill()
+        time.sleep(1)
+        self.daemon.start()
+        self.assertEqual(self.targets("adopted"), [])
+        self.virsh("attach-disk", "adopted", self.image("again.img"), "vdb", "--live")
+        self.assertEqual(self.targets("adopted"), ["vdb"])
+
+    def test_an_interface_comes_and_goes(self):
+        self.start("nics")
+        nic = self.file("nic.xml", f"<interface type='ethernet'><mac address='{MAC}'/><target dev='hotnic0'/>"
+                                   "<model type='virtio'/></interface>")
+        with console(self.daemon, "nics") as terminal:
+            self.virsh("attach-device", "nics", nic, "--live")
+            terminal.expect("PLUGGED 1 0x1af4:0x1041")
+            self.assertTrue(Path("/sys/class/net/hotnic0").exists())
+            self.virsh("domif-setlink", "nics", MAC, "down")
+            self.assertEqual(self.virsh("domif-getlink", "nics", MAC).split()[-1], "down")
+            self.assertIn("<mtu>", self.refused("update-device", "nics", self.file(
+                "mtu.xml", f"<interface type='ethernet'><mac address='{MAC}'/><mtu size='1400'/></interface>")))
+            self.virsh("detach-interface", "nics", "ethernet", "--mac", MAC, "--live")
+            terminal.expect("EMPTY 1")
+            self.assertNotIn(MAC, self.virsh("domiflist", "nics"))
+            self.assertFalse(Path("/sys/class/net/hotnic0").exists())
+
+    def test_what_cannot_be_leaves_everything_as_it_was(self):
+        self.start("full", ports=1)
+        self.virsh("attach-disk", "full", self.image("full.img"), "vdb", "--live", "--config")
+        before = self.virsh("dumpxml", "full"), self.virsh("dumpxml", "full", "--inactive")
+        self.assertIn("No more available PCI slots",
+                      self.refused("attach-disk", "full", self.image("more.img"), "vdc", "--live", "--config"))
+        self.assertIn("missing.img", self.refused("attach-disk", "full", "/missing.img", "vdc", "--live", "--config"))
+        serial = self.file("serial.xml", "<serial type='null'><target port='1'/></serial>")
+        self.assertIn("serial", self.refused("attach-device", "full", serial, "--live"))
+        self.assertEqual(before, (self.virsh("dumpxml", "full"), self.virsh("dumpxml", "full", "--inactive")))
 
 
 if __name__ == "__main__":

@@ -138,6 +138,10 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.watchdog_expired;
       const auto expired = from_json<WatchdogExpired>(*data, "watchdog_expired");
       if (handler) handler(expired);
+    } else if (*name == "device_unplugged") {
+      auto handler = handlers_.device_unplugged;
+      const auto device = from_json<DeviceName>(*data, "device_unplugged");
+      if (handler) handler(device);
     }
     // Events of a newer worker that this daemon does not know carry nothing it could act on.
   }
@@ -333,6 +337,18 @@ void Client::set_balloon(const SetBalloon& command, Reply<void> reply) {
 void Client::set_balloon_statistics_period(const SetBalloonStatisticsPeriod& command, Reply<void> reply) {
   implementation_->request("set_balloon_statistics_period", to_json(command), {},
                            expect_nothing(std::move(reply)));
+}
+
+void Client::plug_device(const PlugDevice& command, Reply<void> reply) {
+  implementation_->request("plug_device", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::unplug_device(const DeviceName& command, Reply<void> reply) {
+  implementation_->request("unplug_device", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::set_link(const SetLink& command, Reply<void> reply) {
+  implementation_->request("set_link", to_json(command), {}, expect_nothing(std::move(reply)));
 }
 
 void Client::inject_nmi(Reply<void> reply) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm-core/control/hot_plug.h"
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/control/small_devices.h"
@@ -40,6 +41,7 @@ class Client {
     std::function<void(const PortChanged&)> port_changed;
     std::function<void(const BalloonChanged&)> balloon_changed = {};
     std::function<void(const WatchdogExpired&)> watchdog_expired = {};
+    std::function<void(const DeviceName&)> device_unplugged = {};
   };
 
   static constexpr std::chrono::milliseconds kDefaultDeadline{10'000};
@@ -82,6 +84,10 @@ class Client {
   void set_disk_threshold(const SetDiskThreshold& command, Reply<void> reply);
   void set_balloon(const SetBalloon& command, Reply<void> reply);
   void set_balloon_statistics_period(const SetBalloonStatisticsPeriod& command, Reply<void> reply);
+  // hot_plug.h
+  void plug_device(const PlugDevice& command, Reply<void> reply);
+  void unplug_device(const DeviceName& command, Reply<void> reply);
+  void set_link(const SetLink& command, Reply<void> reply);
   void status(Reply<Status> reply);
   void inspect(Reply<std::string> reply);      // the tree as JSON text
   void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)

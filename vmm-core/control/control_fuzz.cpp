@@ -26,6 +26,9 @@ class Absorbing final : public Commands {
   void set_disk_threshold(const SetDiskThreshold&) override {}
   void set_balloon(const SetBalloon&) override {}
   void set_balloon_statistics_period(const SetBalloonStatisticsPeriod&) override {}
+  void plug_device(const PlugDevice&, DescriptorSet) override {}
+  void unplug_device(const DeviceName&) override {}
+  void set_link(const SetLink&) override {}
   void ctrl_alt_del() override {}
   Status status() const override { return {}; }
   void inspect(InspectNode& root) const override { root.add("x", true); }

@@ -47,6 +47,14 @@ class FakeCommands final : public Commands {
   void set_balloon_statistics_period(const SetBalloonStatisticsPeriod& command) override {
     log.push_back("balloon-period " + std::to_string(command.seconds));
   }
+  void plug_device(const PlugDevice& command, DescriptorSet descriptors) override {
+    log.push_back("plug " + std::to_string(command.disks.size()) + " with " +
+                  std::to_string(descriptors.size()));
+  }
+  void unplug_device(const DeviceName& command) override { log.push_back("unplug " + command.id); }
+  void set_link(const SetLink& command) override {
+    log.push_back("link " + command.id + (command.up ? " up" : " down"));
+  }
   Status status() const override { return {.version = "test", .uuid = configured.uuid, .resets = 3}; }
   void inspect(InspectNode& root) const override { root.child("serial0").add("ier", std::uint64_t{5}); }
   FileDescriptor counters() const override { return FileDescriptor(::dup(0)); }
@@ -220,6 +228,38 @@ TEST_F(ControlTest, DisksAreChangedAndTellOfThemselves) {
   EXPECT_EQ(faults[0].action, DiskFaultAction::stop);
   ASSERT_EQ(crossings.size(), 1u);
   EXPECT_EQ(crossings[0].excess, 512u);
+}
+
+TEST_F(ControlTest, DevicesComeAndGo) {
+  std::string gone;
+  Client peer(loop_, connect_to(path_),
+              Client::Handlers{.hello = {},
+                               .state_changed = {},
+                               .closed = {},
+                               .device_unplugged = [&](const DeviceName& device) { gone = device.id; }});
+  DiskSpecification disk;
+  disk.id = "virtio-disk1";
+  disk.address = {3, 0, 0};
+  disk.descriptor = "disk0";
+  peer.plug_device({.disks = {disk}, .interfaces = {}, .rngs = {}}, note());
+  peer.add_descriptors({"disk0"}, descriptors(1), note());
+  peer.plug_device({.disks = {disk}, .interfaces = {}, .rngs = {}}, note());
+  // What came with it was used up.
+  peer.plug_device({.disks = {disk}, .interfaces = {}, .rngs = {}}, note());
+  disk.address = {0, 3, 0};
+  peer.plug_device({.disks = {disk}, .interfaces = {}, .rngs = {}}, note());
+  peer.plug_device({}, note());
+  peer.unplug_device({"virtio-disk1"}, note());
+  peer.set_link({"net0", false}, note());
+  run();
+  using testing::HasSubstr;
+  EXPECT_THAT(answers_,
+              testing::ElementsAre(HasSubstr("not delivered"), "ok", "ok", HasSubstr("not delivered"),
+                                   HasSubstr("disks[0].address"), HasSubstr("exactly one"), "ok", "ok"));
+  EXPECT_THAT(commands_.log, testing::ElementsAre("plug 1 with 1", "unplug virtio-disk1", "link net0 down"));
+  server_->announce_unplugged({"virtio-disk1"});
+  run();
+  EXPECT_EQ(gone, "virtio-disk1");
 }
 
 TEST_F(ControlTest, ManyDescriptorsTravelInSeveralMessages) {

@@ -8,6 +8,7 @@
 #include <boost/json.hpp>
 
 #include "vmm-core/control/disk_server.h"
+#include "vmm-core/control/hot_plug.h"
 #include "vmm-core/control/json_codec.h"
 #include "vmm-core/os/error.h"
 
@@ -315,6 +316,36 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
   for (const auto& interface : specification.interfaces) {
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   }
+  return names;
+}
+
+void validate(const PlugDevice& command) {
+  require(command.disks.size() + command.interfaces.size() + command.rngs.size() == 1, "arguments",
+          "not exactly one device");
+  const auto check = [](const auto& device, const std::string& member) {
+    require(!device.id.empty() && device.id.size() <= 64, member + ".id", "empty or longer than 64 bytes");
+    require(device.address.bus != 0 && device.address.slot == 0 && device.address.function == 0,
+            member + ".address", "not function 0 of slot 0 behind a root port");
+  };
+  for (const auto& disk : command.disks) {
+    check(disk, "disks[0]");
+    validate_disk(disk, "disks[0]");
+  }
+  for (const auto& interface : command.interfaces) {
+    check(interface, "interfaces[0]");
+    validate_interface(interface, "interfaces[0]");
+  }
+  for (const auto& rng : command.rngs) {
+    check(rng, "rngs[0]");
+    require(rng.rate_period_ms != 0, "rngs[0].rate_period_ms", "0");
+  }
+}
+
+std::vector<std::string> descriptor_names(const PlugDevice& command) {
+  std::vector<std::string> names;
+  for (const auto& disk : command.disks) names.push_back(disk.descriptor);
+  for (const auto& interface : command.interfaces)
+    names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   return names;
 }
 

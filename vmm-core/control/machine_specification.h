@@ -40,8 +40,9 @@ struct RootPortSpecification {
   PciAddress address;
   std::uint8_t secondary_bus = 0;
   std::uint8_t port_number = 0;
+  bool hot_plug = false;  // the device behind it, in function 0 alone, comes and goes at run time
 };
-BOOST_DESCRIBE_STRUCT(RootPortSpecification, (), (id, address, secondary_bus, port_number))
+BOOST_DESCRIBE_STRUCT(RootPortSpecification, (), (id, address, secondary_bus, port_number, hot_plug))
 
 // One register quadruple of a CPUID leaf: the guest sees (host & keep) | set.
 struct CpuidMask {

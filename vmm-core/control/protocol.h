@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,8 +39,11 @@ struct Status {
   std::uint64_t resets = 0;  // guest resets so far, so that a returning daemon sees that it missed some
   std::vector<StalledDisk> stalled_disks;
   std::vector<std::string> open_ports;  // ids of the console ports that the guest has open
+  // The ids of all PCI devices there are; not told by workers that have no hot plug.
+  std::optional<std::vector<std::string>> devices;
 };
-BOOST_DESCRIBE_STRUCT(Status, (), (revision, version, uuid, state, detail, resets, stalled_disks, open_ports))
+BOOST_DESCRIBE_STRUCT(Status, (),
+                      (revision, version, uuid, state, detail, resets, stalled_disks, open_ports, devices))
 
 struct AddDescriptors {
   std::vector<std::string> names;  // in the order of the descriptors that come with the message
@@ -61,8 +65,9 @@ BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
 // ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
-// those of probes.h, disks.h and small_devices.h. Events: hello(Status), state_changed(StateChanged) after
-// each change, whoever caused it, port_changed(PortChanged); and those of the same headers.
+// those of probes.h, disks.h, hot_plug.h and small_devices.h. Events: hello(Status),
+// state_changed(StateChanged) after each change, whoever caused it, port_changed(PortChanged); and those of
+// the same headers.
 enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error, watchdog };
 BOOST_DESCRIBE_ENUM(StateCause, command, guest_shutdown, guest_reset, crash, host_error, watchdog)
 

@@ -135,6 +135,7 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     if (name == nullptr) throw Error(std::errc::invalid_argument, "control message without \"execute\"");
     if (*name == "add_descriptors") return add_descriptors(peer, message, std::move(descriptors));
     if (*name == "configure") return configure(peer, message);
+    if (*name == "plug_device") return plug_device(peer, message);
     if (*name == "start") {
       commands_.start(arguments_of<Start>(message).paused);
       return {};
@@ -148,6 +149,14 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     }
     if (arguments != nullptr && serve_disk_command(commands_, *name, *arguments)) return {};
     if (arguments != nullptr && serve_small_device_command(commands_, *name, *arguments)) return {};
+    if (*name == "unplug_device") {
+      commands_.unplug_device(arguments_of<DeviceName>(message));
+      return {};
+    }
+    if (*name == "set_link") {
+      commands_.set_link(arguments_of<SetLink>(message));
+      return {};
+    }
     arguments_of<Nothing>(message);
     if (*name == "status") return {to_json(commands_.status()), {}};
     if (*name == "inspect") {
@@ -197,6 +206,20 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     for (std::size_t i = 0; i < descriptors.size(); ++i) {
       peer.descriptors.insert_or_assign(arguments.names[i], std::move(descriptors[i]));
     }
+    return {};
+  }
+
+  // What was delivered for a device that is refused is closed with it.
+  Answer plug_device(Peer& peer, const json::object& message) {
+    DescriptorSet descriptors = std::exchange(peer.descriptors, {});
+    const auto arguments = arguments_of<PlugDevice>(message);
+    validate(arguments);
+    for (const auto& name : descriptor_names(arguments)) {
+      if (descriptors.contains(name)) continue;
+      throw Error(std::errc::bad_file_descriptor,
+                  "plug_device names descriptor '" + name + "', which was not delivered");
+    }
+    commands_.plug_device(arguments, std::move(descriptors));
     return {};
   }
 
@@ -256,6 +279,10 @@ void Server::announce(const BalloonChanged& change) {
 
 void Server::announce(const WatchdogExpired& expired) {
   implementation_->announce("watchdog_expired", expired);
+}
+
+void Server::announce_unplugged(const DeviceName& device) {
+  implementation_->announce("device_unplugged", device);
 }
 
 std::string format_inspection(const InspectNode& root) {

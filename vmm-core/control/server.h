@@ -5,10 +5,10 @@
 // never notices.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 
+#include "vmm-core/control/hot_plug.h"
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/control/small_devices.h"
@@ -21,12 +21,9 @@ class io_context;
 
 namespace warren::vmm::control {
 
-// Descriptors by the names they were delivered with.
-using DescriptorSet = std::map<std::string, FileDescriptor, std::less<>>;
-
 // What a worker does. Each call runs to its end before it returns; what it cannot do throws Error, whose text
 // is the answer, and leaves the machine as it was.
-class Commands : public Probes, public DiskCommands, public SmallDeviceCommands {
+class Commands : public Probes, public DiskCommands, public DeviceCommands, public SmallDeviceCommands {
  public:
   // Takes what it needs out of `descriptors`; what it leaves is closed. The specification is validated and
   // all its names are there.
@@ -64,6 +61,7 @@ class Server {
   void announce(const PortChanged& change);
   void announce(const BalloonChanged& change);
   void announce(const WatchdogExpired& expired);
+  void announce_unplugged(const DeviceName& device);
 
   static constexpr std::size_t kMaximumConnections = 8;
 

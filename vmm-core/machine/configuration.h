@@ -39,6 +39,7 @@ struct RootPortConfiguration {
   pci::Address address;            // on bus 0
   std::uint8_t secondary_bus = 0;  // what devices behind it name as their bus
   std::uint8_t port_number = 0;
+  bool hot_plug = false;  // has a slot whose device, in function 0 alone, comes and goes
 };
 
 // What a PCI device is made with. All of it outlives the device.
@@ -56,7 +57,7 @@ struct BuiltDevice {
 struct PciDeviceConfiguration {
   std::string id;
   pci::Address address;
-  // Called once, while the machine is built. Throws Error.
+  // Called once, while the machine is built or when the device is plugged in. Throws Error.
   std::function<BuiltDevice(const DeviceEnvironment& environment, pci::Place place)> build;
 };
 
@@ -87,6 +88,9 @@ struct MachineConfiguration {
   std::vector<PciDeviceConfiguration> devices;
   // The guest has set its clock: what it shows minus host UTC. On a vCPU thread; or none.
   std::function<void(std::int64_t nanoseconds)> clock_set;
+  // The guest has let go of the device behind the root port with that secondary bus, whose removal was
+  // requested; unplug() is next. On a vCPU thread or within a call of the machine, and must not come back.
+  std::function<void(std::uint8_t bus)> device_released;
   CountersPage* counters = nullptr;  // outlives the machine; or none
   // Called first thing on every thread the machine starts.
   std::function<void(ThreadKind)> thread_started;

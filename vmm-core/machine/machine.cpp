@@ -56,7 +56,8 @@ Machine::Machine(MachineConfiguration configuration, EventSink sink)
               .power_off = [this] { on_guest_event(GuestShutDown{}); },
               .panicked = [this] { on_guest_event(GuestCrashed{"the guest's kernel panicked"}); },
               .clock_changed = [this] { events_.wake(); },
-              .guest_nanoseconds = [this] { return clock_.now(); }}) {
+              .guest_nanoseconds = [this] { return clock_.now(); },
+              .device_released = configuration_.device_released}) {
   board_.clock().set_observer(configuration_.clock_set);
   clock_.pause();
   pristine_controllers_ = vm_.interrupt_controllers();
@@ -239,6 +240,20 @@ std::vector<FileDescriptor> Machine::statistics() {
   for (const auto& file : files)
     if (!file) return {};
   return files;
+}
+
+void Machine::plug(const PciDeviceConfiguration& device) {
+  between_runs([&] { board_.plug(device, lines_, {memory_, messages_, doorbells_}, running_); });
+}
+
+pci::RemovalRequest Machine::request_removal(const std::string& id) {
+  return board_.request_removal(id);
+}
+
+std::string Machine::unplug(std::uint8_t bus) {
+  std::string id;
+  between_runs([&] { id = board_.unplug(bus); });
+  return id;
 }
 
 std::uint64_t Machine::stop_dirty_log() {

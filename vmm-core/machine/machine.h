@@ -71,6 +71,16 @@ class Machine final : public Inspectable {
   // Memory as vCPU 0 addresses it now. False unless all of it is mapped to RAM.
   bool read_virtual(std::uint64_t address, std::span<std::byte> destination);
 
+  // A device comes to a root port that takes one at run time, and the guest is told. Throws Error: for a
+  // place that does not exist, takes none or is taken, and for what the device's build refuses.
+  void plug(const PciDeviceConfiguration& device);
+  // Asks the guest to let go of a device; MachineConfiguration::device_released tells that it has. Throws
+  // Error for a device that is not there or sits where none goes.
+  pci::RemovalRequest request_removal(const std::string& id);
+  // Destroys what is behind the port of that bus and returns its id; empty when nothing is.
+  std::string unplug(std::uint8_t bus);
+  std::vector<std::string> device_names() const { return board_.device_names(); }
+
   GuestMemory& memory() noexcept { return memory_; }
   void inspect(InspectNode& node) const override;
 

@@ -48,6 +48,7 @@ Q35::Q35(MachineConfiguration& configuration, const MemoryMap& map, KvmInterrupt
     panic_port_.emplace(actions.panicked);
     mappings_.push_back(ports_.map(PanicPort::kPort, 1, *panic_port_, "panic port"));
   }
+  add_ports(configuration, lines, actions);
   add_devices(configuration, lines, environment);
   place_bars();
 }
@@ -84,32 +85,100 @@ pci::Place Q35::root_place(const pci::Address& address, KvmInterruptLines& lines
   return {memory_, ports_, lines.make_line(pci_interrupt_gsi(address.slot, 0))};
 }
 
-void Q35::add_devices(MachineConfiguration& configuration, KvmInterruptLines& lines,
-                      const DeviceEnvironment& environment) {
+// INTA# behind a port comes out as INTA# of the port's slot: slot 0, pin 0.
+pci::Place Q35::place_behind(const Port& port, KvmInterruptLines& lines) {
+  pci::Place place = root_place({.slot = port.slot}, lines);
+  place.express = true;
+  return place;
+}
+
+Q35::Port* Q35::port_of(std::uint8_t bus) noexcept {
+  const auto found = std::ranges::find(root_ports_, bus, &Port::named_bus);
+  return found == root_ports_.end() ? nullptr : &*found;
+}
+
+void Q35::add_ports(const MachineConfiguration& configuration, KvmInterruptLines& lines,
+                    const Actions& actions) {
   for (const auto& port : configuration.root_ports) {
-    root_ports_.push_back(
-        {std::make_unique<pci::RootPort>(port.id, pci::Place{memory_, ports_, nullptr}, port.port_number),
-         port.secondary_bus, port.address.slot});
+    auto release = [released = actions.device_released, bus = port.secondary_bus] {
+      if (released) released(bus);
+    };
+    auto made = port.hot_plug ? std::make_unique<pci::RootPort>(port.id, root_place(port.address, lines),
+                                                                port.port_number, std::move(release))
+                              : std::make_unique<pci::RootPort>(port.id, pci::Place{memory_, ports_, nullptr},
+                                                                port.port_number);
+    root_ports_.push_back({std::move(made), port.secondary_bus, port.address.slot, port.hot_plug});
     root_.attach_port(port.address.slot, port.address.function, *root_ports_.back().port);
   }
+}
+
+void Q35::add_devices(MachineConfiguration& configuration, KvmInterruptLines& lines,
+                      const DeviceEnvironment& environment) {
   for (const auto& device : configuration.devices) {
     if (device.address.bus == 0) {
-      devices_.push_back(device.build(environment, root_place(device.address, lines)));
-      root_.attach(device.address.slot, device.address.function, *devices_.back().function);
+      devices_.push_back({device.build(environment, root_place(device.address, lines)), 0});
+      root_.attach(device.address.slot, device.address.function, *devices_.back().device.function);
       continue;
     }
-    const auto port = std::ranges::find(root_ports_, device.address.bus, &Port::named_bus);
-    if (port == root_ports_.end() || device.address.slot != 0) {
+    const Port* port = port_of(device.address.bus);
+    if (port == nullptr || device.address.slot != 0) {
       throw Error(std::errc::invalid_argument, device.id + ": there is no slot " +
                                                    std::to_string(device.address.slot) + " on PCI bus " +
                                                    std::to_string(device.address.bus));
     }
-    // INTA# behind a port comes out as INTA# of the port's slot: slot 0, pin 0.
-    pci::Place place = root_place({.slot = port->slot}, lines);
-    place.express = true;
-    devices_.push_back(device.build(environment, std::move(place)));
-    port->port->attach(device.address.function, *devices_.back().function);
+    devices_.push_back({device.build(environment, place_behind(*port, lines)), device.address.bus});
+    port->port->attach(device.address.function, *devices_.back().device.function);
   }
+  // What is there from the beginning has power.
+  for (const auto& port : root_ports_) port.port->reset();
+}
+
+void Q35::plug(const PciDeviceConfiguration& device, KvmInterruptLines& lines,
+               const DeviceEnvironment& environment, bool running) {
+  const Port* port = port_of(device.address.bus);
+  if (port == nullptr || !port->hot_plug || device.address.slot != 0 || device.address.function != 0) {
+    throw Error(std::errc::invalid_argument,
+                device.id + ": no root port that takes a device at run time leads to PCI bus " +
+                    std::to_string(device.address.bus));
+  }
+  if (std::ranges::find(devices_, device.address.bus, &Seated::bus) != devices_.end()) {
+    throw Error(std::errc::address_in_use,
+                device.id + ": PCI bus " + std::to_string(device.address.bus) + " has its device");
+  }
+  devices_.reserve(devices_.size() + 1);
+  Seated seated{device.build(environment, place_behind(*port, lines)), device.address.bus};
+  if (!running && seated.device.worker != nullptr) seated.device.worker->pause();
+  port->port->plug(*seated.device.function);
+  devices_.push_back(std::move(seated));
+}
+
+pci::RemovalRequest Q35::request_removal(const std::string& id) {
+  const auto found = std::ranges::find_if(
+      devices_, [&](const Seated& seated) { return seated.device.function->name() == id; });
+  if (found == devices_.end()) throw Error(std::errc::no_such_device, "device '" + id + "'");
+  const Port* port = port_of(found->bus);
+  if (port == nullptr || !port->hot_plug) {
+    throw Error(std::errc::operation_not_supported,
+                "device " + id + " sits where devices cannot be removed at run time");
+  }
+  return port->port->request_removal();
+}
+
+std::string Q35::unplug(std::uint8_t bus) {
+  const auto found = std::ranges::find(devices_, bus, &Seated::bus);
+  Port* port = port_of(bus);
+  if (found == devices_.end() || port == nullptr || !port->hot_plug) return {};
+  port->port->unplug();
+  if (found->device.worker != nullptr) found->device.worker->pause();
+  std::string id = found->device.function->name();
+  devices_.erase(found);
+  return id;
+}
+
+std::vector<std::string> Q35::device_names() const {
+  std::vector<std::string> names;
+  for (const auto& seated : devices_) names.push_back(seated.device.function->name());
+  return names;
 }
 
 void Q35::place_bars() {
@@ -128,19 +197,19 @@ void Q35::reset() {
   host_bridge_.reset();
   lpc_bridge_.reset();
   for (const auto& port : root_ports_) port.port->reset();
-  for (const auto& device : devices_) device.function->reset();
+  for (const auto& seated : devices_) seated.device.function->reset();
   place_bars();
 }
 
 void Q35::pause() noexcept {
-  for (const auto& device : devices_) {
-    if (device.worker != nullptr) device.worker->pause();
+  for (const auto& seated : devices_) {
+    if (seated.device.worker != nullptr) seated.device.worker->pause();
   }
 }
 
 void Q35::resume() noexcept {
-  for (const auto& device : devices_) {
-    if (device.worker != nullptr) device.worker->resume();
+  for (const auto& seated : devices_) {
+    if (seated.device.worker != nullptr) seated.device.worker->resume();
   }
 }
 
@@ -157,7 +226,8 @@ void Q35::inspect(InspectNode& node) const {
   host_bridge_.inspect(node.child(host_bridge_.name()));
   lpc_bridge_.inspect(node.child(lpc_bridge_.name()));
   for (const auto& port : root_ports_) port.port->inspect(node.child(port.port->name()));
-  for (const auto& device : devices_) device.function->inspect(node.child(device.function->name()));
+  for (const auto& seated : devices_)
+    seated.device.function->inspect(node.child(seated.device.function->name()));
 }
 
 }  // namespace warren::vmm::machine

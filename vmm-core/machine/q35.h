@@ -34,6 +34,7 @@ class Q35 final : public Inspectable {
     std::function<void()> panicked;
     std::function<void()> clock_changed;  // the RTC's next tick; on any thread
     std::function<std::uint64_t()> guest_nanoseconds;
+    std::function<void(std::uint8_t bus)> device_released;  // as MachineConfiguration's; or none
   };
 
   // `lines` and what `environment` holds outlive the board. Takes what it needs out of `configuration`.
@@ -55,14 +56,36 @@ class Q35 final : public Inspectable {
   void pause() noexcept;
   void resume() noexcept;
 
+  // As Machine's; plug() and unplug() while no vCPU runs. A device that comes while devices are paused is
+  // paused, too.
+  void plug(const PciDeviceConfiguration& device, KvmInterruptLines& lines,
+            const DeviceEnvironment& environment, bool running);
+  pci::RemovalRequest request_removal(const std::string& id);
+  std::string unplug(std::uint8_t bus);
+  std::vector<std::string> device_names() const;
+
   void inspect(InspectNode& node) const override;
 
  private:
+  struct Port {
+    std::unique_ptr<pci::RootPort> port;
+    std::uint8_t named_bus = 0;
+    std::uint8_t slot = 0;
+    bool hot_plug = false;
+  };
+  struct Seated {
+    BuiltDevice device;
+    std::uint8_t bus = 0;  // as its configuration names it
+  };
+
+  Port* port_of(std::uint8_t bus) noexcept;
   void map_chipset();
   void add_serials(const MachineConfiguration& configuration, KvmInterruptLines& lines);
+  void add_ports(const MachineConfiguration& configuration, KvmInterruptLines& lines, const Actions& actions);
   void add_devices(MachineConfiguration& configuration, KvmInterruptLines& lines,
                    const DeviceEnvironment& environment);
   pci::Place root_place(const pci::Address& address, KvmInterruptLines& lines);
+  pci::Place place_behind(const Port& port, KvmInterruptLines& lines);
   void place_bars();
 
   const MemoryMap map_;
@@ -79,15 +102,10 @@ class Q35 final : public Inspectable {
   std::vector<std::unique_ptr<Serial>> serials_;
   std::optional<PanicPort> panic_port_;
 
-  struct Port {
-    std::unique_ptr<pci::RootPort> port;
-    std::uint8_t named_bus = 0;
-    std::uint8_t slot = 0;
-  };
   pci::HostBridge host_bridge_;
   pci::LpcBridge lpc_bridge_;
   std::vector<Port> root_ports_;
-  std::vector<BuiltDevice> devices_;
+  std::vector<Seated> devices_;
 };
 
 }  // namespace warren::vmm::machine

@@ -11,6 +11,8 @@ namespace {
 // Bridge windows have these steps (PCI-to-PCI Bridge 1.2 §3.2.5).
 constexpr std::uint64_t kMemoryStep = std::uint64_t{1} << 20;
 constexpr std::uint64_t kIoStep = std::uint64_t{1} << 12;
+// What a slot keeps for a device that comes later: no guest can widen a window whose neighbours are taken.
+constexpr std::uint64_t kHotPlugRoom = 2 * kMemoryStep;
 // A 64-bit BAR up to this size goes below 4 GiB.
 constexpr std::uint64_t kSmallBar = std::uint64_t{16} << 20;
 
@@ -71,15 +73,18 @@ void place(std::span<const Request> wanted, Cursor& cursor) {
   }
 }
 
-// The window of a bridge for what is behind it, and those BARs placed in it.
+// The window of a bridge for what is behind it, of at least `least` bytes, and those BARs placed in it.
 Window place_behind_port(std::span<Function* const> functions, Space space, std::uint64_t step,
-                         Cursor& cursor) {
+                         Cursor& cursor, std::uint64_t least = 0) {
   const auto wanted = requests(functions, space);
-  if (wanted.empty()) return {};
-  std::uint64_t total = 0;
-  for (const auto& request : wanted) total += request.bar.size;  // at most 48 BARs of at most 2^46
+  if (wanted.empty() && least == 0) return {};
+  std::uint64_t total = least;
+  std::uint64_t needed = 0;
+  for (const auto& request : wanted) needed += request.bar.size;  // at most 48 BARs of at most 2^46
+  total = std::max(total, needed);
   total = (total + step - 1) / step * step;
-  const std::uint64_t start = cursor.take(total, std::max(step, wanted.front().bar.size));
+  const std::uint64_t start =
+      cursor.take(total, wanted.empty() ? step : std::max(step, wanted.front().bar.size));
   const Window window{start, start + total - 1};
   Cursor inside(window, "root port's");
   place(wanted, inside);
@@ -104,7 +109,8 @@ void RootComplex::place_bars(const PlacementWindows& windows) {
       if (Function* function = port->find(i)) behind.push_back(function);
     }
     port->set_windows(place_behind_port(behind, Space::io, kIoStep, io),
-                      place_behind_port(behind, Space::memory32, kMemoryStep, memory32),
+                      place_behind_port(behind, Space::memory32, kMemoryStep, memory32,
+                                        port->has_slot() ? kHotPlugRoom : 0),
                       place_behind_port(behind, Space::memory64, kMemoryStep, memory64));
     for (Function* function : behind) function->enable_decoding();
   }

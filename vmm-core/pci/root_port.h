@@ -44,6 +44,7 @@ class RootPort final : public Function {
   // owner may destroy then.
   void plug(Function& device);
   void unplug();
+  bool has_slot() const noexcept { return slot_ != nullptr; }
   // Asks the guest to let go. Any thread.
   RemovalRequest request_removal() { return slot_->request_removal(); }
 

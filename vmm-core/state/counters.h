@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <string_view>
 
 namespace warren::vmm {
 
@@ -20,14 +21,16 @@ struct BlockCounters {
   Counter flush_requests, flush_nanoseconds;
   Counter errors, malformed_chains;
   Counter highest_written;  // the end of the write that reached furthest, in bytes
-  std::array<Counter, 5> reserved;
+  std::array<Counter, 4> reserved;
+  Counter owner;  // counters_owner() of the device whose slot it is; 0: nobody's
 };
 
 struct NetCounters {
   Counter receive_bytes, receive_packets, receive_errors, receive_drops;
   Counter transmit_bytes, transmit_packets, transmit_errors, transmit_drops;
   Counter malformed_chains;
-  std::array<Counter, 7> reserved;
+  std::array<Counter, 6> reserved;
+  Counter owner;
 };
 
 struct VcpuCounters {
@@ -48,12 +51,19 @@ struct BalloonCounters {
 };
 
 inline constexpr std::uint64_t kCountersMagic = 0x5741'5252'454e'4354;  // "WARRENCT"
-inline constexpr std::uint32_t kCountersVersion = 2;
+inline constexpr std::uint32_t kCountersVersion = 3;                    // below: no owners
 inline constexpr std::size_t kMaximumCountedVcpus = 256;
 inline constexpr std::size_t kMaximumCountedDisks = 64;
 inline constexpr std::size_t kMaximumCountedInterfaces = 64;
 
-// Slots are by position: the n-th vCPU, disk and interface of the machine specification.
+// What a slot of a disk or interface says of the device it belongs to: FNV-1a of its id. Never 0.
+constexpr std::uint64_t counters_owner(std::string_view id) noexcept {
+  std::uint64_t hash = 0xcbf2'9ce4'8422'2325;
+  for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3;
+  return hash | 1;
+}
+
+// Slots of vCPUs are by position. Disks and interfaces come and go: each takes the first slot that is free.
 struct CountersPage {
   std::uint64_t magic;
   std::uint32_t version;

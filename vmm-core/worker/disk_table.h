@@ -25,6 +25,8 @@ class DiskTable final : public virtio::BlockListener {
   DiskTable(boost::asio::io_context& loop, NewsHandler handler) : loop_(loop), handler_(std::move(handler)) {}
 
   void add(virtio::Block& device) { devices_[device.name()] = &device; }
+  // What was kept for a disk whose device was not made, or is gone.
+  void forget(const std::string& id) { used_.erase(id); }
   // Throws Error.
   virtio::Block& find(const std::string& id) const;
   std::vector<control::StalledDisk> stalled() const;

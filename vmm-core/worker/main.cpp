@@ -71,6 +71,7 @@ int serve(const Options& options) {
        .port_changed = [&](const control::PortChanged& change) { server->announce(change); },
        .balloon_changed = [&](const control::BalloonChanged& change) { server->announce(change); },
        .watchdog_expired = [&](const control::WatchdogExpired& expired) { server->announce(expired); },
+       .device_unplugged = [&](const control::DeviceName& device) { server->announce_unplugged(device); },
        // The answer is sent before the loop comes to this.
        .quit = [&] { boost::asio::post(loop, [&] { loop.stop(); }); }});
   server.emplace(loop, std::move(listener), machine);

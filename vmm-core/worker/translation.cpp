@@ -179,11 +179,14 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
       if (surroundings_.clock_set) surroundings_.clock_set({nanoseconds / kNanosecondsPerSecond});
     });
   };
+  configuration.device_released = [this](std::uint8_t bus) {
+    boost::asio::post(loop_, [this, bus] { device_released(bus); });
+  };
   configuration.counters = counters_;
   configuration.thread_started = surroundings_.thread_started;
   for (const auto& port : specification.root_ports) {
     configuration.root_ports.push_back(
-        {port.id, address_of(port.address), port.secondary_bus, port.port_number});
+        {port.id, address_of(port.address), port.secondary_bus, port.port_number, port.hot_plug});
   }
   for (const auto& serial : specification.serials) {
     auto& backend = add_backend(configuration, serial.character, descriptors);
@@ -193,11 +196,73 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
   return configuration;
 }
 
+EventThread& Worker::own_thread(const std::string& id) {
+  EventThread& thread = make_thread("io-" + id);
+  device_threads_[id] = &thread;
+  return thread;
+}
+
+EventThread& Worker::shared_thread() {
+  if (shared_thread_ == nullptr) shared_thread_ = &make_thread("io-shared");
+  return *shared_thread_;
+}
+
 EventThread& Worker::thread_of(const control::DiskSpecification& disk) {
-  if (disk.iothread == 0) return make_thread("io-" + disk.id);
-  IoThread& shared = iothreads_.at(disk.iothread);  // validate() saw that it is there
-  ++shared.users;
-  return *shared.thread;
+  if (disk.iothread == 0) return own_thread(disk.id);
+  const auto shared = iothreads_.find(disk.iothread);
+  if (shared == iothreads_.end())
+    throw Error(std::errc::invalid_argument,
+                disk.id + ": there is no IOThread " + std::to_string(disk.iothread));
+  ++shared->second.users;
+  used_iothreads_[disk.id] = disk.iothread;
+  return *shared->second.thread;
+}
+
+machine::PciDeviceConfiguration Worker::disk_device(const control::DiskSpecification& disk,
+                                                    control::DescriptorSet& descriptors) {
+  BlockCounters& counters = block_counters(disk.id);
+  EventThread& thread = thread_of(disk);
+  auto image = std::make_shared<FileDescriptor>(take(descriptors, disk.descriptor));
+  return on_pci(disk.id, disk.address, [this, disk, image, options = options_of(disk), &counters, &thread] {
+    auto device = std::make_unique<virtio::Block>(
+        disk.id,
+        std::make_unique<block::RawImage>(
+            std::move(*image), disk.id,
+            block::RawImageOptions{.read_only = disk.read_only,
+                                   .direct = disk.direct,
+                                   .alignment = disk.direct_alignment,
+                                   .use_io_uring = disk.engine == control::DiskEngine::io_uring}),
+        options, counters, std::vector<EventThread*>{&thread});
+    disks_.add(*device);
+    return device;
+  });
+}
+
+machine::PciDeviceConfiguration Worker::interface_device(const control::InterfaceSpecification& interface,
+                                                         control::DescriptorSet& descriptors) {
+  NetCounters& counters = net_counters(interface.id);
+  EventThread& thread = own_thread(interface.id);
+  auto taps = std::make_shared<std::vector<std::unique_ptr<net::Tap>>>();
+  for (const auto& name : interface.descriptors)
+    taps->push_back(std::make_unique<net::Tap>(take(descriptors, name), interface.id));
+  return on_pci(interface.id, interface.address, [this, interface, taps, &counters, &thread] {
+    auto device = std::make_unique<virtio::Net>(interface.id, std::move(*taps),
+                                                virtio::NetOptions{.mac = mac_of(interface.mac),
+                                                                   .packed = interface.packed,
+                                                                   .link_up = interface.link_up,
+                                                                   .mtu = interface.mtu,
+                                                                   .queue_size = interface.queue_size},
+                                                counters, std::vector<EventThread*>{&thread});
+    interfaces_[interface.id] = device.get();
+    return device;
+  });
+}
+
+machine::PciDeviceConfiguration Worker::rng_device(const control::RngSpecification& rng) {
+  return on_pci(rng.id, rng.address, [rng, &shared = shared_thread()] {
+    return std::make_unique<virtio::Rng>(rng.id, rng.rate_bytes, rng.rate_period_ms,
+                                         std::vector<EventThread*>{&shared});
+  });
 }
 
 void Worker::add_serial_controllers(MachineConfiguration& configuration,
@@ -223,77 +288,31 @@ void Worker::add_serial_controllers(MachineConfiguration& configuration,
 void Worker::add_devices(MachineConfiguration& configuration,
                          const control::MachineSpecification& specification,
                          control::DescriptorSet& descriptors) {
-  std::size_t disk_index = 0, interface_index = 0;
   for (const std::uint32_t id : specification.iothreads)
     iothreads_[id] = {&make_thread("iothread" + std::to_string(id)), 0};
-  for (const auto& disk : specification.disks) {
-    if (disk_index >= kMaximumCountedDisks)
-      throw Error(std::errc::argument_list_too_long, "disks: more than 64");
-    BlockCounters& counters = counters_->disks[disk_index++];
-    EventThread& thread = thread_of(disk);
-    auto image = std::make_shared<FileDescriptor>(take(descriptors, disk.descriptor));
-    configuration.devices.push_back(
-        on_pci(disk.id, disk.address, [this, disk, image, options = options_of(disk), &counters, &thread] {
-          auto device = std::make_unique<virtio::Block>(
-              disk.id,
-              std::make_unique<block::RawImage>(
-                  std::move(*image), disk.id,
-                  block::RawImageOptions{.read_only = disk.read_only,
-                                         .direct = disk.direct,
-                                         .alignment = disk.direct_alignment,
-                                         .use_io_uring = disk.engine == control::DiskEngine::io_uring}),
-              options, counters, std::vector<EventThread*>{&thread});
-          disks_.add(*device);
-          return device;
-        }));
-  }
-  for (const auto& interface : specification.interfaces) {
-    if (interface_index >= kMaximumCountedInterfaces) {
-      throw Error(std::errc::argument_list_too_long, "interfaces: more than 64");
-    }
-    NetCounters& counters = counters_->interfaces[interface_index++];
-    EventThread& thread = make_thread("io-" + interface.id);
-    auto taps = std::make_shared<std::vector<std::unique_ptr<net::Tap>>>();
-    for (const auto& name : interface.descriptors) {
-      taps->push_back(std::make_unique<net::Tap>(take(descriptors, name), interface.id));
-    }
-    configuration.devices.push_back(
-        on_pci(interface.id, interface.address, [interface, taps, &counters, &thread] {
-          return std::make_unique<virtio::Net>(interface.id, std::move(*taps),
-                                               virtio::NetOptions{.mac = mac_of(interface.mac),
-                                                                  .packed = interface.packed,
-                                                                  .link_up = interface.link_up,
-                                                                  .mtu = interface.mtu,
-                                                                  .queue_size = interface.queue_size},
-                                               counters, std::vector<EventThread*>{&thread});
-        }));
-  }
+  for (const auto& disk : specification.disks)
+    configuration.devices.push_back(disk_device(disk, descriptors));
+  for (const auto& interface : specification.interfaces)
+    configuration.devices.push_back(interface_device(interface, descriptors));
   if (specification.watchdog) add_watchdog(configuration, *specification.watchdog);
-  if (specification.serial_controllers.empty() && specification.rngs.empty() && !specification.balloon)
-    return;
-  // Consoles, entropy and the balloon are slow: one thread for all.
-  EventThread& shared = make_thread("io-shared");
-  add_serial_controllers(configuration, specification, descriptors, shared);
-  for (const auto& rng : specification.rngs) {
-    configuration.devices.push_back(on_pci(rng.id, rng.address, [rng, &shared] {
-      return std::make_unique<virtio::Rng>(rng.id, rng.rate_bytes, rng.rate_period_ms,
-                                           std::vector<EventThread*>{&shared});
-    }));
-  }
+  if (!specification.serial_controllers.empty())
+    add_serial_controllers(configuration, specification, descriptors, shared_thread());
+  for (const auto& rng : specification.rngs) configuration.devices.push_back(rng_device(rng));
   if (const auto& balloon = specification.balloon) {
     configuration.devices.push_back(
-        on_pci(balloon->id, balloon->address, [this, balloon = *balloon, &shared](GuestMemory& memory) {
-          auto device = std::make_unique<virtio::Balloon>(
-              balloon.id, memory,
-              virtio::BalloonOptions{.deflate_on_oom = balloon.deflate_on_oom,
-                                     .page_reporting = balloon.page_reporting,
-                                     .listener = &balloon_watch_},
-              counters_->balloon, std::vector<EventThread*>{&shared});
-          device->set_target(balloon.target_bytes);
-          device->set_statistics_period(balloon.statistics_period_s);
-          balloon_ = device.get();
-          return device;
-        }));
+        on_pci(balloon->id, balloon->address,
+               [this, balloon = *balloon, &shared = shared_thread()](GuestMemory& memory) {
+                 auto device = std::make_unique<virtio::Balloon>(
+                     balloon.id, memory,
+                     virtio::BalloonOptions{.deflate_on_oom = balloon.deflate_on_oom,
+                                            .page_reporting = balloon.page_reporting,
+                                            .listener = &balloon_watch_},
+                     counters_->balloon, std::vector<EventThread*>{&shared});
+                 device->set_target(balloon.target_bytes);
+                 device->set_statistics_period(balloon.statistics_period_s);
+                 balloon_ = device.get();
+                 return device;
+               }));
   }
 }
 

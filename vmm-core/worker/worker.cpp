@@ -95,7 +95,13 @@ void Worker::configure(const control::MachineSpecification& specification,
   } catch (...) {
     balloon_ = nullptr;
     iothreads_.clear();
+    device_threads_.clear();
+    used_iothreads_.clear();
+    shared_thread_ = nullptr;
     threads_.clear();
+    interfaces_.clear();
+    for (auto& slot : counters_->disks) slot.owner.store(0);
+    for (auto& slot : counters_->interfaces) slot.owner.store(0);
     throw;
   }
   uuid_ = specification.uuid;
@@ -174,6 +180,7 @@ control::Status Worker::status() const {
   status.resets = resets_;
   status.stalled_disks = disks_.stalled();
   status.open_ports = ports_.open_ports();
+  if (machine_) status.devices = machine_->device_names();
   return status;
 }
 

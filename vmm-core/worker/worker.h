@@ -16,6 +16,7 @@
 #include "vmm-core/os/event_thread.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/counters.h"
+#include "vmm-core/virtio/net.h"
 #include "vmm-core/worker/balloon_watch.h"
 #include "vmm-core/worker/disk_table.h"
 #include "vmm-core/worker/port_table.h"
@@ -41,6 +42,7 @@ class Worker final : public control::Commands {
     std::function<void(const control::PortChanged&)> port_changed = {};
     std::function<void(const control::BalloonChanged&)> balloon_changed = {};
     std::function<void(const control::WatchdogExpired&)> watchdog_expired = {};
+    std::function<void(const control::DeviceName&)> device_unplugged = {};
     std::function<void()> quit;
   };
 
@@ -65,6 +67,11 @@ class Worker final : public control::Commands {
   void set_disk_threshold(const control::SetDiskThreshold& command) override;
   void set_balloon(const control::SetBalloon& command) override;
   void set_balloon_statistics_period(const control::SetBalloonStatisticsPeriod& command) override;
+
+  // hot_plug.cpp
+  void plug_device(const control::PlugDevice& command, control::DescriptorSet descriptors) override;
+  void unplug_device(const control::DeviceName& command) override;
+  void set_link(const control::SetLink& command) override;
 
   // probes.cpp
   void inject_nmi() override;
@@ -103,6 +110,20 @@ class Worker final : public control::Commands {
   void add_devices(machine::MachineConfiguration& configuration,
                    const control::MachineSpecification& specification, control::DescriptorSet& descriptors);
 
+  // Devices as the machine is to build them; what they need of the worker is made, and goes with
+  // forget_device().
+  machine::PciDeviceConfiguration disk_device(const control::DiskSpecification& disk,
+                                              control::DescriptorSet& descriptors);
+  machine::PciDeviceConfiguration interface_device(const control::InterfaceSpecification& interface,
+                                                   control::DescriptorSet& descriptors);
+  machine::PciDeviceConfiguration rng_device(const control::RngSpecification& rng);
+  EventThread& shared_thread();
+  EventThread& own_thread(const std::string& id);
+  BlockCounters& block_counters(const std::string& id);
+  NetCounters& net_counters(const std::string& id);
+  void device_released(std::uint8_t bus);
+  void forget_device(const std::string& id);
+
   boost::asio::io_context& loop_;
   Surroundings surroundings_;
   FileDescriptor counters_file_;
@@ -124,6 +145,11 @@ class Worker final : public control::Commands {
     std::size_t users = 0;
   };
   std::map<std::uint32_t, IoThread> iothreads_;
+  EventThread* shared_thread_ = nullptr;  // one of threads_: of consoles and entropy, which are slow
+  std::map<std::string, EventThread*>
+      device_threads_;  // of threads_: each serves the device of that id alone
+  std::map<std::string, std::uint32_t> used_iothreads_;  // by disk
+  std::map<std::string, virtio::Net*> interfaces_;
   std::unique_ptr<machine::Machine> machine_;  // before threads_ in destruction: it uses them
   std::unique_ptr<machine::CoreDump> dump_;    // before machine_, likewise
 };

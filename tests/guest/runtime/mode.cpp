@@ -7,6 +7,7 @@
 #include "tests/guest/machine/power.h"
 #include "tests/guest/machine/user_mode.h"
 #include "tests/guest/runtime/channels.h"
+#include "tests/guest/runtime/hot_plug.h"
 #include "tests/guest/runtime/test.h"
 
 namespace guest {
@@ -85,6 +86,7 @@ void run_mode(std::string_view mode) {
     listen_to_power_button();
     serve_channels();
   }
+  if (mode == "hot_plug") serve_hot_plug_slots();
   print(mode.starts_with("reboot") ? "BOOT\n" : "READY\n");
   if (mode == "ignore")
     for (;;) wait_for_interrupt();

@@ -12,6 +12,12 @@ BlockDriver::BlockDriver(std::uint64_t features, std::uint16_t queue_size, std::
   device_.start();
 }
 
+BlockDriver::BlockDriver(PciFunction& function) : device_(&function) {
+  if (!device_ || !device_.negotiate(0)) return;
+  queue_ = &device_.set_up_queue(0, 64);
+  device_.start();
+}
+
 BlockResult BlockDriver::request(std::uint32_t type, std::uint64_t sector, std::span<const Segment> segments,
                                  bool indirect) {
   auto* header = allocate_array<block::Header>(1, 16);

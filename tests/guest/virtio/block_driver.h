@@ -34,6 +34,8 @@ class BlockDriver {
   // Negotiates `features` (those offered) and starts queue 0. Check ready().
   explicit BlockDriver(std::uint64_t features, std::uint16_t queue_size = 64,
                        std::uint16_t vector = kNoVector);
+  // The same for one disk, without features.
+  explicit BlockDriver(PciFunction& function);
   bool ready() const { return queue_ != nullptr; }
   VirtioDevice& device() { return device_; }
   Queue& queue() { return *queue_; }

@@ -1,0 +1,92 @@
+// What an update may change of a device that a running guest uses.
+#include <fmt/format.h>
+
+#include "driver/config/device_change.h"
+#include "driver/contract/error.h"
+
+namespace warren::driver::config {
+
+namespace {
+
+// Refuses a difference by the name of the element or attribute.
+class Comparison {
+ public:
+  explicit Comparison(std::string device) : device_(std::move(device)) {}
+
+  template <typename T>
+  void same(const T& wanted, const T& has, std::string_view what) const {
+    if (wanted == has) return;
+    throw operation_unsupported(
+        fmt::format("cannot modify {} of {} while the domain runs: use --config", what, device_));
+  }
+  // The same for what may be left out.
+  template <typename T>
+  void same_if_given(T& wanted, const T& has, std::string_view what) const {
+    if (!(wanted == T{})) same(wanted, has, what);
+    wanted = has;
+  }
+
+ private:
+  const std::string device_;
+};
+
+void compare_place(const Comparison& compare, DeviceInfo& wanted, const DeviceInfo& has) {
+  if (wanted.pci && has.pci)
+    compare.same(format_pci_address(*wanted.pci), format_pci_address(*has.pci), "<address>");
+  wanted.pci = has.pci;
+  compare.same_if_given(wanted.alias, has.alias, "<alias>");
+  compare.same_if_given(wanted.boot_order, has.boot_order, "<boot order>");
+}
+
+Disk merged(Disk wanted, const Disk& has) {
+  const Comparison compare("disk " + has.target);
+  compare.same(wanted.source_type, has.source_type, "@type");
+  compare.same(wanted.source, has.source, "<source>");
+  compare.same_if_given(wanted.driver, has.driver, "<driver>");
+  compare.same_if_given(wanted.block_sizes, has.block_sizes, "<blockio>");
+  compare.same_if_given(wanted.serial, has.serial, "<serial>");
+  compare.same(wanted.read_only, has.read_only, "<readonly>");
+  compare.same(wanted.shareable, has.shareable, "<shareable>");
+  wanted.source_index = has.source_index;
+  wanted.backing_store_end = has.backing_store_end;
+  compare_place(compare, wanted.info, has.info);
+  return wanted;
+}
+
+Interface merged(Interface wanted, const Interface& has) {
+  const Comparison compare("interface " + has.target);
+  compare.same(wanted.type, has.type, "@type");
+  compare.same_if_given(wanted.mac, has.mac, "<mac>");
+  compare.same(wanted.source_bridge, has.source_bridge, "<source>");
+  compare.same_if_given(wanted.target, has.target, "<target>");
+  compare.same_if_given(wanted.target_managed, has.target_managed, "<target managed>");
+  compare.same_if_given(wanted.driver, has.driver, "<driver>");
+  compare.same_if_given(wanted.mtu, has.mtu, "<mtu>");
+  compare_place(compare, wanted.info, has.info);
+  return wanted;
+}
+
+struct Merge {
+  const DomainDefinition& live;
+  Device operator()(const Disk& wanted) const {
+    return merged(wanted, std::get<Disk>(find_device(live, wanted)));
+  }
+  Device operator()(const Interface& wanted) const {
+    return merged(wanted, std::get<Interface>(find_device(live, wanted)));
+  }
+  template <typename T>
+  Device operator()(const T& wanted) const {
+    throw operation_unsupported(
+        fmt::format("live update of device '{}' is not supported", device_kind(wanted)));
+  }
+};
+
+}  // namespace
+
+Device live_update(const DomainDefinition& live, const Device& wanted) {
+  Device whole = std::visit(Merge{live}, wanted);
+  complete_device(whole);
+  return whole;
+}
+
+}  // namespace warren::driver::config

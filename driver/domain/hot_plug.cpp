@@ -1,0 +1,253 @@
+// Devices of a running machine.
+//
+// The live definition, on disk too, names every device that the worker may have: one that is plugged in is
+// written down before the worker gets it, one that is removed is struck out after the worker has lost it. So
+// a daemon that finds a device in the definition that the worker does not have knows that it is gone (failure
+// class T14).
+#include "driver/domain/hot_plug.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include "driver/config/domain_xml.h"
+#include "driver/domain/domain.h"
+#include "driver/domain/machine_translation.h"
+
+namespace warren::driver::domain {
+
+namespace control = vmm::control;
+
+namespace {
+
+// A guest that lets go by the rules first gives whoever pressed the attention button 5 s to press it again
+// (PCIe 5.0 §6.7.1.5); libvirt waits as long. A little more, and most removals have ended when they are
+// answered.
+constexpr std::chrono::seconds kRemovalPatience{8};
+
+void require_hot_plug(const config::Device& device, std::string_view doing) {
+  if (std::holds_alternative<config::Disk>(device) || std::holds_alternative<config::Interface>(device) ||
+      std::holds_alternative<config::Rng>(device))
+    return;
+  throw operation_unsupported(
+      fmt::format("live {} of device '{}' is not supported", doing, config::device_kind(device)));
+}
+
+bool has_bandwidth(const config::Device& device) {
+  const auto* interface = std::get_if<config::Interface>(&device);
+  return interface != nullptr && interface->bandwidth.has_value();
+}
+
+struct Opened {
+  config::Device device;
+  Resources resources;
+};
+
+}  // namespace
+
+// Everything or nothing: what cannot be is undone in the order in which it came to be.
+Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer persistent) {
+  std::shared_ptr<config::DomainDefinition> live;
+  std::shared_ptr<Opened> opened;
+  if (device) {
+    require_hot_plug(*device, "attach");
+    require_worker();
+    config::assign_hot_plugged(live_->devices, *device);
+    config::DomainDefinition trial = *live_;
+    config::add_device(trial, *device);
+    config::check_readable(trial);
+    std::move_only_function<std::shared_ptr<Opened>()> work = [device = *std::move(device)]() mutable {
+      auto made = std::make_shared<Opened>(Opened{std::move(device), {}});
+      made->resources = open_resources(made->device);
+      return made;
+    };
+    opened = co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work));
+    live = std::make_shared<config::DomainDefinition>(*live_);
+    config::add_device(*live, opened->device);
+  }
+  const DefinitionPointer old_live = live_, old_persistent = persistent_;
+  std::exception_ptr failed;
+  bool stored = false;
+  try {
+    if (persistent) co_await store(persistent);
+    stored = persistent != nullptr;
+    if (live) {
+      live_ = live;
+      co_await write_status();
+      co_await hand_over(opened->device, opened->resources);
+    }
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (failed) {
+    live_ = old_live;
+    if (live) co_await write_status();
+    if (stored) co_await store(old_persistent);
+    std::rethrow_exception(failed);
+  }
+  if (persistent) {
+    persistent_ = std::move(persistent);
+    is_updated_ = is_active();
+  }
+  publish();
+  if (live) emit(DeviceAddedEvent{config::info_of(opened->device).alias});
+}
+
+Task<> Domain::hand_over(const config::Device& device, Resources& resources) {
+  Worker& worker = require_worker();
+  const std::string alias = config::info_of(device).alias;
+  control::PlugDevice command = plug_of(device, resources.disks);
+  std::string doing = fmt::format("plug device {} into domain '{}'", alias, name_);
+  co_await worker.plug_device(std::move(command), std::move(resources.names),
+                              std::move(resources.descriptors), std::move(doing));
+  if (!has_bandwidth(device)) co_return;
+  try {
+    // All but this one's limits are there already.
+    auto before = std::make_shared<config::DomainDefinition>(*live_);
+    for (config::Interface& interface : before->devices.interfaces)
+      if (interface.info.alias == alias) interface.bandwidth.reset();
+    co_await apply_tuning(*live_, std::move(before));
+  } catch (const std::exception& error) {
+    // The guest may use it already: to take it away again would be worse.
+    log(LogPriority::error, fmt::format("device {} has no limits: {}", alias, error.what()));
+  }
+}
+
+Task<> Domain::remove_device(Caller caller, Choice choice, unsigned int flags, bool waits) {
+  auto hold = co_await slot_.acquire(job_of("detach device", caller));
+  if (!persistent_ && !live_) throw no_domain(uuid_, name_);
+  const Affected affected = affected_by(*snapshot_, flags);
+  std::string alias;
+  if (affected.live) {
+    const config::Device device = choice(*live_, true);
+    require_hot_plug(device, "detach");
+    require_worker();
+    const config::DeviceInfo& info = config::info_of(device);
+    if (!info.pci || !config::takes_hot_plug(live_->devices, *info.pci)) {
+      throw operation_unsupported(fmt::format(
+          "device {} cannot be detached while the domain runs: the bus it sits on does not support hot plug",
+          info.alias));
+    }
+    alias = info.alias;
+  }
+  std::shared_ptr<config::DomainDefinition> persistent;
+  const DefinitionPointer old_persistent = persistent_;
+  if (affected.persistent) {
+    persistent = std::make_shared<config::DomainDefinition>(*persistent_);
+    config::remove_device(*persistent, choice(*persistent, false));
+    complete_changed(*persistent, environment_->facts);
+    co_await store(persistent);
+  }
+  std::exception_ptr failed;
+  if (affected.live) {
+    try {
+      co_await ask_to_let_go(alias);
+    } catch (...) {
+      failed = std::current_exception();
+    }
+  }
+  if (failed) {
+    if (persistent) co_await store(old_persistent);
+    std::rethrow_exception(failed);
+  }
+  if (persistent) {
+    persistent_ = std::move(persistent);
+    is_updated_ = is_active();
+    publish();
+  }
+  // The guest takes its time; other changes do not wait for it.
+  hold.release();
+  if (affected.live && waits) co_await wait_for_removal(alias);
+}
+
+Task<> Domain::ask_to_let_go(std::string alias) {
+  Worker& worker = require_worker();
+  auto& timer = removals_[alias];
+  if (!timer) timer = std::make_shared<asio::steady_timer>(environment_->loop);
+  timer->expires_after(kRemovalPatience);
+  Request<void> request = [&worker, alias](auto reply) {
+    worker.client().unplug_device({alias}, std::move(reply));
+  };
+  co_await worker.ask<void>(std::move(request), fmt::format("detach device {} of domain '{}'", alias, name_));
+}
+
+// Ends when the device is gone, or nobody waits any longer.
+Task<> Domain::wait_for_removal(std::string alias) {
+  const auto found = removals_.find(alias);
+  if (found == removals_.end()) co_return;
+  const std::shared_ptr<asio::steady_timer> timer = found->second;
+  boost::system::error_code ended;
+  co_await timer->async_wait(asio::redirect_error(asio::use_awaitable, ended));
+}
+
+Task<> Domain::device_unplugged(std::weak_ptr<Worker> from, std::string alias) {
+  auto hold = co_await slot_.acquire(job_of("removal of a device", {}), JobSlot::Urgency::urgent);
+  auto worker = from.lock();
+  if (!worker || worker != worker_ || !is_active() || !drop_device(alias)) co_return;
+  co_await write_status();
+  publish();
+  emit(DeviceRemovedEvent{alias});
+  if (auto waiting = removals_.extract(alias)) waiting.mapped()->cancel();
+}
+
+// Strikes a device out of the live definition, which is to be published; false when it is not there.
+bool Domain::drop_device(const std::string& alias) {
+  auto live = std::make_shared<config::DomainDefinition>(*live_);
+  const auto is_it = [&](const auto& device) { return device.info.alias == alias; };
+  config::Devices& devices = live->devices;
+  for (const config::Disk& disk : devices.disks) {
+    if (!is_it(disk)) continue;
+    disk_messages_.erase(disk.target);
+    std::erase_if(disk_errors_, [&](const DiskError& each) { return each.disk == disk.target; });
+  }
+  if (std::erase_if(devices.disks, is_it) + std::erase_if(devices.interfaces, is_it) +
+          std::erase_if(devices.rngs, is_it) ==
+      0)
+    return false;
+  live_ = std::move(live);
+  return true;
+}
+
+// What the worker does not have any more, or never got, when a daemon comes back to it.
+void Domain::forget_devices_but(const std::vector<std::string>& present) {
+  std::vector<std::string> gone;
+  const auto look = [&](const auto& list) {
+    for (const auto& each : list)
+      if (std::find(present.begin(), present.end(), each.info.alias) == present.end())
+        gone.push_back(each.info.alias);
+  };
+  look(live_->devices.disks);
+  look(live_->devices.interfaces);
+  look(live_->devices.rngs);
+  for (const std::string& alias : gone) {
+    drop_device(alias);
+    publish();
+    emit(DeviceRemovedEvent{alias});
+  }
+}
+
+void Domain::end_removals() {
+  for (auto& [alias, timer] : std::exchange(removals_, {})) timer->cancel();
+}
+
+// Makes the running device what `live` says of it, where `before` said something else.
+Task<> Domain::apply_update(config::Device device, config::DomainDefinition live, DefinitionPointer before) {
+  const config::Device changed = config::find_device(live, device);
+  if (const auto* disk = std::get_if<config::Disk>(&changed)) {
+    co_await apply_io_tune(disk->target, std::move(live));
+    co_return;
+  }
+  const auto* interface = std::get_if<config::Interface>(&changed);
+  if (interface == nullptr) co_return;
+  Worker& worker = require_worker();
+  const control::SetLink link{interface->info.alias, interface->link_up.value_or(true)};
+  Request<void> request = [&worker, link](auto reply) { worker.client().set_link(link, std::move(reply)); };
+  co_await worker.ask<void>(std::move(request),
+                            fmt::format("set the link of {} of domain '{}'", link.id, name_));
+  co_await apply_tuning(std::move(live), std::move(before));
+}
+
+}  // namespace warren::driver::domain

@@ -1,0 +1,59 @@
+// Devices that come to and go from a running machine, and what is changed of its interfaces.
+//
+// Commands of the control protocol (protocol.h): plug_device(PlugDevice), with its descriptors delivered
+// before by add_descriptors; unplug_device(DeviceName); set_link(SetLink). Event:
+// device_unplugged(DeviceName).
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <boost/describe/class.hpp>
+
+#include "vmm-core/control/machine_specification.h"
+#include "vmm-core/os/file_descriptor.h"
+
+namespace warren::vmm::control {
+
+// Descriptors by the names they were delivered with.
+using DescriptorSet = std::map<std::string, FileDescriptor, std::less<>>;
+
+// Exactly one device, in function 0 of slot 0 behind a root port that takes devices at run time.
+struct PlugDevice {
+  std::vector<DiskSpecification> disks;
+  std::vector<InterfaceSpecification> interfaces;
+  std::vector<RngSpecification> rngs;
+};
+BOOST_DESCRIBE_STRUCT(PlugDevice, (), (disks, interfaces, rngs))
+
+struct DeviceName {
+  std::string id;
+};
+BOOST_DESCRIBE_STRUCT(DeviceName, (), (id))
+
+struct SetLink {
+  std::string id;  // of an interface
+  bool up = true;
+};
+BOOST_DESCRIBE_STRUCT(SetLink, (), (id, up))
+
+// Throws vmm::Error naming the member that is out of its limits.
+void validate(const PlugDevice& command);
+std::vector<std::string> descriptor_names(const PlugDevice& command);
+
+// As Commands (server.h): each runs to its end before it returns; what cannot be done throws Error and
+// changes nothing.
+class DeviceCommands {
+ public:
+  virtual void plug_device(const PlugDevice& command, DescriptorSet descriptors) = 0;
+  // Asks the guest, which may take its time, or never let go; device_unplugged tells that the device is gone.
+  // Throws connection_already_in_progress while the guest has not come to an earlier request.
+  virtual void unplug_device(const DeviceName& command) = 0;
+  virtual void set_link(const SetLink& command) = 0;
+
+ protected:
+  ~DeviceCommands() = default;
+};
+
+}  // namespace warren::vmm::control

@@ -1,0 +1,103 @@
+// Devices that come and go while the machine runs. What the guest does to a slot comes from vCPU threads and
+// is passed on to the control thread, where devices are made and destroyed.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include "vmm-core/os/error.h"
+#include "vmm-core/worker/worker.h"
+
+namespace warren::vmm::worker {
+namespace {
+
+// The first slot that no device has.
+template <typename Slots>
+auto& free_slot(Slots& slots, const std::string& id, const char* what) {
+  const auto found = std::ranges::find_if(slots, [](const auto& slot) { return slot.owner.load() == 0; });
+  if (found == slots.end())
+    throw Error(std::errc::argument_list_too_long, std::string(what) + ": more than 64");
+  found->owner.store(counters_owner(id));
+  return *found;
+}
+
+template <typename Slots>
+void clear_slot(Slots& slots, const std::string& id) {
+  for (auto& slot : slots) {
+    if (slot.owner.load() != counters_owner(id)) continue;
+    std::construct_at(&slot);  // zeros; what was there needs no destruction
+  }
+}
+
+}  // namespace
+
+BlockCounters& Worker::block_counters(const std::string& id) {
+  return free_slot(counters_->disks, id, "disks");
+}
+
+NetCounters& Worker::net_counters(const std::string& id) {
+  return free_slot(counters_->interfaces, id, "interfaces");
+}
+
+void Worker::plug_device(const control::PlugDevice& command, control::DescriptorSet descriptors) {
+  require(machine_ != nullptr && state_ != control::MachineState::prepared, "plug_device");
+  const std::string& id = !command.disks.empty()        ? command.disks.front().id
+                          : !command.interfaces.empty() ? command.interfaces.front().id
+                                                        : command.rngs.front().id;
+  const auto present = machine_->device_names();
+  if (std::ranges::find(present, id) != present.end())
+    throw Error(std::errc::file_exists, "plug_device: there is a device '" + id + "'");
+  try {
+    if (!command.disks.empty()) {
+      machine_->plug(disk_device(command.disks.front(), descriptors));
+    } else if (!command.interfaces.empty()) {
+      machine_->plug(interface_device(command.interfaces.front(), descriptors));
+    } else {
+      machine_->plug(rng_device(command.rngs.front()));
+    }
+  } catch (...) {
+    forget_device(id);
+    throw;
+  }
+}
+
+void Worker::unplug_device(const control::DeviceName& command) {
+  require(machine_ != nullptr && state_ != control::MachineState::prepared, "unplug_device");
+  if (machine_->request_removal(command.id) == pci::RemovalRequest::in_progress) {
+    throw Error(std::errc::connection_already_in_progress,
+                "device " + command.id + " is already in the process of unplug");
+  }
+}
+
+void Worker::set_link(const control::SetLink& command) {
+  const auto found = interfaces_.find(command.id);
+  if (found == interfaces_.end()) throw Error(std::errc::no_such_device, "interface '" + command.id + "'");
+  found->second->set_link(command.up);
+}
+
+void Worker::device_released(std::uint8_t bus) {
+  const std::string id = machine_->unplug(bus);
+  if (id.empty()) return;
+  forget_device(id);
+  if (surroundings_.device_unplugged) surroundings_.device_unplugged({id});
+}
+
+// What the worker holds for a device that is not there any more.
+void Worker::forget_device(const std::string& id) {
+  interfaces_.erase(id);
+  disks_.forget(id);
+  clear_slot(counters_->disks, id);
+  clear_slot(counters_->interfaces, id);
+  if (const auto used = used_iothreads_.find(id); used != used_iothreads_.end()) {
+    --iothreads_.at(used->second).users;
+    used_iothreads_.erase(used);
+  }
+  if (const auto own = device_threads_.find(id); own != device_threads_.end()) {
+    std::erase_if(threads_, [thread = own->second](const auto& each) { return each.get() == thread; });
+    device_threads_.erase(own);
+  }
+}
+
+}  // namespace warren::vmm::worker
