@@ -206,7 +206,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
 
   // domain_launch.cpp
   Task<> launch(config::DomainDefinition definition, bool paused);
-  Launched prepare_launch(config::DomainDefinition definition, int id) const;  // pool thread
+  // On a pool thread.
+  std::shared_ptr<Launched> prepare_launch(config::DomainDefinition definition, int id) const;
   void note_start(const LiveStatus& status) const;                             // pool thread
   Worker::Handlers worker_handlers();
   void set_counters(vmm::FileDescriptor page);

@@ -19,18 +19,27 @@ namespace warren::driver::domain {
 
 namespace {
 
-// A worker that nobody has taken charge of yet: it does not outlive a start that failed or was given up.
-struct UnprovenWorker {
-  WorkerProcess process;
-  UnprovenWorker() = default;
-  explicit UnprovenWorker(WorkerProcess started) : process(std::move(started)) {}
-  UnprovenWorker(UnprovenWorker&&) = default;
-  UnprovenWorker& operator=(UnprovenWorker&& other) noexcept {
-    process.kill();
-    process = std::move(other.process);
-    return *this;
+// A worker that nobody has taken charge of yet: it does not outlive a start that failed or was given up, and
+// the loop reaps it. Destroyed on any thread.
+class UnprovenWorker {
+ public:
+  UnprovenWorker(asio::io_context& loop, WorkerProcess started) : loop_(loop), process_(std::move(started)) {}
+  UnprovenWorker(const UnprovenWorker&) = delete;
+  UnprovenWorker& operator=(const UnprovenWorker&) = delete;
+  ~UnprovenWorker() {
+    if (!process_.pidfd) return;
+    process_.kill();
+    asio::post(loop_, [&loop = loop_, process = std::move(process_)]() mutable {
+      Worker::make(loop, std::move(process), {}, {});
+    });
   }
-  ~UnprovenWorker() { process.kill(); }
+
+  const WorkerProcess& process() const noexcept { return process_; }
+  WorkerProcess take() noexcept { return std::move(process_); }
+
+ private:
+  asio::io_context& loop_;
+  WorkerProcess process_;
 };
 
 bool has_tuning(const config::DomainDefinition& definition) {
@@ -48,7 +57,7 @@ bool has_tuning(const config::DomainDefinition& definition) {
 struct Domain::Launched {
   config::DomainDefinition live;
   Worker::Machine machine;
-  UnprovenWorker worker;
+  std::optional<UnprovenWorker> worker;
   vmm::FileDescriptor control;  // connected
 };
 
@@ -59,7 +68,7 @@ void Domain::note_start(const LiveStatus& status) const {
 }
 
 // Everything that can block, in one go: a hand-over between threads costs more than most of its parts.
-Domain::Launched Domain::prepare_launch(config::DomainDefinition definition, int id) const {
+std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinition definition, int id) const {
   const DriverSettings& settings = environment_->settings;
   require_for_start(environment_->cgroups, definition);
   // Noted before there is anything, and again with the worker's pid before it is given anything: a daemon
@@ -76,29 +85,30 @@ Domain::Launched Domain::prepare_launch(config::DomainDefinition definition, int
   vmm::FileDescriptor log =
       open_output_file((settings.log_directory / (definition.name + ".log")).string(), true);
   vmm::FileDescriptor kvm(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
-  Launched launched;
+  auto launched = std::make_shared<Launched>();
   const MemoryPolicy memory_policy(definition.numa_tuning);
-  launched.worker = UnprovenWorker(launch_worker({.program = settings.worker_program,
-                                                  .control = &listener,
-                                                  .kvm = &kvm,
-                                                  .log = &log,
-                                                  .user = settings.worker_user,
-                                                  .group = settings.worker_group,
-                                                  .sandbox = settings.worker_sandbox}));
-  DomainCgroup(environment_->cgroups, uuid_.to_string()).enter(launched.worker.process.pid);
-  status.pid = launched.worker.process.pid;
-  status.start_time = launched.worker.process.start_time;
+  launched->worker.emplace(environment_->loop, launch_worker({.program = settings.worker_program,
+                                                              .control = &listener,
+                                                              .kvm = &kvm,
+                                                              .log = &log,
+                                                              .user = settings.worker_user,
+                                                              .group = settings.worker_group,
+                                                              .sandbox = settings.worker_sandbox}));
+  const WorkerProcess& process = launched->worker->process();
+  DomainCgroup(environment_->cgroups, uuid_.to_string()).enter(process.pid);
+  status.pid = process.pid;
+  status.start_time = process.start_time;
   note_start(status);
   // The worker sets itself up while its resources are opened.
   Resources resources = open_resources(definition, directory);
   resources.live.id = id;
   config::assign_live(definition, resources.live);
-  launched.machine.specification =
+  launched->machine.specification =
       machine_of(definition, environment_->facts, resources.disks, std::time(nullptr));
-  launched.machine.names = std::move(resources.names);
-  launched.machine.descriptors = std::move(resources.descriptors);
-  launched.live = std::move(definition);
-  launched.control = vmm::control::connect_to(socket_path);
+  launched->machine.names = std::move(resources.names);
+  launched->machine.descriptors = std::move(resources.descriptors);
+  launched->live = std::move(definition);
+  launched->control = vmm::control::connect_to(socket_path);
   return launched;
 }
 
@@ -106,12 +116,11 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   auto self = shared_from_this();
   std::move_only_function<std::shared_ptr<Launched>()> work = [self, definition = std::move(definition),
                                                                id = id_]() mutable {
-    return std::make_shared<Launched>(self->prepare_launch(std::move(definition), id));
+    return self->prepare_launch(std::move(definition), id);
   };
   auto launched = co_await run_blocking<std::shared_ptr<Launched>>(environment_->io_threads, std::move(work),
                                                                    &launch_wait_);
-  auto worker =
-      Worker::make(environment_->loop, std::move(launched->worker.process), std::move(launched->control), {});
+  auto worker = Worker::make(environment_->loop, launched->worker->take(), std::move(launched->control), {});
   worker->set_deadline(environment_->command_deadline);
   worker_ = worker;
   std::exception_ptr failed;

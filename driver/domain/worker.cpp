@@ -21,7 +21,7 @@ std::shared_ptr<Worker> Worker::make(asio::io_context& loop, WorkerProcess proce
 Worker::Worker(asio::io_context& loop, WorkerProcess process)
     : loop_(loop),
       process_(std::move(process)),
-      pidfd_(loop, process_.pidfd.duplicate().release()),
+      pidfd_(std::make_shared<asio::posix::stream_descriptor>(loop, process_.pidfd.duplicate().release())),
       end_timer_(loop) {}
 
 Worker::~Worker() = default;
@@ -94,18 +94,20 @@ std::string describe_end(const siginfo_t& information) {
 }  // namespace
 
 void Worker::watch_process() {
-  pidfd_.async_wait(
-      asio::posix::stream_descriptor::wait_read, [weak = weak_from_this()](boost::system::error_code failed) {
-        auto self = weak.lock();
-        if (failed || !self) return;
-        // Reaps our own child; an adopted worker is init's and answers ECHILD.
-        siginfo_t information{};
-        ::waitid(P_PIDFD, static_cast<id_t>(self->process_.pidfd.get()), &information, WEXITED | WNOHANG);
-        self->how_it_ended_ = describe_end(information);
-        self->has_ended_ = true;
-        self->end_timer_.cancel();
-        if (self->handlers_.ended) self->handlers_.ended();
-      });
+  // The wait keeps its descriptor: a process whose domain has let go of it meanwhile is reaped all the same.
+  pidfd_->async_wait(asio::posix::stream_descriptor::wait_read, [weak = weak_from_this(), pidfd = pidfd_](
+                                                                    boost::system::error_code failed) {
+    if (failed) return;
+    // Reaps our own child; an adopted worker is init's and answers ECHILD.
+    siginfo_t information{};
+    ::waitid(P_PIDFD, static_cast<id_t>(pidfd->native_handle()), &information, WEXITED | WNOHANG);
+    auto self = weak.lock();
+    if (!self) return;
+    self->how_it_ended_ = describe_end(information);
+    self->has_ended_ = true;
+    self->end_timer_.cancel();
+    if (self->handlers_.ended) self->handlers_.ended();
+  });
 }
 
 Error Worker::error_of_command(const vmm::Error& error, const std::string& doing) const {

@@ -92,7 +92,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   asio::io_context& loop_;
   WorkerProcess process_;
   std::string how_it_ended_ = "ended unexpectedly";
-  asio::posix::stream_descriptor pidfd_;
+  std::shared_ptr<asio::posix::stream_descriptor> pidfd_;
   asio::steady_timer end_timer_;
   Handlers handlers_;
   std::unique_ptr<vmm::control::Client> client_;

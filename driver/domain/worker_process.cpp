@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "driver/contract/error.h"
@@ -147,6 +148,7 @@ WorkerProcess launch_worker(const WorkerLaunch& launch) {
   if (!process.pidfd) {
     int error = errno;
     ::kill(process.pid, SIGKILL);
+    ::waitpid(process.pid, nullptr, 0);
     throw system_error(error, fmt::format("open a pidfd for worker {}", process.pid));
   }
   process.start_time = start_time_of(process.pid);
