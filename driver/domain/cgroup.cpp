@@ -124,7 +124,7 @@ CgroupTree::CgroupTree(fs::path root) : root_(std::move(root)) {
   if (controllers_.empty()) root_.clear();
 }
 
-CgroupTree CgroupTree::find() {
+CgroupTree CgroupTree::find(const fs::path& runtime_directory) {
   const fs::path mount = find_mount();
   const std::string own = own_group();
   if (mount.empty() || own.empty()) return {};
@@ -143,7 +143,16 @@ CgroupTree CgroupTree::find() {
   if (controllers.empty()) return {};
   for (const std::string& controller : controllers)
     (void)try_write(mount / "cgroup.subtree_control", "+" + controller);
-  return CgroupTree(mount / "warren");
+  std::string name = "warren";
+  if (runtime_directory != "/run/warren") name += runtime_directory.string();
+  std::replace(name.begin(), name.end(), '/', '-');
+  CgroupTree tree(mount / name);
+  tree.is_own_ = true;
+  return tree;
+}
+
+void CgroupTree::remove_if_empty() const noexcept {
+  if (is_own_) ::rmdir(root_.c_str());
 }
 
 DomainCgroup::DomainCgroup(const CgroupTree& tree, const std::string& name)

@@ -26,13 +26,18 @@ class CgroupTree {
   // `root` is made, and its controllers enabled for its children; those that cannot be are not had.
   explicit CgroupTree(std::filesystem::path root);
   // What the kernel and the service manager gave this process; none when there is nothing.
-  static CgroupTree find();
+  // `runtime_directory` tells this daemon from others on the host: the same domain may run under two of them.
+  static CgroupTree find(const std::filesystem::path& runtime_directory);
+
+  // When the daemon ends: nothing of it stays behind unless a domain runs on.
+  void remove_if_empty() const noexcept;
 
   const std::filesystem::path& root() const noexcept { return root_; }
   bool has(const std::string& controller) const { return controllers_.contains(controller); }
 
  private:
   std::filesystem::path root_;  // empty: none
+  bool is_own_ = false;         // made here, not given by a service manager
   std::set<std::string> controllers_;
 };
 

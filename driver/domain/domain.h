@@ -206,9 +206,10 @@ class Domain : public std::enable_shared_from_this<Domain> {
 
   // domain_launch.cpp
   Task<> launch(config::DomainDefinition definition, bool paused);
+  Task<> former_launch_ended();
   // On a pool thread.
   std::shared_ptr<Launched> prepare_launch(config::DomainDefinition definition, int id) const;
-  void note_start(const LiveStatus& status) const;                             // pool thread
+  void note_start(const LiveStatus& status) const;  // pool thread
   Worker::Handlers worker_handlers();
   void set_counters(vmm::FileDescriptor page);
 
@@ -268,6 +269,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   JobSlot slot_;
   std::optional<LongJob> long_job_;
   std::optional<JobStatistics> completed_job_;
+  std::weak_ptr<char> preparation_;  // expires when the pool thread of a launch has ended
   Abandonment launch_wait_;
   std::shared_ptr<const Snapshot> snapshot_;
 };

@@ -3,6 +3,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include <boost/asio/steady_timer.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 
@@ -57,6 +58,7 @@ bool has_tuning(const config::DomainDefinition& definition) {
 struct Domain::Launched {
   config::DomainDefinition live;
   Worker::Machine machine;
+  std::shared_ptr<char> preparation;  // lives as long as what was made ready
   std::optional<UnprovenWorker> worker;
   vmm::FileDescriptor control;  // connected
 };
@@ -112,12 +114,27 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   return launched;
 }
 
+// A start that was given up may still have the images locked on its pool thread. One that hangs there for
+// good is not waited for: its locks are then named by the refusal.
+Task<> Domain::former_launch_ended() {
+  asio::steady_timer timer(environment_->loop);
+  for (int waits = 0; waits < 100 && !preparation_.expired(); ++waits) {
+    timer.expires_after(std::chrono::milliseconds(10));
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+}
+
 Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   auto self = shared_from_this();
-  std::move_only_function<std::shared_ptr<Launched>()> work = [self, definition = std::move(definition),
-                                                               id = id_]() mutable {
-    return self->prepare_launch(std::move(definition), id);
-  };
+  co_await former_launch_ended();
+  auto preparation = std::make_shared<char>();
+  preparation_ = preparation;
+  std::move_only_function<std::shared_ptr<Launched>()> work =
+      [self, preparation = std::move(preparation), definition = std::move(definition), id = id_]() mutable {
+        auto launched = self->prepare_launch(std::move(definition), id);
+        launched->preparation = std::move(preparation);
+        return launched;
+      };
   auto launched = co_await run_blocking<std::shared_ptr<Launched>>(environment_->io_threads, std::move(work),
                                                                    &launch_wait_);
   auto worker = Worker::make(environment_->loop, launched->worker->take(), std::move(launched->control), {});

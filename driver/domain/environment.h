@@ -27,7 +27,7 @@ struct Environment {
         definitions(settings.configuration_directory / "domains"),
         statuses(settings.runtime_directory / "status", volatile_files),
         events(the_loop),
-        cgroups(CgroupTree::find()) {}
+        cgroups(CgroupTree::find(settings.runtime_directory)) {}
 
   asio::io_context& loop;
   const DriverSettings settings;

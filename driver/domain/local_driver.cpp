@@ -40,6 +40,7 @@ LocalDriver::LocalDriver(asio::io_context& loop, DriverSettings settings, config
 LocalDriver::~LocalDriver() {
   environment_->store_thread.join();
   environment_->io_threads.join();
+  environment_->cgroups.remove_if_empty();
 }
 
 bool LocalDriver::is_busy() const {

@@ -90,6 +90,14 @@ def sides_of(ours: PrivateDaemon, theirs: PrivateLibvirtd) -> list[Side]:
     return [Side("warren", ours, ours.process.pid), Side("libvirtd", theirs, theirs.process.pid)]
 
 
+def make_rom(path: Path) -> None:
+    """A machine's first instructions without firmware: they write one byte to the serial port and halt."""
+    # mov dx, 0x3f8; mov al, '1'; out dx, al; cli; hlt; jmp to the hlt: at the reset vector, 16 bytes below 4 GiB.
+    code = bytes.fromhex("baf803 b031 ee fa f4 ebfd")
+    path.write_bytes(bytes(0x10000 - 16) + code.ljust(16, b"\0"))
+    path.chmod(0o644)
+
+
 def note_conditions() -> None:
     load_average = os.getloadavg()[0]
     print(f"{os.cpu_count()} CPUs, load {load_average:.1f} at the start, medians of interleaved runs"

@@ -14,19 +14,12 @@ from pathlib import Path
 
 import libvirt
 
-from side_by_side import Side, Table, both, note_conditions, private_beyond_ram_mib, processes, sides_of
+from side_by_side import Side, Table, both, make_rom, note_conditions, private_beyond_ram_mib, processes, sides_of
 from fixtures.warren_daemon import build_directory
 
 RAM_MIB = 64
 ROUNDS = 11
 BYTE_LIMIT = 20.0  # seconds
-
-
-def make_rom(path: Path) -> None:
-    # mov dx, 0x3f8; mov al, '1'; out dx, al; cli; hlt; jmp to the hlt: at the reset vector, 16 bytes below 4 GiB.
-    code = bytes.fromhex("baf803 b031 ee fa f4 ebfd")
-    path.write_bytes(bytes(0x10000 - 16) + code.ljust(16, b"\0"))
-    path.chmod(0o644)
 
 
 def definition(boot: str, serial: Path) -> str:
