@@ -31,7 +31,7 @@ template <typename T = void>
 using Task = asio::awaitable<T>;
 
 // Takes whatever a Task may throw into the layer's own exception.
-inline Error error_of(std::exception_ptr failure) {
+inline Error error_of(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);
   } catch (const Error& error) {
@@ -48,13 +48,13 @@ template <typename T>
 void run_task(asio::io_context& loop, Task<T> task, Completion<T> completion) {
   if constexpr (std::is_void_v<T>) {
     asio::co_spawn(loop, std::move(task),
-                   [completion = std::move(completion)](std::exception_ptr failure) mutable {
+                   [completion = std::move(completion)](const std::exception_ptr& failure) mutable {
                      if (failure) return completion(std::unexpected(error_of(failure)));
                      completion({});
                    });
   } else {
     asio::co_spawn(loop, std::move(task),
-                   [completion = std::move(completion)](std::exception_ptr failure, T value) mutable {
+                   [completion = std::move(completion)](const std::exception_ptr& failure, T value) mutable {
                      if (failure) return completion(std::unexpected(error_of(failure)));
                      completion(std::move(value));
                    });
