@@ -16,6 +16,11 @@ Domain::Domain(std::shared_ptr<Environment> environment, Uuid uuid, std::string 
       since_(std::chrono::steady_clock::now()),
       slot_(environment_->loop, name_, environment_->settings.job_timeout) {}
 
+void Domain::let_go() noexcept {
+  slot_.let_go();
+  if (worker_) worker_->let_go();
+}
+
 Domain::~Domain() {
   close_agent();
 }

@@ -42,6 +42,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   const std::shared_ptr<const Snapshot>& snapshot() const noexcept { return snapshot_; }
   const std::optional<Job>& job() const noexcept { return slot_.current(); }
 
+  // The daemon ends: jobs are destroyed where they stand, and with them what they hold of this domain.
+  void let_go() noexcept;
+
   // As it was stored: at start-up, before anything else.
   void restore_definition(DefinitionPointer definition, bool autostart);
 

@@ -35,6 +35,10 @@ JobSlot::~JobSlot() {
   }
 }
 
+void JobSlot::let_go() noexcept {
+  const auto waiting = std::exchange(waiting_, {});
+}
+
 Error JobSlot::refusal(const Job& refused) const {
   std::string text =
       fmt::format("domain '{}' cannot take '{}' now: job '{}' of {} is at work since {}", domain_name_,

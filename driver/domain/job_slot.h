@@ -67,6 +67,9 @@ class JobSlot {
   // Throws the refusal. The slot must outlive the hold and the wait.
   Task<Hold> acquire(Job job, Urgency urgency = Urgency::normal);
 
+  // The daemon ends: those that wait are destroyed where they stand.
+  void let_go() noexcept;
+
   const std::optional<Job>& current() const noexcept { return current_; }
   void set_domain_name(std::string name) { domain_name_ = std::move(name); }
 

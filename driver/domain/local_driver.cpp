@@ -40,6 +40,9 @@ LocalDriver::LocalDriver(asio::io_context& loop, DriverSettings settings, config
 LocalDriver::~LocalDriver() {
   environment_->store_thread.join();
   environment_->io_threads.join();
+  // A copy: a job may have the last hold of a domain that is leaving the table.
+  const auto domains = environment_->table.all();
+  for (const auto& [name, domain] : domains) domain->let_go();
   environment_->cgroups.remove_if_empty();
 }
 

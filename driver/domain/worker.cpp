@@ -30,6 +30,12 @@ void Worker::set_deadline(std::chrono::milliseconds deadline) noexcept {
   if (client_) client_->set_deadline(deadline);
 }
 
+void Worker::let_go() noexcept {
+  const auto self = shared_from_this();
+  silence();
+  if (client_) client_->abandon();
+}
+
 void Worker::set_handlers(Handlers handlers) {
   handlers_ = std::move(handlers);
   if (!has_ended_ || !handlers_.ended) return;

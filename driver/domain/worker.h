@@ -82,6 +82,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
   // No handler is called any more.
   void silence() noexcept { handlers_ = {}; }
   void set_deadline(std::chrono::milliseconds deadline) noexcept;
+  // The daemon ends, the worker does not: the jobs that wait for it are destroyed where they stand.
+  void let_go() noexcept;
 
  private:
   void connect(vmm::FileDescriptor socket);

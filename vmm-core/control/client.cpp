@@ -54,6 +54,13 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
     fail_all(Error(std::errc::connection_aborted, "worker connection was dropped"));
   }
 
+  // Nobody is told: what waits for an answer is destroyed, which may end whoever holds this.
+  void abandon() {
+    const auto self = shared_from_this();
+    handlers_ = {};
+    const auto pending = std::exchange(pending_, {});
+  }
+
   void request(const char* command, json::value arguments, std::vector<FileDescriptor> descriptors,
                AnswerHandler handler) {
     const std::int64_t id = next_id_++;
@@ -254,6 +261,10 @@ std::optional<std::vector<std::uint8_t>> from_hexadecimal(const std::string& tex
 Client::Client(asio::io_context& loop, FileDescriptor socket, Handlers handlers)
     : implementation_(std::make_shared<Implementation>(loop, std::move(socket), std::move(handlers))) {
   implementation_->open();
+}
+
+void Client::abandon() noexcept {
+  implementation_->abandon();
 }
 
 Client::~Client() {

@@ -49,7 +49,10 @@ class Client {
   Client(boost::asio::io_context& loop, FileDescriptor socket, Handlers handlers);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
-  ~Client();
+  ~Client();  // what waits for an answer is told that the connection is gone
+
+  // What waits for an answer is destroyed instead; no handler is called any more.
+  void abandon() noexcept;
 
   // How long each later request may take.
   void set_deadline(std::chrono::milliseconds deadline) noexcept;
