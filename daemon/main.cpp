@@ -140,6 +140,7 @@ class Daemon {
     driver::domain::DriverSettings settings{.configuration_directory = directories_.configuration,
                                             .runtime_directory = directories_.runtime,
                                             .log_directory = directories_.log,
+                                            .dump_directory = directories_.state / "dump",
                                             .worker_program = find_worker_program(configuration_)};
     WorkerIdentity identity = find_worker_identity(configuration_);
     settings.worker_user = identity.user;

@@ -122,6 +122,10 @@ class FakeHypervisor : public FakeDomainAgent {
   void set_memory(const Caller&, const Uuid&, std::uint64_t, unsigned int, Completion<void> done) override {
     change(std::move(done));
   }
+  void set_memory_statistics_period(const Caller&, const Uuid&, std::int32_t, unsigned int,
+                                    Completion<void> done) override {
+    change(std::move(done));
+  }
   int vcpus(const Caller&, const Uuid& uuid, unsigned int) const override { return find(uuid), 3; }
   void set_vcpus(const Caller&, const Uuid&, unsigned int, unsigned int, Completion<void> done) override {
     change(std::move(done));

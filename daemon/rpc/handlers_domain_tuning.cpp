@@ -142,6 +142,14 @@ DomainGetMemoryParametersResult domain_get_memory_parameters(Call& call,
                                               kDomainMemoryParametersMax);
 }
 
+void domain_set_memory_stats_period(Call& call, const DomainSetMemoryStatsPeriodArgs& arguments,
+                                    Reply<Nothing> reply) {
+  Session& session = call.session();
+  session.hypervisor().set_memory_statistics_period(session.caller(), to_driver(arguments.dom.uuid),
+                                                    arguments.period, arguments.flags,
+                                                    when_done(std::move(reply)));
+}
+
 void domain_set_memory_parameters(Call& call, const DomainSetMemoryParametersArgs& arguments,
                                   Reply<Nothing> reply) {
   set(call, arguments, TuningGroup::memory, arguments.flags, std::move(reply));

@@ -27,6 +27,8 @@ void domain_set_scheduler_parameters_flags(Call& call, const DomainSetSchedulerP
                                            Reply<Nothing> reply);
 DomainGetMemoryParametersResult domain_get_memory_parameters(Call& call,
                                                              const DomainGetMemoryParametersArgs& arguments);
+void domain_set_memory_stats_period(Call& call, const DomainSetMemoryStatsPeriodArgs& arguments,
+                                    Reply<Nothing> reply);
 void domain_set_memory_parameters(Call& call, const DomainSetMemoryParametersArgs& arguments,
                                   Reply<Nothing> reply);
 DomainGetBlkioParametersResult domain_get_blkio_parameters(Call& call,

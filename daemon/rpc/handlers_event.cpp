@@ -15,10 +15,12 @@ namespace {
 enum EventMessage : std::uint32_t {
   kLifecycle = 318,
   kReboot = 319,
+  kWatchdog = 321,
   kIoError = 322,
   kIoErrorReason = 324,
   kControlError = 325,
   kRtcChange = 320,
+  kBalloonChange = 331,
   kTunable = 346,
   kAgentLifecycle = 348,
   kJobCompleted = 363,
@@ -113,6 +115,14 @@ struct Sender {
     send(session, kAgentLifecycle,
          DomainEventCallbackAgentLifecycleMsg{
              .callback_id = callback_id, .dom = domain, .state = event.state, .reason = event.reason});
+  }
+  void operator()(const driver::BalloonChangeEvent& event) const {
+    send(session, kBalloonChange,
+         DomainEventCallbackBalloonChangeMsg{callback_id, {.dom = domain, .actual = event.actual_kib}});
+  }
+  void operator()(const driver::WatchdogEvent& event) const {
+    send(session, kWatchdog,
+         DomainEventCallbackWatchdogMsg{callback_id, {.dom = domain, .action = event.action}});
   }
   void operator()(const driver::MetadataChangeEvent& event) const {
     send(session, kMetadataChange,

@@ -266,7 +266,20 @@ Devices make_devices(Dice& dice) {
     rng.info = make_info(dice, true);
     devices.rngs.push_back(std::move(rng));
   }
-  devices.memballoon_none = dice.flip();
+  if (dice.flip()) {
+    MemoryBalloon& balloon = devices.memory_balloon.emplace();
+    balloon.model = static_cast<BalloonModel>(dice.below(2));
+    if (balloon.model == BalloonModel::virtio) {
+      balloon.deflate_on_oom = dice.maybe_bool();
+      balloon.free_page_reporting = dice.maybe_bool();
+      balloon.statistics_period_seconds = dice.below(100);
+      balloon.info = make_info(dice, true);
+    }
+  }
+  if (dice.flip())
+    devices.watchdog = {.action = static_cast<WatchdogAction>(dice.below(7)), .info = make_info(dice, true)};
+  if (dice.flip())
+    devices.panic = {.has_model = dice.flip(), .has_address = dice.flip(), .info = make_info(dice, false)};
   return devices;
 }
 
@@ -344,6 +357,8 @@ DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
   DomainDefinition definition;
   definition.name = dice.text(1, 20);
   if (dice.flip()) {
+    if (dice.flip()) definition.generation_id.emplace();
+    if (dice.flip()) definition.generation_id = {.id = Uuid{}};
     definition.uuid.emplace();
     for (std::uint8_t& byte : definition.uuid->bytes) byte = static_cast<std::uint8_t>(dice.below(256));
   }
@@ -371,7 +386,7 @@ DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
   definition.clock = make_clock(dice);
   definition.lifecycle = {.on_poweroff = dice.maybe_enum<LifecycleAction>(2),
                           .on_reboot = dice.maybe_enum<LifecycleAction>(2),
-                          .on_crash = dice.maybe_enum<LifecycleAction>(3)};
+                          .on_crash = dice.maybe_enum<LifecycleAction>(5)};
   if (dice.flip()) definition.pm = {.suspend_to_mem = false, .suspend_to_disk = false};
   definition.devices = make_devices(dice);
   const auto ordered = [](const auto& list) {

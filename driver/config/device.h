@@ -1,4 +1,4 @@
-// The small devices of a domain: entropy, balloon, input.
+// The small devices of a domain: entropy, input.
 #pragma once
 
 #include <cstdint>

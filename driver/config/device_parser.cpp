@@ -1,4 +1,4 @@
-// <devices>: disks, interfaces, controllers, rng, input, memballoon.
+// <devices>: disks, interfaces, controllers, rng, input.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -352,12 +352,13 @@ Devices parse_devices(XmlElement* element, bool inactive) {
   if (devices.inputs.size() > 1)
     throw element->unsupported("there is one PS/2 keyboard, and there are two <input>");
   for (XmlElement* child : element->children("rng")) devices.rngs.push_back(parse_rng(*child, inactive));
-  if (XmlElement* balloon = element->child("memballoon")) {
-    if (require_text(*balloon, "model") != "none") {
-      throw balloon->unsupported_attribute(
-          "model", "Warren has no memory balloon yet; it can only be 'none', as it is without <memballoon>");
-    }
-    devices.memballoon_none = true;
+  if (XmlElement* balloon = element->child("memballoon"))
+    devices.memory_balloon = parse_memory_balloon(*balloon, inactive);
+  if (XmlElement* watchdog = element->child("watchdog"))
+    devices.watchdog = parse_watchdog(*watchdog, inactive);
+  for (XmlElement* child : element->children("panic")) {
+    if (devices.panic) throw child->malformed("there can be one panic device of model 'isa'");
+    devices.panic = parse_panic(*child, inactive);
   }
   return devices;
 }

@@ -29,12 +29,18 @@ namespace {
 
 constexpr std::uint64_t kMaximumMemoryKib = std::uint64_t{1} << 30;  // 1 TiB: what a worker takes
 
-void fill_identity(DomainDefinition& definition, const RandomBytes& random) {
-  if (definition.uuid) return;
-  Uuid& uuid = definition.uuid.emplace();
+Uuid make_uuid(const RandomBytes& random) {
+  Uuid uuid;
   random(uuid.bytes);
   uuid.bytes[6] = static_cast<std::uint8_t>((uuid.bytes[6] & 0x0f) | 0x40);  // version 4 (RFC 4122 §4.4)
   uuid.bytes[8] = static_cast<std::uint8_t>((uuid.bytes[8] & 0x3f) | 0x80);
+  return uuid;
+}
+
+void fill_identity(DomainDefinition& definition, const RandomBytes& random) {
+  if (!definition.uuid) definition.uuid = make_uuid(random);
+  if (definition.generation_id && !definition.generation_id->id)
+    definition.generation_id->id = make_uuid(random);
 }
 
 void fill_platform(DomainDefinition& definition) {
@@ -256,7 +262,8 @@ void fill_models(Devices& devices, const RandomBytes& random) {
   for (Disk& disk : devices.disks) complete(disk, random);
   for (Interface& interface : devices.interfaces) complete(interface, random);
   for (Rng& rng : devices.rngs) complete(rng, random);
-  devices.memballoon_none = true;
+  if (!devices.memory_balloon) devices.memory_balloon.emplace();
+  if (devices.panic) devices.panic->has_model = true;
   if (devices.inputs.empty()) devices.inputs.emplace_back();  // the i8042 has its keyboard, asked for or not
 }
 

@@ -109,7 +109,7 @@ TEST(DomainDefaults, MultifunctionOnBusZero) {
 }
 
 TEST(DomainDefaults, MoreDevicesThanPlaces) {
-  std::string devices;
+  std::string devices = "<memballoon model='none'/>";
   for (int i = 0; i < 239; ++i) devices += fmt::format(kRng, "");
   EXPECT_EQ(complete(devices).devices.controllers.size(), 2u + 240u);  // usb, pcie-root, the ports
   for (int i = 0; i < 2; ++i) devices += fmt::format(kRng, "");

@@ -19,6 +19,7 @@
 #include "driver/config/interface.h"
 #include "driver/config/memory_backing.h"
 #include "driver/config/operating_system.h"
+#include "driver/config/small_devices.h"
 #include "driver/config/system_information.h"
 #include "driver/config/tuning.h"
 
@@ -28,6 +29,12 @@ struct Memory {
   std::uint64_t maximum_kib = 0;  // <memory>
   std::uint64_t current_kib = 0;  // <currentMemory>: at most maximum_kib
   bool operator==(const Memory&) const = default;
+};
+
+// By which a guest sees that it is another one than it was: a copy, or one that was set back.
+struct GenerationId {
+  std::optional<Uuid> id;  // always set after fill_defaults
+  bool operator==(const GenerationId&) const = default;
 };
 
 struct Devices {
@@ -40,14 +47,22 @@ struct Devices {
   std::vector<Channel> channels;
   std::vector<Input> inputs;
   std::vector<Rng> rngs;
-  bool memballoon_none = false;  // <memballoon model='none'/>; always set after fill_defaults
+  std::optional<Watchdog> watchdog;
+  std::optional<MemoryBalloon> memory_balloon;  // always set after fill_defaults
+  std::optional<PanicDevice> panic;
   bool operator==(const Devices&) const = default;
+
+  // Null when there is none, which model 'none' says.
+  const MemoryBalloon* balloon() const noexcept {
+    return memory_balloon && memory_balloon->model != BalloonModel::none ? &*memory_balloon : nullptr;
+  }
 };
 
 struct DomainDefinition {
   std::optional<std::int32_t> id;  // of a running domain
   std::string name;
-  std::optional<Uuid> uuid;  // always set after fill_defaults
+  std::optional<Uuid> uuid;                   // always set after fill_defaults
+  std::optional<GenerationId> generation_id;  // <genid>
   std::string title;
   std::string description;
   std::vector<MetadataElement> metadata;

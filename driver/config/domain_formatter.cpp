@@ -11,6 +11,8 @@ namespace {
 void format_identity(XmlWriter& writer, const DomainDefinition& definition) {
   writer.element("name", definition.name);
   if (definition.uuid) writer.element("uuid", definition.uuid->to_string());
+  if (definition.generation_id)
+    writer.element("genid", definition.generation_id->id ? definition.generation_id->id->to_string() : "");
   if (!definition.title.empty()) writer.element("title", definition.title);
   if (!definition.description.empty()) writer.element("description", definition.description);
   if (definition.metadata.empty()) return;

@@ -46,11 +46,13 @@ inline constexpr EnumName<TimerTickPolicy> kTickPolicy[] = {{"delay", TimerTickP
                                                             {"discard", TimerTickPolicy::discard}};
 inline constexpr std::string_view kTickPolicyRefused[] = {"merge"};
 
-inline constexpr EnumName<LifecycleAction> kLifecycle[] = {{"destroy", LifecycleAction::destroy},
-                                                           {"restart", LifecycleAction::restart},
-                                                           {"preserve", LifecycleAction::preserve}};
-inline constexpr std::string_view kLifecycleRefused[] = {"rename-restart", "coredump-destroy",
-                                                         "coredump-restart"};
+inline constexpr EnumName<LifecycleAction> kLifecycle[] = {
+    {"destroy", LifecycleAction::destroy},
+    {"restart", LifecycleAction::restart},
+    {"preserve", LifecycleAction::preserve},
+    {"coredump-destroy", LifecycleAction::coredump_destroy},
+    {"coredump-restart", LifecycleAction::coredump_restart}};
+inline constexpr std::string_view kLifecycleRefused[] = {"rename-restart"};
 
 inline constexpr EnumName<CpuMode> kCpuMode[] = {{"custom", CpuMode::custom},
                                                  {"host-model", CpuMode::host_model},
@@ -132,6 +134,19 @@ inline constexpr EnumName<RngBackend> kRngBackend[] = {{"random", RngBackend::ra
                                                        {"builtin", RngBackend::builtin}};
 inline constexpr std::string_view kRngBackendRefused[] = {"egd"};
 
+inline constexpr EnumName<BalloonModel> kBalloonModel[] = {{"virtio", BalloonModel::virtio},
+                                                           {"none", BalloonModel::none}};
+inline constexpr std::string_view kBalloonModelRefused[] = {"virtio-transitional", "virtio-non-transitional",
+                                                            "xen"};
+
+inline constexpr EnumName<WatchdogAction> kWatchdogAction[] = {{"reset", WatchdogAction::reset},
+                                                               {"shutdown", WatchdogAction::shutdown},
+                                                               {"poweroff", WatchdogAction::poweroff},
+                                                               {"pause", WatchdogAction::pause},
+                                                               {"none", WatchdogAction::none},
+                                                               {"dump", WatchdogAction::dump},
+                                                               {"inject-nmi", WatchdogAction::inject_nmi}};
+
 }  // namespace detail
 
 inline constexpr EnumTable<BootDevice> kBootDevice{detail::kBoot, {}};
@@ -166,6 +181,8 @@ inline constexpr EnumTable<ConsoleTarget> kConsoleTarget{detail::kConsoleTarget,
 inline constexpr EnumTable<ControllerType> kController{detail::kController, detail::kControllerRefused};
 inline constexpr EnumTable<ControllerModel> kPciModel{detail::kPciModel, detail::kPciModelRefused};
 inline constexpr EnumTable<RngBackend> kRngBackend{detail::kRngBackend, detail::kRngBackendRefused};
+inline constexpr EnumTable<BalloonModel> kBalloonModel{detail::kBalloonModel, detail::kBalloonModelRefused};
+inline constexpr EnumTable<WatchdogAction> kWatchdogAction{detail::kWatchdogAction, {}};
 
 // Elements of <devices> that are devices to libvirt; the ones that can be attached and detached alone are
 // those of parse_device().

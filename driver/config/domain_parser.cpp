@@ -29,6 +29,14 @@ void parse_identity(XmlElement& root, DomainDefinition& definition, bool inactiv
     if (!definition.uuid)
       throw uuid->malformed(fmt::format("'{}' is not a UUID", uuid->text().substr(0, 64)));
   }
+  if (XmlElement* generation = root.child("genid")) {
+    GenerationId& id = definition.generation_id.emplace();
+    if (!generation->text().empty()) {
+      id.id = Uuid::parse(generation->text());
+      if (!id.id)
+        throw generation->malformed(fmt::format("'{}' is not a UUID", generation->text().substr(0, 64)));
+    }
+  }
   if (XmlElement* title = root.child("title")) {
     definition.title = title->text();
     if (definition.title.find('\n') != std::string::npos)

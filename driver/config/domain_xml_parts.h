@@ -13,6 +13,8 @@ inline constexpr std::uint32_t kMaximumConsolePort = 255;
 inline constexpr std::size_t kMaximumCommandLineBytes = 2047;  // COMMAND_LINE_SIZE - 1 of x86 kernels
 inline constexpr std::size_t kMaximumNameBytes = 240;          // NAME.xml and its temporary are file names
 
+// virDomainSetMemoryStatsPeriod takes an int.
+inline constexpr std::uint32_t kMaximumStatisticsPeriod = 0x7fff'ffff;
 inline constexpr std::uint32_t kMaximumTuned = 65'535;  // numbers of vCPUs and IOThreads in <cputune>
 inline constexpr std::uint32_t kMaximumIoThreads = 256;
 
@@ -51,6 +53,10 @@ DeviceInfo parse_device_info(XmlElement& device, bool inactive, bool pci, bool b
 SerialPort parse_serial(XmlElement& element, bool inactive);
 Console parse_console(XmlElement& element, bool inactive);
 Channel parse_channel(XmlElement& element, bool inactive);
+// small_device_parser.cpp
+MemoryBalloon parse_memory_balloon(XmlElement& element, bool inactive);
+Watchdog parse_watchdog(XmlElement& element, bool inactive);
+PanicDevice parse_panic(XmlElement& element, bool inactive);
 
 void format_memory_backing(XmlWriter& writer, const MemoryBacking& backing);
 void format_system_information(XmlWriter& writer, const SystemInformation& information);
@@ -73,5 +79,9 @@ void format_device_info(XmlWriter& writer, const DeviceInfo& info, const FormatC
 void format_serial(XmlWriter& writer, const SerialPort& serial, const FormatContext& context);
 void format_console(XmlWriter& writer, const Console& console, const FormatContext& context);
 void format_channel(XmlWriter& writer, const Channel& channel, const FormatContext& context);
+// small_device_formatter.cpp
+void format_memory_balloon(XmlWriter& writer, const MemoryBalloon& balloon, const FormatContext& context);
+void format_watchdog(XmlWriter& writer, const Watchdog& watchdog, const FormatContext& context);
+void format_panic(XmlWriter& writer, const PanicDevice& panic, const FormatContext& context);
 
 }  // namespace warren::driver::config

@@ -59,6 +59,9 @@ void assign_aliases(Devices& devices) {
   number(devices.channels, "channel");
   number(devices.inputs, "input");
   number(devices.rngs, "rng");
+  if (devices.balloon() != nullptr) give_alias(devices.memory_balloon->info, "balloon0");
+  if (devices.watchdog) give_alias(devices.watchdog->info, "watchdog0");
+  if (devices.panic) give_alias(devices.panic->info, "panic0");
 }
 
 // One more than the highest of `prefix`N there is.

@@ -65,7 +65,8 @@ struct Clock {
   bool operator==(const Clock&) const = default;
 };
 
-enum class LifecycleAction { destroy, restart, preserve };
+// The last two are for crashes, after a core of the guest was written.
+enum class LifecycleAction { destroy, restart, preserve, coredump_destroy, coredump_restart };
 
 // <on_poweroff>, <on_reboot>, <on_crash>; empty until fill_defaults.
 struct LifecycleActions {

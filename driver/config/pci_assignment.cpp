@@ -21,7 +21,8 @@ constexpr std::uint8_t kChipsetSlot = 31;  // the ICH9's own functions
 
 struct Place {
   DeviceInfo* info;
-  std::string what;  // for messages: "/domain/devices/disk[2]"
+  std::string what;              // for messages: "/domain/devices/disk[2]"
+  bool is_conventional = false;  // and so on bus 0: what is behind a root port is PCI Express
 };
 
 std::string numbered(std::string_view name, std::size_t index) {
@@ -36,7 +37,7 @@ bool is_root_port(const Controller& controller) {
 std::vector<Place> endpoints(Devices& devices) {
   std::vector<Place> places;
   places.reserve(devices.interfaces.size() + devices.controllers.size() + devices.disks.size() +
-                 devices.rngs.size());
+                 devices.rngs.size() + 1);
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i)
     places.push_back({&devices.interfaces[i].info, numbered("interface", i)});
   for (std::size_t i = 0; i < devices.controllers.size(); ++i)
@@ -44,8 +45,11 @@ std::vector<Place> endpoints(Devices& devices) {
       places.push_back({&devices.controllers[i].info, numbered("controller", i)});
   for (std::size_t i = 0; i < devices.disks.size(); ++i)
     places.push_back({&devices.disks[i].info, numbered("disk", i)});
+  if (devices.balloon() != nullptr)
+    places.push_back({&devices.memory_balloon->info, "/domain/devices/memballoon"});
   for (std::size_t i = 0; i < devices.rngs.size(); ++i)
     places.push_back({&devices.rngs[i].info, numbered("rng", i)});
+  if (devices.watchdog) places.push_back({&devices.watchdog->info, "/domain/devices/watchdog", true});
   return places;
 }
 
@@ -150,9 +154,10 @@ class Assignment {
         ++ports;
         highest = std::max(highest, *controller.index);
       }
-    std::size_t wanted = places.empty() ? 0 : 1;
+    std::size_t wanted = std::ranges::all_of(places, &Place::is_conventional) ? 0 : 1;
     std::array<bool, 256> used{};
     for (const Place& place : places) {
+      if (place.is_conventional) continue;
       if (!place.info->pci) {
         ++wanted;
         continue;
@@ -179,6 +184,8 @@ class Assignment {
     }
     for (const Place& place : endpoints(devices_)) {
       if (!place.info->pci) continue;
+      if (place.info->pci->bus != 0 && place.is_conventional)
+        throw xml_error(place.what, 0, "it is a conventional PCI device, which can only be on bus 0");
       if (place.info->pci->bus != 0 && place.info->pci->slot != 0)
         throw xml_error(place.what, 0, "behind a root port there is slot 0 only");
       map_.take(*place.info->pci, place.what);
@@ -220,13 +227,24 @@ class Assignment {
         port->info.pci->multifunction.reset();
   }
 
+  std::optional<PciAddress> free_slot() const {
+    for (std::uint8_t slot = kFirstPortSlot; slot <= kLastPortSlot; ++slot)
+      if (map_.slot_is_free(0, slot)) return PciAddress{.slot = slot};
+    return std::nullopt;
+  }
+
+  std::optional<PciAddress> free_port() {
+    for (std::uint32_t bus = 1; bus <= 255; ++bus)
+      if (port_of_bus(bus) && map_.slot_is_free(static_cast<std::uint8_t>(bus), 0))
+        return PciAddress{.bus = static_cast<std::uint8_t>(bus)};
+    return std::nullopt;
+  }
+
   void place_endpoints() {
     for (const Place& place : endpoints(devices_)) {
       if (place.info->pci) continue;
-      for (std::uint32_t bus = 1; bus <= 255 && !place.info->pci; ++bus)
-        if (port_of_bus(bus) && map_.slot_is_free(static_cast<std::uint8_t>(bus), 0))
-          place.info->pci = PciAddress{.bus = static_cast<std::uint8_t>(bus)};
-      if (!place.info->pci) throw config_unsupported(place.what, 0, "there is no root port left for it");
+      place.info->pci = place.is_conventional ? free_slot() : free_port();
+      if (!place.info->pci) throw config_unsupported(place.what, 0, "there is no place left for it");
       map_.take(*place.info->pci, place.what);
     }
   }

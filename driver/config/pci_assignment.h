@@ -1,8 +1,8 @@
 // Gives every device of a q35 its place on the PCI bus, as libvirt's qemu driver does; private to this
 // folder.
 //
-// Virtio devices go behind root ports, one each; root ports are functions of the slots of bus 0. There is
-// one port more than devices use.
+// Virtio devices go behind root ports, one each; root ports are functions of the slots of bus 0, and what is
+// conventional PCI has a slot there. There is one port more than devices use.
 #pragma once
 
 #include "driver/config/domain_definition.h"

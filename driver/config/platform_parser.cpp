@@ -216,10 +216,12 @@ LifecycleActions parse_lifecycle(XmlElement& root) {
                            .on_crash = parse_action(root, "on_crash")};
   // What ended in order leaves nothing worth preserving; libvirt's qemu driver takes it for a crash only,
   // too.
-  if (actions.on_poweroff == LifecycleAction::preserve)
-    throw root.child("on_poweroff")->unsupported("only <on_crash> can be 'preserve'");
-  if (actions.on_reboot == LifecycleAction::preserve)
-    throw root.child("on_reboot")->unsupported("only <on_crash> can be 'preserve'");
+  for (const auto& [name, action] :
+       {std::pair("on_poweroff", actions.on_poweroff), std::pair("on_reboot", actions.on_reboot)}) {
+    if (action && *action != LifecycleAction::destroy && *action != LifecycleAction::restart)
+      throw root.child(name)->unsupported(
+          fmt::format("only <on_crash> can be '{}'", names::kLifecycle.name(*action)));
+  }
   return actions;
 }
 

@@ -30,6 +30,9 @@ class DomainConfiguration {
   // `flags` are VIR_DOMAIN_MEM_*; with VIR_DOMAIN_MEM_MAXIMUM it sets the maximum.
   virtual void set_memory(const Caller& caller, const Uuid& domain, std::uint64_t kib, unsigned int flags,
                           Completion<void> completion) = 0;
+  // How often the guest is asked for its memory statistics; 0: never.
+  virtual void set_memory_statistics_period(const Caller& caller, const Uuid& domain, std::int32_t seconds,
+                                            unsigned int flags, Completion<void> completion) = 0;
 
   // `flags` are VIR_DOMAIN_VCPU_*.
   virtual int vcpus(const Caller& caller, const Uuid& domain, unsigned int flags) const = 0;

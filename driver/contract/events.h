@@ -68,11 +68,20 @@ struct AgentLifecycleEvent {  // VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE
   int reason = 0;             // virConnectDomainEventAgentLifecycleReason
 };
 
+struct BalloonChangeEvent {  // VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE
+  std::uint64_t actual_kib = 0;
+};
+
+struct WatchdogEvent {  // VIR_DOMAIN_EVENT_ID_WATCHDOG: the guest has not reloaded it in time
+  int action = VIR_DOMAIN_EVENT_WATCHDOG_NONE;
+};
+
 struct DomainEvent {
   DomainHandle domain;
   std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent,
                RtcChangeEvent, TunableEvent, JobCompletedEvent, BlockThresholdEvent, DeviceAddedEvent,
-               DeviceRemovedEvent, DeviceRemovalFailedEvent, AgentLifecycleEvent>
+               DeviceRemovedEvent, DeviceRemovalFailedEvent, AgentLifecycleEvent, BalloonChangeEvent,
+               WatchdogEvent>
       body;
 };
 

@@ -93,6 +93,10 @@ Task<> Domain::adopt(LiveStatus status) {
 }
 
 Task<> Domain::catch_up(control::Status found) {
+  // Of a worker that has no such counter it is 0.
+  if (const std::uint64_t actual = counters_ ? counters_->balloon().actual_bytes : 0; actual != 0)
+    note_balloon(actual);
+  balloon_target_kib_ = live_->memory.current_kib;
   publish();
   if (found.devices) forget_devices_but(*found.devices);
   // A machine that stops at its guest's reset counts that one too.

@@ -50,7 +50,8 @@ CountersReader::CountersReader(vmm::FileDescriptor page) : page_(std::move(page)
     std::uint32_t size = 0;
   } header;
   if (::pread(page_.get(), &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header)) ||
-      header.magic != vmm::kCountersMagic || header.version < 1 || header.size < sizeof(vmm::CountersPage)) {
+      header.magic != vmm::kCountersMagic || header.version < 1 ||
+      header.size < offsetof(vmm::CountersPage, balloon)) {
     throw internal_error("the worker's counters page is not one");
   }
 }
@@ -63,6 +64,21 @@ BlockFigures CountersReader::disk(std::string_view alias) const {
 NetFigures CountersReader::interface(std::string_view alias) const {
   Slot s = find_slot<vmm::kMaximumCountedInterfaces>(page_, offsetof(vmm::CountersPage, interfaces), alias);
   return {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]};
+}
+
+BalloonFigures CountersReader::balloon() const {
+  std::array<std::uint64_t, sizeof(vmm::BalloonCounters) / sizeof(std::uint64_t)> s{};
+  // A worker of version 1 has none, nor room for it.
+  if (::pread(page_.get(), s.data(), sizeof(s), offsetof(vmm::CountersPage, balloon)) !=
+      static_cast<ssize_t>(sizeof(s)))
+    return {};
+  const auto at = [&s](std::size_t offset) { return s[offset / sizeof(std::uint64_t)]; };
+  BalloonFigures figures{.actual_bytes = at(offsetof(vmm::BalloonCounters, actual_bytes)),
+                         .statistics_time = at(offsetof(vmm::BalloonCounters, statistics_time)),
+                         .statistics_present = at(offsetof(vmm::BalloonCounters, statistics_present))};
+  for (std::size_t i = 0; i < figures.statistics.size(); ++i)
+    figures.statistics[i] = at(offsetof(vmm::BalloonCounters, statistics) + i * sizeof(std::uint64_t));
+  return figures;
 }
 
 std::uint64_t CountersReader::vcpu_thread(std::size_t index) const {

@@ -217,7 +217,8 @@ TEST_F(DefinitionTest, VcpusAndMemory) {
   ASSERT_EQ(start(), "");
   EXPECT_EQ(driver_->vcpus(caller_, test_uuid(), VIR_DOMAIN_VCPU_LIVE), 3);
   EXPECT_NE(vcpus(2, VIR_DOMAIN_AFFECT_LIVE), "");
-  EXPECT_NE(memory(128 << 10, 0), "");
+  EXPECT_EQ(memory(128 << 10, 0), "") << "its balloon is asked";
+  EXPECT_NE(memory(128 << 10, unsigned{VIR_DOMAIN_AFFECT_LIVE} | VIR_DOMAIN_MEM_MAXIMUM), "");
   EXPECT_EQ(last_code_, VIR_ERR_OPERATION_INVALID);
   ASSERT_EQ(vcpus(2, VIR_DOMAIN_AFFECT_CONFIG), "");
   EXPECT_EQ(driver_->vcpus(caller_, test_uuid(), VIR_DOMAIN_VCPU_LIVE), 3);

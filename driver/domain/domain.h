@@ -81,6 +81,11 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> resize_disk(Caller caller, std::string disk, std::uint64_t bytes);
   Task<> set_disk_threshold(Caller caller, std::string disk, std::uint64_t threshold);
 
+  // domain_small_devices.cpp
+  // The guest is asked to have `kib` of its memory. `flags` are VIR_DOMAIN_AFFECT_*.
+  Task<> set_memory(Caller caller, std::uint64_t kib, unsigned int flags);
+  Task<> set_statistics_period(Caller caller, std::uint32_t seconds, unsigned int flags);
+
   // domain_launch.cpp
   // `transient` is what to run, or null for the persistent definition. `flags` are VIR_DOMAIN_START_*.
   Task<DomainHandle> start(Caller caller, DefinitionPointer transient, unsigned int flags);
@@ -207,6 +212,19 @@ class Domain : public std::enable_shared_from_this<Domain> {
   void disk_went_beyond(const vmm::control::DiskThresholdCrossed& crossed);
   void note_stalled(const std::vector<vmm::control::StalledDisk>& disks);
 
+  // domain_small_devices.cpp
+  Task<> ask_balloon(std::uint64_t kib);
+  Task<> apply_statistics_period(std::uint32_t seconds);
+  Task<> balloon_changed(std::weak_ptr<Worker> from, std::uint64_t bytes);
+  // False when the live definition says so already.
+  bool note_balloon(std::uint64_t bytes);
+  void watchdog_expired(vmm::control::WatchdogAction action);
+  // The watchdog has paused or ended the machine.
+  Task<> watchdog_stopped(vmm::control::StateChanged change);
+  // What <watchdog action='dump'> and <on_crash>coredump-…</on_crash> leave: a core of its own, not fatal
+  // when it cannot be written.
+  Task<> dump_by_itself();
+
   // domain_launch.cpp
   Task<> launch(config::DomainDefinition definition, bool paused);
   Task<> former_launch_ended();
@@ -264,6 +282,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   int agent_timeout_ = VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK;
   bool tainted_by_monitor_ = false;
   std::int64_t started_ = 0;
+  std::uint64_t balloon_target_kib_ = 0;  // what the guest was asked to have last
   std::uint64_t autodestroy_connection_ = 0;
   std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
   // Who waits until the guest has let go of a device, by its alias.

@@ -163,6 +163,9 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
     worker_ = nullptr;
     std::rethrow_exception(failed);
   }
+  // A guest begins with all of its memory; it gives up what it is asked to when its balloon driver is there.
+  balloon_target_kib_ = launched->live.memory.current_kib;
+  launched->live.memory.current_kib = launched->live.memory.maximum_kib;
   live_ = std::make_shared<config::DomainDefinition>(std::move(launched->live));
   resets_ = 0;
   reboot_requested_ = false;
@@ -208,6 +211,13 @@ Worker::Handlers Domain::worker_handlers() {
   handlers.device_unplugged = [weak, worker](const vmm::control::DeviceName& device) {
     if (auto self = weak.lock())
       self->run_internal(self->device_unplugged(worker, device.id), "follow a device");
+  };
+  handlers.balloon_changed = [weak, worker](const vmm::control::BalloonChanged& change) {
+    if (auto self = weak.lock())
+      self->run_internal(self->balloon_changed(worker, change.bytes), "follow the balloon");
+  };
+  handlers.watchdog_expired = [weak](const vmm::control::WatchdogExpired& expired) {
+    if (auto self = weak.lock()) self->watchdog_expired(expired.action);
   };
   handlers.connection_lost = [weak, worker](const std::string& reason) {
     if (auto self = weak.lock())

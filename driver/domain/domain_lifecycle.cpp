@@ -208,14 +208,21 @@ Task<> Domain::guest_crashed(std::string detail) {
   set_state(VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED);
   publish();
   emit(VIR_DOMAIN_EVENT_CRASHED, VIR_DOMAIN_EVENT_CRASHED_PANICKED);
-  switch (live_->lifecycle.on_crash.value_or(LifecycleAction::destroy)) {
+  const LifecycleAction action = live_->lifecycle.on_crash.value_or(LifecycleAction::destroy);
+  if (action == LifecycleAction::coredump_destroy || action == LifecycleAction::coredump_restart) {
+    co_await dump_by_itself();
+    if (!is_active() || !worker_ || worker_->has_ended()) co_return;
+  }
+  switch (action) {
     case LifecycleAction::restart:
+    case LifecycleAction::coredump_restart:
       co_await restart();
       break;
     case LifecycleAction::preserve:
       co_await write_status();
       break;
     case LifecycleAction::destroy:
+    case LifecycleAction::coredump_destroy:
       co_await end_worker(false);
       co_await stop(VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_CRASHED);
   }
@@ -225,6 +232,10 @@ Task<> Domain::worker_changed(std::weak_ptr<Worker> from, control::StateChanged 
   auto hold = co_await slot_.acquire(job_of("guest's change of state", {}), JobSlot::Urgency::urgent);
   auto worker = from.lock();
   if (!worker || worker != worker_ || !is_active()) co_return;
+  if (change.cause == control::StateCause::watchdog) {
+    co_await watchdog_stopped(std::move(change));
+    co_return;
+  }
   switch (change.state) {
     case control::MachineState::shut_down:
       co_await guest_shut_down(change.cause);

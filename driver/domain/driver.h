@@ -30,6 +30,7 @@ struct DriverSettings {
   std::filesystem::path configuration_directory;  // /etc/warren: domains/NAME.xml
   std::filesystem::path runtime_directory;  // /run/warren: status and control sockets of running domains
   std::filesystem::path log_directory;      // /var/log/warren: NAME.log of each domain
+  std::filesystem::path dump_directory;     // /var/lib/warren/dump: cores that nobody named a file for
   std::filesystem::path worker_program;     // warren-vmm
   // Who a worker becomes when the daemon is root.
   uid_t worker_user = 65534;

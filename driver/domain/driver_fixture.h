@@ -55,6 +55,7 @@ class DriverFixture : public ::testing::Test {
     settings.configuration_directory = root_ / "etc";
     settings.runtime_directory = root_ / "run";
     settings.log_directory = root_ / "log";
+    settings.dump_directory = root_ / "dump";
     settings.worker_program = FAKE_WORKER_PATH;
     settings.worker_sandbox = false;
     settings.log = [this](LogPriority, std::string_view text) { log_ += std::string(text) + "\n"; };

@@ -77,6 +77,8 @@ class LocalDriver final : public DomainDriver {
   std::uint64_t maximum_memory_kib(const Caller& caller, const Uuid& domain) const override;
   void set_memory(const Caller& caller, const Uuid& domain, std::uint64_t kib, unsigned int flags,
                   Completion<void> completion) override;
+  void set_memory_statistics_period(const Caller& caller, const Uuid& domain, std::int32_t seconds,
+                                    unsigned int flags, Completion<void> completion) override;
   int vcpus(const Caller& caller, const Uuid& domain, unsigned int flags) const override;
   void set_vcpus(const Caller& caller, const Uuid& domain, unsigned int count, unsigned int flags,
                  Completion<void> completion) override;

@@ -19,24 +19,24 @@ void LocalDriver::set_memory(const Caller& caller, const Uuid& uuid, std::uint64
     check_flags(flags, VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG | VIR_DOMAIN_MEM_MAXIMUM,
                 "virDomainSetMemoryFlags");
     if (kib == 0) throw invalid_argument("memory in virDomainSetMemoryFlags must not be zero");
-    const bool is_maximum = (flags & VIR_DOMAIN_MEM_MAXIMUM) != 0;
-    auto set = [kib, is_maximum](config::DomainDefinition& definition, bool is_live) {
-      config::Memory& memory = definition.memory;
-      if (is_live && is_maximum)
-        throw operation_invalid("cannot resize the maximum memory on an active domain");
-      if (is_live) {
-        throw operation_invalid("cannot change the memory of an active domain: it has no balloon device");
-      }
-      if (is_maximum) {
-        memory.maximum_kib = kib;
-        memory.current_kib = std::min(memory.current_kib, kib);
-      } else {
-        if (kib > memory.maximum_kib) throw invalid_argument("cannot set memory higher than max memory");
-        memory.current_kib = kib;
-      }
+    if ((flags & VIR_DOMAIN_MEM_MAXIMUM) == 0) return domain.set_memory(caller, kib, flags);
+    auto set = [kib](config::DomainDefinition& definition, bool is_live) {
+      if (is_live) throw operation_invalid("cannot resize the maximum memory on an active domain");
+      definition.memory.maximum_kib = kib;
+      definition.memory.current_kib = std::min(definition.memory.current_kib, kib);
     };
     return domain.modify(caller, "set memory", flags & (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG),
                          set);
+  });
+}
+
+void LocalDriver::set_memory_statistics_period(const Caller& caller, const Uuid& uuid, std::int32_t seconds,
+                                               unsigned int flags, Completion<void> completion) {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
+    check_flags(flags, VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG, "virDomainSetMemoryStatsPeriod");
+    if (seconds < 0)
+      throw invalid_argument("period in virDomainSetMemoryStatsPeriod must be zero or greater");
+    return domain.set_statistics_period(caller, static_cast<std::uint32_t>(seconds), flags);
   });
 }
 

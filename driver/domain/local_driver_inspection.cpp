@@ -25,11 +25,14 @@ LifecycleAction lifecycle_action(unsigned int type, unsigned int action) {
     case VIR_DOMAIN_LIFECYCLE_ACTION_PRESERVE:
       if (type == VIR_DOMAIN_LIFECYCLE_CRASH) return LifecycleAction::preserve;
       throw Error(VIR_ERR_CONFIG_UNSUPPORTED, "only on_crash can be 'preserve'");
-    case VIR_DOMAIN_LIFECYCLE_ACTION_RESTART_RENAME:
     case VIR_DOMAIN_LIFECYCLE_ACTION_COREDUMP_DESTROY:
+      if (type == VIR_DOMAIN_LIFECYCLE_CRASH) return LifecycleAction::coredump_destroy;
+      throw Error(VIR_ERR_CONFIG_UNSUPPORTED, "only on_crash can be 'coredump-destroy'");
     case VIR_DOMAIN_LIFECYCLE_ACTION_COREDUMP_RESTART:
-      throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
-                  "the actions are 'destroy', 'restart' and, for on_crash, 'preserve'");
+      if (type == VIR_DOMAIN_LIFECYCLE_CRASH) return LifecycleAction::coredump_restart;
+      throw Error(VIR_ERR_CONFIG_UNSUPPORTED, "only on_crash can be 'coredump-restart'");
+    case VIR_DOMAIN_LIFECYCLE_ACTION_RESTART_RENAME:
+      throw Error(VIR_ERR_CONFIG_UNSUPPORTED, "no domain is renamed when it restarts");
     default:
       throw invalid_argument(fmt::format("action in virDomainSetLifecycleAction is unknown: {}", action));
   }

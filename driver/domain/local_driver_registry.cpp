@@ -55,8 +55,7 @@ DomainInfo LocalDriver::info(const Caller&, const Uuid& uuid) const {
   DomainInfo info;
   info.state = domain.state.state;
   info.maximum_memory_kib = definition.memory.maximum_kib;
-  // Without a balloon a running guest has all of its memory.
-  info.memory_kib = domain.is_active() ? definition.memory.maximum_kib : definition.memory.current_kib;
+  info.memory_kib = definition.memory.current_kib;
   info.vcpus = definition.vcpu.current;
   info.cpu_time_ns = process_cpu_time(domain.pid);
   return info;

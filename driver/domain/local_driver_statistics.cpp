@@ -5,6 +5,7 @@
 
 #include "driver/domain/disk_image.h"
 #include "driver/domain/local_driver.h"
+#include "driver/domain/memory_statistics.h"
 #include "driver/domain/statistics_groups.h"
 
 namespace warren::driver::domain {
@@ -89,9 +90,13 @@ void add_cpu(const Snapshot& domain, ParameterList& list) {
 
 void add_balloon(const Snapshot& domain, ParameterList& list) {
   const config::Memory& memory = domain.current().memory;
-  list.add("balloon.current", domain.is_active() ? memory.maximum_kib : memory.current_kib);
+  list.add("balloon.current", memory.current_kib);
   list.add("balloon.maximum", memory.maximum_kib);
-  if (domain.is_active()) list.add("balloon.rss", process_times(domain.pid).resident_kib);
+  if (!domain.is_active()) return;
+  for (const MemoryStatistic& statistic : balloon_statistics(domain))
+    if (const char* name = statistic_name(statistic.tag))
+      list.add(fmt::format("balloon.{}", name), statistic.value);
+  list.add("balloon.rss", process_times(domain.pid).resident_kib);
 }
 
 void add_vcpus(const Snapshot& domain, TypedParameters& parameters) {
@@ -285,8 +290,9 @@ std::vector<MemoryStatistic> LocalDriver::memory_statistics(const Caller&, const
   check_flags(flags, 0, "virDomainMemoryStats");
   const Snapshot& domain = snapshot(uuid);
   require_active(domain);
-  return {{VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON, domain.live->memory.maximum_kib},
-          {VIR_DOMAIN_MEMORY_STAT_RSS, process_times(domain.pid).resident_kib}};
+  std::vector<MemoryStatistic> list = balloon_statistics(domain);
+  list.push_back({VIR_DOMAIN_MEMORY_STAT_RSS, process_times(domain.pid).resident_kib});
+  return list;
 }
 
 void LocalDriver::domain_statistics(const Caller&, std::vector<Uuid> domains, unsigned int groups,

@@ -226,6 +226,25 @@ control::RngSpecification rng_of(const config::Rng& rng) {
           rng.rate_period_ms.value_or(1000)};
 }
 
+control::WatchdogAction action_of(config::WatchdogAction action) {
+  switch (action) {
+    case config::WatchdogAction::reset:
+      return control::WatchdogAction::reset;
+    case config::WatchdogAction::shutdown:
+      return control::WatchdogAction::shutdown;
+    case config::WatchdogAction::poweroff:
+      return control::WatchdogAction::poweroff;
+    case config::WatchdogAction::none:
+      return control::WatchdogAction::none;
+    case config::WatchdogAction::inject_nmi:
+      return control::WatchdogAction::inject_nmi;
+    case config::WatchdogAction::pause:
+    case config::WatchdogAction::dump:  // of the guest as it stood when it was found to hang
+      break;
+  }
+  return control::WatchdogAction::pause;
+}
+
 void add_devices(const config::Devices& devices, const std::vector<DiskProperties>& disks,
                  control::MachineSpecification& machine) {
   for (const auto& controller : devices.controllers) {
@@ -248,6 +267,18 @@ void add_devices(const config::Devices& devices, const std::vector<DiskPropertie
     machine.interfaces.push_back(interface_of(devices.interfaces[i], i));
   }
   for (const auto& rng : devices.rngs) machine.rngs.push_back(rng_of(rng));
+  if (const config::MemoryBalloon* balloon = devices.balloon()) {
+    machine.balloon = {.id = balloon->info.alias,
+                       .address = address_of(balloon->info),
+                       .target_bytes = 0,
+                       .deflate_on_oom = balloon->deflate_on_oom.value_or(false),
+                       .page_reporting = balloon->free_page_reporting.value_or(false),
+                       .statistics_period_s = balloon->statistics_period_seconds};
+  }
+  if (const auto& watchdog = devices.watchdog) {
+    machine.watchdog = {watchdog->info.alias, address_of(watchdog->info), action_of(watchdog->action)};
+  }
+  machine.panic_port = devices.panic.has_value();
 }
 
 }  // namespace
@@ -292,12 +323,14 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
   machine.boot.kernel = kKernelDescriptor;
   if (!live.os.initrd.empty()) machine.boot.initrd = kInitrdDescriptor;
   machine.boot.command_line = live.os.command_line;
+  if (live.generation_id) machine.generation_id = live.generation_id->id.value().to_string();
   machine.rtc_offset_seconds = clock_offset_seconds(live.clock, now);
   bool restarts =
       live.lifecycle.on_reboot.value_or(config::LifecycleAction::restart) == config::LifecycleAction::restart;
   machine.on_reset = restarts ? control::GuestAction::reset : control::GuestAction::stop;
   for (const config::IoThread& thread : live.iothreads) machine.iothreads.push_back(thread.id);
   add_devices(live.devices, disks, machine);
+  if (machine.balloon) machine.balloon->target_bytes = live.memory.current_kib * 1024;
   control::validate(machine);
   return machine;
 }

@@ -18,6 +18,7 @@ vmm::control::MachineSpecification translate(std::string_view more, std::string_
   config::fill_defaults(definition, facts, [](std::span<std::uint8_t> bytes) {
     for (std::uint8_t& byte : bytes) byte = 0x42;
   });
+  config::assign_live(definition, {.id = 1});
   return machine_of(definition, facts, {}, 0);
 }
 
@@ -34,6 +35,28 @@ TEST(MachineTranslation, TheGuestSeesSystemInformationOnlyWhenItIsAskedFor) {
   EXPECT_EQ(smbios.system.family, "f");
   EXPECT_EQ(smbios.chassis.sku, "k");
   EXPECT_EQ(smbios.oem_strings, std::vector<std::string>{"o"});
+}
+
+TEST(MachineTranslation, SmallDevices) {
+  const auto plain = translate("");
+  ASSERT_TRUE(plain.balloon) << "every domain has one";
+  EXPECT_EQ(plain.balloon->target_bytes, 64u << 20);
+  EXPECT_FALSE(plain.balloon->page_reporting || plain.balloon->deflate_on_oom);
+  EXPECT_FALSE(plain.watchdog || plain.panic_port);
+  EXPECT_EQ(plain.generation_id, "");
+  const auto rich = translate(
+      "<currentMemory "
+      "unit='MiB'>32</currentMemory><genid>c7a5fdbd-edaf-4455-926a-d65c16db1809</genid><devices>"
+      "<memballoon model='virtio' autodeflate='on' freePageReporting='on'><stats period='9'/></memballoon>"
+      "<watchdog model='i6300esb' action='dump'/><panic model='isa'/></devices>");
+  EXPECT_EQ(rich.balloon->target_bytes, 32u << 20);
+  EXPECT_TRUE(rich.balloon->page_reporting && rich.balloon->deflate_on_oom);
+  EXPECT_EQ(rich.balloon->statistics_period_s, 9u);
+  EXPECT_EQ(rich.watchdog->action, vmm::control::WatchdogAction::pause) << "the daemon dumps it then";
+  EXPECT_EQ(rich.watchdog->address.bus, 0);
+  EXPECT_TRUE(rich.panic_port);
+  EXPECT_EQ(rich.generation_id, "c7a5fdbd-edaf-4455-926a-d65c16db1809");
+  EXPECT_FALSE(translate("<devices><memballoon model='none'/></devices>").balloon);
 }
 
 TEST(MachineTranslation, MemoryBacking) {

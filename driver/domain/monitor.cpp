@@ -23,7 +23,8 @@ const char* status_of(const Snapshot& domain) {
     case VIR_DOMAIN_RUNNING:
       return "running";
     case VIR_DOMAIN_PAUSED:
-      return domain.state.reason == VIR_DOMAIN_PAUSED_IOERROR ? "io-error" : "paused";
+      if (domain.state.reason == VIR_DOMAIN_PAUSED_IOERROR) return "io-error";
+      return domain.state.reason == VIR_DOMAIN_PAUSED_WATCHDOG ? "watchdog" : "paused";
     case VIR_DOMAIN_CRASHED:
       return "guest-panicked";
     default:
@@ -153,7 +154,14 @@ struct Command {
   json::value (*answer)(const Snapshot& domain);
 };
 
+// null: there is none.
+json::value query_balloon(const Snapshot& domain) {
+  if (domain.live->devices.balloon() == nullptr || !domain.counters) return nullptr;
+  return {{"actual", domain.counters->balloon().actual_bytes}};
+}
+
 constexpr auto kCommands = std::to_array<Command>({
+    {"query-balloon", query_balloon},
     {"query-block", query_block},
     {"query-blockstats", query_blockstats},
     {"query-chardev", query_chardev},
@@ -195,7 +203,9 @@ json::object execute(const Snapshot& domain, const json::value& request) {
     // None of them takes any.
     if (arguments != nullptr && (!arguments->is_object() || !arguments->get_object().empty()))
       return failure("GenericError", "QMP input member 'arguments' is unexpected");
-    return {{"return", command.answer(domain)}};
+    json::value answer = command.answer(domain);
+    if (answer.is_null()) return failure("DeviceNotActive", "No balloon device has been activated");
+    return {{"return", std::move(answer)}};
   }
   return failure("CommandNotFound",
                  fmt::format("The command {} has not been found", std::string_view(*name)));

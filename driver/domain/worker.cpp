@@ -77,6 +77,14 @@ void Worker::connect(vmm::FileDescriptor socket) {
     auto self = weak.lock();
     if (self && self->handlers_.device_unplugged) self->handlers_.device_unplugged(device);
   };
+  handlers.balloon_changed = [weak](const control::BalloonChanged& change) {
+    auto self = weak.lock();
+    if (self && self->handlers_.balloon_changed) self->handlers_.balloon_changed(change);
+  };
+  handlers.watchdog_expired = [weak](const control::WatchdogExpired& expired) {
+    auto self = weak.lock();
+    if (self && self->handlers_.watchdog_expired) self->handlers_.watchdog_expired(expired);
+  };
   handlers.closed = [weak](const std::string& reason) {
     auto self = weak.lock();
     if (!self) return;

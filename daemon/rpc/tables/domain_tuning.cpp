@@ -34,7 +34,7 @@ constexpr Procedure kProcedures[] = {
     served<&handlers::domain_get_interface_parameters>(257, "DOMAIN_GET_INTERFACE_PARAMETERS", kLow, "domain:read"),
     served<&handlers::domain_pin_emulator>(279, "DOMAIN_PIN_EMULATOR", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     served<&handlers::domain_get_emulator_pin_info>(280, "DOMAIN_GET_EMULATOR_PIN_INFO", kLow, "domain:read"),
-    missing<DomainSetMemoryStatsPeriodArgs, Nothing>(308, "DOMAIN_SET_MEMORY_STATS_PERIOD", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
+    served<&handlers::domain_set_memory_stats_period>(308, "DOMAIN_SET_MEMORY_STATS_PERIOD", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     served<&handlers::domain_get_iothread_info>(351, "DOMAIN_GET_IOTHREAD_INFO", kLow, "domain:read"),
     served<&handlers::domain_pin_iothread>(352, "DOMAIN_PIN_IOTHREAD", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     served<&handlers::domain_add_iothread>(355, "DOMAIN_ADD_IOTHREAD", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Makes (once) the Linux guest's kernel and initramfs: Debian's cloud kernel with its own virtio, serial and ACPI
-drivers, busybox and lsblk, and with `with_agent` Debian's qemu-guest-agent. Prints the folder that holds `vmlinuz` and
-`initramfs`."""
+drivers, busybox and lsblk, and with `with_agent` Debian's qemu-guest-agent; with `hardware` Debian's usual kernel, which
+has drivers of real devices too. Prints the folder that holds `vmlinuz` and `initramfs`."""
 
 import shutil
 import sys
@@ -14,22 +14,24 @@ import cache
 import initramfs
 
 MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_balloon", "button", "evdev",
-           "ext4"]
+           "ext4", "pvpanic-mmio"]
+HARDWARE_MODULES = ["i6300esb"]  # of the usual kernel only
 PROGRAMS = {"/bin/lsblk": Path("/bin/lsblk")}
 
 
-def image(with_agent: bool = False) -> Path:
-    version = cache.newest_kernel("cloud-amd64")
+def image(with_agent: bool = False, hardware: bool = False) -> Path:
+    version = cache.newest_kernel("amd64" if hardware else "cloud-amd64")
     programs = dict(PROGRAMS)
     if with_agent:
         programs["/sbin/qemu-ga"] = cache.package("qemu-guest-agent") / "usr/sbin/qemu-ga"
     kernel = cache.kernel(version)
+    modules = MODULES + HARDWARE_MODULES if hardware else MODULES
 
     def make(folder: Path) -> None:
         shutil.copy(kernel / f"boot/vmlinuz-{version}", folder / "vmlinuz")
-        initramfs.make(folder / "initramfs", HERE / "init", kernel, version, MODULES, programs)
+        initramfs.make(folder / "initramfs", HERE / "init", kernel, version, modules, programs)
 
-    made_of = (version, HERE / "init", Path(initramfs.__file__), " ".join([*MODULES, *programs]), *programs.values())
+    made_of = (version, HERE / "init", Path(initramfs.__file__), " ".join([*modules, *programs]), *programs.values())
     return cache.entry("guest-" + cache.digest(*made_of), make)
 
 

@@ -1,0 +1,43 @@
+// The devices of small_devices.h as XML.
+#include "driver/config/domain_names.h"
+#include "driver/config/domain_xml_parts.h"
+
+namespace warren::driver::config {
+
+void format_memory_balloon(XmlWriter& writer, const MemoryBalloon& balloon, const FormatContext& context) {
+  writer.begin("memballoon");
+  writer.attribute("model", names::kBalloonModel.name(balloon.model));
+  if (balloon.deflate_on_oom) writer.attribute("autodeflate", *balloon.deflate_on_oom ? "on" : "off");
+  if (balloon.free_page_reporting)
+    writer.attribute("freePageReporting", *balloon.free_page_reporting ? "on" : "off");
+  if (balloon.statistics_period_seconds != 0) {
+    writer.begin("stats");
+    writer.attribute("period", balloon.statistics_period_seconds);
+    writer.end();
+  }
+  format_device_info(writer, balloon.info, context);
+  writer.end();
+}
+
+void format_watchdog(XmlWriter& writer, const Watchdog& watchdog, const FormatContext& context) {
+  writer.begin("watchdog");
+  writer.attribute("model", "i6300esb");
+  writer.attribute("action", names::kWatchdogAction.name(watchdog.action));
+  format_device_info(writer, watchdog.info, context);
+  writer.end();
+}
+
+void format_panic(XmlWriter& writer, const PanicDevice& panic, const FormatContext& context) {
+  writer.begin("panic");
+  if (panic.has_model) writer.attribute("model", "isa");
+  format_device_info(writer, panic.info, context);
+  if (panic.has_address) {
+    writer.begin("address");
+    writer.attribute("type", "isa");
+    writer.attribute("iobase", "0x505");
+    writer.end();
+  }
+  writer.end();
+}
+
+}  // namespace warren::driver::config

@@ -1,0 +1,48 @@
+// <devices>: memballoon, watchdog, panic.
+#include <fmt/format.h>
+
+#include "driver/config/domain_names.h"
+#include "driver/config/domain_xml_parts.h"
+
+namespace warren::driver::config {
+
+MemoryBalloon parse_memory_balloon(XmlElement& element, bool inactive) {
+  MemoryBalloon balloon;
+  balloon.model = require_enum(element, "model", names::kBalloonModel);
+  if (balloon.model == BalloonModel::none) return balloon;
+  balloon.deflate_on_oom = read_on_off(element, "autodeflate");
+  balloon.free_page_reporting = read_on_off(element, "freePageReporting");
+  if (XmlElement* statistics = element.child("stats"))
+    balloon.statistics_period_seconds = require_number(*statistics, "period", 1, kMaximumStatisticsPeriod);
+  balloon.info = parse_device_info(element, inactive, true, false);
+  return balloon;
+}
+
+Watchdog parse_watchdog(XmlElement& element, bool inactive) {
+  Watchdog watchdog;
+  if (const std::string model = require_text(element, "model"); model != "i6300esb") {
+    throw element.unsupported_attribute(
+        "model", fmt::format("Warren has no watchdog '{}'; it is 'i6300esb'", model.substr(0, 64)));
+  }
+  watchdog.action = read_enum(element, "action", names::kWatchdogAction).value_or(WatchdogAction::reset);
+  watchdog.info = parse_device_info(element, inactive, true, false);
+  return watchdog;
+}
+
+PanicDevice parse_panic(XmlElement& element, bool inactive) {
+  PanicDevice panic;
+  panic.has_model = accept_only(element, "model", "isa");
+  if (XmlElement* address = element.child("address")) {
+    require_text(*address, "type");
+    accept_only(*address, "type", "isa");
+    panic.has_address = true;
+    if (const auto base = address->attribute("iobase")) {
+      if (*base != "0x505" && *base != "1285")
+        throw address->unsupported_attribute("iobase", "drivers look for the device at port 0x505 only");
+    }
+  }
+  panic.info = parse_device_info(element, inactive, false, false);
+  return panic;
+}
+
+}  // namespace warren::driver::config

@@ -1,0 +1,41 @@
+// The devices by which a host looks after its guest: the memory balloon, the watchdog, the panic device.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "driver/config/device_address.h"
+
+namespace warren::driver::config {
+
+enum class BalloonModel { virtio, none };
+
+// <memballoon>. A domain that says nothing of one has a virtio balloon; model 'none' has nothing else.
+struct MemoryBalloon {
+  BalloonModel model = BalloonModel::virtio;
+  std::optional<bool> deflate_on_oom;           // autodeflate=
+  std::optional<bool> free_page_reporting;      // freePageReporting=
+  std::uint32_t statistics_period_seconds = 0;  // <stats period=>; 0: the guest is not asked
+  DeviceInfo info;
+  bool operator==(const MemoryBalloon&) const = default;
+};
+
+// What becomes of a guest that does not reload its watchdog.
+enum class WatchdogAction { reset, shutdown, poweroff, pause, none, dump, inject_nmi };
+
+// <watchdog model='i6300esb'>
+struct Watchdog {
+  WatchdogAction action = WatchdogAction::reset;
+  DeviceInfo info;
+  bool operator==(const Watchdog&) const = default;
+};
+
+// <panic model='isa'>: pvpanic at the port where drivers look for it.
+struct PanicDevice {
+  bool has_model = false;    // always set after fill_defaults
+  bool has_address = false;  // <address type='isa' iobase='0x505'/> was given
+  DeviceInfo info;
+  bool operator==(const PanicDevice&) const = default;
+};
+
+}  // namespace warren::driver::config
