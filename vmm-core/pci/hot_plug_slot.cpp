@@ -95,7 +95,11 @@ void HotPlugSlot::set_present(bool present) {
   const bool was_linked = is_linked();
   status_ = static_cast<std::uint16_t>(present ? status_ | kPresent : status_ & ~kPresent);
   removal_requested_ = false;
-  raise(was_linked == is_linked() ? kPresenceChanged : kPresenceChanged | kLinkChanged);
+  // Where there is a button, Linux listens to it instead of to presence: whoever puts a device in presses it
+  // (PCIe 5.0 §6.7.1.5). Both at once, and nobody waits for a second press.
+  std::uint16_t events = present ? kPresenceChanged | kButtonPressed : kPresenceChanged;
+  if (was_linked != is_linked()) events |= kLinkChanged;
+  raise(events);
 }
 
 RemovalRequest HotPlugSlot::request_removal() {

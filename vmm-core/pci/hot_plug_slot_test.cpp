@@ -86,15 +86,22 @@ TEST_F(HotPlugSlotTest, AnEmptySlotSaysThatItTakesDevicesAtRunTime) {
 TEST_F(HotPlugSlotTest, APluggedDeviceInterruptsAndAnswersOnceItHasPower) {
   set(kControl, static_cast<std::uint16_t>(kPowerOff));
   port_.plug(device_);
-  EXPECT_EQ(get(kStatus), kPresent | kPresence);
+  EXPECT_EQ(get(kStatus), kPresent | kPresence | kButton);
   EXPECT_TRUE(line_);
   EXPECT_EQ(read(1, 0), 0xffff);
-  set(kStatus, kPresence);
+  set(kStatus, static_cast<std::uint16_t>(kPresence | kButton));
   EXPECT_FALSE(line_);
   set(kControl, kPowerOn);
   EXPECT_EQ(get(kStatus), kPresent | kLink);
   EXPECT_EQ(get(0x12) >> 13 & 1, 1);
   EXPECT_EQ(read(1, 0), 0x1af4);
+}
+
+// As Linux does where there is a button: neither presence nor, before there is power, the link interrupts.
+TEST_F(HotPlugSlotTest, ADriverThatListensToTheButtonAloneIsTold) {
+  set(kControl, static_cast<std::uint16_t>(kPowerOff & ~kPresence));
+  port_.plug(device_);
+  EXPECT_TRUE(line_);
 }
 
 TEST_F(HotPlugSlotTest, NoInterruptWithoutItsEnable) {
@@ -125,7 +132,7 @@ TEST_F(HotPlugSlotTest, OrderlyRemovalEndsWhenPowerAndIndicatorAreOff) {
   port_.unplug();
   EXPECT_EQ(get(kStatus), kPresence);
   port_.plug(device_);  // the slot is free again
-  EXPECT_EQ(get(kStatus), kPresent | kPresence);
+  EXPECT_EQ(get(kStatus), kPresent | kPresence | kButton);
 }
 
 TEST_F(HotPlugSlotTest, AGuestThatIgnoredTheButtonIsAskedAgain) {

@@ -73,11 +73,12 @@ void bring_up(Slot& slot) {
 void serve(Slot& slot) {
   const std::uint16_t events = slot.events;
   slot.events = 0;
-  if ((events & kButton) != 0) {
+  // Whoever puts a device in presses the button, too.
+  if ((events & kPresenceChanged) != 0 && (slot.read(kSlotStatus) & kPresent) != 0) {
+    bring_up(slot);
+  } else if ((events & kButton) != 0) {
     slot.write(kSlotControl, kPowerOff);
     print("LET GO ", slot.bus(), "\n");
-  } else if ((events & kPresenceChanged) != 0 && (slot.read(kSlotStatus) & kPresent) != 0) {
-    bring_up(slot);
   } else if ((events & kPresenceChanged) != 0) {
     print("EMPTY ", slot.bus(), "\n");
   }
