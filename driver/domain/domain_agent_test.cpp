@@ -244,6 +244,7 @@ TEST_F(DomainAgentTest, ANewDaemonFindsTheAgentAgain) {
   std::getline(file, line);
   EXPECT_NE(line.find("agent-timeout='1'"), std::string::npos) << line;
   // It finds the port open, and nobody behind the worker's own socket.
+  guest_.reset();  // its loop goes with the daemon
   start_daemon();
   ASSERT_TRUE(run_until([&] { return snapshot_is_active(); }));
   EXPECT_EQ(hostname(), "Guest agent is not responding: Guest agent not available for now");
