@@ -14,6 +14,12 @@ constexpr unsigned int kConfig = VIR_DOMAIN_AFFECT_CONFIG;
 
 class DeviceTest : public DriverFixture {
  protected:
+  void SetUp() override {
+    DriverFixture::SetUp();
+    image_ = root_ / "second.img";  // the first is the running domain's
+    std::ofstream(image_).close();
+    std::filesystem::resize_file(image_, 1 << 20);
+  }
   std::string attach(const std::string& device, unsigned int flags = 0) {
     return wait<void>(
         [&](auto done) { driver_->attach_device(caller_, test_uuid(), device, flags, std::move(done)); });
@@ -34,14 +40,14 @@ class DeviceTest : public DriverFixture {
   std::string disk(const std::string& target = "vdb", const std::string& extra = "") const {
     return fmt::format(
         "<disk type='file' device='disk'><source file='{}'/><target dev='{}' bus='virtio'/>{}</disk>",
-        (root_ / "disk.img").string(), target, extra);
+        (target == "vda" ? root_ / "disk.img" : image_).string(), target, extra);
   }
   // An entropy source has nothing to open, and needs no privilege.
   static constexpr const char* kRng =
       "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>";
   static constexpr const char* kPorts =
       "<controller type='pci' model='pcie-root-port'/><controller type='pci' model='pcie-root-port'/>"
-      "<controller type='pci' model='pcie-root-port'/>";
+      "<controller type='pci' model='pcie-root-port'/><controller type='pci' model='pcie-root-port'/>";
   // A definition with free root ports and a NIC-less machine; `words` are for the fake worker.
   std::string with_ports(const std::string& words = "", const std::string& ports = kPorts) const {
     std::string text = xml("test", kTestUuid, "", words);
@@ -62,6 +68,7 @@ class DeviceTest : public DriverFixture {
   bool wait_until_told(const std::string& what) {
     return run_until([&] { return std::find(told_.begin(), told_.end(), what) != told_.end(); });
   }
+  std::filesystem::path image_;
   std::vector<std::string> told_;
   std::string persistent() { return driver_->xml(caller_, test_uuid(), VIR_DOMAIN_XML_INACTIVE); }
 };

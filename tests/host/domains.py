@@ -64,6 +64,7 @@ def define(daemon: PrivateDaemon, name: str, mode: str, **settings: object) -> N
 def console(daemon: PrivateDaemon, domain: str, *options: str) -> Iterator[Terminal]:
     with Terminal(["virsh", "-c", daemon.uri, "console", domain, *options], limit=20) as terminal:
         terminal.expect("Escape character")
+        terminal.wait_until_raw()
         yield terminal
 
 
