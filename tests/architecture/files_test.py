@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Fails on files and folders that break the habits of CONTRIBUTING.md: length, names, a README in each folder."""
 
+import os
 import re
 import statistics
 import sys
@@ -65,10 +66,16 @@ class Files(unittest.TestCase):
         self.nothing([name for name in self.code if name.endswith(".h") and
                       not re.match(r"(//[^\n]*\n)+\s*#pragma once", (tree.ROOT / name).read_text())])
 
+    def test_every_test_can_be_run(self):
+        # tests/run takes the scripts that are executable; one that is not would never run, and nobody would see it.
+        self.nothing([name for name in self.files if re.match(r"tests/.*_(test|bench)\.\w+$", name) and
+                      (tree.ROOT / name).read_text(errors="replace").startswith("#!") and
+                      not os.access(tree.ROOT / name, os.X_OK)])
+
     def test_nothing_names_this_checkout_or_a_tracker(self):
         # The path of a checkout or the number of a ticket means nothing to the next reader.
         parent = str(tree.ROOT.parent)
-        here = re.compile("|".join([r"\b[Ii]ssue #?\d+", re.escape(str(tree.ROOT)) + r"\b"] +
+        here = re.compile("|".join([r"\b[Ii]ssue #?\d+", r"(?<![\w./-])" + re.escape(str(tree.ROOT)) + r"\b"] +
                                    ([re.escape(parent) + "/"] if Path(parent).parts[1:] and
                                     parent not in ("/root", "/home", "/tmp", "/usr/src", "/src", "/opt") else [])))
         found = []

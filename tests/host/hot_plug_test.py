@@ -76,7 +76,8 @@ class Running(HotPlugCase):
     """The test guest serves its slots as an operating system does, and tells what comes and goes."""
 
     def start(self, name: str, ports: int = 2) -> None:
-        devices = "".join("<controller type='pci' model='pcie-root-port'/>" for _ in range(ports))
+        # A balloon would take the first port.
+        devices = "<memballoon model='none'/>" + "<controller type='pci' model='pcie-root-port'/>" * ports
         define(self.daemon, name, "hot_plug", devices=devices)
         self.virsh("start", name)
 
