@@ -72,7 +72,7 @@ TEST(KvmStatisticsTest, ReadsScalarsAndLeavesHistogramsOut) {
 
 // T15: the file is a worker's, which may lie.
 TEST(KvmStatisticsTest, T15WhatIsNoSuchFileIsRefused) {
-  EXPECT_THROW(KvmStatistics(vmm::FileDescriptor()), Error);
+  EXPECT_THROW(KvmStatistics{vmm::FileDescriptor()}, Error);
   EXPECT_THROW(KvmStatistics(vmm::FileDescriptor(::memfd_create("empty", MFD_CLOEXEC))), Error);
   EXPECT_THROW(KvmStatistics(file_of({}, {}, 900)), Error) << "more fields than there are bytes";
   EXPECT_THROW(KvmStatistics(file_of({}, {}, 0xffff'ffff)), Error);

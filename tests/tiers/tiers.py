@@ -1,7 +1,6 @@
 """The tiers of tests/run."""
 
 import concurrent.futures
-import json
 import os
 import re
 import shutil
@@ -9,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import running
+import tidy
 from builds import ADDRESS, FUZZ, RELEASE, ROOT, THREAD, Build
 from report import Outcome, Report
 
@@ -149,19 +149,12 @@ def sanitize(report: Report, only: str) -> None:
         _run_unit_tests(report, build, tier, only)
 
 
-def _tidy_file(source: str) -> Outcome:
-    log = _logs(RELEASE) / "tidy" / (source.replace("/", "-") + ".log")
-    command = ["nice", "clang-tidy-19", "--quiet", "--warnings-as-errors=*", "-p", str(RELEASE.directory), source]
-    return running.judge_script(f"tidy/{source}", running.run(command, log, 900.0, _environment(RELEASE), ROOT), log, 900.0)
-
-
-def tidy(report: Report, only: str) -> None:
+def tidied(report: Report, only: str) -> None:
     RELEASE.make()  # generated headers, and the compile commands
-    commands = json.loads((RELEASE.directory / "compile_commands.json").read_text())
-    paths = {(Path(command["directory"]) / command["file"]).resolve() for command in commands}
-    sources = sorted(str(path.relative_to(ROOT)) for path in paths
-                     if only in str(path) and RELEASE.directory not in path.parents)
-    _parallel(report, [lambda source=source: _tidy_file(source) for source in sources], CPUS)
+    logs = _logs(RELEASE) / "tidy"
+    _parallel(report, [lambda source=source, compilation=compilation:
+                       tidy.check(source, compilation, _environment(RELEASE), logs)
+                       for source, compilation in tidy.sources(only).items()], CPUS)
 
 
 def bench(report: Report, only: str) -> None:
@@ -174,4 +167,4 @@ def bench(report: Report, only: str) -> None:
         report.add(outcome)
 
 
-TIERS = {"unit": unit, "host": host, "lab": lab, "fuzz": fuzz, "bench": bench, "sanitize": sanitize, "tidy": tidy}
+TIERS = {"unit": unit, "host": host, "lab": lab, "fuzz": fuzz, "bench": bench, "sanitize": sanitize, "tidy": tidied}

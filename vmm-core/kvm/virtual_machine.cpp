@@ -44,7 +44,7 @@ void VirtualMachine::log_dirty_pages(const GuestMemory& memory, bool on) {
 }
 
 std::uint64_t VirtualMachine::count_dirty_pages(const GuestMemory& memory) {
-  constexpr std::uint64_t kPagesPerWord = 64 * 4096;
+  constexpr std::uint64_t kPagesPerWord = std::uint64_t{64} * 4096;
   std::uint64_t pages = 0;
   std::uint32_t slot = 0;
   for (const auto& region : memory.regions()) {

@@ -74,7 +74,8 @@ struct CountersPage {
   BalloonCounters balloon;  // from version 2 on
 };
 
-static_assert(sizeof(BlockCounters) == 16 * 8 && sizeof(NetCounters) == 16 * 8 &&
-              sizeof(VcpuCounters) == 16 * 8 && sizeof(BalloonCounters) == 32 * 8);
+static_assert(sizeof(BlockCounters) == 16 * sizeof(Counter) && sizeof(NetCounters) == 16 * sizeof(Counter) &&
+              sizeof(VcpuCounters) == 16 * sizeof(Counter) &&
+              sizeof(BalloonCounters) == 32 * sizeof(Counter));
 
 }  // namespace warren::vmm
