@@ -280,6 +280,11 @@ Devices make_devices(Dice& dice) {
     devices.watchdog = {.action = static_cast<WatchdogAction>(dice.below(7)), .info = make_info(dice, true)};
   if (dice.flip())
     devices.panic = {.has_model = dice.flip(), .has_address = dice.flip(), .info = make_info(dice, false)};
+  if (dice.flip()) {
+    Vsock vsock{.has_model = dice.flip(), .auto_cid = dice.maybe_bool(), .info = make_info(dice, true)};
+    if (vsock.auto_cid == false || (!vsock.auto_cid && dice.flip())) vsock.cid = dice.between(3, 0xffff'fffe);
+    devices.vsocks.push_back(std::move(vsock));
+  }
   return devices;
 }
 

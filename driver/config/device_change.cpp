@@ -35,6 +35,9 @@ auto& list_of(auto& devices, const Input&) {
 auto& list_of(auto& devices, const Rng&) {
   return devices.rngs;
 }
+auto& list_of(auto& devices, const Vsock&) {
+  return devices.vsocks;
+}
 struct Kind {
   std::string_view operator()(const Disk&) const { return "disk"; }
   std::string_view operator()(const Interface&) const { return "interface"; }
@@ -44,6 +47,7 @@ struct Kind {
   std::string_view operator()(const Channel&) const { return "channel"; }
   std::string_view operator()(const Input&) const { return "input"; }
   std::string_view operator()(const Rng&) const { return "rng"; }
+  std::string_view operator()(const Vsock&) const { return "vsock"; }
 };
 
 // Where nothing was said of a place, every place fits. A persistent definition has no aliases but the user's.
@@ -86,6 +90,10 @@ bool fits(const Input&, const Input&) {
 bool fits(const Rng& wanted, const Rng& has) {
   return wanted.backend == has.backend && wanted.path == has.path && wanted.rate_bytes == has.rate_bytes &&
          wanted.rate_period_ms == has.rate_period_ms && fits_place(wanted.info, has.info);
+}
+
+bool fits(const Vsock& wanted, const Vsock& has) {
+  return (!wanted.cid || !has.cid || wanted.cid == has.cid) && fits_place(wanted.info, has.info);
 }
 
 std::string describe(const Disk& disk) {
@@ -138,6 +146,7 @@ void for_each_info(const Devices& devices, Visit visit) {
   for (const auto& each : devices.channels) visit(each.info);
   for (const auto& each : devices.inputs) visit(each.info);
   for (const auto& each : devices.rngs) visit(each.info);
+  for (const auto& each : devices.vsocks) visit(each.info);
 }
 
 void check_new(const Devices& devices, const Disk& disk) {
@@ -171,6 +180,9 @@ void check_new(const Devices& devices, const Channel& channel) {
 }
 void check_new(const Devices&, const Input&) {
   throw operation_invalid("the machine has its one PS/2 keyboard already");
+}
+void check_new(const Devices& devices, const Vsock&) {
+  if (!devices.vsocks.empty()) throw operation_invalid("the domain already has a vsock device");
 }
 template <typename T>
 void check_new(const Devices&, const T&) {}
@@ -273,6 +285,7 @@ Device device_with_alias(const DomainDefinition& definition, std::string_view al
   look(devices.disks);
   look(devices.interfaces);
   look(devices.rngs);
+  look(devices.vsocks);
   look(devices.serials);
   look(devices.consoles);
   look(devices.channels);

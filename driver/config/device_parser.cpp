@@ -360,6 +360,10 @@ Devices parse_devices(XmlElement* element, bool inactive) {
     if (devices.panic) throw child->malformed("there can be one panic device of model 'isa'");
     devices.panic = parse_panic(*child, inactive);
   }
+  for (XmlElement* child : element->children("vsock")) {
+    if (!devices.vsocks.empty()) throw child->malformed("a domain can have one socket device");
+    devices.vsocks.push_back(parse_vsock(*child, inactive));
+  }
   return devices;
 }
 
@@ -386,6 +390,8 @@ Device parse_device(std::string_view xml, DeviceUse use, bool inactive) {
     device = parse_input(root, inactive);
   } else if (kind == "rng") {
     device = parse_rng(root, inactive);
+  } else if (kind == "vsock") {
+    device = parse_vsock(root, inactive);
   } else if (std::ranges::find(names::kOtherDevices, kind) != std::end(names::kOtherDevices)) {
     throw operation_unsupported(
         fmt::format("attach, detach and update of device '{}' are not supported", kind));

@@ -252,6 +252,10 @@ void complete(Interface& interface, const RandomBytes& random) {
 void complete(Rng& rng, const RandomBytes&) {
   if (rng.backend == RngBackend::random && rng.path.empty()) rng.path = "/dev/random";
 }
+void complete(Vsock& vsock, const RandomBytes&) {
+  vsock.has_model = true;
+  if (!vsock.auto_cid) vsock.auto_cid = !vsock.cid;
+}
 template <typename T>
 void complete(T&, const RandomBytes&) {}
 
@@ -262,6 +266,7 @@ void fill_models(Devices& devices, const RandomBytes& random) {
   for (Disk& disk : devices.disks) complete(disk, random);
   for (Interface& interface : devices.interfaces) complete(interface, random);
   for (Rng& rng : devices.rngs) complete(rng, random);
+  for (Vsock& vsock : devices.vsocks) complete(vsock, random);
   if (!devices.memory_balloon) devices.memory_balloon.emplace();
   if (devices.panic) devices.panic->has_model = true;
   if (devices.inputs.empty()) devices.inputs.emplace_back();  // the i8042 has its keyboard, asked for or not

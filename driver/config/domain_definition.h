@@ -50,6 +50,7 @@ struct Devices {
   std::optional<Watchdog> watchdog;
   std::optional<MemoryBalloon> memory_balloon;  // always set after fill_defaults
   std::optional<PanicDevice> panic;
+  std::vector<Vsock> vsocks;  // one at most
   bool operator==(const Devices&) const = default;
 
   // Null when there is none, which model 'none' says.

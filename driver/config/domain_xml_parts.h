@@ -57,6 +57,7 @@ Channel parse_channel(XmlElement& element, bool inactive);
 MemoryBalloon parse_memory_balloon(XmlElement& element, bool inactive);
 Watchdog parse_watchdog(XmlElement& element, bool inactive);
 PanicDevice parse_panic(XmlElement& element, bool inactive);
+Vsock parse_vsock(XmlElement& element, bool inactive);
 
 void format_memory_backing(XmlWriter& writer, const MemoryBacking& backing);
 void format_system_information(XmlWriter& writer, const SystemInformation& information);
@@ -83,5 +84,6 @@ void format_channel(XmlWriter& writer, const Channel& channel, const FormatConte
 void format_memory_balloon(XmlWriter& writer, const MemoryBalloon& balloon, const FormatContext& context);
 void format_watchdog(XmlWriter& writer, const Watchdog& watchdog, const FormatContext& context);
 void format_panic(XmlWriter& writer, const PanicDevice& panic, const FormatContext& context);
+void format_vsock(XmlWriter& writer, const Vsock& vsock, const FormatContext& context);
 
 }  // namespace warren::driver::config

@@ -62,6 +62,7 @@ void assign_aliases(Devices& devices) {
   if (devices.balloon() != nullptr) give_alias(devices.memory_balloon->info, "balloon0");
   if (devices.watchdog) give_alias(devices.watchdog->info, "watchdog0");
   if (devices.panic) give_alias(devices.panic->info, "panic0");
+  number(devices.vsocks, "vsock");
 }
 
 // One more than the highest of `prefix`N there is.
@@ -92,6 +93,7 @@ struct AssignAlias {
   void operator()(Interface& interface) const {
     give_alias(interface.info, next_alias(devices.interfaces, "net"));
   }
+  void operator()(Vsock& vsock) const { give_alias(vsock.info, next_alias(devices.vsocks, "vsock")); }
   void operator()(Rng& rng) const { give_alias(rng.info, next_alias(devices.rngs, "rng")); }
   template <typename T>
   void operator()(T&) const {
@@ -144,6 +146,8 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
   }
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i)
     devices.interfaces[i].target = resources.interface_targets[i];
+  require(resources.vsock_cids.size() == devices.vsocks.size(), "socket devices");
+  for (std::size_t i = 0; i < devices.vsocks.size(); ++i) devices.vsocks[i].cid = resources.vsock_cids[i];
 }
 
 }  // namespace warren::driver::config

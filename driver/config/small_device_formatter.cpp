@@ -40,4 +40,17 @@ void format_panic(XmlWriter& writer, const PanicDevice& panic, const FormatConte
   writer.end();
 }
 
+void format_vsock(XmlWriter& writer, const Vsock& vsock, const FormatContext& context) {
+  writer.begin("vsock");
+  if (vsock.has_model) writer.attribute("model", "virtio");
+  if (vsock.auto_cid || vsock.cid) {
+    writer.begin("cid");
+    if (vsock.auto_cid) writer.attribute("auto", *vsock.auto_cid ? "yes" : "no");
+    if (vsock.cid) writer.attribute("address", *vsock.cid);
+    writer.end();
+  }
+  format_device_info(writer, vsock.info, context);
+  writer.end();
+}
+
 }  // namespace warren::driver::config

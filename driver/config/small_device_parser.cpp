@@ -1,4 +1,4 @@
-// <devices>: memballoon, watchdog, panic.
+// <devices>: memballoon, watchdog, panic, vsock.
 #include <fmt/format.h>
 
 #include "driver/config/domain_names.h"
@@ -43,6 +43,23 @@ PanicDevice parse_panic(XmlElement& element, bool inactive) {
   }
   panic.info = parse_device_info(element, inactive, false, false);
   return panic;
+}
+
+Vsock parse_vsock(XmlElement& element, bool inactive) {
+  Vsock vsock;
+  vsock.has_model = accept_only(element, "model", "virtio");
+  if (XmlElement* cid = element.child("cid")) {
+    vsock.auto_cid = read_yes_no(*cid, "auto");
+    vsock.cid = read_number(*cid, "address", 0, 0xffff'fffe);
+    // 0 stands for none, and 1 and 2 are those of the hypervisor and the host (virtio 1.2 §5.10.4).
+    if (vsock.cid == 0u) vsock.cid.reset();
+    if (vsock.cid && *vsock.cid < 3) throw cid->malformed_attribute("address", "guest CIDs must be >= 3");
+    if (vsock.auto_cid == false && !vsock.cid) throw cid->malformed("it has no 'address', and auto='no'");
+  }
+  // One that was chosen belongs to the run.
+  if (inactive && vsock.auto_cid == true) vsock.cid.reset();
+  vsock.info = parse_device_info(element, inactive, true, false);
+  return vsock;
 }
 
 }  // namespace warren::driver::config

@@ -1,4 +1,5 @@
-// The devices by which a host looks after its guest: the memory balloon, the watchdog, the panic device.
+// The devices by which a host looks after its guest, and talks to it without a network: the memory balloon,
+// the watchdog, the panic device, the socket device.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +37,16 @@ struct PanicDevice {
   bool has_address = false;  // <address type='isa' iobase='0x505'/> was given
   DeviceInfo info;
   bool operator==(const PanicDevice&) const = default;
+};
+
+// <vsock model='virtio'><cid auto= address=/></vsock>
+struct Vsock {
+  bool has_model = false;            // always set after fill_defaults
+  std::optional<bool> auto_cid;      // likewise: the start of a domain chooses
+  std::optional<std::uint32_t> cid;  // of the guest, from 3; of a running domain always, in a definition only
+                                     // when it is not chosen
+  DeviceInfo info;
+  bool operator==(const Vsock&) const = default;
 };
 
 }  // namespace warren::driver::config

@@ -52,6 +52,7 @@ Task<> Domain::adopt(LiveStatus status) {
   }
   live_ = std::make_shared<config::DomainDefinition>(std::move(status.live));
   id_ = live_->id.value_or(-1);
+  for (const config::Vsock& vsock : live_->devices.vsocks) environment_->cids.claim(uuid_, vsock.cid);
   resets_ = status.resets;
   reboot_requested_ = status.reboot_requested;
   started_ = status.started;

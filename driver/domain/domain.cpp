@@ -151,9 +151,11 @@ Task<> Domain::remove_status() {
         sockets.push_back(backend.path);
     }
   }
-  std::move_only_function<Done()> work = [environment, directory, sockets = std::move(sockets),
+  std::move_only_function<Done()> work = [environment, directory, sockets = std::move(sockets), uuid = uuid_,
                                           name = uuid_.to_string()] {
     std::filesystem::remove_all(directory);
+    environment->cids.release(uuid);
+    remove_vsock(vsock_directory(environment->settings.runtime_directory, uuid));
     for (const std::string& path : sockets) remove_character_socket(path);
     DomainCgroup(environment->cgroups, name).remove();
     std::lock_guard lock(environment->statuses_mutex);

@@ -101,9 +101,14 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   status.pid = process.pid;
   status.start_time = process.start_time;
   note_start(status);
+  std::vector<std::uint32_t> cids;
+  for (const config::Vsock& vsock : definition.devices.vsocks)
+    cids.push_back(environment_->cids.claim(uuid_, vsock.auto_cid == true ? std::nullopt : vsock.cid));
   // The worker sets itself up while its resources are opened.
-  Resources resources = open_resources(definition, directory);
+  Resources resources =
+      open_resources(definition, {directory, vsock_directory(settings.runtime_directory, uuid_)});
   resources.live.id = id;
+  resources.live.vsock_cids = std::move(cids);
   config::assign_live(definition, resources.live);
   launched->machine.specification =
       machine_of(definition, environment_->facts, resources.disks, std::time(nullptr));
@@ -211,6 +216,9 @@ Worker::Handlers Domain::worker_handlers() {
   handlers.device_unplugged = [weak, worker](const vmm::control::DeviceName& device) {
     if (auto self = weak.lock())
       self->run_internal(self->device_unplugged(worker, device.id), "follow a device");
+  };
+  handlers.vsock_connection_wanted = [weak](const vmm::control::VsockConnectionWanted& wanted) {
+    if (auto self = weak.lock()) self->vsock_connection_wanted(wanted);
   };
   handlers.balloon_changed = [weak, worker](const vmm::control::BalloonChanged& change) {
     if (auto self = weak.lock())

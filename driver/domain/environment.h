@@ -15,6 +15,7 @@
 #include "driver/domain/event_hub.h"
 #include "driver/domain/task.h"
 #include "driver/domain/volatile_files.h"
+#include "driver/domain/vsock.h"
 #include "driver/store/document_store.h"
 
 namespace warren::driver::domain {
@@ -38,6 +39,7 @@ struct Environment {
   store::DocumentStore statuses;  // any pool thread, under statuses_mutex
   EventHub events;
   DomainTable table;
+  CidTable cids;  // any thread
   int next_id = 1;
   const CgroupTree cgroups;  // any thread
 

@@ -70,6 +70,7 @@ class FakeMachine final : public control::Commands {
     for (const auto& disk : machine.disks) status_.devices->push_back(disk.id);
     for (const auto& interface : machine.interfaces) status_.devices->push_back(interface.id);
     for (const auto& rng : machine.rngs) status_.devices->push_back(rng.id);
+    for (const auto& vsock : machine.vsocks) status_.devices->push_back(vsock.id);
     status_.state = MachineState::prepared;
     descriptors_ = std::move(descriptors);
     auto master = descriptors_.find("serial0");
@@ -126,11 +127,16 @@ class FakeMachine final : public control::Commands {
     for (const auto& disk : command.disks) id = disk.id;
     for (const auto& interface : command.interfaces) id = interface.id;
     for (const auto& rng : command.rngs) id = rng.id;
+    for (const auto& vsock : command.vsocks) id = vsock.id;
     status_.devices->push_back(id);
     tell("plug " + id + " with " + std::to_string(descriptors.size()));
   }
   void unplug_device(const control::DeviceName& command) override {
     if (!has_word("keep-devices")) asio::post(loop_, [this, id = command.id] { let_go(id); });
+  }
+  void answer_vsock(const control::AnswerVsock& answer, FileDescriptor socket) override {
+    tell("answer " + answer.id + " " + std::to_string(answer.request) + (socket ? " yes" : " no"));
+    if (socket) static_cast<void>(!::write(socket.get(), "guest", 5));
   }
   void set_link(const control::SetLink& command) override {
     if (has_word("refuse-link")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
@@ -243,6 +249,9 @@ class FakeMachine final : public control::Commands {
     } else if (line.starts_with("balloon ")) {
       page_->balloon.actual_bytes = std::stoull(line.substr(8));
       server_->announce(control::BalloonChanged{page_->balloon.actual_bytes});
+    } else if (line.starts_with("vsock ")) {
+      const auto port = static_cast<std::uint32_t>(std::stoul(line.substr(6)));
+      server_->announce(control::VsockConnectionWanted{"vsock0", 5, port});
     } else if (line.starts_with("watchdog ")) {
       expire(line.substr(9));
     } else if (line.starts_with("disk-fault ")) {

@@ -30,7 +30,7 @@ constexpr std::chrono::seconds kRemovalPatience{8};
 
 void require_hot_plug(const config::Device& device, std::string_view doing) {
   if (std::holds_alternative<config::Disk>(device) || std::holds_alternative<config::Interface>(device) ||
-      std::holds_alternative<config::Rng>(device))
+      std::holds_alternative<config::Rng>(device) || std::holds_alternative<config::Vsock>(device))
     return;
   throw operation_unsupported(
       fmt::format("live {} of device '{}' is not supported", doing, config::device_kind(device)));
@@ -59,11 +59,21 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
     config::DomainDefinition trial = *live_;
     config::add_device(trial, *device);
     config::check_readable(trial);
-    std::move_only_function<std::shared_ptr<Opened>()> work = [device = *std::move(device)]() mutable {
-      auto made = std::make_shared<Opened>(Opened{std::move(device), {}});
-      made->resources = open_resources(made->device);
-      return made;
-    };
+    claim_cid(*device);
+    std::move_only_function<std::shared_ptr<Opened>()> work =
+        [device = *std::move(device), environment = environment_, uuid = uuid_,
+         directories =
+             SocketDirectories{runtime_directory(),
+                               vsock_directory(environment_->settings.runtime_directory, uuid_)}]() mutable {
+          auto made = std::make_shared<Opened>(Opened{std::move(device), {}});
+          try {
+            made->resources = open_resources(made->device, directories);
+          } catch (...) {
+            if (std::holds_alternative<config::Vsock>(made->device)) environment->cids.release(uuid);
+            throw;
+          }
+          return made;
+        };
     opened = co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work));
     live = std::make_shared<config::DomainDefinition>(*live_);
     config::add_device(*live, opened->device);
@@ -84,6 +94,7 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
   }
   if (failed) {
     live_ = old_live;
+    if (live && live_->devices.vsocks.empty() && !live->devices.vsocks.empty()) release_cid();
     if (live) co_await write_status();
     if (stored) co_await store(old_persistent);
     std::rethrow_exception(failed);
@@ -204,9 +215,10 @@ bool Domain::drop_device(const std::string& alias) {
     std::erase_if(disk_errors_, [&](const DiskError& each) { return each.disk == disk.target; });
   }
   if (std::erase_if(devices.disks, is_it) + std::erase_if(devices.interfaces, is_it) +
-          std::erase_if(devices.rngs, is_it) ==
+          std::erase_if(devices.rngs, is_it) + std::erase_if(devices.vsocks, is_it) ==
       0)
     return false;
+  if (devices.vsocks.empty() && !live_->devices.vsocks.empty()) release_cid();
   live_ = std::move(live);
   return true;
 }
@@ -222,6 +234,7 @@ void Domain::forget_devices_but(const std::vector<std::string>& present) {
   look(live_->devices.disks);
   look(live_->devices.interfaces);
   look(live_->devices.rngs);
+  look(live_->devices.vsocks);
   for (const std::string& alias : gone) {
     drop_device(alias);
     publish();

@@ -226,6 +226,10 @@ control::RngSpecification rng_of(const config::Rng& rng) {
           rng.rate_period_ms.value_or(1000)};
 }
 
+control::VsockSpecification vsock_of(const config::Vsock& vsock, std::size_t index) {
+  return {vsock.info.alias, address_of(vsock.info), vsock.cid.value(), vsock_descriptor(index)};
+}
+
 control::WatchdogAction action_of(config::WatchdogAction action) {
   switch (action) {
     case config::WatchdogAction::reset:
@@ -279,6 +283,8 @@ void add_devices(const config::Devices& devices, const std::vector<DiskPropertie
     machine.watchdog = {watchdog->info.alias, address_of(watchdog->info), action_of(watchdog->action)};
   }
   machine.panic_port = devices.panic.has_value();
+  for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
+    machine.vsocks.push_back(vsock_of(devices.vsocks[i], i));
 }
 
 }  // namespace
@@ -304,6 +310,7 @@ control::PlugDevice plug_of(const config::Device& device, const std::vector<Disk
   if (const auto* interface = std::get_if<config::Interface>(&device))
     plug.interfaces.push_back(interface_of(*interface, 0));
   if (const auto* rng = std::get_if<config::Rng>(&device)) plug.rngs.push_back(rng_of(*rng));
+  if (const auto* vsock = std::get_if<config::Vsock>(&device)) plug.vsocks.push_back(vsock_of(*vsock, 0));
   control::validate(plug);
   return plug;
 }

@@ -53,6 +53,11 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
   if (!definition.os.initrd.empty())
     resources.push_back({.name = kInitrdDescriptor, .path = definition.os.initrd});
   const config::Devices& devices = definition.devices;
+  if (!devices.vsocks.empty()) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                "a worker that runs by itself has no socket device: its connections to the host are the "
+                "daemon's to make");
+  }
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
     const config::Disk& disk = devices.disks[i];
     resources.push_back({.name = disk_descriptor(i), .path = disk.source, .write = !disk.read_only});

@@ -6,6 +6,7 @@
 #include "driver/domain/character_file.h"
 #include "driver/domain/disk_image.h"
 #include "driver/domain/tap.h"
+#include "driver/domain/vsock.h"
 
 namespace warren::driver::domain {
 
@@ -14,6 +15,9 @@ std::string disk_descriptor(std::size_t index) {
 }
 std::string tap_descriptor(std::size_t index, std::size_t queue) {
   return fmt::format("tap{}.{}", index, queue);
+}
+std::string vsock_descriptor(std::size_t index) {
+  return fmt::format("vsock{}", index);
 }
 std::string serial_descriptor(std::size_t index) {
   return fmt::format("serial{}", index);
@@ -80,7 +84,7 @@ std::string open_channel(Resources& resources, const config::Channel& channel, s
 
 }  // namespace
 
-Resources open_resources(const config::DomainDefinition& definition, const std::filesystem::path& directory) {
+Resources open_resources(const config::DomainDefinition& definition, const SocketDirectories& directories) {
   Resources resources;
   add(resources, kKernelDescriptor, open_boot_file(definition.os.kernel, "/domain/os/kernel"));
   if (!definition.os.initrd.empty()) {
@@ -109,11 +113,14 @@ Resources open_resources(const config::DomainDefinition& definition, const std::
         own_device ? open_character(resources, devices.consoles[i].backend, console_descriptor(i)) : "");
   }
   for (std::size_t i = 0; i < devices.channels.size(); ++i)
-    resources.live.channel_paths.push_back(open_channel(resources, devices.channels[i], i, directory));
+    resources.live.channel_paths.push_back(
+        open_channel(resources, devices.channels[i], i, directories.domain));
+  for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
+    add(resources, vsock_descriptor(i), listen_vsock(directories.vsock));
   return resources;
 }
 
-Resources open_resources(config::Device& device) {
+Resources open_resources(config::Device& device, const SocketDirectories& directories) {
   Resources resources;
   if (const auto* disk = std::get_if<config::Disk>(&device)) {
     DiskImage image = open_disk_image(*disk);
@@ -124,6 +131,8 @@ Resources open_resources(config::Device& device) {
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue)
       add(resources, tap_descriptor(0, queue), std::move(tap.queues[queue]));
     interface->target = tap.name;
+  } else if (std::holds_alternative<config::Vsock>(device)) {
+    add(resources, vsock_descriptor(0), listen_vsock(directories.vsock));
   }
   return resources;
 }

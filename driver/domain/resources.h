@@ -27,11 +27,16 @@ struct Resources {
   config::LiveResources live;  // ptys and taps; not the id
 };
 
-// `directory` is the running domain's own: sockets of channels that name no path are made below it.
-Resources open_resources(const config::DomainDefinition& definition, const std::filesystem::path& directory);
+// Where sockets of a running domain are made.
+struct SocketDirectories {
+  std::filesystem::path domain;  // of channels that name no path: below it
+  std::filesystem::path vsock;   // vsock.h
+};
+
+Resources open_resources(const config::DomainDefinition& definition, const SocketDirectories& directories);
 // What one device is plugged in with, named as the first of its kind. The name of an interface's tap becomes
 // its target.
-Resources open_resources(config::Device& device);
+Resources open_resources(config::Device& device, const SocketDirectories& directories);
 
 // Names of descriptors.
 std::string disk_descriptor(std::size_t index);
@@ -39,6 +44,7 @@ std::string tap_descriptor(std::size_t index, std::size_t queue);
 std::string serial_descriptor(std::size_t index);
 std::string console_descriptor(std::size_t index);
 std::string channel_descriptor(std::size_t index);
+std::string vsock_descriptor(std::size_t index);
 std::string log_descriptor(const std::string& character_descriptor);
 inline constexpr const char* kKernelDescriptor = "kernel";
 inline constexpr const char* kInitrdDescriptor = "initrd";

@@ -77,6 +77,10 @@ void Worker::connect(vmm::FileDescriptor socket) {
     auto self = weak.lock();
     if (self && self->handlers_.device_unplugged) self->handlers_.device_unplugged(device);
   };
+  handlers.vsock_connection_wanted = [weak](const control::VsockConnectionWanted& wanted) {
+    auto self = weak.lock();
+    if (self && self->handlers_.vsock_connection_wanted) self->handlers_.vsock_connection_wanted(wanted);
+  };
   handlers.balloon_changed = [weak](const control::BalloonChanged& change) {
     auto self = weak.lock();
     if (self && self->handlers_.balloon_changed) self->handlers_.balloon_changed(change);

@@ -29,6 +29,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
     std::function<void(const vmm::control::PortChanged&)> port_changed = {};
     std::function<void(const vmm::control::DeviceName&)> device_unplugged = {};
     std::function<void(const vmm::control::BalloonChanged&)> balloon_changed = {};
+    std::function<void(const vmm::control::VsockConnectionWanted&)> vsock_connection_wanted = {};
     std::function<void(const vmm::control::WatchdogExpired&)> watchdog_expired = {};
     std::function<void(const std::string& reason)> connection_lost;  // the process may live
     std::function<void()> ended;                                     // the process; last, once

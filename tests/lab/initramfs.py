@@ -8,7 +8,9 @@ from pathlib import Path
 
 
 def _copy_program(path: str, program: Path, tree: Path) -> None:
-    libraries = re.findall(r"(/\S+) \(0x", subprocess.check_output(["ldd", program], text=True))
+    # It fails for a program that was linked statically, which needs none.
+    listed = subprocess.run(["ldd", program], text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    libraries = re.findall(r"(/\S+) \(0x", listed)
     for source, place in [(program, path), *((library, library) for library in libraries)]:
         target = tree / place.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)

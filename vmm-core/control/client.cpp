@@ -149,6 +149,10 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.device_unplugged;
       const auto device = from_json<DeviceName>(*data, "device_unplugged");
       if (handler) handler(device);
+    } else if (*name == "vsock_connection_wanted") {
+      auto handler = handlers_.vsock_connection_wanted;
+      const auto wanted = from_json<VsockConnectionWanted>(*data, "vsock_connection_wanted");
+      if (handler) handler(wanted);
     }
     // Events of a newer worker that this daemon does not know carry nothing it could act on.
   }
@@ -360,6 +364,13 @@ void Client::unplug_device(const DeviceName& command, Reply<void> reply) {
 
 void Client::set_link(const SetLink& command, Reply<void> reply) {
   implementation_->request("set_link", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::answer_vsock(const AnswerVsock& answer, FileDescriptor socket, Reply<void> reply) {
+  std::vector<FileDescriptor> descriptors;
+  if (socket) descriptors.push_back(std::move(socket));
+  implementation_->request("answer_vsock", to_json(answer), std::move(descriptors),
+                           expect_nothing(std::move(reply)));
 }
 
 void Client::inject_nmi(Reply<void> reply) {

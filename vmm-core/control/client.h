@@ -16,6 +16,7 @@
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/control/small_devices.h"
+#include "vmm-core/control/vsock.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/os/file_descriptor.h"
 
@@ -42,6 +43,7 @@ class Client {
     std::function<void(const BalloonChanged&)> balloon_changed = {};
     std::function<void(const WatchdogExpired&)> watchdog_expired = {};
     std::function<void(const DeviceName&)> device_unplugged = {};
+    std::function<void(const VsockConnectionWanted&)> vsock_connection_wanted = {};
   };
 
   static constexpr std::chrono::milliseconds kDefaultDeadline{10'000};
@@ -91,6 +93,8 @@ class Client {
   void plug_device(const PlugDevice& command, Reply<void> reply);
   void unplug_device(const DeviceName& command, Reply<void> reply);
   void set_link(const SetLink& command, Reply<void> reply);
+  // No socket: the host refuses.
+  void answer_vsock(const AnswerVsock& answer, FileDescriptor socket, Reply<void> reply);
   void status(Reply<Status> reply);
   void inspect(Reply<std::string> reply);      // the tree as JSON text
   void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)

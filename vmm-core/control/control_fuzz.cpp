@@ -29,6 +29,7 @@ class Absorbing final : public Commands {
   void plug_device(const PlugDevice&, DescriptorSet) override {}
   void unplug_device(const DeviceName&) override {}
   void set_link(const SetLink&) override {}
+  void answer_vsock(const AnswerVsock&, FileDescriptor) override {}
   void ctrl_alt_del() override {}
   Status status() const override { return {}; }
   void inspect(InspectNode& root) const override { root.add("x", true); }

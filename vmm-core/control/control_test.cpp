@@ -55,6 +55,10 @@ class FakeCommands final : public Commands {
   void set_link(const SetLink& command) override {
     log.push_back("link " + command.id + (command.up ? " up" : " down"));
   }
+  void answer_vsock(const AnswerVsock& answer, FileDescriptor socket) override {
+    log.push_back("answer " + answer.id + " " + std::to_string(answer.request) +
+                  (socket ? " with a socket" : " with none"));
+  }
   Status status() const override { return {.version = "test", .uuid = configured.uuid, .resets = 3}; }
   void inspect(InspectNode& root) const override { root.child("serial0").add("ier", std::uint64_t{5}); }
   FileDescriptor counters() const override { return FileDescriptor(::dup(0)); }

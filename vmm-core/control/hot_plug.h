@@ -24,8 +24,9 @@ struct PlugDevice {
   std::vector<DiskSpecification> disks;
   std::vector<InterfaceSpecification> interfaces;
   std::vector<RngSpecification> rngs;
+  std::vector<VsockSpecification> vsocks;
 };
-BOOST_DESCRIBE_STRUCT(PlugDevice, (), (disks, interfaces, rngs))
+BOOST_DESCRIBE_STRUCT(PlugDevice, (), (disks, interfaces, rngs, vsocks))
 
 struct DeviceName {
   std::string id;

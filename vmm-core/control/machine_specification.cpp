@@ -224,6 +224,16 @@ std::optional<std::array<std::uint8_t, 16>> parse_uuid(std::string_view text) no
   return uuid;
 }
 
+namespace {
+
+void validate_vsock(const VsockSpecification& vsock, const std::string& member) {
+  require(vsock.guest_cid >= 3 && vsock.guest_cid != 0xffff'ffff, member + ".guest_cid",
+          "not 3 to 4294967294");
+  require(!vsock.listener.empty(), member + ".listener", "missing");
+}
+
+}  // namespace
+
 void validate(const MachineSpecification& specification) {
   require(specification.uuid.empty() || parse_uuid(specification.uuid), "uuid", "not a UUID");
   require(specification.memory_bytes >= (1u << 20) && specification.memory_bytes <= kMaximumMemoryBytes &&
@@ -294,6 +304,12 @@ void validate(const MachineSpecification& specification) {
     places.take_address(watchdog->address, "watchdog");
     require(watchdog->address.bus == 0, "watchdog.address", "conventional PCI devices sit on bus 0");
   }
+  require(specification.vsocks.size() <= 1, "vsocks", "more than one");
+  for_each_device(specification.vsocks, "vsocks", [&](const auto& vsock, const std::string& member) {
+    places.take_id(vsock.id, member);
+    places.take_address(vsock.address, member);
+    validate_vsock(vsock, member);
+  });
   require(specification.generation_id.empty() || parse_uuid(specification.generation_id), "generation_id",
           "not a UUID");
 }
@@ -316,12 +332,13 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
   for (const auto& interface : specification.interfaces) {
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   }
+  for (const auto& vsock : specification.vsocks) names.push_back(vsock.listener);
   return names;
 }
 
 void validate(const PlugDevice& command) {
-  require(command.disks.size() + command.interfaces.size() + command.rngs.size() == 1, "arguments",
-          "not exactly one device");
+  require(command.disks.size() + command.interfaces.size() + command.rngs.size() + command.vsocks.size() == 1,
+          "arguments", "not exactly one device");
   const auto check = [](const auto& device, const std::string& member) {
     require(!device.id.empty() && device.id.size() <= 64, member + ".id", "empty or longer than 64 bytes");
     require(device.address.bus != 0 && device.address.slot == 0 && device.address.function == 0,
@@ -339,6 +356,10 @@ void validate(const PlugDevice& command) {
     check(rng, "rngs[0]");
     require(rng.rate_period_ms != 0, "rngs[0].rate_period_ms", "0");
   }
+  for (const auto& vsock : command.vsocks) {
+    check(vsock, "vsocks[0]");
+    validate_vsock(vsock, "vsocks[0]");
+  }
 }
 
 std::vector<std::string> descriptor_names(const PlugDevice& command) {
@@ -346,6 +367,7 @@ std::vector<std::string> descriptor_names(const PlugDevice& command) {
   for (const auto& disk : command.disks) names.push_back(disk.descriptor);
   for (const auto& interface : command.interfaces)
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
+  for (const auto& vsock : command.vsocks) names.push_back(vsock.listener);
   return names;
 }
 

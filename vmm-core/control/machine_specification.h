@@ -207,6 +207,15 @@ struct WatchdogSpecification {
 };
 BOOST_DESCRIBE_STRUCT(WatchdogSpecification, (), (id, address, action))
 
+// A virtio socket device; a machine has one at most. Programs of the host reach the guest by the listener.
+struct VsockSpecification {
+  std::string id;
+  PciAddress address;
+  std::uint32_t guest_cid = 0;  // 3 to 2^32 - 2
+  std::string listener;         // descriptor: a listening unix stream socket, non-blocking
+};
+BOOST_DESCRIBE_STRUCT(VsockSpecification, (), (id, address, guest_cid, listener))
+
 // What guest RAM is made of.
 struct MemorySpecification {
   std::uint64_t huge_page_bytes = 0;  // 2 MiB or 1 GiB; 0: the host's usual pages
@@ -279,13 +288,15 @@ struct MachineSpecification {
   std::vector<RngSpecification> rngs;
   std::optional<BalloonSpecification> balloon;
   std::optional<WatchdogSpecification> watchdog;
+  std::vector<VsockSpecification> vsocks;
   bool panic_port = false;    // pvpanic at port 0x505: a guest that panics is crashed
   std::string generation_id;  // textual, as `uuid`; empty: the guest is given none
 };
 BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                       (name, uuid, machine, memory_bytes, memory, cpu, numa, boot, smbios, rtc_offset_seconds,
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
-                       disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads))
+                       disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads,
+                       vsocks))
 
 inline constexpr std::uint32_t kMaximumVcpus = 255;
 inline constexpr std::uint64_t kMaximumMemoryBytes = std::uint64_t{1} << 40;

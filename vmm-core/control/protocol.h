@@ -65,7 +65,7 @@ BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
 // ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
-// those of probes.h, disks.h, hot_plug.h and small_devices.h. Events: hello(Status),
+// those of probes.h, disks.h, hot_plug.h, small_devices.h and vsock.h. Events: hello(Status),
 // state_changed(StateChanged) after each change, whoever caused it, port_changed(PortChanged); and those of
 // the same headers.
 enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error, watchdog };

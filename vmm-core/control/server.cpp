@@ -69,9 +69,10 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
   }
 
   template <typename Body>
-  void announce(const char* name, const Body& body) {
+  bool announce(const char* name, const Body& body) {
     const json::value data = to_json(body);
     for (auto& peer : peers_) peer.connection->send(event(name, data));
+    return !peers_.empty();
   }
 
  private:
@@ -155,6 +156,11 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     }
     if (*name == "set_link") {
       commands_.set_link(arguments_of<SetLink>(message));
+      return {};
+    }
+    if (*name == "answer_vsock") {
+      commands_.answer_vsock(arguments_of<AnswerVsock>(message),
+                             descriptors.empty() ? FileDescriptor() : std::move(descriptors.front()));
       return {};
     }
     arguments_of<Nothing>(message);
@@ -279,6 +285,10 @@ void Server::announce(const BalloonChanged& change) {
 
 void Server::announce(const WatchdogExpired& expired) {
   implementation_->announce("watchdog_expired", expired);
+}
+
+bool Server::announce(const VsockConnectionWanted& wanted) {
+  return implementation_->announce("vsock_connection_wanted", wanted);
 }
 
 void Server::announce_unplugged(const DeviceName& device) {

@@ -12,6 +12,7 @@
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/control/small_devices.h"
+#include "vmm-core/control/vsock.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/inspect.h"
 
@@ -23,7 +24,11 @@ namespace warren::vmm::control {
 
 // What a worker does. Each call runs to its end before it returns; what it cannot do throws Error, whose text
 // is the answer, and leaves the machine as it was.
-class Commands : public Probes, public DiskCommands, public DeviceCommands, public SmallDeviceCommands {
+class Commands : public Probes,
+                 public DiskCommands,
+                 public DeviceCommands,
+                 public SmallDeviceCommands,
+                 public VsockCommands {
  public:
   // Takes what it needs out of `descriptors`; what it leaves is closed. The specification is validated and
   // all its names are there.
@@ -61,6 +66,8 @@ class Server {
   void announce(const PortChanged& change);
   void announce(const BalloonChanged& change);
   void announce(const WatchdogExpired& expired);
+  // False when there is nobody to tell.
+  bool announce(const VsockConnectionWanted& wanted);
   void announce_unplugged(const DeviceName& device);
 
   static constexpr std::size_t kMaximumConnections = 8;

@@ -129,7 +129,8 @@ constexpr auto kIoRules = std::to_array<FilterRule>({
     call(SYS_timerfd_settime),
     call(SYS_io_uring_setup),
     call(SYS_io_uring_register),
-    call(SYS_accept4),  // consoles and channels on sockets
+    call(SYS_accept4),  // consoles, channels and the guest's sockets
+    call(SYS_shutdown),
     call(SYS_recvmsg),
     call(SYS_sendmsg),
     call(SYS_recvfrom),

@@ -26,6 +26,20 @@ bool Reader::read(std::span<std::byte> destination) noexcept {
   return true;
 }
 
+bool Reader::skip(std::uint64_t bytes) noexcept {
+  if (left() < bytes) return false;
+  while (bytes != 0) {
+    const std::uint64_t piece = std::min<std::uint64_t>(bytes, ranges_.front().iov_len - offset_);
+    bytes -= piece;
+    offset_ += static_cast<std::size_t>(piece);
+    if (offset_ == ranges_.front().iov_len) {
+      ranges_ = ranges_.subspan(1);
+      offset_ = 0;
+    }
+  }
+  return true;
+}
+
 bool Reader::rest(std::span<iovec> out, std::uint64_t most, std::size_t& count) const noexcept {
   count = 0;
   std::size_t skip = offset_;

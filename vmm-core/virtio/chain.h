@@ -75,6 +75,8 @@ class Reader {
     return read(std::as_writable_bytes(std::span(&object, 1)));
   }
   std::uint64_t left() const noexcept;
+  // Passes over the next bytes. False, with nothing consumed, when fewer are left.
+  bool skip(std::uint64_t bytes) noexcept;
   // Appends what is left, at most `most` bytes, as iovecs to `out`; false when `out` is too small. Consumes
   // nothing.
   bool rest(std::span<iovec> out, std::uint64_t most, std::size_t& count) const noexcept;

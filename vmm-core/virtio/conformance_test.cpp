@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "vmm-core/virtio/fake_devices.h"
+#include "vmm-core/virtio/fake_vsock.h"
 
 namespace warren::vmm::virtio {
 namespace {
@@ -45,7 +46,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      Subject{"Rng", [] { return std::make_unique<RngHost>(); }},
                                      Subject{"Console", [] { return std::make_unique<ConsoleHost>(); }},
                                      Subject{"Channel", [] { return std::make_unique<ChannelHost>(); }},
-                                     Subject{"Net", [] { return std::make_unique<NetHost>(); }}),
+                                     Subject{"Net", [] { return std::make_unique<NetHost>(); }},
+                                     Subject{"Vsock", [] { return std::make_unique<VsockHost>(); }}),
                      testing::Bool()),
     [](const auto& test) {
       return std::get<0>(test.param).name + (std::get<1>(test.param) ? "Packed" : "Split");

@@ -72,6 +72,7 @@ std::uint32_t class_code_of(DeviceType type) noexcept {
       return 0x078000;
     case DeviceType::rng:
     case DeviceType::balloon:
+    case DeviceType::vsock:
       return 0x00ff00;
   }
   return 0x00ff00;

@@ -45,6 +45,7 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
   require(machine_ != nullptr && state_ != control::MachineState::prepared, "plug_device");
   const std::string& id = !command.disks.empty()        ? command.disks.front().id
                           : !command.interfaces.empty() ? command.interfaces.front().id
+                          : !command.vsocks.empty()     ? command.vsocks.front().id
                                                         : command.rngs.front().id;
   const auto present = machine_->device_names();
   if (std::ranges::find(present, id) != present.end())
@@ -54,6 +55,8 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
       machine_->plug(disk_device(command.disks.front(), descriptors));
     } else if (!command.interfaces.empty()) {
       machine_->plug(interface_device(command.interfaces.front(), descriptors));
+    } else if (!command.vsocks.empty()) {
+      machine_->plug(vsock_device(command.vsocks.front(), descriptors));
     } else {
       machine_->plug(rng_device(command.rngs.front()));
     }
@@ -87,6 +90,7 @@ void Worker::device_released(std::uint8_t bus) {
 // What the worker holds for a device that is not there any more.
 void Worker::forget_device(const std::string& id) {
   interfaces_.erase(id);
+  vsocks_.erase(id);
   disks_.forget(id);
   clear_slot(counters_->disks, id);
   clear_slot(counters_->interfaces, id);

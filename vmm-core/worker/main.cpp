@@ -72,6 +72,8 @@ int serve(const Options& options) {
        .balloon_changed = [&](const control::BalloonChanged& change) { server->announce(change); },
        .watchdog_expired = [&](const control::WatchdogExpired& expired) { server->announce(expired); },
        .device_unplugged = [&](const control::DeviceName& device) { server->announce_unplugged(device); },
+       .vsock_connection_wanted =
+           [&](const control::VsockConnectionWanted& wanted) { return server->announce(wanted); },
        // The answer is sent before the loop comes to this.
        .quit = [&] { boost::asio::post(loop, [&] { loop.stop(); }); }});
   server.emplace(loop, std::move(listener), machine);

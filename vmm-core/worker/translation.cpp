@@ -265,6 +265,24 @@ machine::PciDeviceConfiguration Worker::rng_device(const control::RngSpecificati
   });
 }
 
+machine::PciDeviceConfiguration Worker::vsock_device(const control::VsockSpecification& vsock,
+                                                     control::DescriptorSet& descriptors) {
+  EventThread& thread = own_thread(vsock.id);
+  auto listener = std::make_shared<FileDescriptor>(take(descriptors, vsock.listener));
+  return on_pci(vsock.id, vsock.address, [this, vsock, listener, &thread] {
+    auto device = std::make_unique<virtio::Vsock>(
+        vsock.id,
+        virtio::VsockOptions{
+            .guest_cid = vsock.guest_cid,
+            .listener = std::move(*listener),
+            .connect = [this, id = vsock.id](std::uint32_t request,
+                                             std::uint32_t port) { ask_for_connection(id, request, port); }},
+        thread);
+    vsocks_[vsock.id] = device.get();
+    return device;
+  });
+}
+
 void Worker::add_serial_controllers(MachineConfiguration& configuration,
                                     const control::MachineSpecification& specification,
                                     control::DescriptorSet& descriptors, EventThread& thread) {
@@ -298,6 +316,8 @@ void Worker::add_devices(MachineConfiguration& configuration,
   if (!specification.serial_controllers.empty())
     add_serial_controllers(configuration, specification, descriptors, shared_thread());
   for (const auto& rng : specification.rngs) configuration.devices.push_back(rng_device(rng));
+  for (const auto& vsock : specification.vsocks)
+    configuration.devices.push_back(vsock_device(vsock, descriptors));
   if (const auto& balloon = specification.balloon) {
     configuration.devices.push_back(
         on_pci(balloon->id, balloon->address,

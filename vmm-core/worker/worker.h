@@ -17,6 +17,7 @@
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/counters.h"
 #include "vmm-core/virtio/net.h"
+#include "vmm-core/virtio/vsock.h"
 #include "vmm-core/worker/balloon_watch.h"
 #include "vmm-core/worker/disk_table.h"
 #include "vmm-core/worker/port_table.h"
@@ -43,6 +44,8 @@ class Worker final : public control::Commands {
     std::function<void(const control::BalloonChanged&)> balloon_changed = {};
     std::function<void(const control::WatchdogExpired&)> watchdog_expired = {};
     std::function<void(const control::DeviceName&)> device_unplugged = {};
+    // False when nobody is there who could answer.
+    std::function<bool(const control::VsockConnectionWanted&)> vsock_connection_wanted = {};
     std::function<void()> quit;
   };
 
@@ -72,6 +75,9 @@ class Worker final : public control::Commands {
   void plug_device(const control::PlugDevice& command, control::DescriptorSet descriptors) override;
   void unplug_device(const control::DeviceName& command) override;
   void set_link(const control::SetLink& command) override;
+
+  // vsock.cpp
+  void answer_vsock(const control::AnswerVsock& answer, FileDescriptor socket) override;
 
   // probes.cpp
   void inject_nmi() override;
@@ -117,6 +123,9 @@ class Worker final : public control::Commands {
   machine::PciDeviceConfiguration interface_device(const control::InterfaceSpecification& interface,
                                                    control::DescriptorSet& descriptors);
   machine::PciDeviceConfiguration rng_device(const control::RngSpecification& rng);
+  machine::PciDeviceConfiguration vsock_device(const control::VsockSpecification& vsock,
+                                               control::DescriptorSet& descriptors);
+  void ask_for_connection(const std::string& id, std::uint32_t request, std::uint32_t port) noexcept;
   EventThread& shared_thread();
   EventThread& own_thread(const std::string& id);
   BlockCounters& block_counters(const std::string& id);
@@ -150,6 +159,7 @@ class Worker final : public control::Commands {
       device_threads_;  // of threads_: each serves the device of that id alone
   std::map<std::string, std::uint32_t> used_iothreads_;  // by disk
   std::map<std::string, virtio::Net*> interfaces_;
+  std::map<std::string, virtio::Vsock*> vsocks_;
   std::unique_ptr<machine::Machine> machine_;  // before threads_ in destruction: it uses them
   std::unique_ptr<machine::CoreDump> dump_;    // before machine_, likewise
 };

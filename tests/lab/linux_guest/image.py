@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Makes (once) the Linux guest's kernel and initramfs: Debian's cloud kernel with its own virtio, serial and ACPI
-drivers, busybox and lsblk, and with `with_agent` Debian's qemu-guest-agent; with `hardware` Debian's usual kernel, which
+drivers, busybox, lsblk and a program for AF_VSOCK, and with `with_agent` Debian's qemu-guest-agent; with `hardware` Debian's usual kernel, which
 has drivers of real devices too. Prints the folder that holds `vmlinuz` and `initramfs`."""
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,14 +15,23 @@ import cache
 import initramfs
 
 MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_balloon", "button", "evdev",
-           "ext4", "pvpanic-mmio"]
+           "ext4", "pvpanic-mmio", "vmw_vsock_virtio_transport"]
 HARDWARE_MODULES = ["i6300esb"]  # of the usual kernel only
 PROGRAMS = {"/bin/lsblk": Path("/bin/lsblk")}
+VSOCK_PIPE = HERE / "vsock_pipe.c"
+
+
+def _compiled(source: Path) -> Path:
+    """Linked statically: a program that needs nothing of the guest."""
+    def make(folder: Path) -> None:
+        subprocess.run(["cc", "-O1", "-Wall", "-static", "-o", folder / source.stem, source], check=True)
+
+    return cache.entry(f"{source.stem}-{cache.digest(source)}", make) / source.stem
 
 
 def image(with_agent: bool = False, hardware: bool = False) -> Path:
     version = cache.newest_kernel("amd64" if hardware else "cloud-amd64")
-    programs = dict(PROGRAMS)
+    programs = PROGRAMS | {"/bin/vsock_pipe": _compiled(VSOCK_PIPE)}
     if with_agent:
         programs["/sbin/qemu-ga"] = cache.package("qemu-guest-agent") / "usr/sbin/qemu-ga"
     kernel = cache.kernel(version)

@@ -1,0 +1,161 @@
+// Socket devices: CIDs, the sockets of the host, and the guest's way to them.
+#include "driver/domain/vsock.h"
+
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "driver/domain/character_file.h"
+#include "driver/domain/driver_fixture.h"
+
+namespace warren::driver::domain {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kOther = "22222222-3333-4444-5555-666666666666";
+constexpr const char* kAny = "<vsock model='virtio'/>";
+
+class VsockTest : public DriverFixture {
+ protected:
+  std::string with_vsock(const std::string& vsock = kAny, const std::string& name = "test",
+                         const std::string& uuid = kTestUuid) const {
+    std::string text = xml(name, uuid);
+    text.insert(text.find("<serial"), vsock + "<controller type='pci' model='pcie-root-port'/>" +
+                                          "<controller type='pci' model='pcie-root-port'/>" +
+                                          "<controller type='pci' model='pcie-root-port'/>" +
+                                          "<controller type='pci' model='pcie-root-port'/>");
+    // One image is for one domain.
+    if (name != "test") text.replace(text.find("disk.img"), 8, name + ".img");
+    std::ofstream((root_ / (name + ".img")).string(), std::ios::app).put(' ');
+    std::filesystem::resize_file(root_ / (name + ".img"), 1 << 20);
+    return text;
+  }
+  std::string live(const std::string& uuid = kTestUuid) {
+    return driver_->xml(caller_, *Uuid::parse(uuid), 0);
+  }
+  std::string persistent() { return driver_->xml(caller_, test_uuid(), VIR_DOMAIN_XML_INACTIVE); }
+  std::filesystem::path directory() const { return root_ / "run" / "vsock" / kTestUuid; }
+  std::string attach(const std::string& device) {
+    return wait<void>(
+        [&](auto done) { driver_->attach_device(caller_, test_uuid(), device, 0, std::move(done)); });
+  }
+  std::string detach(const std::string& device) {
+    return wait<void>(
+        [&](auto done) { driver_->detach_device(caller_, test_uuid(), device, 0, std::move(done)); });
+  }
+  // What a program that listens at the port reads of the first connection.
+  static std::string accept_one(const vmm::FileDescriptor& listener) {
+    const vmm::FileDescriptor client(::accept(listener.get(), nullptr, nullptr));
+    std::array<char, 16> text{};
+    const ssize_t got = ::read(client.get(), text.data(), text.size());
+    return got > 0 ? std::string(text.data(), static_cast<std::size_t>(got)) : "";
+  }
+};
+
+TEST(CidTable, GivesEachGuestACidOfItsOwn) {
+  CidTable table;
+  const Uuid one = *Uuid::parse(kTestUuid), two = *Uuid::parse(kOther);
+  EXPECT_EQ(table.claim(one, std::nullopt), 3U);
+  EXPECT_EQ(table.claim(one, std::nullopt), 3U) << "it has one";
+  EXPECT_EQ(table.claim(two, std::nullopt), 4U);
+  EXPECT_THROW(table.claim(two, 3), Error);
+  table.release(one);
+  EXPECT_EQ(table.claim(one, 0xffff'fffe), 0xffff'fffeU);
+  table.release(two);
+  EXPECT_EQ(table.claim(two, std::nullopt), 3U) << "the lowest that is free";
+}
+
+TEST_F(VsockTest, ACidIsChosenAtTheStartAndIsNoPartOfTheDefinition) {
+  ASSERT_EQ(define(with_vsock()), "");
+  EXPECT_THAT(persistent(), HasSubstr("<vsock model='virtio'>"));
+  EXPECT_THAT(persistent(), HasSubstr("<cid auto='yes'/>"));
+  ASSERT_EQ(start(), "");
+  EXPECT_THAT(live(), HasSubstr("<cid auto='yes' address='3'/>"));
+  EXPECT_THAT(live(), HasSubstr("<alias name='vsock0'/>"));
+  EXPECT_THAT(persistent(), HasSubstr("<cid auto='yes'/>"));
+  ASSERT_EQ(create(with_vsock(kAny, "other", kOther)), "");
+  EXPECT_THAT(live(kOther), HasSubstr("<cid auto='yes' address='4'/>"));
+}
+
+TEST_F(VsockTest, ACidThatIsTakenIsRefusedByName) {
+  ASSERT_EQ(create(with_vsock("<vsock model='virtio'><cid auto='no' address='77'/></vsock>")), "");
+  EXPECT_THAT(live(), HasSubstr("<cid auto='no' address='77'/>"));
+  const std::string same = with_vsock("<vsock model='virtio'><cid address='77'/></vsock>", "other", kOther);
+  const std::string refusal = create(same);
+  EXPECT_THAT(refusal, HasSubstr("77"));
+  EXPECT_THAT(refusal, HasSubstr(kTestUuid));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_FAILED);
+  ASSERT_EQ(destroy(), "");
+  EXPECT_EQ(create(same), "") << "it is free again";
+}
+
+// T20: the directory and the socket are the daemon's alone; they go with the domain.
+TEST_F(VsockTest, T20TheGuestsSocketIsPrivateAndGoesWithIt) {
+  ASSERT_EQ(create(with_vsock()), "");
+  struct stat found{};
+  ASSERT_EQ(::stat(directory().c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 07777, 0700U);
+  ASSERT_EQ(::stat((directory() / "vsock.sock").c_str(), &found), 0);
+  EXPECT_TRUE(S_ISSOCK(found.st_mode));
+  EXPECT_EQ(found.st_mode & 07777, 0600U);
+  ASSERT_EQ(destroy(), "");
+  EXPECT_FALSE(std::filesystem::exists(directory()));
+}
+
+TEST_F(VsockTest, TheGuestReachesAProgramOfTheHost) {
+  std::filesystem::create_directories(directory());
+  const auto listener = listen_character_socket((directory() / "vsock.sock_1234").string());
+  ASSERT_EQ(create(with_vsock()), "");
+  tell_guest("vsock 1234");
+  std::string heard;
+  std::jthread program([&] { heard = accept_one(listener); });
+  EXPECT_TRUE(run_until([&] { return heard == "guest"; }));
+  program.join();
+  ASSERT_EQ(destroy(), "");
+  EXPECT_TRUE(std::filesystem::exists(directory() / "vsock.sock_1234")) << "it is not the daemon's";
+}
+
+// T19: what is at the port's name but is no socket there is nobody.
+TEST_F(VsockTest, T19TheDaemonConnectsToSocketsOfTheDirectoryOnly) {
+  std::filesystem::create_directories(directory());
+  const auto elsewhere = listen_character_socket((root_ / "elsewhere").string());
+  std::filesystem::create_symlink(root_ / "elsewhere", directory() / "vsock.sock_1");
+  std::ofstream(directory() / "vsock.sock_2") << "a file";
+  const auto here = listen_character_socket((directory() / "vsock.sock_3").string());
+  EXPECT_FALSE(connect_vsock(directory(), 1));
+  EXPECT_FALSE(connect_vsock(directory(), 2));
+  EXPECT_TRUE(connect_vsock(directory(), 3));
+  EXPECT_FALSE(connect_vsock(directory(), 4));
+  EXPECT_FALSE(connect_vsock(root_ / "nowhere", 3));
+}
+
+TEST_F(VsockTest, ItComesAndGoesWhileTheDomainRuns) {
+  ASSERT_EQ(define(with_vsock("")), "");
+  ASSERT_EQ(start(), "");
+  ASSERT_EQ(attach("<vsock model='virtio'><cid auto='yes'/></vsock>"), "");
+  EXPECT_THAT(live(), HasSubstr("<cid auto='yes' address='3'/>"));
+  EXPECT_TRUE(std::filesystem::exists(directory() / "vsock.sock"));
+  EXPECT_THAT(attach(kAny), HasSubstr("already has a vsock"));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_INVALID);
+  ASSERT_EQ(detach(kAny), "");
+  EXPECT_THAT(live(), Not(HasSubstr("<vsock")));
+  EXPECT_FALSE(std::filesystem::exists(directory()));
+  ASSERT_EQ(attach("<vsock model='virtio'><cid auto='no' address='3'/></vsock>"), "") << "it is free again";
+}
+
+// T14: a daemon that comes back knows whose the CIDs are.
+TEST_F(VsockTest, T14ANewDaemonKnowsTheCids) {
+  ASSERT_EQ(create(with_vsock()), "");
+  start_daemon();
+  EXPECT_THAT(live(), HasSubstr("<cid auto='yes' address='3'/>"));
+  ASSERT_EQ(create(with_vsock(kAny, "other", kOther)), "");
+  EXPECT_THAT(live(kOther), HasSubstr("<cid auto='yes' address='4'/>"));
+}
+
+}  // namespace
+}  // namespace warren::driver::domain
