@@ -107,10 +107,12 @@ int outcome_of_inheritance(const char* process, const char* count, int descripto
   const pid_t child = ::fork();
   if (child == 0) {
     if (descriptor >= 0) ::dup2(descriptor, 3);
+    // NOLINTBEGIN(concurrency-mt-unsafe): the child has one thread
     ::setenv("LISTEN_PID", process == nullptr ? std::to_string(::getpid()).c_str() : process, 1);
     ::setenv("LISTEN_FDS", count, 1);
     InheritedSockets inherited = take_inherited_sockets();
     if (std::getenv("LISTEN_FDS") != nullptr) ::_exit(90);
+    // NOLINTEND(concurrency-mt-unsafe)
     const bool close_on_exec = inherited.sockets.empty() || (::fcntl(3, F_GETFD) & FD_CLOEXEC) != 0;
     if (!close_on_exec) ::_exit(91);
     ::_exit(static_cast<int>(10 * inherited.sockets.size() + inherited.ignored));

@@ -113,7 +113,7 @@ Log::Log(LogLevel threshold) : threshold_(threshold), original_{.level = thresho
   sinks_ = open_sinks({original_});
 }
 
-Log::Log(LogLevel threshold, std::filesystem::path file)
+Log::Log(LogLevel threshold, const std::filesystem::path& file)
     : threshold_(threshold), original_{.level = threshold, .target = LogTarget::file, .name = file.native()} {
   sinks_ = open_sinks({original_});
 }
@@ -185,6 +185,7 @@ void Log::set_outputs(std::vector<LogOutput> outputs) {
 std::vector<LogOutput> Log::outputs() const {
   std::lock_guard lock(mutex_);
   std::vector<LogOutput> outputs;
+  outputs.reserve(sinks_.size());
   for (const Sink& sink : sinks_) outputs.push_back(sink.output);
   return outputs;
 }

@@ -42,7 +42,7 @@ class Log {
   // To standard error.
   explicit Log(LogLevel threshold);
   // To a file, appended to, mode 0600. Throws vmm::Error.
-  Log(LogLevel threshold, std::filesystem::path file);
+  Log(LogLevel threshold, const std::filesystem::path& file);
 
   // `source` is the part of the daemon that speaks ("daemon", "rpc", "driver.domain"), for the filters.
   void write(LogLevel level, std::string_view text, std::string_view source = "daemon");

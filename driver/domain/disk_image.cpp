@@ -19,9 +19,15 @@ namespace {
 
 using vmm::FileDescriptor;
 
-[[noreturn]] void fail_to_open(const std::string& what, const std::string& path, int error_number) {
-  throw Error(VIR_ERR_SYSTEM_ERROR,
-              fmt::format("{}: cannot open '{}': {}", what, path, explain_path_failure(path, error_number)))
+[[noreturn]] void fail_to_open(const std::string& what, const std::string& path, int error_number,
+                               int flags = 0) {
+  const bool is_direct = error_number == EINVAL && (flags & O_DIRECT) != 0;
+  throw Error(
+      VIR_ERR_SYSTEM_ERROR,
+      fmt::format("{}: cannot open '{}': {}", what, path,
+                  is_direct ? "its file system has no direct I/O, which the disk's cache mode asks for "
+                              "(another one is cache='writeback')"
+                            : explain_path_failure(path, error_number)))
       .with_numbers(error_number, -1);
 }
 
@@ -29,13 +35,13 @@ using vmm::FileDescriptor;
 // files and block devices and is taken off again.
 FileDescriptor open_file(const std::string& what, const std::string& path, int flags, struct stat& status) {
   FileDescriptor file(::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (!file) fail_to_open(what, path, errno);
-  if (::fstat(file.get(), &status) != 0) fail_to_open(what, path, errno);
+  if (!file) fail_to_open(what, path, errno, flags);
+  if (::fstat(file.get(), &status) != 0) fail_to_open(what, path, errno, flags);
   if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
     throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
                 fmt::format("{}: '{}' is neither a regular file nor a block device", what, path));
   }
-  if (::fcntl(file.get(), F_SETFL, flags & O_DIRECT) != 0) fail_to_open(what, path, errno);
+  if (::fcntl(file.get(), F_SETFL, flags & O_DIRECT) != 0) fail_to_open(what, path, errno, flags);
   return file;
 }
 

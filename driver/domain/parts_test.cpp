@@ -187,6 +187,13 @@ TEST(DiskImage, ErrorsNameTheComponentThatFails) {
   EXPECT_NE(refusal_of(block).find("is not a block device; use <disk type='file'>"), std::string::npos);
 }
 
+TEST(DiskImage, AFileSystemWithoutDirectInputAndOutputIsNamed) {
+  config::Disk disk = disk_at("/proc/version");  // a regular file that O_DIRECT cannot open
+  disk.read_only = true;
+  disk.driver.cache = config::DiskCache::none;
+  EXPECT_NE(refusal_of(disk).find("has no direct I/O"), std::string::npos) << refusal_of(disk);
+}
+
 // T32: what a guest writes into its raw disk never makes it anything else.
 TEST(DiskImage, RawStaysRawWithAForeignHeader) {
   Directory directory;
