@@ -9,6 +9,7 @@
 // "refuse-link".
 #include <cstring>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -131,6 +132,26 @@ class FakeMachine final : public control::Commands {
     status_.devices->push_back(id);
     tell("plug " + id + " with " + std::to_string(descriptors.size()));
   }
+  // "lock ID" on the console locks a tray, which then opens when it is told "open-tray ID".
+  void change_medium(const control::ChangeMedium& command, control::DescriptorSet descriptors) override {
+    if (has_word("refuse-medium")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
+    if (locked_trays_.contains(command.id) && !command.force)
+      throw Error(std::errc::device_or_resource_busy, "fake tray is locked");
+    move_tray(command.id, true);
+    tell("medium " + command.id + " with " + std::to_string(descriptors.size()));
+    move_tray(command.id, false);
+  }
+  void move_tray(const std::string& id, bool open) {
+    if (std::erase(status_.open_trays, id) != 0 && open) {
+      status_.open_trays.push_back(id);
+      return;
+    }
+    if (open) {
+      locked_trays_.erase(id);
+      status_.open_trays.push_back(id);
+    }
+    if (server_) server_->announce(control::TrayMoved{id, open});
+  }
   void unplug_device(const control::DeviceName& command) override {
     if (!has_word("keep-devices")) asio::post(loop_, [this, id = command.id] { let_go(id); });
   }
@@ -240,6 +261,10 @@ class FakeMachine final : public control::Commands {
       std::erase(status_.open_ports, change.id);
       if (change.open) status_.open_ports.push_back(change.id);
       if (server_) server_->announce(change);
+    } else if (line.starts_with("lock ")) {
+      locked_trays_.insert(line.substr(5));
+    } else if (line.starts_with("open-tray ") || line.starts_with("close-tray ")) {
+      move_tray(line.substr(line.find(' ') + 1), line[0] == 'o');
     } else if (line.starts_with("clock ")) {
       if (server_) server_->announce(control::ClockSet{std::stoll(line.substr(6))});
     } else if (line.starts_with("crash ")) {
@@ -304,6 +329,7 @@ class FakeMachine final : public control::Commands {
   asio::io_context& loop_;
   control::Status status_;
   std::string command_line_;
+  std::set<std::string> locked_trays_;
   control::DescriptorSet descriptors_;
   FileDescriptor page_file_;
   CountersPage* page_ = nullptr;

@@ -145,6 +145,10 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.watchdog_expired;
       const auto expired = from_json<WatchdogExpired>(*data, "watchdog_expired");
       if (handler) handler(expired);
+    } else if (*name == "tray_moved") {
+      auto handler = handlers_.tray_moved;
+      const auto moved = from_json<TrayMoved>(*data, "tray_moved");
+      if (handler) handler(moved);
     } else if (*name == "device_unplugged") {
       auto handler = handlers_.device_unplugged;
       const auto device = from_json<DeviceName>(*data, "device_unplugged");
@@ -356,6 +360,10 @@ void Client::set_balloon_statistics_period(const SetBalloonStatisticsPeriod& com
 
 void Client::plug_device(const PlugDevice& command, Reply<void> reply) {
   implementation_->request("plug_device", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::change_medium(const ChangeMedium& command, Reply<void> reply) {
+  implementation_->request("change_medium", to_json(command), {}, expect_nothing(std::move(reply)));
 }
 
 void Client::unplug_device(const DeviceName& command, Reply<void> reply) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "vmm-core/control/hot_plug.h"
+#include "vmm-core/control/media.h"
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/control/small_devices.h"
@@ -40,6 +41,7 @@ class Client {
     std::function<void(const DiskFault&)> disk_fault = {};
     std::function<void(const DiskThresholdCrossed&)> disk_threshold = {};
     std::function<void(const PortChanged&)> port_changed;
+    std::function<void(const TrayMoved&)> tray_moved = {};
     std::function<void(const BalloonChanged&)> balloon_changed = {};
     std::function<void(const WatchdogExpired&)> watchdog_expired = {};
     std::function<void(const DeviceName&)> device_unplugged = {};
@@ -95,6 +97,7 @@ class Client {
   void set_link(const SetLink& command, Reply<void> reply);
   // No socket: the host refuses.
   void answer_vsock(const AnswerVsock& answer, FileDescriptor socket, Reply<void> reply);
+  void change_medium(const ChangeMedium& command, Reply<void> reply);  // media.h
   void status(Reply<Status> reply);
   void inspect(Reply<std::string> reply);      // the tree as JSON text
   void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)

@@ -28,6 +28,7 @@ class Absorbing final : public Commands {
   void set_balloon_statistics_period(const SetBalloonStatisticsPeriod&) override {}
   void plug_device(const PlugDevice&, DescriptorSet) override {}
   void unplug_device(const DeviceName&) override {}
+  void change_medium(const ChangeMedium&, DescriptorSet) override {}
   void set_link(const SetLink&) override {}
   void answer_vsock(const AnswerVsock&, FileDescriptor) override {}
   void ctrl_alt_del() override {}

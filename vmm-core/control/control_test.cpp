@@ -52,6 +52,10 @@ class FakeCommands final : public Commands {
                   std::to_string(descriptors.size()));
   }
   void unplug_device(const DeviceName& command) override { log.push_back("unplug " + command.id); }
+  void change_medium(const ChangeMedium& command, DescriptorSet descriptors) override {
+    log.push_back("medium " + command.id + (command.force ? " by force with " : " with ") +
+                  std::to_string(descriptors.size()));
+  }
   void set_link(const SetLink& command) override {
     log.push_back("link " + command.id + (command.up ? " up" : " down"));
   }
@@ -136,6 +140,27 @@ std::vector<FileDescriptor> descriptors(std::size_t count) {
   std::vector<FileDescriptor> made;
   for (std::size_t i = 0; i < count; ++i) made.emplace_back(::dup(0));
   return made;
+}
+
+TEST_F(ControlTest, MediaComeWithTheirDescriptors) {
+  std::vector<TrayMoved> moves;
+  Client peer(loop_, connect_to(path_),
+              Client::Handlers{
+                  .hello = {}, .state_changed = {}, .closed = {}, .tray_moved = [&](const TrayMoved& moved) {
+                    moves.push_back(moved);
+                  }});
+  peer.change_medium({.id = "sata0-0-0", .descriptor = "medium"}, note());
+  peer.add_descriptors({"medium"}, descriptors(1), note());
+  peer.change_medium({.id = "sata0-0-0", .force = true, .descriptor = "medium"}, note());
+  peer.change_medium({.id = "sata0-0-0"}, note());
+  run();
+  EXPECT_THAT(answers_, testing::ElementsAre(testing::HasSubstr("not delivered"), "ok", "ok", "ok"));
+  EXPECT_THAT(commands_.log,
+              testing::ElementsAre("medium sata0-0-0 by force with 1", "medium sata0-0-0 with 0"));
+  server_->announce(TrayMoved{"sata0-0-0", true});
+  run();
+  ASSERT_EQ(moves.size(), 1u);
+  EXPECT_TRUE(moves[0].open);
 }
 
 TEST_F(ControlTest, ConfiguresAndStartsInOneGo) {

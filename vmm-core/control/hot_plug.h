@@ -5,19 +5,15 @@
 // device_unplugged(DeviceName).
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include <boost/describe/class.hpp>
 
 #include "vmm-core/control/machine_specification.h"
-#include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/control/media.h"
 
 namespace warren::vmm::control {
-
-// Descriptors by the names they were delivered with.
-using DescriptorSet = std::map<std::string, FileDescriptor, std::less<>>;
 
 // Exactly one device, in function 0 of slot 0 behind a root port that takes devices at run time.
 struct PlugDevice {

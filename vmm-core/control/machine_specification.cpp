@@ -39,12 +39,14 @@ class Places {
     require(ids_.insert(id).second, member + ".id", "'" + id + "' is used twice");
   }
 
-  void take_address(const PciAddress& address, const std::string& member) {
+  // What is part of the chipset may be in its slot.
+  void take_address(const PciAddress& address, const std::string& member, bool is_chipset = false) {
     const std::string where = member + ".address";
     require(address.slot < 32 && address.function < 8, where, "slot above 31 or function above 7");
     require(address.bus != 0 || address.slot != 0, where, "0:0 is the host bridge");
     // The root complex keeps the ISA bridge and its companions at slot 31.
-    require(address.bus != 0 || address.slot != 31, where, "slot 31 of bus 0 belongs to the chipset");
+    require(address.bus != 0 || address.slot != 31 || (is_chipset && address.function == 2), where,
+            "slot 31 of bus 0 belongs to the chipset");
     require(address.bus == 0 || buses_.contains(address.bus), where, "no root port leads to that bus");
     require(address.bus == 0 || address.slot == 0, where, "behind a root port there is slot 0 only");
     const std::uint32_t key =
@@ -70,7 +72,13 @@ void validate_queue(std::uint16_t queue_size, const std::string& member) {
 }
 
 void validate_disk(const DiskSpecification& disk, const std::string& member) {
-  require(!disk.descriptor.empty(), member + ".descriptor", "missing");
+  require(!disk.descriptor.empty() || disk.cdrom, member + ".descriptor", "missing");
+  require(!disk.cdrom || (disk.sata && disk.read_only), member + ".cdrom", "not on SATA, or not read-only");
+  if (disk.sata) {
+    require(disk.sata->port < 6, member + ".sata.port", "above 5");
+    require(disk.iothread == 0 && disk.queues == 1 && disk.logical_block_size == 512, member,
+            "a SATA drive has one queue, no IOThread and sectors of 512 bytes");
+  }
   require(disk.queues >= 1 && disk.queues <= 64, member + ".queues", "not 1 to 64");
   validate_queue(disk.queue_size, member);
   for (auto [size, name] : {std::pair(disk.logical_block_size, ".logical_block_size"),
@@ -275,9 +283,25 @@ void validate(const MachineSpecification& specification) {
   require(iothreads.size() == specification.iothreads.size() && !iothreads.contains(0) &&
               iothreads.size() <= kMaximumDevices,
           "iothreads", "0, used twice or too many");
+  std::set<std::string> sata;
+  std::set<std::pair<std::string, std::uint32_t>> sata_ports;
+  for_each_device(specification.sata_controllers, "sata_controllers",
+                  [&](const auto& controller, const std::string& member) {
+                    places.take_id(controller.id, member);
+                    places.take_address(controller.address, member, true);
+                    require(controller.address.bus == 0, member + ".address", "it is part of bus 0");
+                    sata.insert(controller.id);
+                  });
   for_each_device(specification.disks, "disks", [&](const auto& disk, const std::string& member) {
     places.take_id(disk.id, member);
-    places.take_address(disk.address, member);
+    if (disk.sata) {
+      require(sata.contains(disk.sata->controller), member + ".sata.controller",
+              "there is no such controller");
+      require(sata_ports.emplace(disk.sata->controller, disk.sata->port).second, member + ".sata.port",
+              "used twice");
+    } else {
+      places.take_address(disk.address, member);
+    }
     validate_disk(disk, member);
     require(disk.iothread == 0 || iothreads.contains(disk.iothread), member + ".iothread",
             "not in iothreads");
@@ -328,7 +352,8 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
   for (const auto& controller : specification.serial_controllers) {
     for (const auto& port : controller.ports) add_character(port.character);
   }
-  for (const auto& disk : specification.disks) names.push_back(disk.descriptor);
+  for (const auto& disk : specification.disks)
+    if (!disk.descriptor.empty()) names.push_back(disk.descriptor);
   for (const auto& interface : specification.interfaces) {
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   }
@@ -346,6 +371,7 @@ void validate(const PlugDevice& command) {
   };
   for (const auto& disk : command.disks) {
     check(disk, "disks[0]");
+    require(!disk.sata, "disks[0].sata", "a SATA drive cannot be plugged in at run time");
     validate_disk(disk, "disks[0]");
   }
   for (const auto& interface : command.interfaces) {
@@ -369,6 +395,17 @@ std::vector<std::string> descriptor_names(const PlugDevice& command) {
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   for (const auto& vsock : command.vsocks) names.push_back(vsock.listener);
   return names;
+}
+
+void validate(const ChangeMedium& command) {
+  require(is_power_of_two(command.direct_alignment) && command.direct_alignment >= 512 &&
+              command.direct_alignment <= 32768,
+          "direct_alignment", "not a power of two, 512 to 32768");
+}
+
+std::vector<std::string> descriptor_names(const ChangeMedium& command) {
+  if (command.descriptor.empty()) return {};
+  return {command.descriptor};
 }
 
 std::string format_specification(const MachineSpecification& specification) {

@@ -135,12 +135,28 @@ enum class FlushPolicy {
 };
 BOOST_DESCRIBE_ENUM(FlushPolicy, honour, always, ignore)
 
-// A virtio-blk disk on a raw image. Whether the host page cache is used is a property of the descriptor
-// (O_DIRECT).
-struct DiskSpecification {
-  std::string id;  // the alias, e.g. "virtio-disk0"
+// A port of a SATA controller.
+struct SataPlace {
+  std::string controller;  // its id
+  std::uint32_t port = 0;  // 0..5
+};
+BOOST_DESCRIBE_STRUCT(SataPlace, (), (controller, port))
+
+// The ICH9's AHCI controller, at 0:1f.2 or any other place on bus 0.
+struct SataControllerSpecification {
+  std::string id;
   PciAddress address;
-  std::string descriptor;
+};
+BOOST_DESCRIBE_STRUCT(SataControllerSpecification, (), (id, address))
+
+// A virtio-blk disk, or a SATA disk or CD/DVD drive, on a raw image. Whether the host page cache is used is a
+// property of the descriptor (O_DIRECT).
+struct DiskSpecification {
+  std::string id;                 // the alias, e.g. "virtio-disk0"
+  PciAddress address;             // of a virtio-blk disk
+  std::optional<SataPlace> sata;  // of another
+  bool cdrom = false;             // a SATA CD/DVD drive: read-only, its medium can be changed
+  std::string descriptor;         // empty: a drive without a medium
   bool read_only = false;
   bool direct =
       false;  // the descriptor has O_DIRECT: buffers and lengths must be aligned to `direct_alignment`
@@ -163,7 +179,7 @@ struct DiskSpecification {
 BOOST_DESCRIBE_STRUCT(DiskSpecification, (),
                       (id, address, descriptor, read_only, direct, direct_alignment, flush, engine, discard,
                        detect_zeroes, read_error, write_error, limits, queues, queue_size, packed,
-                       logical_block_size, physical_block_size, serial, iothread))
+                       logical_block_size, physical_block_size, serial, iothread, sata, cdrom))
 
 // A virtio-net interface; one tap descriptor (IFF_VNET_HDR, non-blocking) for each queue pair.
 struct InterfaceSpecification {
@@ -283,6 +299,7 @@ struct MachineSpecification {
   std::vector<RootPortSpecification> root_ports;
   std::vector<SerialSpecification> serials;
   std::vector<SerialControllerSpecification> serial_controllers;
+  std::vector<SataControllerSpecification> sata_controllers;
   std::vector<DiskSpecification> disks;
   std::vector<InterfaceSpecification> interfaces;
   std::vector<RngSpecification> rngs;
@@ -296,7 +313,7 @@ BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                       (name, uuid, machine, memory_bytes, memory, cpu, numa, boot, smbios, rtc_offset_seconds,
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
                        disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads,
-                       vsocks))
+                       vsocks, sata_controllers))
 
 inline constexpr std::uint32_t kMaximumVcpus = 255;
 inline constexpr std::uint64_t kMaximumMemoryBytes = std::uint64_t{1} << 40;

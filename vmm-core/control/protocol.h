@@ -39,11 +39,13 @@ struct Status {
   std::uint64_t resets = 0;  // guest resets so far, so that a returning daemon sees that it missed some
   std::vector<StalledDisk> stalled_disks;
   std::vector<std::string> open_ports;  // ids of the console ports that the guest has open
+  std::vector<std::string> open_trays;  // ids of the CD/DVD drives that stand open
   // The ids of all PCI devices there are; not told by workers that have no hot plug.
   std::optional<std::vector<std::string>> devices;
 };
 BOOST_DESCRIBE_STRUCT(Status, (),
-                      (revision, version, uuid, state, detail, resets, stalled_disks, open_ports, devices))
+                      (revision, version, uuid, state, detail, resets, stalled_disks, open_ports, devices,
+                       open_trays))
 
 struct AddDescriptors {
   std::vector<std::string> names;  // in the order of the descriptors that come with the message
@@ -65,7 +67,7 @@ BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
 // ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
-// those of probes.h, disks.h, hot_plug.h, small_devices.h and vsock.h. Events: hello(Status),
+// those of probes.h, disks.h, hot_plug.h, media.h, small_devices.h and vsock.h. Events: hello(Status),
 // state_changed(StateChanged) after each change, whoever caused it, port_changed(PortChanged); and those of
 // the same headers.
 enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error, watchdog };

@@ -137,6 +137,7 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     if (*name == "add_descriptors") return add_descriptors(peer, message, std::move(descriptors));
     if (*name == "configure") return configure(peer, message);
     if (*name == "plug_device") return plug_device(peer, message);
+    if (*name == "change_medium") return change_medium(peer, message);
     if (*name == "start") {
       commands_.start(arguments_of<Start>(message).paused);
       return {};
@@ -216,16 +217,33 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
   }
 
   // What was delivered for a device that is refused is closed with it.
-  Answer plug_device(Peer& peer, const json::object& message) {
-    DescriptorSet descriptors = std::exchange(peer.descriptors, {});
-    const auto arguments = arguments_of<PlugDevice>(message);
+  // For what takes descriptors: they are all there, and the peer has none left.
+  template <typename T>
+  T arguments_with_descriptors(Peer& peer, const json::object& message, const char* command,
+                               DescriptorSet& descriptors) {
+    descriptors = std::exchange(peer.descriptors, {});
+    T arguments = arguments_of<T>(message);
     validate(arguments);
     for (const auto& name : descriptor_names(arguments)) {
       if (descriptors.contains(name)) continue;
       throw Error(std::errc::bad_file_descriptor,
-                  "plug_device names descriptor '" + name + "', which was not delivered");
+                  std::string(command) + " names descriptor '" + name + "', which was not delivered");
     }
+    return arguments;
+  }
+
+  Answer plug_device(Peer& peer, const json::object& message) {
+    DescriptorSet descriptors;
+    const auto arguments = arguments_with_descriptors<PlugDevice>(peer, message, "plug_device", descriptors);
     commands_.plug_device(arguments, std::move(descriptors));
+    return {};
+  }
+
+  Answer change_medium(Peer& peer, const json::object& message) {
+    DescriptorSet descriptors;
+    const auto arguments =
+        arguments_with_descriptors<ChangeMedium>(peer, message, "change_medium", descriptors);
+    commands_.change_medium(arguments, std::move(descriptors));
     return {};
   }
 
@@ -277,6 +295,10 @@ void Server::announce(const DiskThresholdCrossed& crossed) {
 
 void Server::announce(const PortChanged& change) {
   implementation_->announce("port_changed", change);
+}
+
+void Server::announce(const TrayMoved& moved) {
+  implementation_->announce("tray_moved", moved);
 }
 
 void Server::announce(const BalloonChanged& change) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "vmm-core/control/hot_plug.h"
+#include "vmm-core/control/media.h"
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/control/small_devices.h"
@@ -27,6 +28,7 @@ namespace warren::vmm::control {
 class Commands : public Probes,
                  public DiskCommands,
                  public DeviceCommands,
+                 public MediaCommands,
                  public SmallDeviceCommands,
                  public VsockCommands {
  public:
@@ -64,6 +66,7 @@ class Server {
   void announce(const DiskFault& fault);
   void announce(const DiskThresholdCrossed& crossed);
   void announce(const PortChanged& change);
+  void announce(const TrayMoved& moved);
   void announce(const BalloonChanged& change);
   void announce(const WatchdogExpired& expired);
   // False when there is nobody to tell.

@@ -12,6 +12,9 @@ namespace {
 constexpr std::uint16_t kMsixControl = 2;  // offset in the capability
 constexpr std::uint16_t kMsixEnable = 1 << 15;
 constexpr std::uint16_t kMsixFunctionMask = 1 << 14;
+constexpr std::uint16_t kMsiControl = 2, kMsiAddress = 4, kMsiData = 12;  // offsets in the capability
+constexpr std::uint16_t kMsiEnable = 1 << 0, kMsi64Bit = 1 << 7;
+constexpr std::uint16_t kMsiBytes = 14;
 constexpr std::uint16_t kWritableCommand = kCommandIo | kCommandMemory | kCommandBusMaster | kCommandParity |
                                            kCommandSystemError | kCommandInterruptDisable;
 
@@ -176,6 +179,40 @@ void Function::add_msix_with_bar(MsiRouter& router, std::uint16_t vectors, unsig
   add_msix(router, vectors, bar, 0, msix_bar_->pending_offset());
 }
 
+void Function::add_msi(MsiRouter& router) {
+  std::vector<std::byte> body;
+  append(body, kMsi64Bit);
+  append(body, std::uint64_t{0});
+  append(body, std::uint16_t{0});
+  std::vector<std::byte> writable;
+  append(writable, kMsiEnable);
+  append(writable, ~std::uint64_t{3});
+  append(writable, std::uint16_t{0xffff});
+  msi_route_ = router.allocate();
+  msi_capability_ = add_capability(kCapabilityMsi, body, writable);
+}
+
+// Brings the route in line with the capability. Lock held.
+void Function::update_msi() noexcept {
+  if (!msi_route_) return;
+  const auto at = [this](std::uint16_t offset) {
+    return static_cast<std::uint16_t>(msi_capability_ + offset);
+  };
+  bool enabled = (configuration_.get16(at(kMsiControl)) & kMsiEnable) != 0;
+  if (enabled) {
+    const std::uint64_t high = configuration_.get32(at(kMsiAddress + 4));
+    enabled = msi_route_->set_message({.address = high << 32 | configuration_.get32(at(kMsiAddress)),
+                                       .data = configuration_.get16(at(kMsiData))});
+  }
+  msi_enabled_.store(enabled, std::memory_order_release);
+}
+
+bool Function::signal_msi() noexcept {
+  if (!msi_enabled_.load(std::memory_order_acquire)) return false;
+  msi_route_->signal();
+  return true;
+}
+
 void Function::use_interrupt_pin() {
   const std::lock_guard lock(mutex_);
   configuration_.set8(kInterruptPin, 1);
@@ -254,6 +291,7 @@ void Function::config_write(std::uint16_t offset, std::span<const std::byte> dat
         configuration_.get16(static_cast<std::uint16_t>(msix_capability_ + kMsixControl));
     msix_->set_control((control & kMsixEnable) != 0, (control & kMsixFunctionMask) != 0);
   }
+  if (msi_route_ && touches(offset, data.size(), msi_capability_, kMsiBytes)) update_msi();
   write_capability(capability_handler(offset), offset, data);
 }
 
@@ -313,6 +351,7 @@ void Function::reset() {
   bars_.reset();
   configuration_.reset();
   if (msix_) msix_->reset();
+  update_msi();
   {
     const std::lock_guard pin_lock(pin_mutex_);
     interrupt_asserted_ = false;
@@ -345,6 +384,7 @@ void Function::restore_function(const FunctionState& state) {
     const std::lock_guard pin_lock(pin_mutex_);
     interrupt_asserted_ = state.interrupt_asserted;
   }
+  update_msi();
   command_changed();
 }
 
@@ -355,6 +395,7 @@ void Function::inspect(InspectNode& node) const {
   node.add("command", std::uint32_t{configuration_.get16(kCommand)});
   bars_.inspect(node);
   if (msix_) msix_->inspect(node.child("msix"));
+  if (msi_route_) node.add("msi_enabled", msi_enabled_.load());
 }
 
 std::vector<BarDescription> Function::bars() const {

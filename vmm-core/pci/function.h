@@ -122,6 +122,9 @@ class Function : public Inspectable {
   // MSI-X with a BAR of its own: 32-bit memory BAR `bar` with table and pending bits.
   void add_msix_with_bar(MsiRouter& router, std::uint16_t vectors, unsigned bar);
 
+  // The MSI capability: one message, at a 64-bit address (PCI 3.0 §6.8.1).
+  void add_msi(MsiRouter& router);
+
   // The PCI Express capability, version 2, with a link of one lane (PCIe 5.0 §7.5.3). Endpoints behind a root
   // port have it already.
   // Accesses go to `handler` too, when there is one.
@@ -141,6 +144,10 @@ class Function : public Inspectable {
   bool has_msix() const noexcept { return msix_ != nullptr; }
   Msix& msix() noexcept { return *msix_; }
   const Msix& msix() const noexcept { return *msix_; }
+
+  // Interrupts by the message of MSI, once; false, and nothing happens, while the guest has not enabled it.
+  // Any thread.
+  bool signal_msi() noexcept;
 
   // Drives INTA#, as far as the guest allows interrupts by pin. Any thread.
   void set_interrupt(bool asserted) noexcept;
@@ -167,6 +174,7 @@ class Function : public Inspectable {
   void drive_pin() noexcept;
   bool is_bar_register(std::uint16_t offset) const noexcept;
   void write_bar_register(std::uint16_t offset, std::span<const std::byte> data) noexcept;
+  void update_msi() noexcept;
   void write_capability(const CapabilityHandler* handler, std::uint16_t offset,
                         std::span<const std::byte> data) noexcept;
 
@@ -178,6 +186,9 @@ class Function : public Inspectable {
   std::unique_ptr<Msix> msix_;
   std::unique_ptr<MsixBar> msix_bar_;
   std::uint8_t msix_capability_ = 0;
+  std::unique_ptr<MsiRoute> msi_route_;
+  std::uint8_t msi_capability_ = 0;
+  std::atomic<bool> msi_enabled_{false};
   const bool express_;
   const std::uint16_t bars_end_;  // offset behind the last BAR register
 

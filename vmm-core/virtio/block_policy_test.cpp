@@ -72,22 +72,22 @@ class FailingImage final : public block::Image {
   mutable std::atomic<int> left_{0};
 };
 
-class BlockPolicyTest : public testing::Test, public BlockListener {
+class BlockPolicyTest : public testing::Test, public block::DiskListener {
  protected:
   ~BlockPolicyTest() override { guest_.reset(); }
   void make(BlockOptions options) {
     auto image = std::make_unique<FailingImage>(
         std::make_unique<block::RawImage>(host_file_.duplicate(), "disk", block::RawImageOptions{}));
     image_ = image.get();
-    options.listener = this;
+    options.disk.listener = this;
     auto device = std::make_unique<Block>("disk", std::move(image), options, counters_,
                                           std::vector<EventThread*>{&thread_});
     device_ = device.get();
     guest_ = std::make_unique<FakeGuest>(std::move(device));
     ASSERT_TRUE(guest_->start(device_->features() | kFeatureVersion1));
   }
-  void block_has_news(Block&) noexcept override { ++told_; }
-  void block_goes(Block&) noexcept override { device_ = nullptr; }
+  void disk_has_news(block::Disk&) noexcept override { ++told_; }
+  void disk_goes(block::Disk&) noexcept override { device_ = nullptr; }
 
   static constexpr std::uint32_t kRead = 0, kWrite = 1;
   std::optional<std::uint8_t> request(std::uint32_t type, std::uint64_t sector = 0) {
@@ -124,78 +124,81 @@ class BlockPolicyTest : public testing::Test, public BlockListener {
 };
 
 TEST_F(BlockPolicyTest, T12ReportIsAnIoErrorForTheGuest) {
-  make({.write_error = OnBlockError::report});
+  make({.disk = {.write_error = block::OnDiskError::report}});
   for (const std::uint32_t type : {kRead, kWrite}) {
     image_->fail(ENOSPC);
     EXPECT_EQ(request(type), 1);
     ASSERT_TRUE(wait_for_news());
-    const auto news = device_->take_news();
+    const auto news = device_->disk().take_news();
     ASSERT_TRUE(news.fault);
     EXPECT_EQ(news.fault->error, ENOSPC);
     EXPECT_EQ(news.fault->writes, type == kWrite);
-    EXPECT_EQ(news.fault->action, BlockFault::Action::report);
-    EXPECT_FALSE(device_->take_news().fault);
+    EXPECT_EQ(news.fault->action, block::DiskFault::Action::report);
+    EXPECT_FALSE(device_->disk().take_news().fault);
   }
   EXPECT_EQ(counters_.errors.load(), 2u);
 }
 
 TEST_F(BlockPolicyTest, T12IgnoreTellsTheGuestThatAllIsWell) {
-  make({.read_error = OnBlockError::ignore, .write_error = OnBlockError::ignore});
+  make({.disk = {.read_error = block::OnDiskError::ignore, .write_error = block::OnDiskError::ignore}});
   for (const std::uint32_t type : {kRead, kWrite}) {
     image_->fail(EIO);
     EXPECT_EQ(request(type), 0);
     ASSERT_TRUE(wait_for_news());
-    EXPECT_EQ(device_->take_news().fault.value_or(BlockFault{}).action, BlockFault::Action::ignore);
+    EXPECT_EQ(device_->disk().take_news().fault.value_or(block::DiskFault{}).action,
+              block::DiskFault::Action::ignore);
   }
 }
 
 TEST_F(BlockPolicyTest, T12StopKeepsTheRequestUntilTheMachineGoesOn) {
-  make({.read_error = OnBlockError::stop, .write_error = OnBlockError::stop});
+  make({.disk = {.read_error = block::OnDiskError::stop, .write_error = block::OnDiskError::stop}});
   image_->fail(EIO, 2);
   offer(kWrite, 1, 0);
   offer(kRead, 1, 1);
   guest_->kick(0);
   ASSERT_TRUE(wait_for_news());
   guest_->transport().pause();
-  EXPECT_EQ(device_->take_news().fault.value_or(BlockFault{}).action, BlockFault::Action::stop);
-  EXPECT_EQ(device_->stalled_error(), EIO);
+  EXPECT_EQ(device_->disk().take_news().fault.value_or(block::DiskFault{}).action,
+            block::DiskFault::Action::stop);
+  EXPECT_EQ(device_->disk().stalled_error(), EIO);
   EXPECT_EQ(status(0), 0xee);
   EXPECT_EQ(status(1), 0xee);
   image_->fail(EIO, 1);  // still broken for one of them
   guest_->transport().resume();
   ASSERT_TRUE(wait_for_news());
   guest_->transport().pause();
-  EXPECT_EQ(device_->stalled_error(), EIO);
+  EXPECT_EQ(device_->disk().stalled_error(), EIO);
   guest_->transport().resume();
   EXPECT_TRUE(guest_->wait_used(0));
   EXPECT_TRUE(guest_->wait_used(0));
   EXPECT_EQ(status(0), 0);
   EXPECT_EQ(status(1), 0);
-  EXPECT_EQ(device_->stalled_error(), 0);
+  EXPECT_EQ(device_->disk().stalled_error(), 0);
   EXPECT_EQ(counters_.write_requests.load(), 1u);
 }
 
 TEST_F(BlockPolicyTest, T12NoSpaceStopsAndOtherErrorsAreReported) {
-  make({.write_error = OnBlockError::stop_for_no_space});
+  make({.disk = {.write_error = block::OnDiskError::stop_for_no_space}});
   image_->fail(EIO);
   EXPECT_EQ(request(kWrite), 1);
   ASSERT_TRUE(wait_for_news());
-  device_->take_news();
+  device_->disk().take_news();
   image_->fail(ENOSPC);
   offer(kWrite, 1);
   guest_->kick(0);
   ASSERT_TRUE(wait_for_news());
-  EXPECT_EQ(device_->take_news().fault.value_or(BlockFault{}).action, BlockFault::Action::stop);
+  EXPECT_EQ(device_->disk().take_news().fault.value_or(block::DiskFault{}).action,
+            block::DiskFault::Action::stop);
 }
 
 TEST_F(BlockPolicyTest, T7AResetGivesUpWhatWaits) {
-  make({.write_error = OnBlockError::stop});
+  make({.disk = {.write_error = block::OnDiskError::stop}});
   image_->fail(EIO);
   offer(kWrite, 1);
   guest_->kick(0);
   ASSERT_TRUE(wait_for_news());
   guest_->reset();
-  EXPECT_EQ(device_->stalled_error(), 0);
+  EXPECT_EQ(device_->disk().stalled_error(), 0);
   ASSERT_TRUE(guest_->start(device_->features() | kFeatureVersion1));
   EXPECT_EQ(request(kWrite), 0);
 }
@@ -204,7 +207,7 @@ TEST_F(BlockPolicyTest, T9LimitsHoldOverARealQueueAndChangeLive) {
   block::ThrottleLimits limits;
   limits.total_operations.rate = 50;  // slow, so that a busy host keeps up
   block::Throttle throttle(limits);
-  make({.throttle = &throttle});
+  make({.disk = {.throttle = &throttle}});
   auto run = [&](int count) {
     const auto begin = std::chrono::steady_clock::now();
     for (int i = 0; i < count; ++i) EXPECT_EQ(request(i % 2 == 0 ? kRead : kWrite), 0);
@@ -214,14 +217,14 @@ TEST_F(BlockPolicyTest, T9LimitsHoldOverARealQueueAndChangeLive) {
   EXPECT_NEAR(run(200), 4.0, 0.2);
   // One that would wait for long goes on when the limits are lifted.
   throttle.set({.total_operations = {.rate = 1}});
-  device_->set_throttle(&throttle);
+  device_->disk().set_throttle(&throttle);
   EXPECT_EQ(request(kRead), 0);
   EXPECT_EQ(request(kRead), 0);
   offer(kRead, 0);
   offer(kRead, 0, 1);
   guest_->kick(0);
   throttle.set({});
-  device_->set_throttle(&throttle);
+  device_->disk().set_throttle(&throttle);
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_TRUE(guest_->wait_used(0));
   EXPECT_TRUE(guest_->wait_used(0));
@@ -230,18 +233,18 @@ TEST_F(BlockPolicyTest, T9LimitsHoldOverARealQueueAndChangeLive) {
 
 TEST_F(BlockPolicyTest, AThresholdIsToldOfOnce) {
   make({});
-  device_->set_threshold(4096);
+  device_->disk().set_threshold(4096);
   EXPECT_EQ(request(kWrite, 7), 0);
-  EXPECT_EQ(device_->threshold(), 4096u);
+  EXPECT_EQ(device_->disk().threshold(), 4096u);
   EXPECT_EQ(request(kRead, 100), 0);
-  EXPECT_EQ(device_->threshold(), 4096u);
+  EXPECT_EQ(device_->disk().threshold(), 4096u);
   EXPECT_EQ(request(kWrite, 10), 0);
   ASSERT_TRUE(wait_for_news());
-  const auto news = device_->take_news();
+  const auto news = device_->disk().take_news();
   ASSERT_TRUE(news.crossed);
   EXPECT_EQ(news.crossed->threshold, 4096u);
   EXPECT_EQ(news.crossed->excess, 11 * 512u - 4096);
-  EXPECT_EQ(device_->threshold(), 0u);
+  EXPECT_EQ(device_->disk().threshold(), 0u);
   EXPECT_EQ(request(kWrite, 20), 0);
   EXPECT_EQ(told_, 0);
   EXPECT_EQ(counters_.highest_written.load(), 21 * 512u);
@@ -251,19 +254,19 @@ TEST_F(BlockPolicyTest, ANewSizeIsInTheConfigurationAndReachable) {
   make({});
   const std::uint64_t sectors = BlockHost::kSize / 512;
   EXPECT_EQ(request(kWrite, sectors), 1);
-  device_->resize(2 * BlockHost::kSize);
+  device_->disk().resize(2 * BlockHost::kSize);
   std::uint64_t capacity = 0;
   device_->read_configuration(0, std::as_writable_bytes(std::span(&capacity, 1)));
   EXPECT_EQ(capacity, 2 * sectors);
   EXPECT_EQ(request(kWrite, sectors), 0);
-  device_->resize(BlockHost::kSize / 2);
+  device_->disk().resize(BlockHost::kSize / 2);
   EXPECT_EQ(request(kWrite, sectors / 2), 1);
-  EXPECT_THROW(device_->resize(513), Error);
-  EXPECT_EQ(device_->size(), BlockHost::kSize / 2);
+  EXPECT_THROW(device_->disk().resize(513), Error);
+  EXPECT_EQ(device_->disk().size(), BlockHost::kSize / 2);
 }
 
 TEST_F(BlockPolicyTest, ZerosAreDetected) {
-  make({.discard = true, .detect_zeroes = BlockOptions::DetectZeroes::unmap});
+  make({.disk = {.discard = true, .detect_zeroes = block::DiskOptions::DetectZeroes::unmap}});
   static_cast<void>(guest_->memory().write_object({BlockHost::kData}, std::uint64_t{0}));
   struct stat status{};
   std::vector<char> page(BlockHost::kSize, 'x');

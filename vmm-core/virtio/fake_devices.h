@@ -60,9 +60,9 @@ class BlockHost final : public FakeHost {
   std::unique_ptr<Device> make_device(std::unique_ptr<block::Image> image) {
     BlockOptions options;
     options.packed = true;
-    options.discard = true;
+    options.disk.discard = true;
     options.queues = 2;
-    options.serial = "serial";
+    options.disk.serial = "serial";
     return std::make_unique<Block>("disk", std::move(image), options, counters_,
                                    std::vector<EventThread*>{&thread_});
   }

@@ -16,7 +16,7 @@ block::ThrottleLimit limit_of(const control::DiskLimit& limit) {
 
 }  // namespace
 
-virtio::Block& DiskTable::find(const std::string& id) const {
+block::Disk& DiskTable::find(const std::string& id) const {
   const auto found = devices_.find(id);
   if (found == devices_.end()) throw Error(std::errc::no_such_device, "disk '" + id + "'");
   return *found->second;
@@ -61,7 +61,7 @@ block::Throttle& DiskTable::throttle_for(const std::string& id, const control::D
   return (*found)->throttle;
 }
 
-void DiskTable::block_has_news(virtio::Block& device) noexcept {
+void DiskTable::disk_has_news(block::Disk& device) noexcept {
   try {
     boost::asio::post(loop_, [this, device = &device] {
       const auto found = std::find_if(devices_.begin(), devices_.end(),
@@ -73,7 +73,7 @@ void DiskTable::block_has_news(virtio::Block& device) noexcept {
   }
 }
 
-void DiskTable::block_goes(virtio::Block& device) noexcept {
+void DiskTable::disk_goes(block::Disk& device) noexcept {
   std::erase_if(devices_, [&](const auto& each) { return each.second == &device; });
   used_.erase(device.name());
 }

@@ -8,9 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "vmm-core/block/throttle.h"
+#include "vmm-core/block/disk.h"
 #include "vmm-core/control/disks.h"
-#include "vmm-core/virtio/block.h"
 
 namespace boost::asio {
 class io_context;
@@ -18,24 +17,24 @@ class io_context;
 
 namespace warren::vmm::worker {
 
-// Control thread, but for block_has_news(). Outlives the devices.
-class DiskTable final : public virtio::BlockListener {
+// Control thread, but for disk_has_news(). Outlives the devices.
+class DiskTable final : public block::DiskListener {
  public:
-  using NewsHandler = std::function<void(virtio::Block&)>;
+  using NewsHandler = std::function<void(block::Disk&)>;
   DiskTable(boost::asio::io_context& loop, NewsHandler handler) : loop_(loop), handler_(std::move(handler)) {}
 
-  void add(virtio::Block& device) { devices_[device.name()] = &device; }
+  void add(block::Disk& device) { devices_[device.name()] = &device; }
   // What was kept for a disk whose device was not made, or is gone.
   void forget(const std::string& id) { used_.erase(id); }
   // Throws Error.
-  virtio::Block& find(const std::string& id) const;
+  block::Disk& find(const std::string& id) const;
   std::vector<control::StalledDisk> stalled() const;
 
   // The limits that a disk is to have from now on, its own or its group's; both stay where they are.
   block::Throttle& throttle_for(const std::string& id, const control::DiskLimits& limits);
 
-  void block_has_news(virtio::Block& device) noexcept override;
-  void block_goes(virtio::Block& device) noexcept override;
+  void disk_has_news(block::Disk& device) noexcept override;
+  void disk_goes(block::Disk& device) noexcept override;
 
  private:
   struct Shared {
@@ -45,7 +44,7 @@ class DiskTable final : public virtio::BlockListener {
 
   boost::asio::io_context& loop_;
   NewsHandler handler_;
-  std::map<std::string, virtio::Block*> devices_;
+  std::map<std::string, block::Disk*> devices_;
   std::map<std::string, std::string> used_;  // the throttle of each disk, by the disk's id
   std::vector<std::unique_ptr<Shared>> throttles_;
 };

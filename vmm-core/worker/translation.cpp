@@ -21,18 +21,10 @@ using machine::BuiltDevice;
 using machine::DeviceEnvironment;
 using machine::MachineConfiguration;
 
-FileDescriptor take(control::DescriptorSet& descriptors, const std::string& name) {
-  auto found = descriptors.find(name);
-  if (found == descriptors.end() || !found->second) {
-    throw Error(std::errc::bad_file_descriptor, "descriptor '" + name + "' is used twice or missing");
-  }
-  return std::exchange(found->second, FileDescriptor());
-}
-
 std::optional<FileDescriptor> take(control::DescriptorSet& descriptors,
                                    const std::optional<std::string>& name) {
   if (!name) return std::nullopt;
-  return take(descriptors, *name);
+  return worker::take(descriptors, *name);
 }
 
 pci::Address address_of(const control::PciAddress& address) {
@@ -104,6 +96,14 @@ machine::PciDeviceConfiguration on_pci(const std::string& id, const control::Pci
 }
 
 }  // namespace
+
+FileDescriptor take(control::DescriptorSet& descriptors, const std::string& name) {
+  auto found = descriptors.find(name);
+  if (found == descriptors.end() || !found->second) {
+    throw Error(std::errc::bad_file_descriptor, "descriptor '" + name + "' is used twice or missing");
+  }
+  return std::exchange(found->second, FileDescriptor());
+}
 
 DescriptorBackend& Worker::add_backend(MachineConfiguration& configuration,
                                        const control::CharacterSpecification& character,
@@ -223,19 +223,26 @@ machine::PciDeviceConfiguration Worker::disk_device(const control::DiskSpecifica
   BlockCounters& counters = block_counters(disk.id);
   EventThread& thread = thread_of(disk);
   auto image = std::make_shared<FileDescriptor>(take(descriptors, disk.descriptor));
-  return on_pci(disk.id, disk.address, [this, disk, image, options = options_of(disk), &counters, &thread] {
-    auto device = std::make_unique<virtio::Block>(
-        disk.id,
-        std::make_unique<block::RawImage>(
-            std::move(*image), disk.id,
-            block::RawImageOptions{.read_only = disk.read_only,
-                                   .direct = disk.direct,
-                                   .alignment = disk.direct_alignment,
-                                   .use_io_uring = disk.engine == control::DiskEngine::io_uring}),
-        options, counters, std::vector<EventThread*>{&thread});
-    disks_.add(*device);
-    return device;
-  });
+  return on_pci(
+      disk.id, disk.address,
+      [this, disk, image,
+       options = virtio::BlockOptions{.disk = options_of(disk),
+                                      .packed = disk.packed,
+                                      .queues = disk.queues,
+                                      .queue_size = disk.queue_size},
+       &counters, &thread] {
+        auto device = std::make_unique<virtio::Block>(
+            disk.id,
+            std::make_unique<block::RawImage>(
+                std::move(*image), disk.id,
+                block::RawImageOptions{.read_only = disk.read_only,
+                                       .direct = disk.direct,
+                                       .alignment = disk.direct_alignment,
+                                       .use_io_uring = disk.engine == control::DiskEngine::io_uring}),
+            options, counters, std::vector<EventThread*>{&thread});
+        disks_.add(device->disk());
+        return device;
+      });
 }
 
 machine::PciDeviceConfiguration Worker::interface_device(const control::InterfaceSpecification& interface,
@@ -308,8 +315,10 @@ void Worker::add_devices(MachineConfiguration& configuration,
                          control::DescriptorSet& descriptors) {
   for (const std::uint32_t id : specification.iothreads)
     iothreads_[id] = {&make_thread("iothread" + std::to_string(id)), 0};
+  for (const auto& controller : specification.sata_controllers)
+    configuration.devices.push_back(sata_controller(controller, specification, descriptors));
   for (const auto& disk : specification.disks)
-    configuration.devices.push_back(disk_device(disk, descriptors));
+    if (!disk.sata) configuration.devices.push_back(disk_device(disk, descriptors));
   for (const auto& interface : specification.interfaces)
     configuration.devices.push_back(interface_device(interface, descriptors));
   if (specification.watchdog) add_watchdog(configuration, *specification.watchdog);

@@ -46,7 +46,7 @@ Worker::Worker(boost::asio::io_context& loop, Surroundings surroundings)
       surroundings_(std::move(surroundings)),
       counters_file_(make_counters_file()),
       counters_(map_counters(counters_file_)),
-      disks_(loop, [this](virtio::Block& device) { disk_has_news(device); }),
+      disks_(loop, [this](block::Disk& device) { disk_has_news(device); }),
       ports_(loop,
              [this](const std::string& id, bool open) {
                if (surroundings_.port_changed) surroundings_.port_changed({id, open});
@@ -100,6 +100,7 @@ void Worker::configure(const control::MachineSpecification& specification,
     shared_thread_ = nullptr;
     threads_.clear();
     interfaces_.clear();
+    optical_drives_.clear();
     for (auto& slot : counters_->disks) slot.owner.store(0);
     for (auto& slot : counters_->interfaces) slot.owner.store(0);
     throw;
@@ -180,6 +181,7 @@ control::Status Worker::status() const {
   status.resets = resets_;
   status.stalled_disks = disks_.stalled();
   status.open_ports = ports_.open_ports();
+  status.open_trays.assign(open_trays_.begin(), open_trays_.end());
   if (machine_) status.devices = machine_->device_names();
   return status;
 }

@@ -7,10 +7,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "vmm-core/control/server.h"
+#include "vmm-core/devices/ahci_controller.h"
 #include "vmm-core/machine/core_dump.h"
 #include "vmm-core/machine/machine.h"
 #include "vmm-core/os/event_thread.h"
@@ -28,6 +30,9 @@ class io_context;
 
 namespace warren::vmm::worker {
 
+// The descriptor of that name, which is in the set no more. Throws Error.
+FileDescriptor take(control::DescriptorSet& descriptors, const std::string& name);
+
 class Worker final : public control::Commands {
  public:
   struct Surroundings {
@@ -40,6 +45,7 @@ class Worker final : public control::Commands {
     std::function<void(const control::ClockSet&)> clock_set = {};
     std::function<void(const control::DiskFault&)> disk_fault = {};
     std::function<void(const control::DiskThresholdCrossed&)> disk_threshold = {};
+    std::function<void(const control::TrayMoved&)> tray_moved = {};
     std::function<void(const control::PortChanged&)> port_changed = {};
     std::function<void(const control::BalloonChanged&)> balloon_changed = {};
     std::function<void(const control::WatchdogExpired&)> watchdog_expired = {};
@@ -70,6 +76,9 @@ class Worker final : public control::Commands {
   void set_disk_threshold(const control::SetDiskThreshold& command) override;
   void set_balloon(const control::SetBalloon& command) override;
   void set_balloon_statistics_period(const control::SetBalloonStatisticsPeriod& command) override;
+
+  // sata.cpp
+  void change_medium(const control::ChangeMedium& command, control::DescriptorSet descriptors) override;
 
   // hot_plug.cpp
   void plug_device(const control::PlugDevice& command, control::DescriptorSet descriptors) override;
@@ -104,8 +113,8 @@ class Worker final : public control::Commands {
   DescriptorBackend& add_backend(machine::MachineConfiguration& configuration,
                                  const control::CharacterSpecification& character,
                                  control::DescriptorSet& descriptors);
-  virtio::BlockOptions options_of(const control::DiskSpecification& disk);
-  void disk_has_news(virtio::Block& device);
+  block::DiskOptions options_of(const control::DiskSpecification& disk);
+  void disk_has_news(block::Disk& device);
   void add_serial_controllers(machine::MachineConfiguration& configuration,
                               const control::MachineSpecification& specification,
                               control::DescriptorSet& descriptors, EventThread& thread);
@@ -120,6 +129,12 @@ class Worker final : public control::Commands {
   // forget_device().
   machine::PciDeviceConfiguration disk_device(const control::DiskSpecification& disk,
                                               control::DescriptorSet& descriptors);
+  machine::PciDeviceConfiguration sata_controller(const control::SataControllerSpecification& controller,
+                                                  const control::MachineSpecification& specification,
+                                                  control::DescriptorSet& descriptors);
+  AhciController::DriveConfiguration sata_drive(const control::DiskSpecification& disk,
+                                                control::DescriptorSet& descriptors);
+  void tray_moved(const std::string& id, bool open);
   machine::PciDeviceConfiguration interface_device(const control::InterfaceSpecification& interface,
                                                    control::DescriptorSet& descriptors);
   machine::PciDeviceConfiguration rng_device(const control::RngSpecification& rng);
@@ -160,6 +175,13 @@ class Worker final : public control::Commands {
   std::map<std::string, std::uint32_t> used_iothreads_;  // by disk
   std::map<std::string, virtio::Net*> interfaces_;
   std::map<std::string, virtio::Vsock*> vsocks_;
+  struct SataDrive {
+    AhciController* controller = nullptr;  // one of machine_'s devices
+    unsigned port = 0;
+    bool use_io_uring = true;
+  };
+  std::map<std::string, SataDrive> optical_drives_;  // by disk
+  std::set<std::string> open_trays_;
   std::unique_ptr<machine::Machine> machine_;  // before threads_ in destruction: it uses them
   std::unique_ptr<machine::CoreDump> dump_;    // before machine_, likewise
 };

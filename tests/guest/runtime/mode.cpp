@@ -8,6 +8,7 @@
 #include "tests/guest/machine/user_mode.h"
 #include "tests/guest/runtime/channels.h"
 #include "tests/guest/runtime/hot_plug.h"
+#include "tests/guest/runtime/media.h"
 #include "tests/guest/runtime/test.h"
 
 namespace guest {
@@ -87,6 +88,7 @@ void run_mode(std::string_view mode) {
     serve_channels();
   }
   if (mode == "hot_plug") serve_hot_plug_slots();
+  if (mode == "media") watch_media();
   print(mode.starts_with("reboot") ? "BOOT\n" : "READY\n");
   if (mode == "ignore")
     for (;;) wait_for_interrupt();

@@ -1,0 +1,205 @@
+#include "vmm-core/block/disk_stream.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace warren::vmm::block {
+namespace {
+
+constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
+
+std::uint64_t now() noexcept {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * kNanosecondsPerSecond +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+bool is_zero(std::span<const iovec> ranges) noexcept {
+  return std::ranges::all_of(ranges, [](const iovec& range) {
+    const auto* bytes = static_cast<const char*>(range.iov_base);
+    // Equal to itself moved by one, and zero at the front.
+    return range.iov_len == 0 || (bytes[0] == 0 && std::memcmp(bytes, bytes + 1, range.iov_len - 1) == 0);
+  });
+}
+
+void add(Counter& counter, std::uint64_t value) noexcept {
+  counter.fetch_add(value, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void DiskRequest::clear() noexcept {
+  counted = Counted::none;
+  offset = 0;
+  length = 0;
+  ranges = {};
+  may_unmap = false;
+  durable = false;
+  bytes = 0;
+  began = now();
+}
+
+DiskStream::DiskStream(Disk& disk, std::size_t index, unsigned depth, DiskClient& client)
+    : disk_(disk),
+      index_(index),
+      depth_(depth),
+      client_(client),
+      queue_(disk.image_ ? disk.image_->make_queue(depth) : nullptr) {}
+
+void DiskStream::start(EventThread& thread) {
+  if (queue_) thread.add(queue_->event_descriptor(), EPOLLIN, *this);
+  thread.add(alarm(), EPOLLIN, alarm_);
+  if (!stalled_.empty()) disk_.stalled_error_.store(0, std::memory_order_relaxed);
+  for (List again = std::exchange(stalled_, {}); !again.empty();) {
+    DiskRequest& request = again.pop();
+    RequestProgress(request).keep_rest();
+    queue_->submit(request);
+  }
+  kick();
+}
+
+void DiskStream::stop(EventThread& thread) noexcept {
+  drain();
+  if (queue_) thread.remove(queue_->event_descriptor());
+  thread.remove(alarm());
+}
+
+void DiskStream::drain() noexcept {
+  if (queue_) queue_->drain();
+}
+
+void DiskStream::abandon() noexcept {
+  for (List* list : {&stalled_, &waiting_[0], &waiting_[1]}) {
+    while (!list->empty()) client_.abandoned(list->pop());
+  }
+  due_ = {};
+  disk_.stalled_error_.store(0, std::memory_order_relaxed);
+}
+
+void DiskStream::replace_image(std::unique_ptr<Image> image, EventThread* thread) {
+  auto queue = image ? image->make_queue(depth_) : nullptr;
+  if (queue && thread != nullptr) thread->add(queue->event_descriptor(), EPOLLIN, *this);
+  if (queue_ && thread != nullptr) thread->remove(queue_->event_descriptor());
+  queue_ = std::move(queue);  // before the image that it was made from
+  disk_.image_ = std::move(image);
+}
+
+void DiskStream::completed(Request& done, int error) noexcept {
+  // Every request here is a DiskRequest's base.
+  DiskRequest& request = static_cast<DiskRequest&>(done);
+  if (error == 0) return client_.finished(request, false);
+  const DiskFault fault = disk_.judge(request.operation == Operation::read, error);
+  if (fault.action == DiskFault::Action::stop) {
+    disk_.stalled_error_.store(error, std::memory_order_relaxed);
+    stalled_.push(request);
+  } else {
+    const bool ignored = fault.action == DiskFault::Action::ignore;
+    if (ignored) add(disk_.counters_.errors, 1);
+    client_.finished(request, !ignored);
+  }
+  disk_.tell(fault);
+}
+
+void DiskStream::on_event(std::uint32_t) noexcept {
+  reap();
+  client_.went_on();
+}
+
+void DiskStream::alarm_rang() noexcept {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = ::read(alarm(), &count, sizeof(count));
+  kick();
+  on_event(0);
+}
+
+void DiskStream::detect_zeroes(DiskRequest& request) const noexcept {
+  const auto detect = disk_.options_.detect_zeroes;
+  if (detect == DiskOptions::DetectZeroes::off || !is_zero(request.ranges)) return;
+  request.operation = Operation::write_zeroes;
+  request.may_unmap = detect == DiskOptions::DetectZeroes::unmap && disk_.options_.discard;
+}
+
+void DiskStream::begin(DiskRequest& request) noexcept {
+  request.completion = this;
+  request.bytes = request.length;
+  const bool counts = request.operation != Operation::flush && request.operation != Operation::discard;
+  const std::size_t line = request.operation == Operation::read ? 0 : 1;
+  Throttle* throttle = disk_.throttle_.load(std::memory_order_acquire);
+  if (counts && ((throttle != nullptr && throttle->is_limited()) || !waiting_[line].empty())) {
+    waiting_[line].push(request);
+    return;
+  }
+  submit(request);
+}
+
+void DiskStream::submit(DiskRequest& request) noexcept {
+  if (request.operation == Operation::write || request.operation == Operation::write_zeroes)
+    disk_.note_write(request.offset + request.length);
+  queue_->submit(request);
+}
+
+void DiskStream::kick() noexcept {
+  admit();
+  if (queue_) queue_->kick();
+}
+
+// Submits what the limits allow by now, and has the rest looked at again in time. Only the first of a line
+// has a place reserved, so that streams and disks with the same limits take turns.
+void DiskStream::admit() noexcept {
+  if (waiting_[0].empty() && waiting_[1].empty()) return;
+  std::uint64_t earliest = 0;
+  for (std::size_t line = 0; line < waiting_.size(); ++line) {
+    const std::uint64_t due = admit_line(line);
+    if (due != 0 && (earliest == 0 || due < earliest)) earliest = due;
+  }
+  if (earliest == 0) return;
+  itimerspec time{};
+  time.it_value.tv_sec = static_cast<time_t>(earliest / kNanosecondsPerSecond);
+  time.it_value.tv_nsec = static_cast<long>(earliest % kNanosecondsPerSecond);
+  ::timerfd_settime(alarm(), TFD_TIMER_ABSTIME, &time, nullptr);
+}
+
+// When the first that must wait may begin; 0 when none does.
+std::uint64_t DiskStream::admit_line(std::size_t line) noexcept {
+  while (!waiting_[line].empty()) {
+    Throttle* throttle = disk_.throttle_.load(std::memory_order_acquire);
+    if (throttle != nullptr && throttle->is_limited()) {
+      const std::uint64_t time = now();
+      Reservation& place = due_[line];
+      const std::uint32_t generation = throttle->generation();
+      if (place.throttle != throttle || place.generation != generation)
+        place = {throttle, generation, throttle->reserve(line == 1, waiting_[line].front().length, time)};
+      if (place.due > time) return place.due;
+      place = {};
+    }
+    submit(waiting_[line].pop());
+  }
+  return 0;
+}
+
+void DiskStream::count(const DiskRequest& request, bool failed) noexcept {
+  BlockCounters& counters = disk_.counters_;
+  if (failed) add(counters.errors, 1);
+  const std::uint64_t spent = now() - request.began;
+  if (request.counted == Counted::read) {
+    add(counters.read_requests, 1);
+    if (!failed) add(counters.read_bytes, request.bytes);
+    add(counters.read_nanoseconds, spent);
+  } else if (request.counted == Counted::write) {
+    add(counters.write_requests, 1);
+    if (!failed) add(counters.write_bytes, request.bytes);
+    add(counters.write_nanoseconds, spent);
+  } else if (request.counted == Counted::flush) {
+    add(counters.flush_requests, 1);
+    add(counters.flush_nanoseconds, spent);
+  }
+}
+
+}  // namespace warren::vmm::block
