@@ -140,6 +140,7 @@ Task<> Domain::write_status(LiveStatus::Phase phase) {
 }
 
 Task<> Domain::remove_status() {
+  if (auto preparation = preparation_.lock()) preparation->given_up = true;
   auto environment = environment_;
   auto directory = runtime_directory();
   std::vector<std::string> sockets;

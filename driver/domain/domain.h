@@ -5,6 +5,7 @@
 // one of the tasks keeps the domain alive until it ends. One thread (the loop's).
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -139,6 +140,11 @@ class Domain : public std::enable_shared_from_this<Domain> {
 
  private:
   struct Launched;
+  // A pool thread's making ready of a launch. It goes on when nobody waits for it any more; whoever gives it
+  // up says so before he removes what it may have written, and it writes no more.
+  struct Preparation {
+    std::atomic<bool> given_up = false;
+  };
 
   bool is_active() const noexcept { return live_ != nullptr; }
   void require_active() const;
@@ -232,8 +238,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> launch(config::DomainDefinition definition, bool paused);
   Task<> former_launch_ended();
   // On a pool thread.
-  std::shared_ptr<Launched> prepare_launch(config::DomainDefinition definition, int id) const;
-  void note_start(const LiveStatus& status) const;  // pool thread
+  std::shared_ptr<Launched> prepare_launch(config::DomainDefinition definition, int id,
+                                           const Preparation& preparation) const;
+  void note_start(const LiveStatus& status, const Preparation& preparation) const;  // pool thread
   Worker::Handlers worker_handlers();
   void set_counters(vmm::FileDescriptor page);
 
@@ -294,7 +301,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   JobSlot slot_;
   std::optional<LongJob> long_job_;
   std::optional<JobStatistics> completed_job_;
-  std::weak_ptr<char> preparation_;  // expires when the pool thread of a launch has ended
+  std::weak_ptr<Preparation> preparation_;  // expires when the pool thread of a launch has ended
   Abandonment launch_wait_;
   std::shared_ptr<const Snapshot> snapshot_;
 };

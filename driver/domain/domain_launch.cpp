@@ -58,19 +58,21 @@ bool has_tuning(const config::DomainDefinition& definition) {
 struct Domain::Launched {
   config::DomainDefinition live;
   Worker::Machine machine;
-  std::shared_ptr<char> preparation;  // lives as long as what was made ready
+  std::shared_ptr<Preparation> preparation;  // lives as long as what was made ready
   std::optional<UnprovenWorker> worker;
   vmm::FileDescriptor control;  // connected
 };
 
-void Domain::note_start(const LiveStatus& status) const {
+void Domain::note_start(const LiveStatus& status, const Preparation& preparation) const {
   std::string text = format_status(status);
   std::lock_guard lock(environment_->statuses_mutex);
+  if (preparation.given_up) throw Error(VIR_ERR_OPERATION_ABORTED, "the start was given up");
   environment_->statuses.write(uuid_.to_string(), text);
 }
 
 // Everything that can block, in one go: a hand-over between threads costs more than most of its parts.
-std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinition definition, int id) const {
+std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinition definition, int id,
+                                                         const Preparation& preparation) const {
   const DriverSettings& settings = environment_->settings;
   require_for_start(environment_->cgroups, definition);
   // Noted before there is anything, and again with the worker's pid before it is given anything: a daemon
@@ -78,7 +80,7 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   LiveStatus status;
   status.live = definition;
   status.live.id = id;
-  note_start(status);
+  note_start(status, preparation);
   const std::filesystem::path directory = runtime_directory();
   std::filesystem::create_directories(directory);
   std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
@@ -100,7 +102,7 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   DomainCgroup(environment_->cgroups, uuid_.to_string()).enter(process.pid);
   status.pid = process.pid;
   status.start_time = process.start_time;
-  note_start(status);
+  note_start(status, preparation);
   std::vector<std::uint32_t> cids;
   for (const config::Vsock& vsock : definition.devices.vsocks)
     cids.push_back(environment_->cids.claim(uuid_, vsock.auto_cid == true ? std::nullopt : vsock.cid));
@@ -132,11 +134,11 @@ Task<> Domain::former_launch_ended() {
 Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   auto self = shared_from_this();
   co_await former_launch_ended();
-  auto preparation = std::make_shared<char>();
+  auto preparation = std::make_shared<Preparation>();
   preparation_ = preparation;
   std::move_only_function<std::shared_ptr<Launched>()> work =
       [self, preparation = std::move(preparation), definition = std::move(definition), id = id_]() mutable {
-        auto launched = self->prepare_launch(std::move(definition), id);
+        auto launched = self->prepare_launch(std::move(definition), id, *preparation);
         launched->preparation = std::move(preparation);
         return launched;
       };

@@ -211,6 +211,27 @@ TEST_F(LifecycleTest, DestroyDuringAStart) {
               !std::filesystem::exists(root_ / "run/status" / (std::string(kTestUuid) + ".xml")));
 }
 
+// T14: a pool thread that comes back after its start was given up and cleaned away.
+TEST_F(LifecycleTest, AStartThatWasGivenUpWritesNoStatusLater) {
+  ASSERT_EQ(define(xml()), "");
+  Environment& environment = driver_->environment();
+  std::unique_lock hanging(environment.statuses_mutex);
+  std::optional<std::expected<DomainHandle, Error>> started;
+  driver_->create(caller_, test_uuid(), 0, [&](auto result) { started.emplace(std::move(result)); });
+  std::optional<std::expected<void, Error>> destroyed;
+  loop_->restart();
+  loop_->run_for(std::chrono::milliseconds(50));
+  driver_->destroy(caller_, test_uuid(), 0, [&](auto result) { destroyed.emplace(std::move(result)); });
+  loop_->restart();
+  loop_->run_for(std::chrono::milliseconds(50));
+  hanging.unlock();
+  ASSERT_TRUE(run_until([&] { return started && destroyed; }));
+  EXPECT_FALSE(*started);
+  // However long the thread takes.
+  environment.io_threads.join();
+  EXPECT_FALSE(std::filesystem::exists(root_ / "run/status" / (std::string(kTestUuid) + ".xml")));
+}
+
 TEST_F(LifecycleTest, FailedStartLeavesNothing) {
   ASSERT_EQ(define(xml("test", kTestUuid, "", "refuse-configure")), "");
   std::string refused = start();
