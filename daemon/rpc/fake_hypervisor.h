@@ -127,6 +127,10 @@ class FakeHypervisor : public FakeDomainAgent {
     change(std::move(done));
   }
   int vcpus(const Caller&, const Uuid& uuid, unsigned int) const override { return find(uuid), 3; }
+  void set_vcpu_states(const Caller&, const Uuid&, std::string, int, unsigned int,
+                       Completion<void> done) override {
+    change(std::move(done));
+  }
   void set_vcpus(const Caller&, const Uuid&, unsigned int, unsigned int, Completion<void> done) override {
     change(std::move(done));
   }

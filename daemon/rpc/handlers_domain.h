@@ -70,6 +70,7 @@ DomainGetMaxVcpusResult domain_get_max_vcpus(Call& call, const DomainGetMaxVcpus
 void domain_get_vcpus_flags(Call& call, const DomainGetVcpusFlagsArgs& arguments,
                             Reply<DomainGetVcpusFlagsResult> reply);
 void domain_set_vcpus(Call& call, const DomainSetVcpusArgs& arguments, Reply<Nothing> reply);
+void domain_set_vcpu(Call& call, const DomainSetVcpuArgs& arguments, Reply<Nothing> reply);
 void domain_set_vcpus_flags(Call& call, const DomainSetVcpusFlagsArgs& arguments, Reply<Nothing> reply);
 DomainGetVcpusResult domain_get_vcpus(Call& call, const DomainGetVcpusArgs& arguments);
 DomainGetVcpuPinInfoResult domain_get_vcpu_pin_info(Call& call, const DomainGetVcpuPinInfoArgs& arguments);

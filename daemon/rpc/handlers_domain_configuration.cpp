@@ -96,6 +96,12 @@ void domain_set_vcpus_flags(Call& call, const DomainSetVcpusFlagsArgs& arguments
                                  arguments.flags, when_done(std::move(reply)));
 }
 
+void domain_set_vcpu(Call& call, const DomainSetVcpuArgs& arguments, Reply<Nothing> reply) {
+  Session& session = call.session();
+  session.hypervisor().set_vcpu_states(session.caller(), to_driver(arguments.dom.uuid), arguments.cpumap,
+                                       arguments.state, arguments.flags, when_done(std::move(reply)));
+}
+
 DomainGetVcpusResult domain_get_vcpus(Call& call, const DomainGetVcpusArgs& arguments) {
   Session& session = call.session();
   check_room(arguments.maxinfo, arguments.maplen);

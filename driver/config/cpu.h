@@ -13,10 +13,20 @@
 
 namespace warren::driver::config {
 
-// <vcpu placement='static' cpuset=… current=…>maximum</vcpu>
+// One of <vcpus>.
+struct Vcpu {
+  bool online = false;
+  bool hot_pluggable = true;  // always, while it is offline
+  std::uint32_t order = 0;    // in which it came; 0: not given
+  bool operator==(const Vcpu&) const = default;
+};
+
+// <vcpu placement='static' cpuset=… current=…>maximum</vcpu> and <vcpus>; changed by the functions of
+// vcpus.h.
 struct VcpuCount {
   std::uint32_t maximum = 1;  // 1..255
-  std::uint32_t current = 1;  // 1..maximum
+  std::uint32_t current = 1;  // 1..maximum: those that are online
+  std::vector<Vcpu> each;     // one for each, or none: the first `current` are online and stay
   CpuSet cpuset;              // host CPUs for every thread that has no pin of its own; empty: not given
   bool operator==(const VcpuCount&) const = default;
 };

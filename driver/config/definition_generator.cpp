@@ -7,6 +7,7 @@
 
 #include "driver/config/cpu_features.h"
 #include "driver/config/tuning_names.h"
+#include "driver/config/vcpus.h"
 
 namespace warren::driver::config {
 
@@ -375,6 +376,12 @@ DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
   if (dice.flip()) definition.memory.current_kib = 1 + definition.memory.maximum_kib / 2;
   definition.vcpu.maximum = dice.between(1, 255);
   definition.vcpu.current = dice.between(1, definition.vcpu.maximum);
+  if (dice.flip()) {
+    tell_each(definition.vcpu);
+    for (std::uint32_t i = 1; i < definition.vcpu.maximum; ++i)
+      if (dice.flip()) set_online(definition.vcpu, i, dice.flip());
+    if (dice.flip()) assign_order(definition.vcpu);
+  }
   make_tuning(dice, definition);
   definition.os.kernel = dice.path();
   if (dice.flip()) definition.os.initrd = dice.path();
@@ -384,6 +391,14 @@ DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
   if (definition.features.apic && dice.flip()) definition.features.apic_eoi = true;
   if (dice.flip()) definition.features.vmport = false;
   if (dice.flip()) definition.features.smm = false;
+  if (dice.flip()) {
+    // No host has to be asked about what is off.
+    Hyperv& hyperv = definition.features.hyperv.emplace();
+    for (auto& state : hyperv.states)
+      if (dice.flip()) state = false;
+    if (hyperv.states[static_cast<std::size_t>(HypervFeature::stimer)] && dice.flip())
+      hyperv.direct_timers = false;
+  }
   if (dice.flip()) definition.cpu = make_cpu(dice, definition.vcpu);
   definition.memory_backing = make_memory_backing(dice);
   definition.sysinfo = make_system_information(dice);

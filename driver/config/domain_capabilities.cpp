@@ -211,21 +211,15 @@ void format_devices(XmlWriter& writer, const Parser& parser) {
   writer.end();
 }
 
-void format_features(XmlWriter& writer, const Parser& parser) {
+void format_features(XmlWriter& writer, const Parser& parser, const HostFacts& facts) {
   const auto feature = [&](std::string_view xml) { return parser.takes({.features = std::string(xml)}); };
-  const auto hyperv = [&](std::string_view name) {
-    const std::string_view more = name == "spinlocks"   ? " retries='8191'"
-                                  : name == "vendor_id" ? " value='probe'"
-                                                        : "";
-    // One of them may need others, which say so when they are missing.
-    constexpr std::string_view kUsual = "<vpindex state='on'/><synic state='on'/><stimer state='on'/>";
-    const std::string one = fmt::format("<{} state='on'{}/>", name, more);
-    return feature(fmt::format("<hyperv mode='custom'>{}</hyperv>", one)) ||
-           (kUsual.find(fmt::format("<{} ", name)) == std::string_view::npos &&
-            feature(fmt::format("<hyperv mode='custom'>{}{}</hyperv>", kUsual, one))) ||
-           (kUsual.find(fmt::format("<{} ", name)) != std::string_view::npos &&
-            feature(fmt::format("<hyperv mode='custom'>{}</hyperv>", kUsual)));
-  };
+  Values hyperv;
+  for (std::size_t i = 0; i < kHypervFeatures; ++i) {
+    const auto one = static_cast<HypervFeature>(i);
+    // Timers need the clock they count by.
+    if (host_has(facts, one) && (one != HypervFeature::stimer || host_has_hyperv_time(facts)))
+      hyperv.emplace_back(name_of(one));
+  }
   writer.begin("features");
   format_switch(writer, "gic", false);  // of ARM
   format_switch(writer, "vmcoreinfo", feature("<vmcoreinfo state='on'/>"));
@@ -238,11 +232,7 @@ void format_features(XmlWriter& writer, const Parser& parser) {
   format_switch(writer, "backup", false);
   format_switch(writer, "sev", false);
   format_switch(writer, "sgx", false);
-  format_element(
-      writer, "hyperv",
-      {{"features", taken({"relaxed", "vapic", "spinlocks", "vpindex", "runtime", "synic", "stimer", "reset",
-                           "vendor_id", "frequencies", "reenlightenment", "tlbflush", "ipi", "evmcs", "avic"},
-                          hyperv)}});
+  format_element(writer, "hyperv", {{"features", hyperv}});
   writer.end();
 }
 
@@ -335,7 +325,7 @@ std::string format_domain_capabilities(const HostFacts& facts, std::string_view 
                          {.more = fmt::format("<memoryBacking><source type='{}'/></memoryBacking>", source)});
                    })}});
   format_devices(writer, parser);
-  format_features(writer, parser);
+  format_features(writer, parser, facts);
   writer.end();
   return writer.take();
 }

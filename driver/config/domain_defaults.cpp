@@ -293,6 +293,7 @@ void check_host(DomainDefinition& definition, const HostFacts& facts) {
                              fmt::format("{} vCPUs are more than the {} of this host's KVM",
                                          definition.vcpu.maximum, facts.kvm_maximum_vcpus));
   }
+  check_hyperv(definition, facts);
   if (definition.memory.maximum_kib > kMaximumMemoryKib) {
     throw config_unsupported("/domain/memory", 0,
                              fmt::format("{} KiB is more than the {} Warren gives a guest",

@@ -35,6 +35,17 @@ void format_vcpu(XmlWriter& writer, const VcpuCount& vcpu) {
   if (vcpu.current != vcpu.maximum) writer.attribute("current", vcpu.current);
   writer.text(fmt::format_int(vcpu.maximum).c_str());
   writer.end();
+  if (vcpu.each.empty()) return;
+  writer.begin("vcpus");
+  for (std::size_t i = 0; i < vcpu.each.size(); ++i) {
+    writer.begin("vcpu");
+    writer.attribute("id", i);
+    writer.attribute("enabled", vcpu.each[i].online ? "yes" : "no");
+    writer.attribute("hotpluggable", vcpu.each[i].hot_pluggable ? "yes" : "no");
+    if (vcpu.each[i].order != 0) writer.attribute("order", vcpu.each[i].order);
+    writer.end();
+  }
+  writer.end();
 }
 
 void format_action(XmlWriter& writer, std::string_view name, const std::optional<LifecycleAction>& action) {

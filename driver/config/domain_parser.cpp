@@ -5,6 +5,7 @@
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml.h"
 #include "driver/config/domain_xml_parts.h"
+#include "driver/config/vcpus.h"
 
 namespace warren::driver::config {
 
@@ -99,6 +100,35 @@ void parse_vcpu(XmlElement& root, DomainDefinition& definition) {
   }
 }
 
+// What is said of each one is what counts, as libvirt has it; those that are left out are offline.
+void parse_each_vcpu(XmlElement& root, VcpuCount& vcpus) {
+  XmlElement* list = root.child("vcpus");
+  if (!list) return;
+  std::vector<Vcpu> each(vcpus.maximum);
+  std::vector<bool> seen(vcpus.maximum);
+  CpuSet orders;
+  for (XmlElement* element : list->children("vcpu")) {
+    const std::uint32_t id = require_number(*element, "id", 0, vcpus.maximum - 1);
+    if (seen[id]) throw element->malformed(fmt::format("vCPU {} is there twice", id));
+    seen[id] = true;
+    Vcpu& vcpu = each[id];
+    require_text(*element, "enabled");
+    vcpu.online = read_yes_no(*element, "enabled").value_or(false);
+    vcpu.hot_pluggable = read_yes_no(*element, "hotpluggable").value_or(!vcpu.online);
+    vcpu.order = read_number(*element, "order", 1, vcpus.maximum).value_or(0);
+    if (!vcpu.online && !vcpu.hot_pluggable)
+      throw element->unsupported(fmt::format("vCPU {} is both offline and not hot pluggable", id));
+    if (vcpu.order == 0) continue;
+    if (orders.contains(vcpu.order))
+      throw element->malformed(fmt::format("two vCPUs have the order {}", vcpu.order));
+    orders.insert(vcpu.order);
+  }
+  if (!each.front().online) throw list->unsupported("vCPU 0 must be enabled");
+  if (each.front().hot_pluggable) throw list->unsupported("vCPU 0 cannot be hot pluggable");
+  vcpus.each = std::move(each);
+  vcpus.current = static_cast<std::uint32_t>(online_vcpus(vcpus).size());
+}
+
 bool parse_seclabel(XmlElement& root) {
   XmlElement* seclabel = root.child("seclabel");
   if (!seclabel) return false;
@@ -167,6 +197,7 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
   definition.memory_backing =
       parse_memory_backing(root.child("memoryBacking"), definition.memory.maximum_kib);
   parse_vcpu(root, definition);
+  parse_each_vcpu(root, definition.vcpu);
   definition.sysinfo = parse_system_information(root, definition.uuid);
   definition.blkio_tuning = parse_blkio_tuning(root.child("blkiotune"));
   definition.memory_tuning = parse_memory_tuning(root.child("memtune"));

@@ -31,6 +31,8 @@ MemoryBacking parse_memory_backing(XmlElement* element, std::uint64_t memory_kib
 std::optional<SystemInformation> parse_system_information(XmlElement& root, const std::optional<Uuid>& uuid);
 OperatingSystem parse_operating_system(XmlElement& root);
 Features parse_features(XmlElement* features);
+// hyperv.cpp
+std::optional<Hyperv> parse_hyperv(XmlElement* element);
 Clock parse_clock(XmlElement* clock);
 LifecycleActions parse_lifecycle(XmlElement& root);
 PowerManagement parse_power_management(XmlElement* pm);
@@ -63,6 +65,7 @@ void format_memory_backing(XmlWriter& writer, const MemoryBacking& backing);
 void format_system_information(XmlWriter& writer, const SystemInformation& information);
 void format_operating_system(XmlWriter& writer, const OperatingSystem& os);
 void format_features(XmlWriter& writer, const Features& features);
+void format_hyperv(XmlWriter& writer, const Hyperv& hyperv);
 void format_cpu(XmlWriter& writer, const Cpu& cpu);
 void format_guest_numa(XmlWriter& writer, const std::vector<GuestNumaCell>& cells);
 void format_clock(XmlWriter& writer, const Clock& clock);

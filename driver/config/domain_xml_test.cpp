@@ -267,8 +267,8 @@ INSTANTIATE_TEST_SUITE_P(
                    "<cpu><numa><cell memory='1024'><distances><sibling id='0' value='11'/></distances></cell>"
                    "</numa></cpu>"),
             VIR_ERR_XML_ERROR, "/domain/cpu/numa/cell/distances/sibling/@value", "10 from itself"},
-        Case{"hyperv", domain("", "<features><hyperv/></features>"), VIR_ERR_CONFIG_UNSUPPORTED,
-             "/domain/features/hyperv", ""},
+        Case{"hyperv", domain("", "<features><hyperv><wings/></hyperv></features>"),
+             VIR_ERR_CONFIG_UNSUPPORTED, "/domain/features/hyperv/wings", ""},
         Case{"hpet", domain("", "<clock offset='utc'><timer name='hpet'/></clock>"),
              VIR_ERR_CONFIG_UNSUPPORTED, "/domain/clock/timer", "hpet"},
         Case{"merge", domain("", "<clock offset='utc'><timer name='rtc' tickpolicy='merge'/></clock>"),

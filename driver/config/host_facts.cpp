@@ -155,21 +155,31 @@ std::vector<CpuidLeaf> gather_cpuid(const CpuidReader& cpuid) {
   return leaves;
 }
 
+// What either of KVM's requests for CPUID leaves answers; nothing when it has no such request.
+std::vector<CpuidLeaf> ask_kvm(int kvm, unsigned long request) {
+  constexpr std::uint32_t kEntries = 256;
+  std::vector<std::uint64_t> buffer((sizeof(kvm_cpuid2) + kEntries * sizeof(kvm_cpuid_entry2) + 7) / 8);
+  auto* table = reinterpret_cast<kvm_cpuid2*>(buffer.data());  // the ioctl's structure has no fixed size
+  table->nent = kEntries;
+  std::vector<CpuidLeaf> leaves;
+  if (::ioctl(kvm, request, table) != 0) return leaves;
+  for (std::uint32_t i = 0; i < std::min(table->nent, kEntries); ++i) {
+    const kvm_cpuid_entry2& entry = table->entries[i];
+    leaves.push_back({entry.function, entry.index, entry.eax, entry.ebx, entry.ecx, entry.edx});
+  }
+  return leaves;
+}
+
 void gather_kvm(const fs::path& root, HostFacts& facts) {
   const int kvm = ::open((root / "dev/kvm").c_str(), O_RDWR | O_CLOEXEC);
   if (kvm < 0) return;
   facts.kvm = ::ioctl(kvm, KVM_GET_API_VERSION, 0) == KVM_API_VERSION;
   const int maximum = ::ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
   facts.kvm_maximum_vcpus = maximum > 0 ? static_cast<std::uint32_t>(maximum) : 0;
-  constexpr std::uint32_t kEntries = 256;
-  std::vector<std::uint64_t> buffer((sizeof(kvm_cpuid2) + kEntries * sizeof(kvm_cpuid_entry2) + 7) / 8);
-  auto* table = reinterpret_cast<kvm_cpuid2*>(buffer.data());  // the ioctl's structure has no fixed size
-  table->nent = kEntries;
-  if (facts.kvm && ::ioctl(kvm, KVM_GET_SUPPORTED_CPUID, table) == 0) {
-    for (std::uint32_t i = 0; i < std::min(table->nent, kEntries); ++i) {
-      const kvm_cpuid_entry2& entry = table->entries[i];
-      facts.kvm_cpuid.push_back({entry.function, entry.index, entry.eax, entry.ebx, entry.ecx, entry.edx});
-    }
+  if (facts.kvm) {
+    facts.kvm_cpuid = ask_kvm(kvm, KVM_GET_SUPPORTED_CPUID);
+    if (::ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_SYS_HYPERV_CPUID) > 0)
+      facts.hyperv_cpuid = ask_kvm(kvm, KVM_GET_SUPPORTED_HV_CPUID);
   }
   ::close(kvm);
 }

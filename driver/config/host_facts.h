@@ -57,6 +57,7 @@ struct HostFacts {
   std::optional<Uuid> uuid;             // of the board; none if the firmware has none
   std::vector<CpuidLeaf> host_cpuid;    // what the CPU itself answers
   std::vector<CpuidLeaf> kvm_cpuid;     // KVM_GET_SUPPORTED_CPUID; empty without KVM
+  std::vector<CpuidLeaf> hyperv_cpuid;  // KVM_GET_SUPPORTED_HV_CPUID; empty where KVM has no such interface
   bool kvm = false;                     // /dev/kvm opens
   std::uint32_t kvm_maximum_vcpus = 0;  // KVM_CAP_MAX_VCPUS
   std::uint32_t microcode = 0;

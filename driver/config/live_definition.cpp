@@ -7,6 +7,7 @@
 #include "driver/config/device_change.h"
 #include "driver/config/domain_defaults.h"
 #include "driver/config/pci_assignment.h"
+#include "driver/config/vcpus.h"
 #include "driver/config/xml_values.h"
 #include "driver/contract/error.h"
 
@@ -120,6 +121,9 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
   require(resources.console_ptys.size() == devices.consoles.size(), "consoles");
   require(resources.interface_targets.size() == devices.interfaces.size(), "interfaces");
   definition.id = resources.id;
+  // Where vCPUs may come or go it is said of each what it does.
+  VcpuCount& vcpus = definition.vcpu;
+  if (vcpus.current != vcpus.maximum || !vcpus.each.empty()) assign_order(vcpus);
   assign_aliases(devices);
   for (Disk& disk : devices.disks) disk.backing_store_end = true;
   for (std::size_t i = 0; i < devices.serials.size(); ++i)

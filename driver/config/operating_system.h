@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "driver/config/hyperv.h"
 #include "driver/config/system_information.h"
 
 namespace warren::driver::config {
@@ -35,6 +36,7 @@ struct Features {
   std::optional<bool> vmport;  // only "off" is accepted
   std::optional<bool> smm;     // only "off" is accepted
   bool ioapic_kvm = false;     // <ioapic driver='kvm'/>
+  std::optional<Hyperv> hyperv;
   bool operator==(const Features&) const = default;
 };
 

@@ -49,6 +49,7 @@ void format_features(XmlWriter& writer, const Features& features) {
     writer.end();
   }
   if (features.pae) writer.empty("pae");
+  if (features.hyperv) format_hyperv(writer, *features.hyperv);
   format_switch(writer, "vmport", "state", features.vmport, "on", "off");
   format_switch(writer, "smm", "state", features.smm, "on", "off");
   if (features.ioapic_kvm) {

@@ -106,6 +106,7 @@ Features parse_features(XmlElement* features) {
   result.smm = read_off(*features, "smm");
   if (XmlElement* ioapic = features->child("ioapic"))
     result.ioapic_kvm = accept_only(*ioapic, "driver", "kvm");
+  result.hyperv = parse_hyperv(features->child("hyperv"));
   return result;
 }
 
@@ -119,7 +120,6 @@ Timer parse_timer(XmlElement& element) {
   const std::string_view name = names::kTimer.name(timer.name);
   switch (timer.name) {
     case TimerName::hpet:
-    case TimerName::hypervclock:
       if (timer.present.value_or(true))
         throw element.unsupported(fmt::format("Warren has no {}; it can only be present='no'", name));
       break;
@@ -129,6 +129,7 @@ Timer parse_timer(XmlElement& element) {
         throw element.unsupported_attribute("present", fmt::format("Warren always has the {}", name));
       break;
     case TimerName::kvmclock:
+    case TimerName::hypervclock:  // whether the host has it is seen later
       break;
   }
   if (timer.tick_policy && timer.name != TimerName::rtc && timer.name != TimerName::pit)

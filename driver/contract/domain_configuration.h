@@ -38,7 +38,11 @@ class DomainConfiguration {
   virtual int vcpus(const Caller& caller, const Uuid& domain, unsigned int flags) const = 0;
   virtual void set_vcpus(const Caller& caller, const Uuid& domain, unsigned int count, unsigned int flags,
                          Completion<void> completion) = 0;
-  // Of a running domain: virDomainGetVcpus.
+  // virDomainSetVcpu: `vcpus` is a list such as "1-2,4", `state` 1 for there and 0 for not; `flags` are
+  // VIR_DOMAIN_AFFECT_*.
+  virtual void set_vcpu_states(const Caller& caller, const Uuid& domain, std::string vcpus, int state,
+                               unsigned int flags, Completion<void> completion) = 0;
+  // Of a running domain, those that are there: virDomainGetVcpus.
   virtual std::vector<VcpuInfo> vcpu_info(const Caller& caller, const Uuid& domain) const = 0;
   // One CPU map for each vCPU: virDomainGetVcpuPinInfo.
   virtual std::vector<std::vector<std::uint8_t>> vcpu_pins(const Caller& caller, const Uuid& domain,

@@ -87,6 +87,13 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> set_memory(Caller caller, std::uint64_t kib, unsigned int flags);
   Task<> set_statistics_period(Caller caller, std::uint32_t seconds, unsigned int flags);
 
+  // domain_vcpus.cpp
+  // `flags` are VIR_DOMAIN_AFFECT_* for all of them; vCPUs that come to a definition alone can go at run time
+  // if they are `hot_pluggable`.
+  Task<> set_vcpu_count(Caller caller, std::uint32_t count, bool hot_pluggable, unsigned int flags);
+  Task<> set_vcpu_maximum(Caller caller, std::uint32_t maximum, unsigned int flags);
+  Task<> set_vcpu_states(Caller caller, config::CpuSet vcpus, bool online, unsigned int flags);
+
   // domain_launch.cpp
   // `transient` is what to run, or null for the persistent definition. `flags` are VIR_DOMAIN_START_*.
   Task<DomainHandle> start(Caller caller, DefinitionPointer transient, unsigned int flags);
@@ -218,6 +225,24 @@ class Domain : public std::enable_shared_from_this<Domain> {
   void disk_went_beyond(const vmm::control::DiskThresholdCrossed& crossed);
   void note_stalled(const std::vector<vmm::control::StalledDisk>& disks);
 
+  // domain_vcpus.cpp
+  struct VcpuChange {
+    // Which vCPUs of the running domain come or go.
+    std::function<std::vector<std::uint32_t>(const config::VcpuCount&)> choose;
+    std::function<void(config::VcpuCount&)> apply;  // to the persistent definition
+  };
+  Task<> change_vcpus(Caller caller, VcpuChange change, unsigned int flags);
+  DefinitionPointer with_vcpus(const VcpuChange& change) const;
+  Task<> bring_vcpus(std::vector<std::uint32_t> vcpus, DefinitionPointer persistent);
+  Task<> plug_vcpus(std::vector<std::uint32_t> vcpus);
+  Task<> ask_for_vcpus(std::vector<std::uint32_t> vcpus);
+  Task<> wait_for_vcpus(std::vector<std::uint32_t> vcpus);
+  Task<> vcpu_unplugged(std::weak_ptr<Worker> from, std::uint32_t vcpu);
+  void vcpu_kept(std::uint32_t vcpu);
+  void end_vcpu_removals();
+  // The live definition says that these are there, and no others.
+  void note_vcpus(const std::vector<std::uint32_t>& present);
+
   // domain_small_devices.cpp
   Task<> ask_balloon(std::uint64_t kib);
   Task<> apply_statistics_period(std::uint32_t seconds);
@@ -297,6 +322,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
   // Who waits until the guest has let go of a device, by its alias.
   std::map<std::string, std::shared_ptr<asio::steady_timer>> removals_;
+  // The same of vCPUs.
+  struct VcpuRemoval;
+  std::map<std::uint32_t, std::shared_ptr<VcpuRemoval>> vcpu_removals_;
 
   JobSlot slot_;
   std::optional<LongJob> long_job_;

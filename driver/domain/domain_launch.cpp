@@ -222,6 +222,13 @@ Worker::Handlers Domain::worker_handlers() {
   handlers.vsock_connection_wanted = [weak](const vmm::control::VsockConnectionWanted& wanted) {
     if (auto self = weak.lock()) self->vsock_connection_wanted(wanted);
   };
+  handlers.vcpu_unplugged = [weak, worker](const vmm::control::VcpuNumber& number) {
+    if (auto self = weak.lock())
+      self->run_internal(self->vcpu_unplugged(worker, number.vcpu), "follow a vCPU");
+  };
+  handlers.vcpu_kept = [weak](const vmm::control::VcpuNumber& number) {
+    if (auto self = weak.lock()) self->vcpu_kept(number.vcpu);
+  };
   handlers.balloon_changed = [weak, worker](const vmm::control::BalloonChanged& change) {
     if (auto self = weak.lock())
       self->run_internal(self->balloon_changed(worker, change.bytes), "follow the balloon");

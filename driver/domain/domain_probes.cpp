@@ -68,13 +68,19 @@ Task<> Domain::fetch_statistics() {
   auto worker = worker_;
   kvm_ = nullptr;
   try {
-    using Files = std::vector<vmm::FileDescriptor>;
+    using Files = control::KvmStatisticsFiles;
     Request<Files> request = [worker](auto reply) { worker->client().kvm_statistics(std::move(reply)); };
     Files files = co_await worker->ask<Files>(std::move(request), "get KVM's statistics");
     auto statistics = std::make_shared<MachineStatistics>();
-    for (vmm::FileDescriptor& file : files) {
-      auto& list = statistics->machine.empty() ? statistics->machine : statistics->vcpus;
-      list.emplace_back(std::move(file));
+    for (std::size_t i = 0; i < files.files.size(); ++i) {
+      KvmStatistics one(std::move(files.files[i]));
+      if (i == 0) {
+        statistics->machine.push_back(std::move(one));
+        continue;
+      }
+      const auto& numbers = files.names.vcpus;
+      const auto number = i <= numbers.size() ? numbers[i - 1] : static_cast<std::uint32_t>(i - 1);
+      statistics->vcpus.insert_or_assign(number, std::move(one));
     }
     kvm_ = std::move(statistics);
   } catch (const std::exception& error) {

@@ -3,10 +3,12 @@
 // Its guest obeys its console, line by line: "poweroff", "reset", "crash TEXT", "pause" (as a host error
 // would), "balloon BYTES", "watchdog pause|poweroff|reset", "disk-fault ALIAS ERRNO stop|report",
 // "disk-threshold ALIAS BYTES EXCESS", "open ID" and "close ID" (of a channel), "let-go ALIAS" (of a device),
+// "let-go-vcpu N", "keep-vcpu N",
 // "disconnect" (the control socket goes, the process stays), "exit"; anything else is echoed. Words on the
 // kernel's command line set it up: "ignore-power-button", "refuse-configure", "slow-start", "resettable" (a
 // machine that is shut down can be reset), "refuse-plug", "exit-at-plug", "keep-devices" (until "let-go"),
-// "refuse-link".
+// "refuse-link", "refuse-vcpus", "keep-vcpus" (until "let-go-vcpu").
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <set>
@@ -72,6 +74,9 @@ class FakeMachine final : public control::Commands {
     for (const auto& interface : machine.interfaces) status_.devices->push_back(interface.id);
     for (const auto& rng : machine.rngs) status_.devices->push_back(rng.id);
     for (const auto& vsock : machine.vsocks) status_.devices->push_back(vsock.id);
+    status_.vcpus.emplace();
+    for (std::uint32_t i = 0; i < machine.cpu.vcpus; ++i)
+      if (std::ranges::find(machine.cpu.absent, i) == machine.cpu.absent.end()) status_.vcpus->push_back(i);
     status_.state = MachineState::prepared;
     descriptors_ = std::move(descriptors);
     auto master = descriptors_.find("serial0");
@@ -163,6 +168,15 @@ class FakeMachine final : public control::Commands {
     if (has_word("refuse-link")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
     last_probe_ = "link " + command.id + (command.up ? " up" : " down");
   }
+  void plug_vcpus(const control::VcpuNumbers& numbers) override {
+    if (has_word("refuse-vcpus")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
+    if (has_word("exit-at-plug")) ::_exit(3);
+    for (const std::uint32_t vcpu : numbers.vcpus) status_.vcpus->push_back(vcpu);
+  }
+  void unplug_vcpus(const control::VcpuNumbers& numbers) override {
+    if (has_word("keep-vcpus")) return;
+    for (const std::uint32_t vcpu : numbers.vcpus) asio::post(loop_, [this, vcpu] { let_vcpu_go(vcpu); });
+  }
   control::Status status() const override { return status_; }
   void inspect(InspectNode& root) const override { root.add("fake", true); }
   FileDescriptor counters() const override { return page_file_.duplicate(); }
@@ -199,7 +213,7 @@ class FakeMachine final : public control::Commands {
   void start_dirty_rate(std::uint32_t) override {}
   control::DirtyRateStatus dirty_rate() const override { return {false, 64u << 20, 2}; }
   // None, as on a kernel that counts nothing.
-  std::vector<FileDescriptor> kvm_statistics() override { return {}; }
+  control::KvmStatisticsFiles kvm_statistics() override { return {}; }
   void quit() override {
     asio::post(loop_, [] { ::_exit(0); });
   }
@@ -218,7 +232,12 @@ class FakeMachine final : public control::Commands {
 
   void let_go(const std::string& id) {
     std::erase(*status_.devices, id);
-    if (server_) server_->announce_unplugged({id});
+    if (server_) server_->announce_unplugged(control::DeviceName{id});
+  }
+
+  void let_vcpu_go(std::uint32_t vcpu) {
+    std::erase(*status_.vcpus, vcpu);
+    if (server_) server_->announce_unplugged(control::VcpuNumber{vcpu});
   }
 
   void open_console(FileDescriptor master) {
@@ -294,6 +313,10 @@ class FakeMachine final : public control::Commands {
       control::DiskThresholdCrossed crossed;
       words >> crossed.id >> crossed.threshold >> crossed.excess;
       server_->announce(crossed);
+    } else if (line.starts_with("let-go-vcpu ")) {
+      let_vcpu_go(static_cast<std::uint32_t>(std::stoul(line.substr(12))));
+    } else if (line.starts_with("keep-vcpu ")) {
+      server_->announce_kept({static_cast<std::uint32_t>(std::stoul(line.substr(10)))});
     } else if (line.starts_with("let-go ")) {
       let_go(line.substr(7));
     } else if (line == "disconnect") {

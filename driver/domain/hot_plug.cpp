@@ -23,11 +23,6 @@ namespace control = vmm::control;
 
 namespace {
 
-// A guest that lets go by the rules first gives whoever pressed the attention button 5 s to press it again
-// (PCIe 5.0 §6.7.1.5); libvirt waits as long. A little more, and most removals have ended when they are
-// answered.
-constexpr std::chrono::seconds kRemovalPatience{8};
-
 void require_hot_plug(const config::Device& device, std::string_view doing) {
   if (std::holds_alternative<config::Disk>(device) || std::holds_alternative<config::Interface>(device) ||
       std::holds_alternative<config::Rng>(device) || std::holds_alternative<config::Vsock>(device))
@@ -244,6 +239,7 @@ void Domain::forget_devices_but(const std::vector<std::string>& present) {
 
 void Domain::end_removals() {
   for (auto& [alias, timer] : std::exchange(removals_, {})) timer->cancel();
+  end_vcpu_removals();
 }
 
 // Makes the running device what `live` says of it, where `before` said something else.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -44,8 +45,8 @@ class KvmStatistics {
 
 // Of one machine.
 struct MachineStatistics {
-  std::vector<KvmStatistics> machine;  // one, or none where the kernel has none
-  std::vector<KvmStatistics> vcpus;
+  std::vector<KvmStatistics> machine;            // one, or none where the kernel has none
+  std::map<std::uint32_t, KvmStatistics> vcpus;  // of those that were there when it was made
 };
 
 }  // namespace warren::driver::domain

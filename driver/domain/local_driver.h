@@ -79,10 +79,6 @@ class LocalDriver final : public DomainDriver {
                   Completion<void> completion) override;
   void set_memory_statistics_period(const Caller& caller, const Uuid& domain, std::int32_t seconds,
                                     unsigned int flags, Completion<void> completion) override;
-  int vcpus(const Caller& caller, const Uuid& domain, unsigned int flags) const override;
-  void set_vcpus(const Caller& caller, const Uuid& domain, unsigned int count, unsigned int flags,
-                 Completion<void> completion) override;
-  std::vector<VcpuInfo> vcpu_info(const Caller& caller, const Uuid& domain) const override;
   std::vector<std::vector<std::uint8_t>> vcpu_pins(const Caller& caller, const Uuid& domain,
                                                    unsigned int flags) const override;
   void set_autostart(const Caller& caller, const Uuid& domain, bool autostart,
@@ -93,6 +89,14 @@ class LocalDriver final : public DomainDriver {
                        const std::optional<std::string>& uri, unsigned int flags) const override;
   void set_metadata(const Caller& caller, const Uuid& domain, MetadataChange change, unsigned int flags,
                     Completion<void> completion) override;
+
+  // local_driver_vcpus.cpp
+  int vcpus(const Caller& caller, const Uuid& domain, unsigned int flags) const override;
+  void set_vcpus(const Caller& caller, const Uuid& domain, unsigned int count, unsigned int flags,
+                 Completion<void> completion) override;
+  void set_vcpu_states(const Caller& caller, const Uuid& domain, std::string vcpus, int state,
+                       unsigned int flags, Completion<void> completion) override;
+  std::vector<VcpuInfo> vcpu_info(const Caller& caller, const Uuid& domain) const override;
 
   // local_driver_tuning.cpp, local_driver_parameters.cpp
   void pin(const Caller& caller, const Uuid& domain, Pin pin, unsigned int flags,

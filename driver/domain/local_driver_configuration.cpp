@@ -1,11 +1,10 @@
-// Memory, vCPUs, metadata and names.
+// Memory, metadata and names.
 #include <algorithm>
 
 #include <fmt/format.h>
 
 #include "driver/config/domain_xml.h"
 #include "driver/domain/local_driver.h"
-#include "driver/host/node_cpu.h"
 
 namespace warren::driver::domain {
 
@@ -38,86 +37,6 @@ void LocalDriver::set_memory_statistics_period(const Caller& caller, const Uuid&
       throw invalid_argument("period in virDomainSetMemoryStatsPeriod must be zero or greater");
     return domain.set_statistics_period(caller, static_cast<std::uint32_t>(seconds), flags);
   });
-}
-
-int LocalDriver::vcpus(const Caller&, const Uuid& uuid, unsigned int flags) const {
-  check_flags(flags,
-              VIR_DOMAIN_VCPU_LIVE | VIR_DOMAIN_VCPU_CONFIG | VIR_DOMAIN_VCPU_MAXIMUM | VIR_DOMAIN_VCPU_GUEST,
-              "virDomainGetVcpusFlags");
-  const Snapshot& domain = snapshot(uuid);
-  // The front doors ask the guest by guest_vcpu_count(): this never waits.
-  if ((flags & VIR_DOMAIN_VCPU_GUEST) != 0)
-    throw invalid_argument("vCPU counts of the guest come from its agent");
-  const config::VcpuCount& count =
-      definition_for(domain, flags & (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG)).vcpu;
-  return static_cast<int>((flags & VIR_DOMAIN_VCPU_MAXIMUM) != 0 ? count.maximum : count.current);
-}
-
-void LocalDriver::set_vcpus(const Caller& caller, const Uuid& uuid, unsigned int count, unsigned int flags,
-                            Completion<void> completion) {
-  change<void>(uuid, std::move(completion), [&](Domain& domain) {
-    check_flags(flags,
-                VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG | VIR_DOMAIN_VCPU_MAXIMUM |
-                    VIR_DOMAIN_VCPU_GUEST | VIR_DOMAIN_VCPU_HOTPLUGGABLE,
-                "virDomainSetVcpusFlags");
-    if (count == 0) throw invalid_argument("the number of vCPUs must not be zero");
-    if ((flags & VIR_DOMAIN_VCPU_GUEST) != 0) {
-      if ((flags & (VIR_DOMAIN_VCPU_CONFIG | VIR_DOMAIN_VCPU_MAXIMUM | VIR_DOMAIN_VCPU_HOTPLUGGABLE)) != 0)
-        throw invalid_argument("VIR_DOMAIN_VCPU_GUEST goes with VIR_DOMAIN_AFFECT_LIVE alone");
-      return set_guest_vcpu_count(domain, caller, count);
-    }
-    if ((flags & VIR_DOMAIN_VCPU_HOTPLUGGABLE) != 0) {
-      throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED, "vCPUs cannot be hot plugged yet");
-    }
-    const bool is_maximum = (flags & VIR_DOMAIN_VCPU_MAXIMUM) != 0;
-    auto set = [count, is_maximum](config::DomainDefinition& definition, bool is_live) {
-      config::VcpuCount& vcpu = definition.vcpu;
-      if (is_live && is_maximum)
-        throw invalid_argument("cannot change the maximum of vCPUs on an active domain");
-      if (!is_maximum && count > vcpu.maximum) {
-        throw invalid_argument(
-            fmt::format("requested vcpus is greater than max allowable vcpus for the {} domain: "
-                        "{} > {}",
-                        is_live ? "live" : "persistent", count, vcpu.maximum));
-      }
-      if (is_live && count != vcpu.current) {
-        throw operation_unsupported(
-            "the number of vCPUs of an active domain cannot be changed yet: use --config");
-      }
-      if (is_maximum) {
-        if (definition.cpu && definition.cpu->topology) {
-          throw invalid_argument(
-              "CPU topology doesn't match the desired vcpu count: change <topology> with it");
-        }
-        vcpu.maximum = count;
-        vcpu.current = std::min(vcpu.current, count);
-      } else {
-        vcpu.current = count;
-      }
-    };
-    return domain.modify(caller, "set vcpus", flags & (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG),
-                         set);
-  });
-}
-
-std::vector<VcpuInfo> LocalDriver::vcpu_info(const Caller&, const Uuid& uuid) const {
-  const Snapshot& domain = snapshot(uuid);
-  if (!domain.is_active()) throw operation_invalid("cannot retrieve vcpu information on inactive domain");
-  const std::vector<std::vector<std::uint8_t>> maps = vcpu_pins({}, uuid, VIR_DOMAIN_AFFECT_LIVE);
-  std::vector<VcpuInfo> result;
-  for (std::uint32_t i = 0; i < domain.live->vcpu.current; ++i) {
-    VcpuInfo info;
-    info.number = i;
-    info.state = VIR_VCPU_RUNNING;
-    if (domain.counters) {
-      ThreadTimes times = thread_times(domain.pid, domain.counters->vcpu_thread(i));
-      info.cpu_time_ns = times.run_ns;
-      info.cpu = times.cpu;
-    }
-    info.cpu_map = maps.at(i);
-    result.push_back(std::move(info));
-  }
-  return result;
 }
 
 void LocalDriver::set_autostart(const Caller& caller, const Uuid& uuid, bool autostart,

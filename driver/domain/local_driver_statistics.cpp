@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "driver/config/vcpus.h"
 #include "driver/domain/disk_image.h"
 #include "driver/domain/local_driver.h"
 #include "driver/domain/memory_statistics.h"
@@ -105,7 +106,7 @@ void add_vcpus(const Snapshot& domain, TypedParameters& parameters) {
   list.add("vcpu.current", count.current);
   list.add("vcpu.maximum", count.maximum);
   if (!domain.is_active() || !domain.counters) return;
-  for (std::uint32_t i = 0; i < count.current; ++i) {
+  for (const std::uint32_t i : config::online_vcpus(count)) {
     ThreadTimes times = thread_times(domain.pid, domain.counters->vcpu_thread(i));
     list.add(fmt::format("vcpu.{}.state", i), std::int32_t{VIR_VCPU_RUNNING});
     list.add(fmt::format("vcpu.{}.time", i), times.run_ns);

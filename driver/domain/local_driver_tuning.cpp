@@ -25,7 +25,8 @@ void set_pin(config::DomainDefinition& definition, const DomainTuning::Pin& pin,
   config::CpuTuning& tuning = definition.cpu_tuning;
   switch (pin.threads) {
     case PinnedThreads::vcpu: {
-      const std::uint32_t count = is_live ? definition.vcpu.current : definition.vcpu.maximum;
+      // One that is not there now is pinned once it comes.
+      const std::uint32_t count = definition.vcpu.maximum;
       if (pin.number >= count) {
         throw invalid_argument(fmt::format("vcpu {} is out of range of {} cpu count {}", pin.number,
                                            is_live ? "live" : "persistent", count));

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "driver/config/cpu_features.h"
+#include "driver/config/vcpus.h"
 #include "driver/contract/error.h"
 
 namespace warren::driver::domain {
@@ -25,9 +26,48 @@ control::PciAddress address_of(const config::DeviceInfo& info) {
   return {info.pci->bus, info.pci->slot, info.pci->function};
 }
 
+// As the definition says, or all that the host has.
+std::optional<control::HypervSpecification> hyperv_of(const config::DomainDefinition& live,
+                                                      const config::HostFacts& facts) {
+  const bool time = std::ranges::any_of(live.clock.timers, [](const config::Timer& timer) {
+    return timer.name == config::TimerName::hypervclock && timer.present.value_or(true);
+  });
+  const config::Hyperv given = live.features.hyperv.value_or(config::Hyperv{});
+  const bool all = given.mode == config::HypervMode::passthrough;
+  const bool some = std::ranges::find(given.states, std::optional<bool>(true)) != given.states.end();
+  if (!all && !some && !time) return std::nullopt;
+  const auto on = [&](config::HypervFeature feature) {
+    return all ? config::host_has(facts, feature) : given.has(feature);
+  };
+  using enum config::HypervFeature;
+  control::HypervSpecification hyperv{
+      .relaxed = on(relaxed),
+      .vapic = on(vapic),
+      .time = time || (all && config::host_has_hyperv_time(facts)),
+      .vpindex = on(vpindex),
+      .runtime = on(runtime),
+      .synic = on(synic),
+      .stimer = on(stimer),
+      .direct_stimer = all ? config::host_has_direct_timers(facts) : given.direct_timers == true,
+      .reset = on(reset),
+      .frequencies = on(frequencies),
+      .reenlightenment = on(reenlightenment),
+      .tlbflush = on(tlbflush),
+      .ipi = on(ipi),
+      .evmcs = on(evmcs),
+      .avic = on(avic)};
+  if (given.has(vendor_id)) hyperv.vendor_id = given.vendor_id;
+  if (given.has(spinlocks)) hyperv.spinlock_retries = given.spinlock_retries;
+  return hyperv;
+}
+
 control::CpuSpecification cpu_of(const config::DomainDefinition& live, const config::HostFacts& facts) {
   control::CpuSpecification cpu;
-  cpu.vcpus = live.vcpu.current;
+  cpu.vcpus = live.vcpu.maximum;
+  for (std::uint32_t i = 0; i < live.vcpu.maximum; ++i) {
+    if (config::is_hot_pluggable(live.vcpu, i)) cpu.hot_pluggable.push_back(i);
+    if (!config::is_online(live.vcpu, i)) cpu.absent.push_back(i);
+  }
   const config::Cpu definition = live.cpu.value_or(config::Cpu{});
   auto topology = definition.topology.value_or(config::CpuTopology{.sockets = live.vcpu.maximum});
   cpu.sockets = topology.sockets;
@@ -39,6 +79,7 @@ control::CpuSpecification cpu_of(const config::DomainDefinition& live, const con
         return timer.name == config::TimerName::kvmclock && timer.present == false;
       });
   config::GuestCpu guest = config::resolve_guest_cpu(definition, facts, kvmclock);
+  cpu.hyperv = hyperv_of(live, facts);
   cpu.identity = {guest.vendor_id, guest.signature, guest.model_brand};
   for (const auto& m : guest.masks) {
     cpu.masks.push_back({m.leaf, m.subleaf, m.keep_eax, m.keep_ebx, m.keep_ecx, m.keep_edx, m.set_eax,

@@ -27,11 +27,14 @@ void append_cpu_extras(const Snapshot& domain, TypedParameters& list) {
   if (!domain.is_active()) return;
   std::uint64_t success = 0, fail = 0;
   bool counted = false;
-  for (std::size_t i = 0; domain.kvm && i < domain.kvm->vcpus.size(); ++i) {
-    for (const KvmStatistics::Value& value : domain.kvm->vcpus[i].read()) {
+  const auto count = [&](const KvmStatistics& statistics) {
+    for (const KvmStatistics::Value& value : statistics.read()) {
       if (value.name == "halt_poll_success_ns") success += value.value, counted = true;
       if (value.name == "halt_poll_fail_ns") fail += value.value;
     }
+  };
+  if (domain.kvm) {
+    for (const auto& [number, statistics] : domain.kvm->vcpus) count(statistics);
   }
   if (counted) {
     list.push_back({"cpu.haltpoll.success.time", success});
@@ -42,8 +45,10 @@ void append_cpu_extras(const Snapshot& domain, TypedParameters& list) {
 }
 
 void append_vcpu_extras(const Snapshot& domain, std::uint32_t vcpu, TypedParameters& list) {
-  if (!domain.kvm || vcpu >= domain.kvm->vcpus.size()) return;
-  const KvmStatistics& statistics = domain.kvm->vcpus[vcpu];
+  if (!domain.kvm) return;
+  const auto found = domain.kvm->vcpus.find(vcpu);
+  if (found == domain.kvm->vcpus.end()) return;
+  const KvmStatistics& statistics = found->second;
   for (const KvmStatistics::Value& value : statistics.read())
     if (value.name == "blocking") list.push_back({fmt::format("vcpu.{}.halted", vcpu), value.value != 0});
   append_kvm(fmt::format("vcpu.{}", vcpu), statistics, list);

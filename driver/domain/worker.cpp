@@ -81,6 +81,14 @@ void Worker::connect(vmm::FileDescriptor socket) {
     auto self = weak.lock();
     if (self && self->handlers_.vsock_connection_wanted) self->handlers_.vsock_connection_wanted(wanted);
   };
+  handlers.vcpu_unplugged = [weak](const control::VcpuNumber& number) {
+    auto self = weak.lock();
+    if (self && self->handlers_.vcpu_unplugged) self->handlers_.vcpu_unplugged(number);
+  };
+  handlers.vcpu_kept = [weak](const control::VcpuNumber& number) {
+    auto self = weak.lock();
+    if (self && self->handlers_.vcpu_kept) self->handlers_.vcpu_kept(number);
+  };
   handlers.balloon_changed = [weak](const control::BalloonChanged& change) {
     auto self = weak.lock();
     if (self && self->handlers_.balloon_changed) self->handlers_.balloon_changed(change);

@@ -28,6 +28,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
     std::function<void(const vmm::control::DiskThresholdCrossed&)> disk_threshold = {};
     std::function<void(const vmm::control::PortChanged&)> port_changed = {};
     std::function<void(const vmm::control::DeviceName&)> device_unplugged = {};
+    std::function<void(const vmm::control::VcpuNumber&)> vcpu_unplugged = {};
+    std::function<void(const vmm::control::VcpuNumber&)> vcpu_kept = {};
     std::function<void(const vmm::control::BalloonChanged&)> balloon_changed = {};
     std::function<void(const vmm::control::VsockConnectionWanted&)> vsock_connection_wanted = {};
     std::function<void(const vmm::control::WatchdogExpired&)> watchdog_expired = {};

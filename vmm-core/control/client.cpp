@@ -157,6 +157,10 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.vsock_connection_wanted;
       const auto wanted = from_json<VsockConnectionWanted>(*data, "vsock_connection_wanted");
       if (handler) handler(wanted);
+    } else if (*name == "vcpu_unplugged" || *name == "vcpu_kept") {
+      auto handler = *name == "vcpu_kept" ? handlers_.vcpu_kept : handlers_.vcpu_unplugged;
+      const auto vcpu = from_json<VcpuNumber>(*data, "vCPU");
+      if (handler) handler(vcpu);
     }
     // Events of a newer worker that this daemon does not know carry nothing it could act on.
   }
@@ -442,12 +446,26 @@ void Client::dirty_rate(Reply<DirtyRateStatus> reply) {
                            expect_struct<DirtyRateStatus>("dirty_rate", std::move(reply)));
 }
 
-void Client::kvm_statistics(Reply<std::vector<FileDescriptor>> reply) {
-  implementation_->request("kvm_statistics", json::object(), {},
-                           [reply = std::move(reply)](std::expected<Answer, Error> answer) mutable {
-                             if (!answer) return reply(std::unexpected(answer.error()));
-                             reply(std::move(answer->descriptors));
-                           });
+void Client::kvm_statistics(Reply<KvmStatisticsFiles> reply) {
+  auto unpack = [reply = std::move(reply)](std::expected<Answer, Error> answer) mutable {
+    if (!answer) return reply(std::unexpected(answer.error()));
+    KvmStatisticsFiles result{.files = std::move(answer->descriptors), .names = {}};
+    try {
+      result.names = from_json<KvmStatisticsNames>(answer->value, "kvm_statistics");
+    } catch (const Error& error) {
+      return reply(std::unexpected(error));
+    }
+    reply(std::move(result));
+  };
+  implementation_->request("kvm_statistics", json::object(), {}, std::move(unpack));
+}
+
+void Client::plug_vcpus(const VcpuNumbers& numbers, Reply<void> reply) {
+  implementation_->request("plug_vcpus", to_json(numbers), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::unplug_vcpus(const VcpuNumbers& numbers, Reply<void> reply) {
+  implementation_->request("unplug_vcpus", to_json(numbers), {}, expect_nothing(std::move(reply)));
 }
 
 void Client::status(Reply<Status> reply) {

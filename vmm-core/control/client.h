@@ -17,6 +17,7 @@
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/control/small_devices.h"
+#include "vmm-core/control/vcpus.h"
 #include "vmm-core/control/vsock.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/os/file_descriptor.h"
@@ -46,6 +47,8 @@ class Client {
     std::function<void(const WatchdogExpired&)> watchdog_expired = {};
     std::function<void(const DeviceName&)> device_unplugged = {};
     std::function<void(const VsockConnectionWanted&)> vsock_connection_wanted = {};
+    std::function<void(const VcpuNumber&)> vcpu_unplugged = {};
+    std::function<void(const VcpuNumber&)> vcpu_kept = {};
   };
 
   static constexpr std::chrono::milliseconds kDefaultDeadline{10'000};
@@ -85,7 +88,7 @@ class Client {
   void delete_iothread(std::uint32_t id, Reply<void> reply);
   void start_dirty_rate(std::uint32_t seconds, Reply<void> reply);
   void dirty_rate(Reply<DirtyRateStatus> reply);
-  void kvm_statistics(Reply<std::vector<FileDescriptor>> reply);
+  void kvm_statistics(Reply<KvmStatisticsFiles> reply);
   void resize_disk(const ResizeDisk& command, Reply<void> reply);
   void set_disk_limits(const SetDiskLimits& command, Reply<void> reply);
   void set_disk_threshold(const SetDiskThreshold& command, Reply<void> reply);
@@ -98,6 +101,9 @@ class Client {
   // No socket: the host refuses.
   void answer_vsock(const AnswerVsock& answer, FileDescriptor socket, Reply<void> reply);
   void change_medium(const ChangeMedium& command, Reply<void> reply);  // media.h
+  // vcpus.h
+  void plug_vcpus(const VcpuNumbers& numbers, Reply<void> reply);
+  void unplug_vcpus(const VcpuNumbers& numbers, Reply<void> reply);
   void status(Reply<Status> reply);
   void inspect(Reply<std::string> reply);      // the tree as JSON text
   void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)

@@ -48,7 +48,9 @@ class Absorbing final : public Commands {
   void delete_iothread(std::uint32_t) override {}
   void start_dirty_rate(std::uint32_t) override {}
   DirtyRateStatus dirty_rate() const override { return {false, 8 << 20, 2}; }
-  std::vector<FileDescriptor> kvm_statistics() override { return {}; }
+  KvmStatisticsFiles kvm_statistics() override { return {}; }
+  void plug_vcpus(const VcpuNumbers&) override {}
+  void unplug_vcpus(const VcpuNumbers&) override {}
   void quit() override {}
 };
 

@@ -81,7 +81,13 @@ class FakeCommands final : public Commands {
   void delete_iothread(std::uint32_t) override {}
   void start_dirty_rate(std::uint32_t) override {}
   DirtyRateStatus dirty_rate() const override { return {false, 8 << 20, 2}; }
-  std::vector<FileDescriptor> kvm_statistics() override { return {}; }
+  KvmStatisticsFiles kvm_statistics() override { return {}; }
+  void plug_vcpus(const VcpuNumbers& numbers) override {
+    log.push_back("plug vCPUs " + std::to_string(numbers.vcpus.size()));
+  }
+  void unplug_vcpus(const VcpuNumbers& numbers) override {
+    log.push_back("unplug vCPU " + std::to_string(numbers.vcpus.at(0)));
+  }
   void quit() override { log.push_back("quit"); }
 
   bool refuse_configure = false;
@@ -257,6 +263,28 @@ TEST_F(ControlTest, DisksAreChangedAndTellOfThemselves) {
   EXPECT_EQ(faults[0].action, DiskFaultAction::stop);
   ASSERT_EQ(crossings.size(), 1u);
   EXPECT_EQ(crossings[0].excess, 512u);
+}
+
+TEST_F(ControlTest, VcpusComeAndGo) {
+  std::vector<std::string> told;
+  Client::Handlers handlers;
+  handlers.vcpu_unplugged = [&](const VcpuNumber& n) { told.push_back("gone " + std::to_string(n.vcpu)); };
+  handlers.vcpu_kept = [&](const VcpuNumber& n) { told.push_back("kept " + std::to_string(n.vcpu)); };
+  Client peer(loop_, connect_to(path_), std::move(handlers));
+  peer.plug_vcpus({{2, 254}}, note());
+  peer.unplug_vcpus({{3}}, note());
+  for (const VcpuNumbers& refused :
+       {VcpuNumbers{}, VcpuNumbers{{0}}, VcpuNumbers{{255}}, VcpuNumbers{{1, 1}}})
+    peer.plug_vcpus(refused, note());
+  run();
+  using testing::HasSubstr;
+  EXPECT_THAT(answers_, testing::ElementsAre("ok", "ok", HasSubstr("vcpus: empty"), HasSubstr("vcpus: 0"),
+                                             HasSubstr("vcpus: 255"), HasSubstr("vcpus: 1 ")));
+  EXPECT_THAT(commands_.log, testing::ElementsAre("plug vCPUs 2", "unplug vCPU 3"));
+  server_->announce_unplugged(VcpuNumber{3});
+  server_->announce_kept(VcpuNumber{2});
+  run();
+  EXPECT_THAT(told, testing::ElementsAre("gone 3", "kept 2"));
 }
 
 TEST_F(ControlTest, DevicesComeAndGo) {

@@ -114,6 +114,15 @@ void validate_interface(const InterfaceSpecification& interface, const std::stri
 
 void validate_cpu(const CpuSpecification& cpu) {
   require(cpu.vcpus >= 1 && cpu.vcpus <= kMaximumVcpus, "cpu.vcpus", "not 1 to 255");
+  std::set<std::uint32_t> hot_pluggable, absent;
+  for (const std::uint32_t vcpu : cpu.hot_pluggable) {
+    require(vcpu != 0 && vcpu < cpu.vcpus && hot_pluggable.insert(vcpu).second, "cpu.hot_pluggable",
+            "names vCPU 0, one that is not there, or one twice");
+  }
+  for (const std::uint32_t vcpu : cpu.absent) {
+    require(hot_pluggable.contains(vcpu) && absent.insert(vcpu).second, "cpu.absent",
+            "names a vCPU that is not hot pluggable, or one twice");
+  }
   for (auto [count, name] : {std::pair(cpu.sockets, "cpu.sockets"), std::pair(cpu.dies, "cpu.dies"),
                              std::pair(cpu.cores, "cpu.cores"), std::pair(cpu.threads, "cpu.threads")}) {
     require(count >= 1 && count <= kMaximumVcpus, name, "not 1 to 255");
@@ -124,6 +133,8 @@ void validate_cpu(const CpuSpecification& cpu) {
   require(!cpu.identity.vendor || cpu.identity.vendor->size() == 12, "cpu.identity.vendor", "not 12 bytes");
   require(!cpu.identity.brand || cpu.identity.brand->size() <= 47, "cpu.identity.brand",
           "longer than 47 bytes");
+  require(!cpu.hyperv || (!cpu.hyperv->vendor_id.empty() && cpu.hyperv->vendor_id.size() <= 12),
+          "cpu.hyperv.vendor_id", "not 1 to 12 bytes");
   require(cpu.masks.size() <= 256, "cpu.masks", "more than 256");
 }
 

@@ -63,15 +63,32 @@ struct CpuIdentity {
 };
 BOOST_DESCRIBE_STRUCT(CpuIdentity, (), (vendor, signature, brand))
 
+// Hyper-V's interface, as much of it as the guest is to see (Hypervisor Top Level Functional Specification
+// §2.4); KVM's own moves up.
+struct HypervSpecification {
+  std::string vendor_id = "Microsoft Hv";  // 1 to 12 bytes
+  bool relaxed = false, vapic = false, time = false, vpindex = false, runtime = false, synic = false;
+  bool stimer = false, direct_stimer = false, reset = false, frequencies = false, reenlightenment = false;
+  bool tlbflush = false, ipi = false, evmcs = false, avic = false;
+  std::optional<std::uint32_t> spinlock_retries;
+};
+BOOST_DESCRIBE_STRUCT(HypervSpecification, (),
+                      (vendor_id, relaxed, vapic, time, vpindex, runtime, synic, stimer, direct_stimer, reset,
+                       frequencies, reenlightenment, tlbflush, ipi, evmcs, avic, spinlock_retries))
+
 // vCPUs and what CPUID tells them. sockets × dies × cores × threads is the number of vCPUs the topology has
 // room for, at least `vcpus`.
 struct CpuSpecification {
-  std::uint32_t vcpus = 1;
+  std::uint32_t vcpus = 1;                   // how many there can be
+  std::vector<std::uint32_t> hot_pluggable;  // those that come and go at run time; never 0
+  std::vector<std::uint32_t> absent;         // of these, those that are not there at the start
   std::uint32_t sockets = 1, dies = 1, cores = 1, threads = 1;
   CpuIdentity identity;
   std::vector<CpuidMask> masks;  // applied to what KVM supports, in this order
+  std::optional<HypervSpecification> hyperv;
 };
-BOOST_DESCRIBE_STRUCT(CpuSpecification, (), (vcpus, sockets, dies, cores, threads, identity, masks))
+BOOST_DESCRIBE_STRUCT(CpuSpecification, (),
+                      (vcpus, hot_pluggable, absent, sockets, dies, cores, threads, identity, masks, hyperv))
 
 // Direct kernel boot: a bzImage (64-bit protocol) or an ELF with a PVH entry, told apart by their magic.
 struct BootSpecification {

@@ -98,6 +98,12 @@ TEST(MachineSpecification, EveryLimitIsNamed) {
   expect("memory_bytes", [](auto& s) { s.memory_bytes = 4097; });
   expect("memory_bytes", [](auto& s) { s.memory_bytes = ~std::uint64_t{0} & ~std::uint64_t{4095}; });
   expect("cpu.vcpus", [](auto& s) { s.cpu.vcpus = 256; });
+  expect("cpu.hot_pluggable", [](auto& s) { s.cpu.hot_pluggable = {0}; });
+  expect("cpu.hot_pluggable", [](auto& s) { s.cpu.hot_pluggable = {4}; });
+  expect("cpu.hot_pluggable", [](auto& s) { s.cpu.hot_pluggable = {1, 1}; });
+  expect("cpu.absent", [](auto& s) { s.cpu.absent = {1}; });
+  expect("cpu.absent", [](auto& s) { s.cpu.hot_pluggable = {1}, s.cpu.absent = {1, 1}; });
+  expect("cpu.hyperv.vendor_id", [](auto& s) { s.cpu.hyperv.emplace().vendor_id = ""; });
   expect("cpu: the topology", [](auto& s) { s.cpu.cores = 1; });
   expect("cpu.threads", [](auto& s) { s.cpu.threads = 0x10000; });
   expect("boot.command_line: longer", [](auto& s) { s.boot.command_line.assign(2048, 'x'); });

@@ -82,7 +82,9 @@ std::optional<json::value> serve_probe(Probes& probes, std::string_view name, co
   } else if (name == "dirty_rate") {
     return to_json(probes.dirty_rate());
   } else if (name == "kvm_statistics") {
-    given = probes.kvm_statistics();
+    KvmStatisticsFiles statistics = probes.kvm_statistics();
+    given = std::move(statistics.files);
+    return to_json(statistics.names);
   } else {
     return std::nullopt;
   }

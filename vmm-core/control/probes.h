@@ -4,7 +4,8 @@
 // answer: inject_nmi, send_keys(SendKeys), set_reset_action(SetResetAction), read_memory(ReadMemory) →
 // MemoryBytes, dump(BeginDump), dump_status → DumpStatus, abort_dump, add_iothread(IoThreadName),
 // delete_iothread(IoThreadName), start_dirty_rate(StartDirtyRate), dirty_rate → DirtyRateStatus,
-// kvm_statistics → (descriptors: KVM's files for the machine and for each vCPU; none where it has none).
+// kvm_statistics → KvmStatisticsNames (descriptors: KVM's files for the machine and for each of these vCPUs;
+// none where it has none).
 // Event: clock_set(ClockSet), when the guest has set its real-time clock.
 #pragma once
 
@@ -78,6 +79,16 @@ struct DirtyRateStatus {
 };
 BOOST_DESCRIBE_STRUCT(DirtyRateStatus, (), (is_measuring, dirty_bytes, seconds))
 
+struct KvmStatisticsNames {
+  std::vector<std::uint32_t> vcpus;  // not told by workers whose vCPUs do not come and go: 0 and so on
+};
+BOOST_DESCRIBE_STRUCT(KvmStatisticsNames, (), (vcpus))
+
+struct KvmStatisticsFiles {
+  std::vector<FileDescriptor> files;  // the machine's first; none where KVM counts nothing
+  KvmStatisticsNames names;           // of the others
+};
+
 struct IoThreadName {
   std::uint32_t id = 0;
 };
@@ -103,7 +114,7 @@ class Probes {
   virtual void delete_iothread(std::uint32_t id) = 0;
   virtual void start_dirty_rate(std::uint32_t seconds) = 0;
   virtual DirtyRateStatus dirty_rate() const = 0;
-  virtual std::vector<FileDescriptor> kvm_statistics() = 0;
+  virtual KvmStatisticsFiles kvm_statistics() = 0;
 
  protected:
   ~Probes() = default;

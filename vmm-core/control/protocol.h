@@ -42,10 +42,12 @@ struct Status {
   std::vector<std::string> open_trays;  // ids of the CD/DVD drives that stand open
   // The ids of all PCI devices there are; not told by workers that have no hot plug.
   std::optional<std::vector<std::string>> devices;
+  // The vCPUs there are; not told by workers whose vCPUs do not come and go.
+  std::optional<std::vector<std::uint32_t>> vcpus;
 };
 BOOST_DESCRIBE_STRUCT(Status, (),
                       (revision, version, uuid, state, detail, resets, stalled_disks, open_ports, devices,
-                       open_trays))
+                       open_trays, vcpus))
 
 struct AddDescriptors {
   std::vector<std::string> names;  // in the order of the descriptors that come with the message
@@ -67,9 +69,9 @@ BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
 // ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
-// those of probes.h, disks.h, hot_plug.h, media.h, small_devices.h and vsock.h. Events: hello(Status),
-// state_changed(StateChanged) after each change, whoever caused it, port_changed(PortChanged); and those of
-// the same headers.
+// those of probes.h, disks.h, hot_plug.h, media.h, small_devices.h, vcpus.h and vsock.h. Events:
+// hello(Status), state_changed(StateChanged) after each change, whoever caused it, port_changed(PortChanged);
+// and those of the same headers.
 enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error, watchdog };
 BOOST_DESCRIBE_ENUM(StateCause, command, guest_shutdown, guest_reset, crash, host_error, watchdog)
 

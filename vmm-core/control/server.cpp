@@ -13,6 +13,7 @@
 #include "vmm-core/control/json_codec.h"
 #include "vmm-core/control/probe_server.h"
 #include "vmm-core/control/small_device_server.h"
+#include "vmm-core/control/vcpu_server.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm::control {
@@ -151,6 +152,7 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     }
     if (arguments != nullptr && serve_disk_command(commands_, *name, *arguments)) return {};
     if (arguments != nullptr && serve_small_device_command(commands_, *name, *arguments)) return {};
+    if (arguments != nullptr && serve_vcpu_command(commands_, *name, *arguments)) return {};
     if (*name == "unplug_device") {
       commands_.unplug_device(arguments_of<DeviceName>(message));
       return {};
@@ -315,6 +317,14 @@ bool Server::announce(const VsockConnectionWanted& wanted) {
 
 void Server::announce_unplugged(const DeviceName& device) {
   implementation_->announce("device_unplugged", device);
+}
+
+void Server::announce_unplugged(const VcpuNumber& vcpu) {
+  implementation_->announce("vcpu_unplugged", vcpu);
+}
+
+void Server::announce_kept(const VcpuNumber& vcpu) {
+  implementation_->announce("vcpu_kept", vcpu);
 }
 
 std::string format_inspection(const InspectNode& root) {

@@ -13,6 +13,7 @@
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/control/small_devices.h"
+#include "vmm-core/control/vcpus.h"
 #include "vmm-core/control/vsock.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/inspect.h"
@@ -30,6 +31,7 @@ class Commands : public Probes,
                  public DeviceCommands,
                  public MediaCommands,
                  public SmallDeviceCommands,
+                 public VcpuCommands,
                  public VsockCommands {
  public:
   // Takes what it needs out of `descriptors`; what it leaves is closed. The specification is validated and
@@ -72,6 +74,8 @@ class Server {
   // False when there is nobody to tell.
   bool announce(const VsockConnectionWanted& wanted);
   void announce_unplugged(const DeviceName& device);
+  void announce_unplugged(const VcpuNumber& vcpu);
+  void announce_kept(const VcpuNumber& vcpu);
 
   static constexpr std::size_t kMaximumConnections = 8;
 

@@ -14,6 +14,9 @@ inline MachineSpecification example_specification() {
   s.rtc_missed_ticks = MissedTicks::catch_up;
   s.memory_bytes = std::uint64_t{512} << 20;
   s.cpu.vcpus = 4;
+  s.cpu.hot_pluggable = {2, 3};
+  s.cpu.hyperv = {.vendor_id = "Example", .relaxed = true, .spinlock_retries = 4095};
+  s.cpu.absent = {3};
   s.numa = {{s.memory_bytes / 2, {0, 1, 2}, {10, 21}}, {s.memory_bytes / 2, {3}, {21, 10}}};
   s.cpu.cores = 2;
   s.cpu.threads = 2;

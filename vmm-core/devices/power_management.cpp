@@ -7,10 +7,13 @@ constexpr std::uint16_t kPowerButton = 1 << 8;  // PM1 status and enable
 constexpr std::uint16_t kStatusMask = 0x8731, kEnableMask = 0x0721;
 constexpr std::uint16_t kSciEnabled = 1 << 0, kSleepEnable = 1 << 13;  // PM1 control
 constexpr unsigned kSleepTypeShift = 10;
+// The first half of the block is status, the second enable (§4.8.5.1.1).
+constexpr std::uint64_t kGpe0Enable = PowerManagement::kGpe0 + PowerManagement::kGpe0Size / 2;
+constexpr std::uint64_t kGpe0End = PowerManagement::kGpe0 + PowerManagement::kGpe0Size;
 constexpr std::uint64_t kTimerFrequency = 3'579'545;  // Hz (§4.8.2.1)
 constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
 
-std::uint8_t byte_of(std::uint32_t value, std::uint64_t index) noexcept {
+std::uint8_t byte_of(std::uint64_t value, std::uint64_t index) noexcept {
   return static_cast<std::uint8_t>(value >> (8 * index));
 }
 
@@ -40,6 +43,8 @@ std::uint8_t PowerManagement::read_byte(std::uint64_t offset, std::uint32_t now)
   if (offset >= kPm1Enable && offset < kPm1Enable + 2u) return byte_of(state_.enable, offset - kPm1Enable);
   if (offset >= kPm1Control && offset < kPm1Control + 2u)
     return byte_of(state_.control, offset - kPm1Control);
+  if (offset >= kGpe0 && offset < kGpe0Enable) return byte_of(state_.event_status, offset - kGpe0);
+  if (offset >= kGpe0Enable && offset < kGpe0End) return byte_of(state_.event_enable, offset - kGpe0Enable);
   return 0;
 }
 
@@ -71,8 +76,20 @@ bool PowerManagement::write_byte(std::uint64_t offset, std::uint8_t value) noexc
     state_.control =
         static_cast<std::uint16_t>((control & ~kSleepEnable) | kSciEnabled);  // SLP_EN reads as 0
     return (control & kSleepEnable) != 0 && ((control >> kSleepTypeShift) & 7) == kSleepTypeS5;
+  } else if (offset >= kGpe0 && offset < kGpe0Enable) {
+    state_.event_status &= ~(std::uint64_t{value} << (8 * (offset - kGpe0)));  // writing 1 clears
+  } else if (offset >= kGpe0Enable && offset < kGpe0End) {
+    const std::uint64_t shift = 8 * (offset - kGpe0Enable);
+    state_.event_enable = (state_.event_enable & ~(std::uint64_t{0xff} << shift)) | std::uint64_t{value}
+                                                                                        << shift;
   }
   return false;
+}
+
+void PowerManagement::raise_event(std::uint8_t event) noexcept {
+  const std::lock_guard lock(mutex_);
+  state_.event_status |= std::uint64_t{1} << (event % 64);
+  update_interrupt();
 }
 
 bool PowerManagement::press_power_button() noexcept {
@@ -83,7 +100,8 @@ bool PowerManagement::press_power_button() noexcept {
 }
 
 void PowerManagement::update_interrupt() noexcept {
-  sci_->set((state_.status & state_.enable & kEnableMask) != 0);
+  sci_->set((state_.status & state_.enable & kEnableMask) != 0 ||
+            (state_.event_status & state_.event_enable) != 0);
 }
 
 void PowerManagement::reset() noexcept {
@@ -111,6 +129,8 @@ void PowerManagement::inspect(InspectNode& node) const {
   node.add("status", std::uint64_t{state_.status});
   node.add("enable", std::uint64_t{state_.enable});
   node.add("control", std::uint64_t{state_.control});
+  node.add("event_status", state_.event_status);
+  node.add("event_enable", state_.event_enable);
   node.add("timer", timer());
 }
 

@@ -1,5 +1,5 @@
-// The fixed ACPI hardware: PM1 status, enable and control, the PM timer and an empty GPE block (ACPI 6.5
-// §4.8), as the FADT describes them; and the power button and sleep state S5 that come through them.
+// The fixed ACPI hardware: PM1 status, enable and control, the PM timer and the GPE block (ACPI 6.5 §4.8), as
+// the FADT describes them; and the power button, sleep state S5 and general events that come through them.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,17 @@ class PowerManagement final : public IoHandler, public Inspectable {
   static constexpr std::uint16_t kGpe0 = 0x20;
   static constexpr std::uint8_t kGpe0Size = 16;
   static constexpr std::uint8_t kSleepTypeS5 = 5;
+  // The general event that vCPUs came or are to go (_E02 of the DSDT).
+  static constexpr std::uint8_t kVcpuEvent = 2;
 
   struct State {
-    std::uint32_t version = 1;
+    std::uint32_t version = 2;
     std::uint16_t status = 0;
     std::uint16_t enable = 0;
     std::uint16_t control = 1;  // SCI_EN: there is no legacy mode
+    // From version 2 on, a bit for each general event (§4.8.5.1).
+    std::uint64_t event_status = 0;
+    std::uint64_t event_enable = 0;
   };
 
   // `monotonic` gives nanoseconds that stand still while the machine is paused. `power_off` is called on a
@@ -40,6 +45,9 @@ class PowerManagement final : public IoHandler, public Inspectable {
   // The user presses the power button. False when the guest has not enabled it, and so will not notice. Any
   // thread.
   bool press_power_button() noexcept;
+
+  // A general event happens, below 64. The guest learns of it once it has enabled it. Any thread.
+  void raise_event(std::uint8_t event) noexcept;
 
   void reset() noexcept;
   State save() const;

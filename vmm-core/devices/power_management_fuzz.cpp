@@ -32,11 +32,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case 3:
         access(reset, step, 1);
         break;
+      case 4:
+        power.raise_event(step.argument);
+        break;
       default:
         access(power, step, PowerManagement::kSize);
     }
     const auto state = power.save();
-    if ((state.control & 1) == 0 || line != ((state.status & state.enable) != 0)) std::abort();
+    if ((state.control & 1) == 0 ||
+        line != ((state.status & state.enable) != 0 || (state.event_status & state.event_enable) != 0))
+      std::abort();
   });
   return 0;
 }

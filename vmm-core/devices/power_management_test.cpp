@@ -97,5 +97,24 @@ TEST(ResetControl, ActsWhenTheProcessorBitIsSet) {
   EXPECT_EQ(byte, std::byte{0x02}) << "the processor bit is never stored";
 }
 
+TEST_F(PowerManagementTest, GeneralEventsRaiseTheInterruptOnceEnabled) {
+  power_.raise_event(2);
+  EXPECT_FALSE(line_);
+  const std::byte bit{4};
+  power_.write(PowerManagement::kGpe0 + PowerManagement::kGpe0Size / 2, {&bit, 1});
+  EXPECT_TRUE(line_);
+  std::byte status{};
+  power_.read(PowerManagement::kGpe0, {&status, 1});
+  EXPECT_EQ(status, bit);
+  power_.write(PowerManagement::kGpe0, {&bit, 1});
+  EXPECT_FALSE(line_);
+  power_.raise_event(63);
+  EXPECT_FALSE(line_);
+  power_.read(PowerManagement::kGpe0 + 7, {&status, 1});
+  EXPECT_EQ(status, std::byte{0x80});
+  power_.reset();
+  EXPECT_EQ(power_.save().event_enable, 0U);
+}
+
 }  // namespace
 }  // namespace warren::vmm

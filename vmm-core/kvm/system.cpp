@@ -34,13 +34,13 @@ void System::require(unsigned long capability, const char* name) const {
   }
 }
 
-std::vector<kvm_cpuid_entry2> System::supported_cpuid() const {
+std::vector<kvm_cpuid_entry2> System::cpuid_of(unsigned long request, const char* name) const {
   // KVM says E2BIG until there is room; 80 leaves are what hosts have today.
   for (std::uint32_t room = 128; room <= 4096; room *= 2) {
     std::vector<std::byte> buffer(sizeof(kvm_cpuid2) + room * sizeof(kvm_cpuid_entry2));
     auto* cpuid = new (buffer.data()) kvm_cpuid2{};  // a header and, behind it, `room` entries
     cpuid->nent = room;
-    if (try_ioctl(device_.get(), KVM_GET_SUPPORTED_CPUID, cpuid) == 0) {
+    if (try_ioctl(device_.get(), request, cpuid) == 0) {
       std::vector<kvm_cpuid_entry2> entries(cpuid->nent);
       std::memcpy(entries.data(), buffer.data() + sizeof(kvm_cpuid2),
                   entries.size() * sizeof(kvm_cpuid_entry2));
@@ -48,7 +48,16 @@ std::vector<kvm_cpuid_entry2> System::supported_cpuid() const {
     }
     if (errno != E2BIG) break;
   }
-  throw_errno("KVM_GET_SUPPORTED_CPUID");
+  throw_errno(name);
+}
+
+std::vector<kvm_cpuid_entry2> System::supported_cpuid() const {
+  return cpuid_of(KVM_GET_SUPPORTED_CPUID, "KVM_GET_SUPPORTED_CPUID");
+}
+
+std::vector<kvm_cpuid_entry2> System::supported_hyperv_cpuid() const {
+  if (check_extension(KVM_CAP_SYS_HYPERV_CPUID) <= 0) return {};
+  return cpuid_of(KVM_GET_SUPPORTED_HV_CPUID, "KVM_GET_SUPPORTED_HV_CPUID");
 }
 
 std::vector<std::uint32_t> System::msr_indices() const {

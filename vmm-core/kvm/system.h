@@ -28,10 +28,13 @@ class System {
   std::size_t vcpu_mapping_size() const noexcept { return vcpu_mapping_size_; }
   // §4.46.
   std::vector<kvm_cpuid_entry2> supported_cpuid() const;
+  // §4.118: Hyper-V's leaves; empty where KVM does not have that interface.
+  std::vector<kvm_cpuid_entry2> supported_hyperv_cpuid() const;
   // §4.3: the MSRs that make up a vCPU's state.
   std::vector<std::uint32_t> msr_indices() const;
 
  private:
+  std::vector<kvm_cpuid_entry2> cpuid_of(unsigned long request, const char* name) const;
   FileDescriptor device_;
   std::size_t vcpu_mapping_size_ = 0;
 };

@@ -110,6 +110,11 @@ Exit Vcpu::decode() noexcept {
       return EntryFailure{run_->fail_entry.hardware_entry_failure_reason};
     case KVM_EXIT_SYSTEM_EVENT:
       return SystemEvent{run_->system_event.type};
+    case KVM_EXIT_HYPERV:
+      // The guest set up its interrupt controller's pages, which are plain memory here, or posted a message
+      // to nobody (TLFS §11.8, HV_STATUS_INVALID_CONNECTION_ID).
+      if (run_->hyperv.type == KVM_EXIT_HYPERV_HCALL) run_->hyperv.u.hcall.result = 0x12;
+      return Interrupted{};
     case KVM_EXIT_INTR:
       return Interrupted{};
     default:
@@ -153,6 +158,13 @@ kvm_mp_state Vcpu::multiprocessing_state() const {
 
 void Vcpu::set_multiprocessing_state(const kvm_mp_state& state) {
   WARREN_KVM_IOCTL(vcpu_.get(), KVM_SET_MP_STATE, &state);
+}
+
+void Vcpu::enable_capability(std::uint32_t capability, const char* name, std::uint64_t argument) {
+  kvm_enable_cap enable{};
+  enable.cap = capability;
+  enable.args[0] = argument;
+  if (try_ioctl(vcpu_.get(), KVM_ENABLE_CAP, &enable) != 0) throw_errno(name);
 }
 
 bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
@@ -239,19 +251,35 @@ void Vcpu::mark_paused() noexcept {
   (void)try_ioctl(vcpu_.get(), KVM_KVMCLOCK_CTRL, 0);
 }
 
-bool Vcpu::rewind_time_stamp_counter(std::uint64_t cycles) noexcept {
+std::optional<std::uint64_t> Vcpu::time_stamp_counter_offset() const noexcept {
   std::uint64_t offset = 0;
   kvm_device_attr attribute{};
   attribute.group = KVM_VCPU_TSC_CTRL;
   attribute.attr = KVM_VCPU_TSC_OFFSET;
   // KVM takes the address of the value as a number.
   attribute.addr = reinterpret_cast<std::uint64_t>(&offset);
-  if (try_ioctl(vcpu_.get(), KVM_GET_DEVICE_ATTR, &attribute) != 0) return false;
-  const std::uint64_t wanted = offset - cycles;
-  offset = wanted;
+  if (try_ioctl(vcpu_.get(), KVM_GET_DEVICE_ATTR, &attribute) != 0) return std::nullopt;
+  return offset;
+}
+
+bool Vcpu::set_time_stamp_counter_offset(std::uint64_t offset) noexcept {
+  kvm_device_attr attribute{};
+  attribute.group = KVM_VCPU_TSC_CTRL;
+  attribute.attr = KVM_VCPU_TSC_OFFSET;
+  attribute.addr = reinterpret_cast<std::uint64_t>(&offset);  // likewise
   if (try_ioctl(vcpu_.get(), KVM_SET_DEVICE_ATTR, &attribute) != 0) return false;
   // A KVM without hardware below it takes the offset and forgets it.
-  return try_ioctl(vcpu_.get(), KVM_GET_DEVICE_ATTR, &attribute) == 0 && offset == wanted;
+  return time_stamp_counter_offset() == offset;
+}
+
+bool Vcpu::rewind_time_stamp_counter(std::uint64_t cycles) noexcept {
+  const auto offset = time_stamp_counter_offset();
+  return offset && set_time_stamp_counter_offset(*offset - cycles);
+}
+
+bool Vcpu::match_time_stamp_counter(const Vcpu& other) noexcept {
+  const auto offset = other.time_stamp_counter_offset();
+  return offset && set_time_stamp_counter_offset(*offset);
 }
 
 std::uint32_t Vcpu::time_stamp_counter_khz() const noexcept {

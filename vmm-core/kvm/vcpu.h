@@ -98,6 +98,9 @@ class Vcpu {
   kvm_mp_state multiprocessing_state() const;
   void set_multiprocessing_state(const kvm_mp_state& state);
 
+  // §4.37, of one vCPU, with its first argument. Throws Error naming it.
+  void enable_capability(std::uint32_t capability, const char* name, std::uint64_t argument = 0);
+
   // False when this vCPU has no such register or refuses the value.
   bool set_msr(std::uint32_t index, std::uint64_t value);
 
@@ -117,6 +120,8 @@ class Vcpu {
   void mark_paused() noexcept;
   // Moves the time stamp counter back by `cycles` (KVM_VCPU_TSC_OFFSET). False when the host cannot.
   bool rewind_time_stamp_counter(std::uint64_t cycles) noexcept;
+  // Makes it read what the other's does. False when the host cannot.
+  bool match_time_stamp_counter(const Vcpu& other) noexcept;
 
   std::uint32_t time_stamp_counter_khz() const noexcept;  // 0: not known
   // Registers, for messages about a crash. After a triple fault AMD hosts show those of a vCPU that was
@@ -125,6 +130,8 @@ class Vcpu {
 
  private:
   Exit decode() noexcept;
+  std::optional<std::uint64_t> time_stamp_counter_offset() const noexcept;
+  bool set_time_stamp_counter_offset(std::uint64_t offset) noexcept;
 
   FileDescriptor vcpu_;
   std::size_t mapping_size_ = 0;

@@ -10,6 +10,7 @@
 #include "vmm-core/devices/panic_port.h"
 #include "vmm-core/devices/power_management.h"
 #include "vmm-core/devices/reset_control.h"
+#include "vmm-core/devices/vcpu_hot_plug.h"
 #include "vmm-core/machine/aml.h"
 #include "vmm-core/os/error.h"
 
@@ -158,6 +159,28 @@ class Placer {
 
 constexpr std::uint32_t kHighestXApicId = 254;
 
+// Flags of a local APIC (§5.2.12.2): one that is not there may come.
+constexpr std::uint32_t kApicEnabled = 1, kApicOnlineCapable = 2;
+
+// §5.2.12.2, §5.2.12.12
+Bytes make_local_apic(std::uint32_t uid, std::uint32_t id, std::uint32_t flags) {
+  Bytes entry;
+  if (id <= kHighestXApicId) {
+    entry = {0, 8, static_cast<std::uint8_t>(uid), static_cast<std::uint8_t>(id)};
+    append_little(entry, flags);
+  } else {
+    entry = {9, 16, 0, 0};
+    append_little(entry, id);
+    append_little(entry, flags);
+    append_little(entry, uid);
+  }
+  return entry;
+}
+
+bool contains(const std::vector<std::uint32_t>& list, std::uint32_t value) {
+  return std::ranges::find(list, value) != list.end();
+}
+
 // §5.2.12
 Bytes make_madt(const AcpiConfiguration& configuration) {
   Bytes body;
@@ -165,15 +188,9 @@ Bytes make_madt(const AcpiConfiguration& configuration) {
   append_little(body, std::uint32_t{1});  // PCAT_COMPAT: there are PICs too
   std::uint32_t uid = 0;
   for (const std::uint32_t id : configuration.apic_ids) {
-    if (id <= kHighestXApicId) {
-      body.insert(body.end(),
-                  {0, 8, static_cast<std::uint8_t>(uid), static_cast<std::uint8_t>(id), 1, 0, 0, 0});
-    } else {
-      body.insert(body.end(), {9, 16, 0, 0});
-      append_little(body, id);
-      append_little(body, std::uint32_t{1});
-      append_little(body, uid);
-    }
+    const bool is_absent = contains(configuration.absent_vcpus, uid);
+    const Bytes entry = make_local_apic(uid, id, is_absent ? kApicOnlineCapable : kApicEnabled);
+    body.insert(body.end(), entry.begin(), entry.end());
     ++uid;
   }
   body.insert(body.end(), {1, 12, 0, 0});  // the I/O APIC, id 0, from GSI 0
@@ -311,13 +328,18 @@ Bytes make_host_bridge(const AcpiConfiguration& configuration) {
 
 // The motherboard's own: the ECAM window must be reserved somewhere other than in the host bridge's _CRS
 // (PCI Firmware 3.3 §4.1.2, note 2).
-Bytes make_motherboard() {
+Bytes make_motherboard(const AcpiConfiguration& configuration) {
   using namespace aml;
+  const Bytes ecam =
+      fixed_memory(static_cast<std::uint32_t>(kEcamBase), static_cast<std::uint32_t>(kEcamSize));
+  const Bytes ports = io_ports(kPowerManagementBase, kPowerManagementSize);
+  const Bytes resources = configuration.hot_pluggable_vcpus.empty()
+                              ? template_of({ecam, ports})
+                              : template_of({ecam, ports,
+                                             fixed_memory(static_cast<std::uint32_t>(kVcpuHotPlugBase),
+                                                          static_cast<std::uint32_t>(VcpuHotPlug::kSize))});
   return device("MRES",
-                join({name("_HID", eisa_id("PNP0C02")), name("_UID", integer(1)),
-                      name("_CRS", template_of({fixed_memory(static_cast<std::uint32_t>(kEcamBase),
-                                                             static_cast<std::uint32_t>(kEcamSize)),
-                                                io_ports(kPowerManagementBase, kPowerManagementSize)}))}));
+                join({name("_HID", eisa_id("PNP0C02")), name("_UID", integer(1)), name("_CRS", resources)}));
 }
 
 Bytes make_legacy_devices(const AcpiConfiguration& configuration) {
@@ -369,16 +391,58 @@ void write_generation_id(const std::array<std::uint8_t, 16>& id, GuestMemory& me
   if (!memory.write(kGenerationIdPage, page)) throw Error(std::errc::not_enough_memory, "generation id");
 }
 
+std::string processor_segment(std::uint32_t vcpu) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  return std::string("C0") + kDigits[vcpu / 16 % 16] + kDigits[vcpu % 16];
+}
+
+// What a processor that comes and goes has besides: whether it is there, its local APIC as it is once it has
+// come (§6.2.11), how it is let go of and what became of that (§6.3.3, §6.3.5).
+Bytes make_hot_plug_methods(std::uint32_t vcpu, std::uint32_t apic_id) {
+  using namespace aml;
+  const auto slot = static_cast<std::uint32_t>(kVcpuHotPlugBase + vcpu * VcpuHotPlug::kSlotSize);
+  return join(
+      {memory_region("CREG", slot, VcpuHotPlug::kSlotSize),
+       dword_fields("CREG", {{"CSTA", VcpuHotPlug::kStatus},
+                             {"CEJ0", VcpuHotPlug::kEject},
+                             {"COSE", VcpuHotPlug::kSourceEvent},
+                             {"COSC", VcpuHotPlug::kStatusCode}}),
+       name("_MAT", buffer(make_local_apic(vcpu, apic_id, kApicEnabled))),
+       method("_STA", 0, give_back(path("CSTA"))), method("_EJ0", 1, store(integer(1), path("CEJ0"))),
+       method("_OST", 3, join({store(argument(0), path("COSE")), store(argument(1), path("COSC"))}))});
+}
+
 Bytes make_processors(const AcpiConfiguration& configuration) {
   using namespace aml;
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
   Bytes result;
-  for (std::size_t i = 0; i < configuration.apic_ids.size(); ++i) {
-    const std::string segment = std::string("C0") + kDigits[i / 16 % 16] + kDigits[i % 16];
-    result =
-        join({result, device(segment, join({name("_HID", text("ACPI0007")), name("_UID", integer(i))}))});
+  for (std::uint32_t i = 0; i < configuration.apic_ids.size(); ++i) {
+    Bytes content = join({name("_HID", text("ACPI0007")), name("_UID", integer(i))});
+    if (contains(configuration.hot_pluggable_vcpus, i))
+      content = join({content, make_hot_plug_methods(i, configuration.apic_ids[i])});
+    result = join({result, device(processor_segment(i), content)});
   }
   return result;
+}
+
+// The general event of vCPUs (§5.6.4.1): each that has news is notified, until there is none.
+Bytes make_vcpu_event(const AcpiConfiguration& configuration) {
+  using namespace aml;
+  if (configuration.hot_pluggable_vcpus.empty()) return {};
+  constexpr std::uint64_t kNumber = 0xffff, kNotificationShift = 16;
+  const Bytes event = local(0), number = local(1), notification = local(2);
+  Bytes chosen;
+  for (const std::uint32_t vcpu : configuration.hot_pluggable_vcpus) {
+    chosen = join({chosen, when(equal(number, integer(vcpu)),
+                                notify(path("\\_SB_." + processor_segment(vcpu)), notification))});
+  }
+  const Bytes each = join({store(event, path("CEVT")), bit_and(event, integer(kNumber), number),
+                           shift_right(event, integer(kNotificationShift), notification), chosen,
+                           store(path("CEVT"), event)});
+  static_assert(PowerManagement::kVcpuEvent == 2, "the method is named after it");
+  return scope("\\_GPE",
+               join({memory_region("CREG", static_cast<std::uint32_t>(kVcpuHotPlugBase), 4),
+                     dword_fields("CREG", {{"CEVT", 0}}),
+                     method("_E02", 0, join({store(path("CEVT"), event), loop_while(event, each)}))}));
 }
 
 Bytes make_dsdt(const AcpiConfiguration& configuration) {
@@ -386,10 +450,10 @@ Bytes make_dsdt(const AcpiConfiguration& configuration) {
   const Bytes sleep = package({integer(PowerManagement::kSleepTypeS5), integer(0), integer(0), integer(0)});
   return table(
       "DSDT", 2,
-      join({scope("\\_SB_", join({make_host_bridge(configuration), make_motherboard(),
+      join({scope("\\_SB_", join({make_host_bridge(configuration), make_motherboard(configuration),
                                   make_legacy_devices(configuration), make_guest_services(configuration),
                                   make_processors(configuration)})),
-            name("\\_S5_", sleep)}));
+            make_vcpu_event(configuration), name("\\_S5_", sleep)}));
 }
 
 }  // namespace

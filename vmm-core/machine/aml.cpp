@@ -18,20 +18,20 @@ void append_little(Bytes& to, T value) {
     to.push_back(static_cast<std::uint8_t>(std::uint64_t{value} >> (8 * i)));
 }
 
-// PkgLength counts itself (§20.2.4): 6 bits alone, or 4 bits and one to three more bytes.
+// PkgLength (§20.2.4): 6 bits alone, or 4 bits and one to three more bytes.
+Bytes encoded_length(std::size_t length) {
+  if (length <= 0x3f) return {static_cast<std::uint8_t>(length)};
+  const std::size_t extra = length <= 0xfff ? 1 : length <= 0xfffff ? 2 : 3;
+  Bytes result{static_cast<std::uint8_t>((extra << 6) | (length & 0xf))};
+  for (std::size_t i = 0; i < extra; ++i) result.push_back(static_cast<std::uint8_t>(length >> (4 + 8 * i)));
+  return result;
+}
+
+// Of a package it counts itself.
 Bytes with_length(const Bytes& content) {
-  Bytes result;
-  const std::size_t size = content.size();
-  std::size_t extra = 0;
-  if (size + 1 > 0x3f) extra = size + 2 <= 0xfff ? 1 : size + 3 <= 0xfffff ? 2 : 3;
-  const std::size_t length = size + 1 + extra;
-  if (extra == 0) {
-    result.push_back(static_cast<std::uint8_t>(length));
-  } else {
-    result.push_back(static_cast<std::uint8_t>((extra << 6) | (length & 0xf)));
-    for (std::size_t i = 0; i < extra; ++i)
-      result.push_back(static_cast<std::uint8_t>(length >> (4 + 8 * i)));
-  }
+  std::size_t own = 1;
+  while (encoded_length(content.size() + own).size() > own) ++own;
+  Bytes result = encoded_length(content.size() + own);
   append(result, content);
   return result;
 }
@@ -192,6 +192,37 @@ Bytes when(const Bytes& condition, const Bytes& content) {
 }
 Bytes otherwise(const Bytes& content) {
   return coded({0xa1}, with_length(content));
+}
+
+Bytes loop_while(const Bytes& condition, const Bytes& content) {
+  return coded({0xa2}, with_length(join({condition, content})));
+}
+Bytes shift_right(const Bytes& value, const Bytes& count, const Bytes& target) {
+  return coded({0x7a}, join({value, count, target}));
+}
+Bytes notify(const Bytes& object, const Bytes& value) {
+  return coded({0x86}, join({object, value}));
+}
+
+Bytes memory_region(std::string_view region, std::uint32_t start, std::uint32_t length) {
+  return coded({0x5b, 0x80}, join({path(region), Bytes{0x00}, integer(start), integer(length)}));
+}
+
+Bytes dword_fields(std::string_view region, std::initializer_list<DwordField> fields) {
+  constexpr std::uint8_t kDwordAccessPreserve = 0x03;
+  constexpr std::uint32_t kFieldBits = 32;
+  Bytes list;
+  std::uint32_t at = 0;
+  for (const DwordField& field : fields) {
+    if (field.offset > at) {  // a reserved field: its length in bits, encoded as a PkgLength
+      list.push_back(0);
+      append(list, encoded_length((field.offset - at) * 8));
+    }
+    append(list, path(field.name));
+    append(list, encoded_length(kFieldBits));
+    at = field.offset + kFieldBits / 8;
+  }
+  return coded({0x5b, 0x81}, with_length(join({path(region), Bytes{kDwordAccessPreserve}, list})));
 }
 
 Bytes io_ports(std::uint16_t start, std::uint8_t length) {

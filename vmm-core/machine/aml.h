@@ -28,7 +28,15 @@ Bytes scope(std::string_view name, const Bytes& content);
 Bytes device(std::string_view name, const Bytes& content);
 Bytes method(std::string_view name, unsigned arguments, const Bytes& content);
 
-// Statements and expressions (§20.2.5.3, §20.2.5.4), as many as _OSC needs.
+// A region of memory that registers are in, and its fields (§20.2.5.2): dwords, read and written whole.
+struct DwordField {
+  std::string_view name;
+  std::uint32_t offset = 0;  // in bytes; fields come in the order of their offsets
+};
+Bytes memory_region(std::string_view name, std::uint32_t start, std::uint32_t length);
+Bytes dword_fields(std::string_view region, std::initializer_list<DwordField> fields);
+
+// Statements and expressions (§20.2.5.3, §20.2.5.4), as many as our methods need.
 Bytes argument(unsigned index);
 Bytes local(unsigned index);
 Bytes give_back(const Bytes& value);
@@ -39,6 +47,9 @@ Bytes bit_and(const Bytes& left, const Bytes& right, const Bytes& target);
 Bytes bit_or(const Bytes& left, const Bytes& right, const Bytes& target);
 Bytes when(const Bytes& condition, const Bytes& content);
 Bytes otherwise(const Bytes& content);
+Bytes loop_while(const Bytes& condition, const Bytes& content);
+Bytes shift_right(const Bytes& value, const Bytes& count, const Bytes& target);
+Bytes notify(const Bytes& object, const Bytes& value);
 
 // Resource descriptors (§6.4); template_of() wraps them for _CRS.
 Bytes io_ports(std::uint16_t start, std::uint8_t length);

@@ -91,6 +91,11 @@ struct MachineConfiguration {
   // The guest has let go of the device behind the root port with that secondary bus, whose removal was
   // requested; unplug() is next. On a vCPU thread or within a call of the machine, and must not come back.
   std::function<void(std::uint8_t bus)> device_released;
+  // The guest has let go of a vCPU, asked or not; remove_vcpu() is next. On a vCPU thread, and must not come
+  // back.
+  std::function<void(std::uint32_t vcpu)> vcpu_released;
+  // The guest keeps a vCPU whose removal was requested. Likewise.
+  std::function<void(std::uint32_t vcpu)> vcpu_kept;
   CountersPage* counters = nullptr;  // outlives the machine; or none
   // Called first thing on every thread the machine starts.
   std::function<void(ThreadKind)> thread_started;

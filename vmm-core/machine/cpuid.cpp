@@ -230,8 +230,19 @@ std::vector<kvm_cpuid_entry2> make_cpuid(std::span<const kvm_cpuid_entry2> suppo
   set_cache_sharing(leaves, shifts);
   set_topology(leaves, configuration, shifts, id);
   set_amd_topology(leaves, configuration, shifts, id);
-  set_hypervisor(leaves, tsc_khz);
+  // Where Hyper-V's interface is, nobody looks for KVM's timing leaf.
+  if (!configuration.hyperv) set_hypervisor(leaves, tsc_khz);
   return leaves.take();
+}
+
+void add_hyperv(std::vector<kvm_cpuid_entry2>& leaves, std::span<const kvm_cpuid_entry2> hyperv) {
+  constexpr std::uint32_t kUsualPlace = 0x40000000, kPlaceSize = 0x100;
+  for (auto& leaf : leaves) {
+    if (leaf.function < kUsualPlace || leaf.function >= kUsualPlace + kPlaceSize) continue;
+    if (leaf.function == kUsualPlace && leaf.eax != 0) leaf.eax += kMovedKvmLeaves - kUsualPlace;
+    leaf.function += kMovedKvmLeaves - kUsualPlace;
+  }
+  leaves.insert(leaves.end(), hyperv.begin(), hyperv.end());
 }
 
 }  // namespace warren::vmm::machine

@@ -42,6 +42,8 @@ class FirmwareTablesTest : public testing::Test {
 
   GuestAddress write_acpi() {
     AcpiConfiguration configuration;
+    for (std::uint32_t i = 1; i < 255; ++i) configuration.hot_pluggable_vcpus.push_back(i);
+    configuration.absent_vcpus = {2, 254};
     for (std::uint32_t i = 0; i < 256; ++i) configuration.apic_ids.push_back(i);
     configuration.memory_map = make_memory_map(5 * kGibibyte);
     configuration.numa = {{kGibibyte, {0, 255}, {10, 20, 40}},
@@ -111,6 +113,19 @@ TEST_F(FirmwareTablesTest, SratPartsTheMemoryAndSlitTellsDistances) {
   EXPECT_EQ(get<std::uint64_t>(slit + 36), 3u);
   EXPECT_EQ((get<std::array<std::uint8_t, 9>>(slit + 44)),
             (std::array<std::uint8_t, 9>{10, 20, 40, 20, 10, 30, 40, 30, 10}));
+}
+
+// Processors that may come are listed as such, whatever is there now (ACPI 6.5 table 5.34).
+TEST_F(FirmwareTablesTest, MadtTellsWhichProcessorsAreThereAndWhichMayCome) {
+  const std::uint64_t madt = tables(write_acpi()).at(1).second;
+  std::vector<std::uint32_t> flags;
+  for (std::uint64_t at = madt + 44; at < madt + get<std::uint32_t>(madt + 4);
+       at += get<std::uint8_t>(at + 1)) {
+    if (get<std::uint8_t>(at) == 0) flags.push_back(get<std::uint32_t>(at + 4));
+    if (get<std::uint8_t>(at) == 9) flags.push_back(get<std::uint32_t>(at + 8));
+  }
+  ASSERT_EQ(flags.size(), 256U);
+  for (std::size_t i = 0; i < flags.size(); ++i) EXPECT_EQ(flags[i], i == 2 || i == 254 ? 2U : 1U) << i;
 }
 
 // An interpreter that is not ours must take our AML and every field of the tables: iasl reads them back and

@@ -57,7 +57,9 @@ Machine::Machine(MachineConfiguration configuration, EventSink sink)
               .panicked = [this] { on_guest_event(GuestCrashed{"the guest's kernel panicked"}); },
               .clock_changed = [this] { events_.wake(); },
               .guest_nanoseconds = [this] { return clock_.now(); },
-              .device_released = configuration_.device_released}) {
+              .device_released = configuration_.device_released,
+              .vcpu_released = configuration_.vcpu_released,
+              .vcpu_kept = configuration_.vcpu_kept}) {
   board_.clock().set_observer(configuration_.clock_set);
   clock_.pause();
   pristine_controllers_ = vm_.interrupt_controllers();
@@ -92,26 +94,64 @@ kvm::VirtualMachine Machine::make_vm() const {
   return vm;
 }
 
-std::vector<std::unique_ptr<kvm::Vcpu>> Machine::make_vcpus() {
-  const auto supported = system_.supported_cpuid();
+void Machine::enable_hyperv(kvm::Vcpu& vcpu, std::vector<kvm_cpuid_entry2>& cpuid) {
+  const HypervConfiguration& hyperv = *configuration_.cpu.hyperv;
+  // Api.rst §7.6, §7.7: with the second one KVM leaves the pages' content to the guest.
+  if (hyperv.synthetic_interrupts) {
+    const bool second = system_.check_extension(KVM_CAP_HYPERV_SYNIC2) > 0;
+    vcpu.enable_capability(second ? KVM_CAP_HYPERV_SYNIC2 : KVM_CAP_HYPERV_SYNIC, "KVM_CAP_HYPERV_SYNIC");
+  }
+  std::uint16_t version = 0;
+  if (hyperv.enlightened_vmcs) {
+    // KVM writes the version there; it takes the address as a number.
+    vcpu.enable_capability(KVM_CAP_HYPERV_ENLIGHTENED_VMCS, "KVM_CAP_HYPERV_ENLIGHTENED_VMCS",
+                           reinterpret_cast<std::uint64_t>(&version));
+  }
+  auto leaves = make_hyperv_cpuid(system_.supported_hyperv_cpuid(), hyperv);
+  if (hyperv.enlightened_vmcs) leaves.back().eax = (leaves.back().eax & ~0xffffu) | version;
+  add_hyperv(cpuid, leaves);
+}
+
+std::unique_ptr<kvm::Vcpu> Machine::make_vcpu(std::uint32_t number) {
   auto msrs = system_.msr_indices();
   // Time goes on over a reset: KVM keeps the counters of all vCPUs in step, which writing them would end.
   std::erase(msrs, kMsrTimeStampCounter);
-  std::vector<std::unique_ptr<kvm::Vcpu>> vcpus;
+  auto vcpu = std::make_unique<kvm::Vcpu>(system_, vm_, apic_id(configuration_.cpu, number));
+  auto cpuid =
+      make_cpuid(system_.supported_cpuid(), configuration_.cpu, number, vcpu->time_stamp_counter_khz());
+  if (configuration_.cpu.hyperv) enable_hyperv(*vcpu, cpuid);
+  vcpu->set_cpuid(cpuid);
+  // KVM numbers vCPUs as they come.
+  if (configuration_.cpu.hyperv && configuration_.cpu.hyperv->vcpu_index)
+    vcpu->set_msr(kMsrHypervVcpuIndex, number);
+  vcpu->set_msr(kMsrMtrrDefaultType, kMtrrEnableWriteBack);
+  pristine_vcpus_.at(number) = vcpu->save(msrs);
+  return vcpu;
+}
+
+std::vector<std::unique_ptr<kvm::Vcpu>> Machine::make_vcpus() {
+  pristine_vcpus_.resize(configuration_.cpu.vcpus);
+  std::vector<std::unique_ptr<kvm::Vcpu>> vcpus(configuration_.cpu.vcpus);
+  const auto& absent = configuration_.cpu.absent;
   for (std::uint32_t i = 0; i < configuration_.cpu.vcpus; ++i) {
-    vcpus.push_back(std::make_unique<kvm::Vcpu>(system_, vm_, apic_id(configuration_.cpu, i)));
-    kvm::Vcpu& vcpu = *vcpus.back();
-    vcpu.set_cpuid(make_cpuid(supported, configuration_.cpu, i, vcpu.time_stamp_counter_khz()));
-    vcpu.set_msr(kMsrMtrrDefaultType, kMtrrEnableWriteBack);
-    pristine_vcpus_.push_back(vcpu.save(msrs));
+    if (std::ranges::find(absent, i) == absent.end()) vcpus[i] = make_vcpu(i);
   }
   return vcpus;
+}
+
+template <typename Each>
+void Machine::for_each_vcpu(Each each) {
+  for (const std::uint32_t i : present_vcpus()) each(i, vcpus_->vcpu(i));
 }
 
 void Machine::load() {
   AcpiConfiguration acpi{.memory_map = map_, .numa = configuration_.numa};
   for (std::uint32_t i = 0; i < configuration_.cpu.vcpus; ++i) {
     acpi.apic_ids.push_back(apic_id(configuration_.cpu, i));
+    const VcpuHotPlug* hot_plug = board_.vcpu_hot_plug();
+    if (hot_plug == nullptr || !hot_plug->is_hot_pluggable(i)) continue;
+    acpi.hot_pluggable_vcpus.push_back(i);
+    if (!hot_plug->is_present(i)) acpi.absent_vcpus.push_back(i);
   }
   acpi.serial_ports.reserve(configuration_.serials.size());
   for (const auto& serial : configuration_.serials) acpi.serial_ports.push_back(serial.port);
@@ -163,10 +203,10 @@ void Machine::stop_running() {
 void Machine::continue_running() {
   if (running_ || ended_.load()) return;
   const std::uint64_t cycles = __rdtsc() - stopped_time_stamp_;
-  for (std::size_t i = 0; i < vcpus_->size(); ++i) {
-    (void)vcpus_->vcpu(i).rewind_time_stamp_counter(cycles);
-    vcpus_->vcpu(i).mark_paused();
-  }
+  for_each_vcpu([cycles](std::uint32_t, kvm::Vcpu& vcpu) {
+    (void)vcpu.rewind_time_stamp_counter(cycles);
+    vcpu.mark_paused();
+  });
   vm_.set_clock(stopped_guest_clock_);
   clock_.resume();
   board_.resume();
@@ -192,7 +232,7 @@ void Machine::reset() {
   board_.reset();
   vm_.set_interrupt_controllers(pristine_controllers_);
   lines_.refresh();
-  for (std::size_t i = 0; i < vcpus_->size(); ++i) vcpus_->vcpu(i).restore(pristine_vcpus_[i]);
+  for_each_vcpu([this](std::uint32_t number, kvm::Vcpu& vcpu) { vcpu.restore(*pristine_vcpus_[number]); });
   load();
   ++resets_;
   ended_.store(false);
@@ -217,16 +257,14 @@ void Machine::between_runs(Look look) {
 }
 
 void Machine::inject_nmi() {
-  between_runs([this] {
-    for (std::size_t i = 0; i < vcpus_->size(); ++i) vcpus_->vcpu(i).inject_nmi();
-  });
+  between_runs([this] { for_each_vcpu([](std::uint32_t, kvm::Vcpu& vcpu) { vcpu.inject_nmi(); }); });
 }
 
 std::vector<VcpuRegisters> Machine::registers() {
   std::vector<VcpuRegisters> all;
   between_runs([&] {
-    for (std::size_t i = 0; i < vcpus_->size(); ++i)
-      all.push_back({vcpus_->vcpu(i).registers(), vcpus_->vcpu(i).special_registers()});
+    for_each_vcpu(
+        [&](std::uint32_t, kvm::Vcpu& vcpu) { all.push_back({vcpu.registers(), vcpu.special_registers()}); });
   });
   return all;
 }
@@ -234,9 +272,8 @@ std::vector<VcpuRegisters> Machine::registers() {
 std::vector<FileDescriptor> Machine::statistics() {
   std::vector<FileDescriptor> files;
   files.push_back(vm_.statistics());
-  between_runs([&] {
-    for (std::size_t i = 0; i < vcpus_->size(); ++i) files.push_back(vcpus_->vcpu(i).statistics());
-  });
+  between_runs(
+      [&] { for_each_vcpu([&](std::uint32_t, kvm::Vcpu& vcpu) { files.push_back(vcpu.statistics()); }); });
   for (const auto& file : files)
     if (!file) return {};
   return files;
@@ -254,6 +291,71 @@ std::string Machine::unplug(std::uint8_t bus) {
   std::string id;
   between_runs([&] { id = board_.unplug(bus); });
   return id;
+}
+
+std::vector<std::uint32_t> Machine::present_vcpus() const {
+  std::vector<std::uint32_t> present;
+  for (std::uint32_t i = 0; i < vcpus_->size(); ++i) {
+    if (vcpus_->is_present(i)) present.push_back(i);
+  }
+  return present;
+}
+
+VcpuHotPlug& Machine::hot_plug_of(std::uint32_t vcpu) {
+  VcpuHotPlug* hot_plug = board_.vcpu_hot_plug();
+  if (hot_plug == nullptr || !hot_plug->is_hot_pluggable(vcpu)) {
+    throw Error(std::errc::operation_not_supported,
+                "vCPU " + std::to_string(vcpu) + " does not come and go at run time");
+  }
+  return *hot_plug;
+}
+
+void Machine::add_vcpu(std::uint32_t number) {
+  const bool is_new = !vcpus_->has_vcpu(number);
+  auto made = is_new ? make_vcpu(number) : nullptr;
+  kvm::Vcpu& vcpu = is_new ? *made : vcpus_->vcpu(number);
+  if (!is_new) vcpu.restore(*pristine_vcpus_[number]);
+  // Where the host cannot, KVM starts it with the others' as it is.
+  (void)vcpu.match_time_stamp_counter(vcpus_->vcpu(0));
+  vcpus_->add(number, std::move(made));
+}
+
+void Machine::plug_vcpus(const std::vector<std::uint32_t>& vcpus) {
+  for (const std::uint32_t vcpu : vcpus) {
+    if (hot_plug_of(vcpu).is_present(vcpu) || vcpus_->is_present(vcpu))
+      throw Error(std::errc::file_exists, "vCPU " + std::to_string(vcpu) + " is there");
+  }
+  between_runs([&] {
+    std::vector<std::uint32_t> added;
+    try {
+      for (const std::uint32_t vcpu : vcpus) {
+        add_vcpu(vcpu);
+        added.push_back(vcpu);
+      }
+    } catch (...) {
+      for (const std::uint32_t vcpu : added) vcpus_->remove(vcpu);
+      throw;
+    }
+  });
+  for (const std::uint32_t vcpu : vcpus) hot_plug_of(vcpu).insert(vcpu);
+}
+
+void Machine::request_vcpu_removal(const std::vector<std::uint32_t>& vcpus) {
+  for (const std::uint32_t vcpu : vcpus) {
+    if (!hot_plug_of(vcpu).is_present(vcpu))
+      throw Error(std::errc::no_such_device, "vCPU " + std::to_string(vcpu));
+  }
+  for (const std::uint32_t vcpu : vcpus) hot_plug_of(vcpu).request_removal(vcpu);
+}
+
+bool Machine::remove_vcpu(std::uint32_t vcpu) {
+  if (!vcpus_->is_present(vcpu) || hot_plug_of(vcpu).is_present(vcpu)) return false;
+  between_runs([&] {
+    vcpus_->remove(vcpu);
+    // Nothing that the guest left there wakes it or is sent to it.
+    vcpus_->vcpu(vcpu).restore(*pristine_vcpus_[vcpu]);
+  });
+  return true;
 }
 
 std::uint64_t Machine::stop_dirty_log() {

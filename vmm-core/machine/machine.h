@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -63,7 +64,8 @@ class Machine final : public Inspectable {
   void inject_nmi();
   // Of all vCPUs, which stand still for a moment.
   std::vector<VcpuRegisters> registers();
-  // What KVM counts: of the machine, then of each vCPU; empty where the kernel has no such file.
+  // What KVM counts: of the machine, then of each of present_vcpus(); empty where the kernel has no such
+  // file.
   std::vector<FileDescriptor> statistics();
   // Notes which pages are written, from now on; stop_dirty_log() says how many were.
   void start_dirty_log() { vm_.log_dirty_pages(memory_, true); }
@@ -81,13 +83,29 @@ class Machine final : public Inspectable {
   std::string unplug(std::uint8_t bus);
   std::vector<std::string> device_names() const { return board_.device_names(); }
 
+  // All of these vCPUs come, and the guest is told; or none does. Throws Error for one that cannot come or is
+  // there, and when the host has no more.
+  void plug_vcpus(const std::vector<std::uint32_t>& vcpus);
+  // Asks the guest to let go of them; MachineConfiguration::vcpu_released and vcpu_kept tell what it does.
+  // Throws Error, and asks for none, when one of them is not there or cannot go.
+  void request_vcpu_removal(const std::vector<std::uint32_t>& vcpus);
+  // Ends what the guest has let go of. False when it is back, or never was there.
+  bool remove_vcpu(std::uint32_t vcpu);
+  std::vector<std::uint32_t> present_vcpus() const;
+
   GuestMemory& memory() noexcept { return memory_; }
   void inspect(InspectNode& node) const override;
 
  private:
   GuestMemory make_memory() const;
   kvm::VirtualMachine make_vm() const;
+  std::unique_ptr<kvm::Vcpu> make_vcpu(std::uint32_t number);
+  void enable_hyperv(kvm::Vcpu& vcpu, std::vector<kvm_cpuid_entry2>& cpuid);
   std::vector<std::unique_ptr<kvm::Vcpu>> make_vcpus();
+  void add_vcpu(std::uint32_t number);
+  VcpuHotPlug& hot_plug_of(std::uint32_t vcpu);
+  template <typename Each>
+  void for_each_vcpu(Each each);
   void load();
   void stop_running();
   // Runs `look` while no vCPU runs; devices and time go on.
@@ -112,7 +130,7 @@ class Machine final : public Inspectable {
 
   // What reset() returns to.
   kvm::InterruptControllerState pristine_controllers_;
-  std::vector<kvm::VcpuState> pristine_vcpus_;
+  std::vector<std::optional<kvm::VcpuState>> pristine_vcpus_;  // of those that were ever there
 
   bool started_ = false;
   bool paused_ = true;                     // by pause(), or not started

@@ -236,6 +236,86 @@ TEST_F(MachineTest, AllVcpusStopAndEnd) {
   machine_.reset();
 }
 
+// T24, T30: a vCPU comes, is started by the guest as on a PC (SDM 3A §9.4.4), is let go of and comes back.
+TEST_F(MachineTest, VcpusComeAndGo) {
+  constexpr GuestAddress kStartFlag{0x200000}, kEjectFlag{0x200004}, kSecondCounter{0x9000};
+  // clang-format off: one instruction a line
+  auto made = configuration(make_tiny_kernel({
+      0x83, 0x3d, 0x00, 0x00, 0x20, 0x00, 0x00, 0x74, 0xf7,        // 1: cmp dword [0x200000],0; je 1
+      0xc7, 0x05, 0xf0, 0x00, 0xe0, 0xfe, 0xff, 0x01, 0x00, 0x00,  // the local APIC is enabled
+      0xc7, 0x05, 0x10, 0x03, 0xe0, 0xfe, 0x00, 0x00, 0x00, 0x01,  // ICR: to APIC 1
+      0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x00, 0x45, 0x00, 0x00,  // INIT
+      0xb9, 0x00, 0x00, 0x01, 0x00, 0xe2, 0xfe,                    // mov ecx,0x10000; loop $
+      0xc7, 0x05, 0x00, 0x03, 0xe0, 0xfe, 0x08, 0x46, 0x00, 0x00,  // start at 0x8000
+      0x83, 0x3d, 0x04, 0x00, 0x20, 0x00, 0x00, 0x74, 0xf7,        // 2: cmp dword [0x200004],0; je 2
+      0xc7, 0x05, 0x14, 0x00, 0xc2, 0xfe, 0x01, 0x00, 0x00, 0x00,  // eject vCPU 1
+      COUNT_FOR_EVER,
+  }));
+  // clang-format on
+  made.cpu.vcpus = made.cpu.sockets = 2;
+  made.cpu.hot_pluggable = made.cpu.absent = {1};
+  auto page = std::make_unique<CountersPage>();
+  made.counters = page.get();
+  std::atomic<std::uint32_t> released{0};
+  made.vcpu_released = [&](std::uint32_t vcpu) { released = vcpu; };
+  make(std::move(made));
+  // In real mode: 1: lock inc word [0x9000]; jmp 1
+  constexpr std::array<std::uint8_t, 7> kSecond = {0xf0, 0xff, 0x06, 0x00, 0x90, 0xeb, 0xf9};
+  const auto set = [&](GuestAddress where, std::uint32_t value) {
+    ASSERT_TRUE(machine_->memory().write(where, std::as_bytes(std::span(&value, 1))));
+  };
+  const auto second = [&] {
+    return machine_->memory().read_object<std::uint16_t>(kSecondCounter).value_or(0);
+  };
+  const auto second_counts = [&] {
+    const auto before = second();
+    for (int i = 0; i < 500 && second() == before; ++i) std::this_thread::sleep_for(2ms);
+    return second() != before;
+  };
+  machine_->start(false);
+  using Vcpus = std::vector<std::uint32_t>;
+  EXPECT_EQ(machine_->present_vcpus(), Vcpus{0});
+  EXPECT_EQ(page->vcpus[1].thread_id, 0U);
+  EXPECT_THROW(machine_->request_vcpu_removal({1}), Error) << "it is not there";
+  EXPECT_THROW(machine_->plug_vcpus({1, 0}), Error) << "0 is";
+  EXPECT_EQ(machine_->present_vcpus(), Vcpus{0}) << "all or none";
+  machine_->plug_vcpus({1});
+  EXPECT_EQ(machine_->present_vcpus(), (Vcpus{0, 1}));
+  EXPECT_NE(page->vcpus[1].thread_id, 0U);
+  EXPECT_EQ(machine_->registers().size(), 2U);
+  EXPECT_THROW(machine_->plug_vcpus({1}), Error);
+  ASSERT_TRUE(machine_->memory().write(GuestAddress{0x8000}, std::as_bytes(std::span(kSecond))));
+  EXPECT_EQ(second(), 0U) << "it waits to be started";
+  set(kStartFlag, 1);
+  EXPECT_TRUE(second_counts());
+  machine_->pause();
+  machine_->resume();
+  EXPECT_TRUE(second_counts());
+
+  EXPECT_FALSE(machine_->remove_vcpu(1)) << "the guest has it";
+  machine_->request_vcpu_removal({1});
+  set(kEjectFlag, 1);
+  for (int i = 0; i < 500 && released == 0; ++i) std::this_thread::sleep_for(2ms);
+  ASSERT_EQ(released, 1U);
+  EXPECT_TRUE(machine_->remove_vcpu(1));
+  EXPECT_FALSE(machine_->remove_vcpu(1));
+  EXPECT_EQ(machine_->present_vcpus(), Vcpus{0});
+  EXPECT_EQ(page->vcpus[1].thread_id, 0U);
+  EXPECT_FALSE(second_counts());
+  EXPECT_TRUE(is_counting()) << "the first goes on";
+
+  machine_->pause();
+  machine_->plug_vcpus({1});
+  machine_->resume();
+  set(kStartFlag, 0);
+  set(kEjectFlag, 0);
+  machine_->reset();
+  EXPECT_EQ(machine_->present_vcpus(), (Vcpus{0, 1})) << "what is there stays there over a reset";
+  set(kStartFlag, 1);
+  EXPECT_TRUE(second_counts());
+  machine_.reset();  // it uses what is above
+}
+
 TEST_F(MachineTest, ThePowerButtonOfAGuestThatDoesNotLookIsNoEvent) {
   make({COUNT_FOR_EVER});
   machine_->start(false);

@@ -53,6 +53,9 @@ inline constexpr std::uint16_t kPowerManagementBase = 0x600;
 inline constexpr std::uint16_t kPowerManagementSize = 0x80;
 inline constexpr std::uint32_t kSciGsi = 9;
 
+// The registers of vCPUs that come and go, in the chipset's range below the local APICs.
+inline constexpr std::uint64_t kVcpuHotPlugBase = 0xfec2'0000;
+
 inline constexpr std::uint32_t kIoApicPins = 24;
 
 // The INTx wires of the root bus end at the I/O APIC's upper eight inputs (PIRQA#–PIRQH#), level, active low.

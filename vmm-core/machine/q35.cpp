@@ -48,6 +48,7 @@ Q35::Q35(MachineConfiguration& configuration, const MemoryMap& map, KvmInterrupt
     panic_port_.emplace(actions.panicked);
     mappings_.push_back(ports_.map(PanicPort::kPort, 1, *panic_port_, "panic port"));
   }
+  if (!configuration.cpu.hot_pluggable.empty()) add_vcpu_hot_plug(configuration.cpu, actions);
   add_ports(configuration, lines, actions);
   add_devices(configuration, lines, environment);
   place_bars();
@@ -66,6 +67,21 @@ void Q35::map_chipset() {
   mappings_.push_back(ports_.map(kClockPort, kClockPorts, clock_, "real-time clock"));
   root_.attach(0, 0, host_bridge_);
   root_.attach(kLpcSlot, 0, lpc_bridge_);
+}
+
+void Q35::add_vcpu_hot_plug(const CpuConfiguration& cpu, const Actions& actions) {
+  vcpu_hot_plug_.emplace(
+      cpu.vcpus, cpu.hot_pluggable, cpu.absent,
+      VcpuHotPlug::Actions{.notify = [this] { power_management_.raise_event(PowerManagement::kVcpuEvent); },
+                           .ejected =
+                               [told = actions.vcpu_released](std::uint32_t vcpu) {
+                                 if (told) told(vcpu);
+                               },
+                           .refused =
+                               [told = actions.vcpu_kept](std::uint32_t vcpu) {
+                                 if (told) told(vcpu);
+                               }});
+  mappings_.push_back(memory_.map(kVcpuHotPlugBase, VcpuHotPlug::kSize, *vcpu_hot_plug_, "vCPU hot plug"));
 }
 
 void Q35::add_serials(const MachineConfiguration& configuration, KvmInterruptLines& lines) {
@@ -192,6 +208,7 @@ void Q35::reset() {
   power_management_.reset();
   keyboard_.reset();
   clock_.reset();
+  if (vcpu_hot_plug_) vcpu_hot_plug_->reset();
   for (const auto& serial : serials_) serial->reset();
   root_.reset();
   host_bridge_.reset();
@@ -223,6 +240,7 @@ void Q35::inspect(InspectNode& node) const {
   clock_.inspect(node.child("real-time-clock"));
   for (const auto& serial : serials_) serial->inspect(node.child(serial->name()));
   if (panic_port_) panic_port_->inspect(node.child("panic-port"));
+  if (vcpu_hot_plug_) vcpu_hot_plug_->inspect(node.child("vcpu-hot-plug"));
   host_bridge_.inspect(node.child(host_bridge_.name()));
   lpc_bridge_.inspect(node.child(lpc_bridge_.name()));
   for (const auto& port : root_ports_) port.port->inspect(node.child(port.port->name()));

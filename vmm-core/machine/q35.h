@@ -17,6 +17,7 @@
 #include "vmm-core/devices/real_time_clock.h"
 #include "vmm-core/devices/reset_control.h"
 #include "vmm-core/devices/serial.h"
+#include "vmm-core/devices/vcpu_hot_plug.h"
 #include "vmm-core/machine/configuration.h"
 #include "vmm-core/machine/memory_map.h"
 #include "vmm-core/pci/chipset.h"
@@ -34,7 +35,8 @@ class Q35 final : public Inspectable {
     std::function<void()> panicked;
     std::function<void()> clock_changed;  // the RTC's next tick; on any thread
     std::function<std::uint64_t()> guest_nanoseconds;
-    std::function<void(std::uint8_t bus)> device_released;  // as MachineConfiguration's; or none
+    std::function<void(std::uint8_t bus)> device_released;             // as MachineConfiguration's; or none
+    std::function<void(std::uint32_t vcpu)> vcpu_released, vcpu_kept;  // likewise
   };
 
   // `lines` and what `environment` holds outlive the board. Takes what it needs out of `configuration`.
@@ -49,6 +51,8 @@ class Q35 final : public Inspectable {
   PowerManagement& power_management() noexcept { return power_management_; }
   KeyboardController& keyboard() noexcept { return keyboard_; }
   RealTimeClock& clock() noexcept { return clock_; }
+  // Null when no vCPU comes or goes.
+  VcpuHotPlug* vcpu_hot_plug() noexcept { return vcpu_hot_plug_ ? &*vcpu_hot_plug_ : nullptr; }
 
   // Every device to power-on state and BARs where firmware would put them. While nothing runs.
   void reset();
@@ -80,6 +84,7 @@ class Q35 final : public Inspectable {
 
   Port* port_of(std::uint8_t bus) noexcept;
   void map_chipset();
+  void add_vcpu_hot_plug(const CpuConfiguration& cpu, const Actions& actions);
   void add_serials(const MachineConfiguration& configuration, KvmInterruptLines& lines);
   void add_ports(const MachineConfiguration& configuration, KvmInterruptLines& lines, const Actions& actions);
   void add_devices(MachineConfiguration& configuration, KvmInterruptLines& lines,
@@ -101,6 +106,7 @@ class Q35 final : public Inspectable {
   RealTimeClock clock_;
   std::vector<std::unique_ptr<Serial>> serials_;
   std::optional<PanicPort> panic_port_;
+  std::optional<VcpuHotPlug> vcpu_hot_plug_;
 
   pci::HostBridge host_bridge_;
   pci::LpcBridge lpc_bridge_;

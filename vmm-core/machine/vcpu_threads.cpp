@@ -83,9 +83,13 @@ struct Overloaded : Handlers... {
 }  // namespace
 
 VcpuThreads::VcpuThreads(std::vector<std::unique_ptr<kvm::Vcpu>> vcpus, Environment environment)
-    : vcpus_(std::move(vcpus)),
+    : slots_(vcpus.size()),
       environment_(std::move(environment)),
-      own_counters_(std::make_unique<VcpuCounters[]>(vcpus_.size())) {
+      own_counters_(std::make_unique<VcpuCounters[]>(vcpus.size())) {
+  for (std::size_t i = 0; i < vcpus.size(); ++i) {
+    slots_[i].is_present = vcpus[i] != nullptr;
+    slots_[i].vcpu = std::move(vcpus[i]);
+  }
   install_kick_handler();
 }
 
@@ -100,8 +104,11 @@ void VcpuThreads::stop() noexcept {
   }
   kick();
   changed_.notify_all();
-  for (auto& thread : threads_) thread.join();
-  threads_.clear();
+  for (auto& slot : slots_) {
+    if (slot.thread.joinable()) slot.thread.join();
+    const std::lock_guard lock(mutex_);
+    slot.thread = {};
+  }
 }
 
 VcpuCounters& VcpuThreads::counters(std::size_t index) noexcept {
@@ -111,12 +118,52 @@ VcpuCounters& VcpuThreads::counters(std::size_t index) noexcept {
   return own_counters_[index];
 }
 
-void VcpuThreads::start() {
-  threads_.reserve(vcpus_.size());
-  for (std::size_t i = 0; i < vcpus_.size(); ++i) threads_.emplace_back([this, i] { main(i); });
-  // Each has its name and has told its id when the caller looks for them.
+void VcpuThreads::start_thread(std::size_t index) {
+  const std::lock_guard lock(mutex_);
+  slots_[index].is_leaving = false;
+  slots_[index].thread = std::thread([this, index] { main(index); });
+  ++threads_;
+}
+
+// Each has its name and has told its id when the caller looks for them.
+void VcpuThreads::wait_until_parked() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return parked_ == threads_.size(); });
+  changed_.wait(lock, [this] { return parked_ == threads_; });
+}
+
+void VcpuThreads::start() {
+  started_ = true;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].is_present) start_thread(i);
+  }
+  wait_until_parked();
+}
+
+void VcpuThreads::add(std::size_t index, std::unique_ptr<kvm::Vcpu> vcpu) {
+  Slot& slot = slots_.at(index);
+  if (vcpu) slot.vcpu = std::move(vcpu);
+  if (started_) {
+    start_thread(index);
+    wait_until_parked();
+  }
+  const std::lock_guard lock(mutex_);
+  slot.is_present = true;
+}
+
+void VcpuThreads::remove(std::size_t index) {
+  Slot& slot = slots_.at(index);
+  {
+    const std::lock_guard lock(mutex_);
+    slot.is_present = false;
+    slot.is_leaving = true;
+  }
+  changed_.notify_all();
+  if (!slot.thread.joinable()) return;
+  slot.thread.join();
+  const std::lock_guard lock(mutex_);
+  slot.thread = {};
+  --threads_;
+  counters(index).thread_id.store(0, std::memory_order_relaxed);
 }
 
 void VcpuThreads::resume() {
@@ -135,33 +182,34 @@ void VcpuThreads::request_pause() noexcept {
 
 void VcpuThreads::pause() {
   request_pause();
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return parked_ == threads_.size(); });
+  wait_until_parked();
 }
 
 // Each vCPU looks at the request between two runs. immediate_exit ends a run that is about to begin, the
 // signal one that has begun.
 void VcpuThreads::kick() noexcept {
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
-    vcpus_[i]->request_exit();
-    ::pthread_kill(threads_[i].native_handle(), kick_signal());
+  const std::lock_guard lock(mutex_);
+  for (auto& slot : slots_) {
+    if (!slot.thread.joinable()) continue;
+    slot.vcpu->request_exit();
+    ::pthread_kill(slot.thread.native_handle(), kick_signal());
   }
 }
 
-bool VcpuThreads::park(kvm::Vcpu& vcpu) {
+bool VcpuThreads::park(const Slot& slot) {
   std::unique_lock lock(mutex_);
   ++parked_;
   changed_.notify_all();
-  changed_.wait(lock, [this] { return request_.load() != Request::pause; });
+  changed_.wait(lock, [&] { return request_.load() != Request::pause || slot.is_leaving; });
   --parked_;
-  if (request_.load() == Request::end) return false;
+  if (request_.load() == Request::end || slot.is_leaving) return false;
   // A pause that comes now sets it again, or is seen before the next run.
-  vcpu.clear_exit_request();
+  slot.vcpu->clear_exit_request();
   return true;
 }
 
 void VcpuThreads::main(std::size_t index) {
-  kvm::Vcpu& vcpu = *vcpus_[index];
+  kvm::Vcpu& vcpu = *slots_[index].vcpu;
   ::pthread_setname_np(::pthread_self(), ("vcpu" + std::to_string(index)).c_str());
   VcpuCounters& statistics = counters(index);
   statistics.thread_id.store(static_cast<std::uint64_t>(::gettid()), std::memory_order_relaxed);
@@ -171,7 +219,7 @@ void VcpuThreads::main(std::size_t index) {
     if (request_.load() != Request::run) [[unlikely]] {
       // The registers only show a port or memory access as done once KVM has run again (api.rst §5).
       if (std::exchange(access_in_flight, false)) vcpu.complete_access();
-      if (!park(vcpu)) return;
+      if (!park(slots_[index])) return;
       continue;
     }
     const kvm::Exit exit = vcpu.run();
@@ -240,11 +288,12 @@ bool VcpuThreads::handle(std::size_t index, const kvm::Exit& exit) {
 void VcpuThreads::crash(std::size_t index, const std::string& what) {
   request_pause();
   environment_.stopped(
-      GuestCrashed{"vCPU " + std::to_string(index) + ": " + what + "; " + vcpus_[index]->describe()});
+      GuestCrashed{"vCPU " + std::to_string(index) + ": " + what + "; " + slots_[index].vcpu->describe()});
 }
 
 void VcpuThreads::inspect(InspectNode& node) const {
-  for (std::size_t i = 0; i < vcpus_.size(); ++i) {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (!slots_[i].is_present) continue;
     const VcpuCounters& statistics = const_cast<VcpuThreads*>(this)->counters(i);
     InspectNode& child = node.child("vcpu" + std::to_string(i));
     child.add("thread", statistics.thread_id.load(std::memory_order_relaxed));

@@ -1,5 +1,5 @@
 // The threads that run vCPUs: dispatch of exits to the address spaces, pausing all of them, and why one
-// stopped.
+// stopped. vCPUs come and go: one that is not there has no thread, and none in KVM before it first comes.
 //
 // Control calls come from one thread that is no vCPU; request_pause() from any. A vCPU that cannot go on (or
 // a device that ends the machine) asks for a pause of all and tells `stopped`; nobody spins.
@@ -42,6 +42,7 @@ class VcpuThreads final : public Inspectable {
     std::function<void(GuestEvent)> stopped;         // on a vCPU thread; must not wait for vCPUs
   };
 
+  // By number; null for those that are not there.
   VcpuThreads(std::vector<std::unique_ptr<kvm::Vcpu>> vcpus, Environment environment);
   VcpuThreads(const VcpuThreads&) = delete;
   VcpuThreads& operator=(const VcpuThreads&) = delete;
@@ -58,32 +59,53 @@ class VcpuThreads final : public Inspectable {
   // Ends the threads for good.
   void stop() noexcept;
 
-  // vCPUs to be looked at or changed while paused.
-  std::size_t size() const noexcept { return vcpus_.size(); }
-  kvm::Vcpu& vcpu(std::size_t index) noexcept { return *vcpus_[index]; }
+  // While paused, as everything down to vcpu(). The vCPU's thread starts, if the others have, and waits.
+  // `vcpu` is null for one that was removed and comes back. Throws as start(); then nothing has changed, but
+  // that the vCPU is kept.
+  void add(std::size_t index, std::unique_ptr<kvm::Vcpu> vcpu);
+  // Ends its thread. KVM never forgets a vCPU, so it is kept for when it comes back.
+  void remove(std::size_t index);
+
+  // How many there can be.
+  std::size_t size() const noexcept { return slots_.size(); }
+  bool is_present(std::size_t index) const noexcept {
+    return index < slots_.size() && slots_[index].is_present;
+  }
+  // One that is there, or was.
+  bool has_vcpu(std::size_t index) const noexcept { return slots_[index].vcpu != nullptr; }
+  kvm::Vcpu& vcpu(std::size_t index) noexcept { return *slots_[index].vcpu; }
 
   void inspect(InspectNode& node) const override;
 
  private:
   enum class Request { run, pause, end };
+  struct Slot {
+    std::unique_ptr<kvm::Vcpu> vcpu;
+    std::thread thread;       // changes with mutex_ held
+    bool is_present = false;  // likewise
+    bool is_leaving = false;  // likewise: the thread is to end
+  };
 
+  void start_thread(std::size_t index);
+  void wait_until_parked();
   void main(std::size_t index);
   // Waits while a pause is asked for; false when the thread is to end.
-  bool park(kvm::Vcpu& vcpu);
+  bool park(const Slot& slot);
   // False when the vCPU cannot go on.
   bool handle(std::size_t index, const kvm::Exit& exit);
   void crash(std::size_t index, const std::string& what);
   void kick() noexcept;
   VcpuCounters& counters(std::size_t index) noexcept;
 
-  std::vector<std::unique_ptr<kvm::Vcpu>> vcpus_;
+  std::vector<Slot> slots_;
   const Environment environment_;
   std::unique_ptr<VcpuCounters[]>
       own_counters_;  // for vCPUs that the page has no slot for, or without a page
-  std::vector<std::thread> threads_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
+  bool started_ = false;
+  std::size_t threads_ = 0;
   std::size_t parked_ = 0;
   std::atomic<Request> request_{Request::pause};
 };

@@ -192,6 +192,7 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     request(KVM_CHECK_EXTENSION),
     request(KVM_GET_VCPU_MMAP_SIZE),
     request(KVM_GET_SUPPORTED_CPUID),
+    request(KVM_GET_SUPPORTED_HV_CPUID),
     request(KVM_GET_MSR_INDEX_LIST),
     request(KVM_GET_MSR_FEATURE_INDEX_LIST),
     request(KVM_TRANSLATE),

@@ -75,6 +75,8 @@ int serve(const Options& options) {
        .device_unplugged = [&](const control::DeviceName& device) { server->announce_unplugged(device); },
        .vsock_connection_wanted =
            [&](const control::VsockConnectionWanted& wanted) { return server->announce(wanted); },
+       .vcpu_unplugged = [&](const control::VcpuNumber& vcpu) { server->announce_unplugged(vcpu); },
+       .vcpu_kept = [&](const control::VcpuNumber& vcpu) { server->announce_kept(vcpu); },
        // The answer is sent before the loop comes to this.
        .quit = [&] { boost::asio::post(loop, [&] { loop.stop(); }); }});
   server.emplace(loop, std::move(listener), machine);

@@ -121,12 +121,17 @@ void Worker::start_dirty_rate(std::uint32_t seconds) {
   });
 }
 
-std::vector<FileDescriptor> Worker::kvm_statistics() {
+control::KvmStatisticsFiles Worker::kvm_statistics() {
   require(machine_ != nullptr, "kvm_statistics");
-  auto files = machine_->statistics();
-  if (files.size() > control::kMaximumDescriptorsPerMessage)
-    files.resize(control::kMaximumDescriptorsPerMessage);
-  return files;
+  control::KvmStatisticsFiles statistics{.files = machine_->statistics(), .names = {}};
+  if (statistics.files.empty()) return statistics;
+  statistics.names.vcpus = machine_->present_vcpus();
+  constexpr std::size_t kMost = control::kMaximumDescriptorsPerMessage;
+  if (statistics.files.size() > kMost) {
+    statistics.files.resize(kMost);
+    statistics.names.vcpus.resize(kMost - 1);
+  }
+  return statistics;
 }
 
 }  // namespace warren::vmm::worker

@@ -31,9 +31,31 @@ pci::Address address_of(const control::PciAddress& address) {
   return {address.bus, address.slot, address.function};
 }
 
+machine::HypervConfiguration hyperv_of(const control::HypervSpecification& hyperv) {
+  return {.vendor = hyperv.vendor_id,
+          .relaxed_timing = hyperv.relaxed,
+          .virtual_apic = hyperv.vapic,
+          .reference_time = hyperv.time,
+          .vcpu_index = hyperv.vpindex,
+          .vcpu_runtime = hyperv.runtime,
+          .synthetic_interrupts = hyperv.synic,
+          .synthetic_timers = hyperv.stimer,
+          .direct_timers = hyperv.direct_stimer,
+          .reset = hyperv.reset,
+          .frequencies = hyperv.frequencies,
+          .reenlightenment = hyperv.reenlightenment,
+          .tlb_flush = hyperv.tlbflush,
+          .send_ipi = hyperv.ipi,
+          .enlightened_vmcs = hyperv.evmcs,
+          .no_auto_eoi = hyperv.avic,
+          .spinlock_retries = hyperv.spinlock_retries};
+}
+
 machine::CpuConfiguration cpu_of(const control::CpuSpecification& cpu) {
   machine::CpuConfiguration configuration;
   configuration.vcpus = cpu.vcpus;
+  configuration.hot_pluggable = cpu.hot_pluggable;
+  configuration.absent = cpu.absent;
   configuration.sockets = cpu.sockets;
   configuration.dies = cpu.dies;
   configuration.cores = cpu.cores;
@@ -41,6 +63,7 @@ machine::CpuConfiguration cpu_of(const control::CpuSpecification& cpu) {
   configuration.vendor = cpu.identity.vendor;
   configuration.signature = cpu.identity.signature;
   configuration.brand = cpu.identity.brand;
+  if (cpu.hyperv) configuration.hyperv = hyperv_of(*cpu.hyperv);
   for (const auto& mask : cpu.masks) {
     configuration.masks.push_back({mask.leaf,
                                    mask.subleaf,
@@ -182,6 +205,7 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
   configuration.device_released = [this](std::uint8_t bus) {
     boost::asio::post(loop_, [this, bus] { device_released(bus); });
   };
+  follow_vcpus(configuration);
   configuration.counters = counters_;
   configuration.thread_started = surroundings_.thread_started;
   for (const auto& port : specification.root_ports) {

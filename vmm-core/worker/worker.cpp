@@ -182,7 +182,10 @@ control::Status Worker::status() const {
   status.stalled_disks = disks_.stalled();
   status.open_ports = ports_.open_ports();
   status.open_trays.assign(open_trays_.begin(), open_trays_.end());
-  if (machine_) status.devices = machine_->device_names();
+  if (machine_) {
+    status.devices = machine_->device_names();
+    status.vcpus = machine_->present_vcpus();
+  }
   return status;
 }
 

@@ -52,6 +52,8 @@ class Worker final : public control::Commands {
     std::function<void(const control::DeviceName&)> device_unplugged = {};
     // False when nobody is there who could answer.
     std::function<bool(const control::VsockConnectionWanted&)> vsock_connection_wanted = {};
+    std::function<void(const control::VcpuNumber&)> vcpu_unplugged = {};
+    std::function<void(const control::VcpuNumber&)> vcpu_kept = {};
     std::function<void()> quit;
   };
 
@@ -87,6 +89,9 @@ class Worker final : public control::Commands {
 
   // vsock.cpp
   void answer_vsock(const control::AnswerVsock& answer, FileDescriptor socket) override;
+  // vcpus.cpp
+  void plug_vcpus(const control::VcpuNumbers& numbers) override;
+  void unplug_vcpus(const control::VcpuNumbers& numbers) override;
 
   // probes.cpp
   void inject_nmi() override;
@@ -100,7 +105,7 @@ class Worker final : public control::Commands {
   void delete_iothread(std::uint32_t id) override;
   void start_dirty_rate(std::uint32_t seconds) override;
   control::DirtyRateStatus dirty_rate() const override { return dirty_rate_; }
-  std::vector<FileDescriptor> kvm_statistics() override;
+  control::KvmStatisticsFiles kvm_statistics() override;
 
  private:
   void guest_event(const machine::GuestEvent& event);
@@ -146,6 +151,8 @@ class Worker final : public control::Commands {
   BlockCounters& block_counters(const std::string& id);
   NetCounters& net_counters(const std::string& id);
   void device_released(std::uint8_t bus);
+  void follow_vcpus(machine::MachineConfiguration& configuration);
+  void vcpu_released(std::uint32_t vcpu);
   void forget_device(const std::string& id);
 
   boost::asio::io_context& loop_;

@@ -84,7 +84,7 @@ constexpr Procedure kProcedures[] = {
     declined<DomainOpenGraphicsFdArgs, Nothing>(343, "DOMAIN_OPEN_GRAPHICS_FD", kLow | kWrite | kReturnsFds, "domain:open_graphics", VIR_ERR_INTERNAL_ERROR, "No graphics backend with that index: the machine has no graphics device yet"),
     served<&handlers::domain_define_xml_flags>(350, "DOMAIN_DEFINE_XML_FLAGS", kHigh | kWrite, "domain:write domain:save"),
     served<&handlers::domain_rename>(358, "DOMAIN_RENAME", kLow | kWrite, "domain:write domain:save"),
-    missing<DomainSetVcpuArgs, Nothing>(384, "DOMAIN_SET_VCPU", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
+    served<&handlers::domain_set_vcpu>(384, "DOMAIN_SET_VCPU", kLow | kWrite, "domain:write domain:save:!VIR_DOMAIN_AFFECT_CONFIG|VIR_DOMAIN_AFFECT_LIVE domain:save:VIR_DOMAIN_AFFECT_CONFIG"),
     missing<DomainManagedSaveGetXmlDescArgs, DomainManagedSaveGetXmlDescResult>(388, "DOMAIN_MANAGED_SAVE_GET_XML_DESC", kLow, "domain:read domain:read_secure:VIR_DOMAIN_SAVE_IMAGE_XML_SECURE"),
     missing<DomainManagedSaveDefineXmlArgs, Nothing>(389, "DOMAIN_MANAGED_SAVE_DEFINE_XML", kLow | kWrite, "domain:write domain:hibernate"),
     served<&handlers::domain_set_lifecycle_action>(390, "DOMAIN_SET_LIFECYCLE_ACTION", kLow | kWrite, "domain:write"),
