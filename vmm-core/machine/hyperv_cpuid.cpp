@@ -89,7 +89,9 @@ std::vector<kvm_cpuid_entry2> make_hyperv_cpuid(std::span<const kvm_cpuid_entry2
       throw Error(std::errc::not_supported,
                   std::string("KVM: the host lacks the Hyper-V feature '") + bit.name + "'");
     }
-    (bit.leaf == kFeatures ? features : recommendations).*bit.where |= bit.mask;
+    // Of the conditional itself g++ 12 would change a copy.
+    kvm_cpuid_entry2& leaf = bit.leaf == kFeatures ? features : recommendations;
+    leaf.*bit.where |= bit.mask;
   }
   std::vector<kvm_cpuid_entry2> leaves = {
       make_signature(configuration), interface,           version, features, recommendations,
