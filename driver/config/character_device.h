@@ -62,6 +62,8 @@ struct Channel {
 // What a controller has unless <controller ports=…> says otherwise, and the most it can have.
 inline constexpr std::uint32_t kSerialControllerPorts = 31;
 inline constexpr std::uint32_t kMaximumSerialControllerPorts = 64;
+// As many a running domain's has at least, so that channels can come: each port is two queues of the guest's.
+inline constexpr std::uint32_t kRunningSerialControllerPorts = 8;
 
 // Where a start puts the socket of a channel that names none, and whether `path` is such a place: in a
 // definition it says nothing.

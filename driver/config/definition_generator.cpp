@@ -278,7 +278,8 @@ Devices make_devices(Dice& dice) {
     }
   }
   if (dice.flip())
-    devices.watchdog = {.action = static_cast<WatchdogAction>(dice.below(7)), .info = make_info(dice, true)};
+    devices.watchdogs.push_back(
+        {.action = static_cast<WatchdogAction>(dice.below(7)), .info = make_info(dice, true)});
   if (dice.flip())
     devices.panic = {.has_model = dice.flip(), .has_address = dice.flip(), .info = make_info(dice, false)};
   if (dice.flip()) {

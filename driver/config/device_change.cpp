@@ -35,6 +35,9 @@ auto& list_of(auto& devices, const Input&) {
 auto& list_of(auto& devices, const Rng&) {
   return devices.rngs;
 }
+auto& list_of(auto& devices, const Watchdog&) {
+  return devices.watchdogs;
+}
 auto& list_of(auto& devices, const Vsock&) {
   return devices.vsocks;
 }
@@ -48,6 +51,7 @@ struct Kind {
   std::string_view operator()(const Input&) const { return "input"; }
   std::string_view operator()(const Rng&) const { return "rng"; }
   std::string_view operator()(const Vsock&) const { return "vsock"; }
+  std::string_view operator()(const Watchdog&) const { return "watchdog"; }
 };
 
 // Where nothing was said of a place, every place fits. A persistent definition has no aliases but the user's.
@@ -92,6 +96,9 @@ bool fits(const Rng& wanted, const Rng& has) {
          wanted.rate_period_ms == has.rate_period_ms && fits_place(wanted.info, has.info);
 }
 
+bool fits(const Watchdog& wanted, const Watchdog& has) {
+  return wanted.action == has.action && fits_place(wanted.info, has.info);
+}
 bool fits(const Vsock& wanted, const Vsock& has) {
   return (!wanted.cid || !has.cid || wanted.cid == has.cid) && fits_place(wanted.info, has.info);
 }
@@ -147,6 +154,7 @@ void for_each_info(const Devices& devices, Visit visit) {
   for (const auto& each : devices.inputs) visit(each.info);
   for (const auto& each : devices.rngs) visit(each.info);
   for (const auto& each : devices.vsocks) visit(each.info);
+  for (const auto& each : devices.watchdogs) visit(each.info);
 }
 
 void check_new(const Devices& devices, const Disk& disk) {
@@ -180,6 +188,9 @@ void check_new(const Devices& devices, const Channel& channel) {
 }
 void check_new(const Devices&, const Input&) {
   throw operation_invalid("the machine has its one PS/2 keyboard already");
+}
+void check_new(const Devices& devices, const Watchdog&) {
+  if (!devices.watchdogs.empty()) throw operation_invalid("domain already has a watchdog");
 }
 void check_new(const Devices& devices, const Vsock&) {
   if (!devices.vsocks.empty()) throw operation_invalid("the domain already has a vsock device");
@@ -286,6 +297,7 @@ Device device_with_alias(const DomainDefinition& definition, std::string_view al
   look(devices.interfaces);
   look(devices.rngs);
   look(devices.vsocks);
+  look(devices.watchdogs);
   look(devices.serials);
   look(devices.consoles);
   look(devices.channels);

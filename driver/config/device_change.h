@@ -15,7 +15,8 @@
 
 namespace warren::driver::config {
 
-using Device = std::variant<Disk, Interface, Controller, SerialPort, Console, Channel, Input, Rng, Vsock>;
+using Device =
+    std::variant<Disk, Interface, Controller, SerialPort, Console, Channel, Input, Rng, Vsock, Watchdog>;
 
 enum class DeviceUse {
   change,   // to attach or update: whole
@@ -33,8 +34,8 @@ const DeviceInfo& info_of(const Device& device);
 void complete_device(Device& device, const RandomBytes& random = system_random_bytes);
 
 // The one device of the definition that `wanted` names: disks by target, interfaces by MAC address,
-// controllers by type and index, channels by name, the socket device by nothing, others by all that is said
-// of them; and by PCI address and alias where those are given.
+// controllers by type and index, channels by name, the socket device and the watchdog by nothing, others by
+// all that is said of them; and by PCI address and alias where those are given.
 Device find_device(const DomainDefinition& definition, const Device& wanted);
 Device device_with_alias(const DomainDefinition& definition, std::string_view alias);
 
@@ -45,8 +46,9 @@ Device remove_device(DomainDefinition& definition, const Device& wanted);
 // keeps when it has none of its own.
 void replace_device(DomainDefinition& definition, const Device& changed);
 
-// Of a running domain: the alias and the place of a disk, interface, entropy source or socket device that is
-// to be plugged in. As place_hot_plugged().
+// Of a running domain: the alias and the place of a disk, interface, entropy source, socket device or
+// watchdog that is to be plugged in, as place_hot_plugged(); and of a channel or virtio console, for which
+// one of its virtio-serial controllers has a free port. Throws Error.
 void assign_hot_plugged(const Devices& devices, Device& device);
 // Whether the device at that address may come and go: it is the only function behind a root port whose slot
 // takes devices at run time.

@@ -292,7 +292,7 @@ void format_devices(XmlWriter& writer, const Devices& devices, const FormatConte
     format_device_info(writer, input.info, context);
     writer.end();
   }
-  if (devices.watchdog) format_watchdog(writer, *devices.watchdog, context);
+  for (const Watchdog& watchdog : devices.watchdogs) format_watchdog(writer, watchdog, context);
   if (devices.memory_balloon) format_memory_balloon(writer, *devices.memory_balloon, context);
   for (const Rng& rng : devices.rngs) format_rng(writer, rng, context);
   if (devices.panic) format_panic(writer, *devices.panic, context);

@@ -354,8 +354,10 @@ Devices parse_devices(XmlElement* element, bool inactive) {
   for (XmlElement* child : element->children("rng")) devices.rngs.push_back(parse_rng(*child, inactive));
   if (XmlElement* balloon = element->child("memballoon"))
     devices.memory_balloon = parse_memory_balloon(*balloon, inactive);
-  if (XmlElement* watchdog = element->child("watchdog"))
-    devices.watchdog = parse_watchdog(*watchdog, inactive);
+  for (XmlElement* child : element->children("watchdog")) {
+    if (!devices.watchdogs.empty()) throw child->unsupported("a domain can have one watchdog");
+    devices.watchdogs.push_back(parse_watchdog(*child, inactive));
+  }
   for (XmlElement* child : element->children("panic")) {
     if (devices.panic) throw child->malformed("there can be one panic device of model 'isa'");
     devices.panic = parse_panic(*child, inactive);
@@ -390,6 +392,8 @@ Device parse_device(std::string_view xml, DeviceUse use, bool inactive) {
     device = parse_input(root, inactive);
   } else if (kind == "rng") {
     device = parse_rng(root, inactive);
+  } else if (kind == "watchdog") {
+    device = parse_watchdog(root, inactive);
   } else if (kind == "vsock") {
     device = parse_vsock(root, inactive);
   } else if (std::ranges::find(names::kOtherDevices, kind) != std::end(names::kOtherDevices)) {

@@ -189,6 +189,6 @@ inline constexpr EnumTable<WatchdogAction> kWatchdogAction{detail::kWatchdogActi
 inline constexpr std::string_view kOtherDevices[] = {
     "audio", "crypto",     "filesystem", "graphics", "hostdev", "hub",      "iommu",
     "lease", "memballoon", "memory",     "nvram",    "panic",   "parallel", "redirdev",
-    "shmem", "smartcard",  "sound",      "tpm",      "video",   "watchdog"};
+    "shmem", "smartcard",  "sound",      "tpm",      "video"};
 
 }  // namespace warren::driver::config::names

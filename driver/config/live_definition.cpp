@@ -61,7 +61,7 @@ void assign_aliases(Devices& devices) {
   number(devices.inputs, "input");
   number(devices.rngs, "rng");
   if (devices.balloon() != nullptr) give_alias(devices.memory_balloon->info, "balloon0");
-  if (devices.watchdog) give_alias(devices.watchdog->info, "watchdog0");
+  number(devices.watchdogs, "watchdog");
   if (devices.panic) give_alias(devices.panic->info, "panic0");
   number(devices.vsocks, "vsock");
 }
@@ -79,6 +79,58 @@ std::string next_alias(const std::vector<T>& list, std::string_view prefix) {
   return fmt::format("{}{}", prefix, next);
 }
 
+void give_socket_mode(Channel& channel) {
+  if (channel.backend.type == CharacterBackendType::unix_socket && !channel.backend.socket_mode)
+    channel.backend.socket_mode = SocketMode::bind;
+  channel.connected = false;
+}
+
+// How many ports each virtio-serial controller of a domain that starts has. A lone console is one that small
+// guests understand, and takes no others.
+void fix_serial_ports(Devices& devices) {
+  for (Controller& controller : devices.controllers) {
+    if (controller.type != ControllerType::virtio_serial || controller.ports) continue;
+    std::uint32_t most = 0;
+    std::size_t count = 0;
+    const auto look = [&](const std::optional<VirtioSerialAddress>& address) {
+      if (!address || address->controller != controller.index) return;
+      most = std::max(most, address->port + 1);
+      ++count;
+    };
+    for (const Console& console : devices.consoles) look(console.address);
+    const bool is_lone_console = count == 1 && most == 1;
+    for (const Channel& channel : devices.channels) look(channel.address);
+    controller.ports = is_lone_console && count == 1 ? 1 : std::max(most, kRunningSerialControllerPorts);
+  }
+}
+
+// A port that no other has: the one that is wanted, or the first that is free from 1 on.
+void place_port(const Devices& devices, std::optional<VirtioSerialAddress>& address) {
+  const auto is_free = [&](const VirtioSerialAddress& place) {
+    const auto is_there = [&](const auto& device) { return device.address == place; };
+    return std::ranges::none_of(devices.channels, is_there) &&
+           std::ranges::none_of(devices.consoles, is_there);
+  };
+  for (const Controller& controller : devices.controllers) {
+    if (controller.type != ControllerType::virtio_serial) continue;
+    const std::uint32_t index = controller.index.value_or(0), ports = controller.ports.value_or(1);
+    if (address && address->controller != index) continue;
+    const bool is_chosen = address && address->port != 0;
+    for (std::uint32_t port = is_chosen ? address->port : 1; port < ports; ++port) {
+      const VirtioSerialAddress place{.controller = index, .port = port};
+      if (is_free(place)) {
+        address = place;
+        return;
+      }
+      if (is_chosen) break;
+    }
+  }
+  throw Error(
+      VIR_ERR_OPERATION_FAILED,
+      "no virtio-serial controller of the running domain has that port, or a free one: define the domain "
+      "with <controller type='virtio-serial' ports='…'/>");
+}
+
 struct AssignAlias {
   const Devices& devices;
   void operator()(Disk& disk) const {
@@ -94,8 +146,18 @@ struct AssignAlias {
   void operator()(Interface& interface) const {
     give_alias(interface.info, next_alias(devices.interfaces, "net"));
   }
+  void operator()(Watchdog& watchdog) const {
+    give_alias(watchdog.info, next_alias(devices.watchdogs, "watchdog"));
+  }
   void operator()(Vsock& vsock) const { give_alias(vsock.info, next_alias(devices.vsocks, "vsock")); }
   void operator()(Rng& rng) const { give_alias(rng.info, next_alias(devices.rngs, "rng")); }
+  void operator()(Channel& channel) const {
+    give_alias(channel.info, next_alias(devices.channels, "channel"));
+    give_socket_mode(channel);
+  }
+  void operator()(Console& console) const {
+    give_alias(console.info, next_alias(devices.consoles, "console"));
+  }
   template <typename T>
   void operator()(T&) const {
     throw internal_error("a device that cannot be plugged in was to be given an alias");
@@ -110,7 +172,13 @@ void require(bool fits, std::string_view what) {
 }  // namespace
 
 void assign_hot_plugged(const Devices& devices, Device& device) {
-  place_hot_plugged(devices, info_of(device));
+  if (auto* channel = std::get_if<Channel>(&device)) {
+    place_port(devices, channel->address);
+  } else if (auto* console = std::get_if<Console>(&device)) {
+    place_port(devices, console->address);
+  } else {
+    place_hot_plugged(devices, info_of(device));
+  }
   std::visit(AssignAlias{devices}, device);
 }
 
@@ -125,6 +193,7 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
   VcpuCount& vcpus = definition.vcpu;
   if (vcpus.current != vcpus.maximum || !vcpus.each.empty()) assign_order(vcpus);
   assign_aliases(devices);
+  fix_serial_ports(devices);
   for (Disk& disk : devices.disks) disk.backing_store_end = true;
   for (std::size_t i = 0; i < devices.serials.size(); ++i)
     if (devices.serials[i].backend.type == CharacterBackendType::pty)
@@ -144,9 +213,7 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
   for (std::size_t i = 0; i < devices.channels.size(); ++i) {
     Channel& channel = devices.channels[i];
     if (!resources.channel_paths[i].empty()) channel.backend.path = resources.channel_paths[i];
-    if (channel.backend.type == CharacterBackendType::unix_socket && !channel.backend.socket_mode)
-      channel.backend.socket_mode = SocketMode::bind;
-    channel.connected = false;
+    give_socket_mode(channel);
   }
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i)
     devices.interfaces[i].target = resources.interface_targets[i];

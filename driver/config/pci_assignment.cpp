@@ -51,7 +51,8 @@ std::vector<Place> endpoints(Devices& devices) {
     places.push_back({&devices.rngs[i].info, numbered("rng", i)});
   for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
     places.push_back({&devices.vsocks[i].info, numbered("vsock", i)});
-  if (devices.watchdog) places.push_back({&devices.watchdog->info, "/domain/devices/watchdog", true});
+  for (Watchdog& watchdog : devices.watchdogs)
+    places.push_back({&watchdog.info, "/domain/devices/watchdog", true});
   return places;
 }
 

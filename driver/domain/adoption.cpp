@@ -99,7 +99,7 @@ Task<> Domain::catch_up(control::Status found) {
     note_balloon(actual);
   balloon_target_kib_ = live_->memory.current_kib;
   publish();
-  if (found.devices) forget_devices_but(*found.devices);
+  forget_devices_but(found);
   if (found.vcpus) note_vcpus(*found.vcpus);
   // A machine that stops at its guest's reset counts that one too.
   const bool stopped_at_reset = found.state == control::MachineState::shut_down && resets_ < found.resets &&

@@ -108,6 +108,97 @@ TEST_F(DeviceTest, WhatIsRefusedChangesNothing) {
   EXPECT_EQ(persistent(), before);
 }
 
+TEST_F(DeviceTest, AChannelComesToARunningDomainAndGoes) {
+  constexpr const char* kController = "<controller type='virtio-serial'/>";
+  constexpr const char* kChannel =
+      "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>";
+  ASSERT_EQ(define(with_ports("", kController)), "");
+  ASSERT_EQ(start(), "");
+  EXPECT_THAT(live(), HasSubstr("ports='8'"));
+  EXPECT_THAT(persistent(), Not(HasSubstr("ports='8'")));
+  subscribe();
+  const std::string before = persistent();
+  ASSERT_EQ(attach(kChannel, kLive), "");
+  EXPECT_EQ(persistent(), before);
+  EXPECT_THAT(live(), HasSubstr("<address type='virtio-serial' controller='0' bus='0' port='1'/>"));
+  EXPECT_THAT(live(), HasSubstr("<alias name='channel0'/>"));
+  const std::filesystem::path socket =
+      root_ / "run" / "domain" / kTestUuid / "channel" / "org.qemu.guest_agent.0";
+  EXPECT_THAT(live(), HasSubstr(socket.string()));
+  EXPECT_TRUE(std::filesystem::exists(socket));
+  EXPECT_TRUE(wait_until_told("+channel0"));
+  EXPECT_THAT(attach(kChannel, kLive), HasSubstr("already exists"));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_INVALID);
+  ASSERT_EQ(attach("<channel type='pty'><target type='virtio' name='second'/></channel>", kLive), "");
+  EXPECT_THAT(live(), HasSubstr("port='2'"));
+  ASSERT_EQ(attach("<console type='pty'><target type='virtio'/></console>", kLive), "");
+  EXPECT_THAT(live(), HasSubstr("port='3'"));
+  // T14: a daemon that comes back knows what there is.
+  const std::string all = live();
+  start_daemon();
+  EXPECT_EQ(live(), all);
+  subscribe();
+  ASSERT_EQ(detach(kChannel, kLive), "");
+  EXPECT_TRUE(wait_until_told("-channel0"));
+  EXPECT_FALSE(std::filesystem::exists(socket));
+  EXPECT_THAT(live(), Not(HasSubstr("guest_agent")));
+  ASSERT_EQ(detach_alias("channel1", kLive), "");
+  EXPECT_THAT(live(), Not(HasSubstr("second")));
+  EXPECT_THAT(detach(kChannel, kLive), HasSubstr("no channel"));
+  EXPECT_EQ(last_code_, VIR_ERR_DEVICE_MISSING);
+}
+
+TEST_F(DeviceTest, AWatchdogComesAndGoes) {
+  constexpr const char* kWatchdog = "<watchdog model='i6300esb' action='pause'/>";
+  ASSERT_EQ(define(with_ports()), "");
+  ASSERT_EQ(start(), "");
+  subscribe();
+  ASSERT_EQ(attach(kWatchdog, kLive | kConfig), "");
+  EXPECT_THAT(persistent(), HasSubstr("<watchdog model='i6300esb' action='pause'>"));
+  EXPECT_THAT(live(), HasSubstr("<alias name='watchdog0'/>"));
+  EXPECT_THAT(attach(kWatchdog, kLive), HasSubstr("already has a watchdog"));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_INVALID);
+  EXPECT_THAT(detach("<watchdog model='i6300esb' action='reset'/>", kLive), HasSubstr("no watchdog"));
+  EXPECT_EQ(last_code_, VIR_ERR_DEVICE_MISSING);
+  ASSERT_EQ(detach(kWatchdog, kLive | kConfig), "");
+  EXPECT_TRUE(wait_until_told("-watchdog0"));
+  EXPECT_THAT(live(), Not(HasSubstr("<watchdog")));
+  EXPECT_THAT(persistent(), Not(HasSubstr("<watchdog")));
+}
+
+// One that was there from the start sits on bus 0, as on any q35.
+TEST_F(DeviceTest, AWatchdogOfTheStartStays) {
+  constexpr const char* kWatchdog = "<watchdog model='i6300esb' action='pause'/>";
+  ASSERT_EQ(define(with_ports("", std::string(kPorts) + kWatchdog)), "");
+  ASSERT_EQ(start(), "");
+  EXPECT_THAT(detach(kWatchdog, kLive), HasSubstr("does not support hot plug"));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_UNSUPPORTED);
+  EXPECT_EQ(detach(kWatchdog, kConfig), "");
+}
+
+TEST_F(DeviceTest, AChannelNeedsAFreePortOfAController) {
+  ASSERT_EQ(define(with_ports("", "<controller type='virtio-serial' ports='2'/>")), "");
+  ASSERT_EQ(start(), "");
+  const auto channel = [](const std::string& name) {
+    return "<channel type='pty'><target type='virtio' name='" + name + "'/></channel>";
+  };
+  ASSERT_EQ(attach(channel("a"), kLive), "");
+  EXPECT_THAT(attach(channel("b"), kLive), HasSubstr("virtio-serial"));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_FAILED);
+  ASSERT_EQ(detach(channel("a"), kLive), "");
+  EXPECT_EQ(attach(channel("b"), kLive), "");
+}
+
+TEST_F(DeviceTest, AChannelThatTheWorkerRefusesLeavesNothing) {
+  ASSERT_EQ(define(with_ports("refuse-plug", "<controller type='virtio-serial'/>")), "");
+  ASSERT_EQ(start(), "");
+  const std::string before = live();
+  EXPECT_THAT(attach("<channel type='unix'><target type='virtio' name='x'/></channel>", kLive),
+              HasSubstr("told to refuse"));
+  EXPECT_EQ(live(), before);
+  EXPECT_FALSE(std::filesystem::exists(root_ / "run" / "domain" / kTestUuid / "channel" / "x"));
+}
+
 TEST_F(DeviceTest, ATransientDomainHasNoDefinitionToChange) {
   ASSERT_EQ(create(xml()), "");
   EXPECT_NE(attach(disk(), kConfig), "");

@@ -212,11 +212,13 @@ class Domain : public std::enable_shared_from_this<Domain> {
   using Choice = std::function<config::Device(const config::DomainDefinition& definition, bool is_live)>;
   Task<> remove_device(Caller caller, Choice choice, unsigned int flags, bool waits);
   Task<> ask_to_let_go(std::string alias);
+  Task<> remove_port(std::string alias);
+  bool is_agent_channel(const std::string& alias) const;
   Task<> wait_for_removal(std::string alias);
   void end_removals();
   Task<> device_unplugged(std::weak_ptr<Worker> from, std::string alias);
   bool drop_device(const std::string& alias);
-  void forget_devices_but(const std::vector<std::string>& present);
+  void forget_devices_but(const vmm::control::Status& found);
   Task<> apply_update(config::Device device, config::DomainDefinition live, DefinitionPointer before);
 
   // domain_disks.cpp

@@ -119,8 +119,8 @@ Task<> Domain::watchdog_stopped(control::StateChanged change) {
   co_await write_status();
   publish();
   emit(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG);
-  const auto& watchdog = live_->devices.watchdog;
-  if (!watchdog || watchdog->action != config::WatchdogAction::dump) co_return;
+  const auto& watchdogs = live_->devices.watchdogs;
+  if (watchdogs.empty() || watchdogs.front().action != config::WatchdogAction::dump) co_return;
   co_await dump_by_itself();
   if (is_active() && worker_ && !worker_->has_ended()) co_await run_again("after the watchdog's dump");
 }

@@ -77,6 +77,10 @@ class FakeMachine final : public control::Commands {
     status_.vcpus.emplace();
     for (std::uint32_t i = 0; i < machine.cpu.vcpus; ++i)
       if (std::ranges::find(machine.cpu.absent, i) == machine.cpu.absent.end()) status_.vcpus->push_back(i);
+    if (machine.watchdog) status_.devices->push_back(machine.watchdog->id);
+    status_.ports.emplace();
+    for (const auto& controller : machine.serial_controllers)
+      for (const auto& port : controller.ports) status_.ports->push_back(port.id);
     status_.state = MachineState::prepared;
     descriptors_ = std::move(descriptors);
     auto master = descriptors_.find("serial0");
@@ -134,6 +138,7 @@ class FakeMachine final : public control::Commands {
     for (const auto& interface : command.interfaces) id = interface.id;
     for (const auto& rng : command.rngs) id = rng.id;
     for (const auto& vsock : command.vsocks) id = vsock.id;
+    for (const auto& watchdog : command.watchdogs) id = watchdog.id;
     status_.devices->push_back(id);
     tell("plug " + id + " with " + std::to_string(descriptors.size()));
   }
@@ -159,6 +164,16 @@ class FakeMachine final : public control::Commands {
   }
   void unplug_device(const control::DeviceName& command) override {
     if (!has_word("keep-devices")) asio::post(loop_, [this, id = command.id] { let_go(id); });
+  }
+  void plug_port(const control::PlugPort& command, control::DescriptorSet descriptors) override {
+    if (has_word("refuse-plug")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
+    if (has_word("exit-at-plug")) ::_exit(3);
+    status_.ports->push_back(command.port.id);
+    tell("plug port " + command.port.id + " into " + command.controller + " with " +
+         std::to_string(descriptors.size()));
+  }
+  void unplug_port(const control::DeviceName& command) override {
+    if (std::erase(*status_.ports, command.id) == 0) throw Error(std::errc::no_such_device, command.id);
   }
   void answer_vsock(const control::AnswerVsock& answer, FileDescriptor socket) override {
     tell("answer " + answer.id + " " + std::to_string(answer.request) + (socket ? " yes" : " no"));

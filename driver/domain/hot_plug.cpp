@@ -14,6 +14,8 @@
 #include <fmt/format.h>
 
 #include "driver/config/domain_xml.h"
+#include "driver/domain/agent_socket.h"
+#include "driver/domain/character_file.h"
 #include "driver/domain/domain.h"
 #include "driver/domain/machine_translation.h"
 
@@ -23,9 +25,27 @@ namespace control = vmm::control;
 
 namespace {
 
+// What is a port of a virtio-serial controller comes and goes with no slot of its own.
+bool is_port(const config::Device& device) {
+  const auto* console = std::get_if<config::Console>(&device);
+  return std::holds_alternative<config::Channel>(device) ||
+         (console != nullptr && console->target == config::ConsoleTarget::virtio);
+}
+
+// The socket that was made for it, if one was.
+std::string own_socket(const config::Device& device) {
+  const auto* channel = std::get_if<config::Channel>(&device);
+  if (channel == nullptr || channel->backend.type != config::CharacterBackendType::unix_socket ||
+      channel->backend.socket_mode == config::SocketMode::connect)
+    return {};
+  return channel->backend.path;
+}
+
 void require_hot_plug(const config::Device& device, std::string_view doing) {
+  if (is_port(device)) return;
   if (std::holds_alternative<config::Disk>(device) || std::holds_alternative<config::Interface>(device) ||
-      std::holds_alternative<config::Rng>(device) || std::holds_alternative<config::Vsock>(device))
+      std::holds_alternative<config::Rng>(device) || std::holds_alternative<config::Vsock>(device) ||
+      std::holds_alternative<config::Watchdog>(device))
     return;
   throw operation_unsupported(
       fmt::format("live {} of device '{}' is not supported", doing, config::device_kind(device)));
@@ -92,6 +112,7 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
     if (live && live_->devices.vsocks.empty() && !live->devices.vsocks.empty()) release_cid();
     if (live) co_await write_status();
     if (stored) co_await store(old_persistent);
+    if (opened && !own_socket(opened->device).empty()) remove_character_socket(own_socket(opened->device));
     std::rethrow_exception(failed);
   }
   if (persistent) {
@@ -99,12 +120,21 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
     is_updated_ = is_active();
   }
   publish();
-  if (live) emit(DeviceAddedEvent{config::info_of(opened->device).alias});
+  if (!live) co_return;
+  const std::string alias = config::info_of(opened->device).alias;
+  emit(DeviceAddedEvent{alias});
+  if (is_agent_channel(alias)) open_agent(VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL);
 }
 
 Task<> Domain::hand_over(const config::Device& device, Resources& resources) {
   Worker& worker = require_worker();
   const std::string alias = config::info_of(device).alias;
+  if (is_port(device)) {
+    co_await worker.plug_port(port_of(live_->devices, device), std::move(resources.names),
+                              std::move(resources.descriptors),
+                              fmt::format("plug port {} into domain '{}'", alias, name_));
+    co_return;
+  }
   control::PlugDevice command = plug_of(device, resources.disks);
   std::string doing = fmt::format("plug device {} into domain '{}'", alias, name_);
   co_await worker.plug_device(std::move(command), std::move(resources.names),
@@ -127,12 +157,14 @@ Task<> Domain::remove_device(Caller caller, Choice choice, unsigned int flags, b
   if (!persistent_ && !live_) throw no_domain(uuid_, name_);
   const Affected affected = affected_by(*snapshot_, flags);
   std::string alias;
+  bool port = false;
   if (affected.live) {
     const config::Device device = choice(*live_, true);
     require_hot_plug(device, "detach");
     require_worker();
     const config::DeviceInfo& info = config::info_of(device);
-    if (!info.pci || !config::takes_hot_plug(live_->devices, *info.pci)) {
+    port = is_port(device);
+    if (!port && (!info.pci || !config::takes_hot_plug(live_->devices, *info.pci))) {
       throw operation_unsupported(fmt::format(
           "device {} cannot be detached while the domain runs: the bus it sits on does not support hot plug",
           info.alias));
@@ -150,7 +182,11 @@ Task<> Domain::remove_device(Caller caller, Choice choice, unsigned int flags, b
   std::exception_ptr failed;
   if (affected.live) {
     try {
-      co_await ask_to_let_go(alias);
+      if (port) {
+        co_await remove_port(alias);
+      } else {
+        co_await ask_to_let_go(alias);
+      }
     } catch (...) {
       failed = std::current_exception();
     }
@@ -166,7 +202,34 @@ Task<> Domain::remove_device(Caller caller, Choice choice, unsigned int flags, b
   }
   // The guest takes its time; other changes do not wait for it.
   hold.release();
-  if (affected.live && waits) co_await wait_for_removal(alias);
+  if (affected.live && waits && !port) co_await wait_for_removal(alias);
+}
+
+bool Domain::is_agent_channel(const std::string& alias) const {
+  const config::Channel* agent = agent_channel_of(*live_);
+  return agent != nullptr && agent->info.alias == alias;
+}
+
+// The guest is told, and not asked: the port is gone when the worker has answered.
+Task<> Domain::remove_port(std::string alias) {
+  Worker& worker = require_worker();
+  Request<void> request = [&worker, alias](auto reply) {
+    worker.client().unplug_port({alias}, std::move(reply));
+  };
+  co_await worker.ask<void>(std::move(request), fmt::format("detach port {} of domain '{}'", alias, name_));
+  const std::string socket = own_socket(config::device_with_alias(*live_, alias));
+  if (is_agent_channel(alias) && agent_) {
+    if (agent_->is_open()) {
+      agent_->set_open(false);
+      tell_agent_state(VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL);
+    }
+    close_agent();
+  }
+  drop_device(alias);
+  if (!socket.empty()) remove_character_socket(socket);
+  co_await write_status();
+  publish();
+  emit(DeviceRemovedEvent{alias});
 }
 
 Task<> Domain::ask_to_let_go(std::string alias) {
@@ -210,7 +273,9 @@ bool Domain::drop_device(const std::string& alias) {
     std::erase_if(disk_errors_, [&](const DiskError& each) { return each.disk == disk.target; });
   }
   if (std::erase_if(devices.disks, is_it) + std::erase_if(devices.interfaces, is_it) +
-          std::erase_if(devices.rngs, is_it) + std::erase_if(devices.vsocks, is_it) ==
+          std::erase_if(devices.rngs, is_it) + std::erase_if(devices.vsocks, is_it) +
+          std::erase_if(devices.watchdogs, is_it) + std::erase_if(devices.channels, is_it) +
+          std::erase_if(devices.consoles, is_it) ==
       0)
     return false;
   if (devices.vsocks.empty() && !live_->devices.vsocks.empty()) release_cid();
@@ -219,17 +284,25 @@ bool Domain::drop_device(const std::string& alias) {
 }
 
 // What the worker does not have any more, or never got, when a daemon comes back to it.
-void Domain::forget_devices_but(const std::vector<std::string>& present) {
+void Domain::forget_devices_but(const control::Status& found) {
   std::vector<std::string> gone;
+  // A worker of an earlier revision does not say.
+  const auto is_there = [](const std::optional<std::vector<std::string>>& present, const std::string& alias) {
+    return !present || std::find(present->begin(), present->end(), alias) != present->end();
+  };
   const auto look = [&](const auto& list) {
     for (const auto& each : list)
-      if (std::find(present.begin(), present.end(), each.info.alias) == present.end())
-        gone.push_back(each.info.alias);
+      if (!is_there(found.devices, each.info.alias)) gone.push_back(each.info.alias);
   };
   look(live_->devices.disks);
   look(live_->devices.interfaces);
   look(live_->devices.rngs);
   look(live_->devices.vsocks);
+  look(live_->devices.watchdogs);
+  for (const config::Channel& channel : live_->devices.channels)
+    if (!is_there(found.ports, channel.info.alias)) gone.push_back(channel.info.alias);
+  for (const config::Console& console : live_->devices.consoles)
+    if (is_port(console) && !is_there(found.ports, console.info.alias)) gone.push_back(console.info.alias);
   for (const std::string& alias : gone) {
     drop_device(alias);
     publish();

@@ -290,6 +290,10 @@ control::WatchdogAction action_of(config::WatchdogAction action) {
   return control::WatchdogAction::pause;
 }
 
+control::WatchdogSpecification watchdog_of(const config::Watchdog& watchdog) {
+  return {watchdog.info.alias, address_of(watchdog.info), action_of(watchdog.action)};
+}
+
 void add_devices(const config::Devices& devices, const std::vector<DiskProperties>& disks,
                  control::MachineSpecification& machine) {
   for (const auto& controller : devices.controllers) {
@@ -320,9 +324,7 @@ void add_devices(const config::Devices& devices, const std::vector<DiskPropertie
                        .page_reporting = balloon->free_page_reporting.value_or(false),
                        .statistics_period_s = balloon->statistics_period_seconds};
   }
-  if (const auto& watchdog = devices.watchdog) {
-    machine.watchdog = {watchdog->info.alias, address_of(watchdog->info), action_of(watchdog->action)};
-  }
+  for (const auto& watchdog : devices.watchdogs) machine.watchdog = watchdog_of(watchdog);
   machine.panic_port = devices.panic.has_value();
   for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
     machine.vsocks.push_back(vsock_of(devices.vsocks[i], i));
@@ -352,6 +354,28 @@ control::PlugDevice plug_of(const config::Device& device, const std::vector<Disk
     plug.interfaces.push_back(interface_of(*interface, 0));
   if (const auto* rng = std::get_if<config::Rng>(&device)) plug.rngs.push_back(rng_of(*rng));
   if (const auto* vsock = std::get_if<config::Vsock>(&device)) plug.vsocks.push_back(vsock_of(*vsock, 0));
+  if (const auto* watchdog = std::get_if<config::Watchdog>(&device))
+    plug.watchdogs.push_back(watchdog_of(*watchdog));
+  control::validate(plug);
+  return plug;
+}
+
+control::PlugPort port_of(const config::Devices& devices, const config::Device& device) {
+  control::PlugPort plug;
+  config::VirtioSerialAddress address;
+  if (const auto* channel = std::get_if<config::Channel>(&device)) {
+    address = channel->address.value();
+    plug.port = {channel->info.alias, address.port, channel->name, false,
+                 character_of(channel->backend, channel_descriptor(0))};
+  } else {
+    const auto& console = std::get<config::Console>(device);
+    address = console.address.value();
+    plug.port = {console.info.alias, address.port, "", true,
+                 character_of(console.backend, console_descriptor(0))};
+  }
+  for (const config::Controller& controller : devices.controllers)
+    if (controller.type == config::ControllerType::virtio_serial && controller.index == address.controller)
+      plug.controller = controller.info.alias;
   control::validate(plug);
   return plug;
 }

@@ -20,6 +20,8 @@ vmm::control::MachineSpecification machine_of(const config::DomainDefinition& li
 
 // One device of a running machine, with its resources named as by open_resources(Device&).
 vmm::control::PlugDevice plug_of(const config::Device& device, const std::vector<DiskProperties>& disks);
+// The same for a channel or virtio console, which has its place on one of the controllers.
+vmm::control::PlugPort port_of(const config::Devices& devices, const config::Device& device);
 
 // What a clock shows at `now`, minus UTC.
 std::int64_t clock_offset_seconds(const config::Clock& clock, std::int64_t now);

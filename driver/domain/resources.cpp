@@ -131,6 +131,12 @@ Resources open_resources(config::Device& device, const SocketDirectories& direct
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue)
       add(resources, tap_descriptor(0, queue), std::move(tap.queues[queue]));
     interface->target = tap.name;
+  } else if (auto* channel = std::get_if<config::Channel>(&device)) {
+    if (std::string path = open_channel(resources, *channel, 0, directories.domain); !path.empty())
+      channel->backend.path = std::move(path);
+  } else if (auto* console = std::get_if<config::Console>(&device)) {
+    if (std::string path = open_character(resources, console->backend, console_descriptor(0)); !path.empty())
+      console->backend.path = console->tty = std::move(path);
   } else if (std::holds_alternative<config::Vsock>(device)) {
     add(resources, vsock_descriptor(0), listen_vsock(directories.vsock));
   }

@@ -160,6 +160,16 @@ Task<> Worker::plug_device(control::PlugDevice device, std::vector<std::string> 
   co_await ask<void>(std::move(request), std::move(doing));
 }
 
+Task<> Worker::plug_port(control::PlugPort port, std::vector<std::string> names,
+                         std::vector<vmm::FileDescriptor> descriptors, std::string doing) {
+  require_connection();
+  if (!names.empty()) client_->add_descriptors(std::move(names), std::move(descriptors), [](auto) {});
+  Request<void> request = [this, port = std::move(port)](auto reply) {
+    client_->plug_port(port, std::move(reply));
+  };
+  co_await ask<void>(std::move(request), std::move(doing));
+}
+
 Task<vmm::FileDescriptor> Worker::start_machine(Machine machine, bool paused) {
   // The worker answers in order, so when `start` is answered the others are.
   struct Answers {

@@ -73,6 +73,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
   // Throws as command().
   Task<> plug_device(vmm::control::PlugDevice device, std::vector<std::string> names,
                      std::vector<vmm::FileDescriptor> descriptors, std::string doing);
+  Task<> plug_port(vmm::control::PlugPort port, std::vector<std::string> names,
+                   std::vector<vmm::FileDescriptor> descriptors, std::string doing);
   // Of a worker that is connected; see ask().
   vmm::control::Client& client() noexcept { return *client_; }
   Task<vmm::control::Status> status();

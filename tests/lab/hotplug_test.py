@@ -1,7 +1,10 @@
 #!/usr/bin/python3
-"""Disks and NICs come to and go from a running Debian guest through its PCIe root ports, by stock virsh."""
+"""Disks, NICs and channels come to and go from a running Debian guest, by stock virsh: the first two through its PCIe
+root ports, the last as ports of its virtio-serial controller."""
 # time limit: 600 s
 
+import re
+import socket
 import sys
 import time
 import unittest
@@ -13,7 +16,8 @@ from fixtures import tap
 from fixtures.linux_guest import LinuxGuest, private_daemon
 
 MAC = "52:54:00:00:00:42"
-PORTS = "<controller type='pci' model='pcie-root-port'/>" * 4
+PORTS = "<controller type='pci' model='pcie-root-port'/>" * 4 + "<controller type='virtio-serial'/>"
+CHANNEL = "org.example.hot"
 
 
 def wait_for(console, command: str, expected: str, limit: float = 60.0) -> None:
@@ -53,6 +57,7 @@ class HotPlug(unittest.TestCase):
                 wait_for(console, "ls /sys/block | grep -c vd", "0")
                 self.gone(guest, "vdb")
                 self.check_interface(guest, console)
+                self.check_channel(guest, console)
             if hasattr(daemon, "kill"):
                 self.check_without_the_daemon(guest, image)
 
@@ -72,6 +77,28 @@ class HotPlug(unittest.TestCase):
         daemon.virsh("detach-interface", guest.name, "ethernet", "--mac", MAC, "--live")
         wait_for(console, f"ip -o link | grep -c {MAC}", "0")
         self.gone(guest, MAC)
+
+    def check_channel(self, guest: LinuxGuest, console) -> None:
+        daemon = guest.daemon
+        channel = Path(daemon.root, "channel.xml")
+        channel.write_text(f"<channel type='unix'><target type='virtio' name='{CHANNEL}'/></channel>")
+        names = "cat /sys/class/virtio-ports/*/name 2>/dev/null"
+        for _ in range(2):
+            daemon.virsh("attach-device", guest.name, str(channel), "--live")
+            wait_for(console, names, CHANNEL)
+            path = re.search(rf"path='([^']*{CHANNEL})'", daemon.virsh("dumpxml", guest.name))[1]
+            console.run("port=$(basename $(grep -l . /sys/class/virtio-ports/*/name | xargs dirname))")
+            with socket.socket(socket.AF_UNIX) as program:
+                program.settimeout(60)
+                program.connect(path)
+                console.run("(read -r line; echo \"guest heard $line\") < /dev/$port > /tmp/port & true")
+                program.sendall(b"hello\n")
+                wait_for(console, "cat /tmp/port", "guest heard hello")
+                console.run("echo from-the-guest > /dev/$port")
+                self.assertEqual(program.recv(64), b"from-the-guest\n")
+            daemon.virsh("detach-device", guest.name, str(channel), "--live")
+            self.assertNotIn(CHANNEL, daemon.virsh("dumpxml", guest.name))
+            wait_for(console, names, "")
 
     def check_without_the_daemon(self, guest: LinuxGuest, image: Path) -> None:
         """T14: the daemon is killed between an attach and its detach, and right after that was asked for."""

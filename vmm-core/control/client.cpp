@@ -374,6 +374,14 @@ void Client::unplug_device(const DeviceName& command, Reply<void> reply) {
   implementation_->request("unplug_device", to_json(command), {}, expect_nothing(std::move(reply)));
 }
 
+void Client::plug_port(const PlugPort& command, Reply<void> reply) {
+  implementation_->request("plug_port", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::unplug_port(const DeviceName& command, Reply<void> reply) {
+  implementation_->request("unplug_port", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
 void Client::set_link(const SetLink& command, Reply<void> reply) {
   implementation_->request("set_link", to_json(command), {}, expect_nothing(std::move(reply)));
 }

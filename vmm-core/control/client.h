@@ -97,6 +97,8 @@ class Client {
   // hot_plug.h
   void plug_device(const PlugDevice& command, Reply<void> reply);
   void unplug_device(const DeviceName& command, Reply<void> reply);
+  void plug_port(const PlugPort& command, Reply<void> reply);
+  void unplug_port(const DeviceName& command, Reply<void> reply);
   void set_link(const SetLink& command, Reply<void> reply);
   // No socket: the host refuses.
   void answer_vsock(const AnswerVsock& answer, FileDescriptor socket, Reply<void> reply);

@@ -29,6 +29,8 @@ class Absorbing final : public Commands {
   void plug_device(const PlugDevice&, DescriptorSet) override {}
   void unplug_device(const DeviceName&) override {}
   void change_medium(const ChangeMedium&, DescriptorSet) override {}
+  void plug_port(const PlugPort&, DescriptorSet) override {}
+  void unplug_port(const DeviceName&) override {}
   void set_link(const SetLink&) override {}
   void answer_vsock(const AnswerVsock&, FileDescriptor) override {}
   void ctrl_alt_del() override {}

@@ -56,6 +56,11 @@ class FakeCommands final : public Commands {
     log.push_back("medium " + command.id + (command.force ? " by force with " : " with ") +
                   std::to_string(descriptors.size()));
   }
+  void plug_port(const PlugPort& command, DescriptorSet descriptors) override {
+    log.push_back("plug port " + command.port.id + " into " + command.controller + " with " +
+                  std::to_string(descriptors.size()));
+  }
+  void unplug_port(const DeviceName& command) override { log.push_back("unplug port " + command.id); }
   void set_link(const SetLink& command) override {
     log.push_back("link " + command.id + (command.up ? " up" : " down"));
   }
@@ -307,13 +312,24 @@ TEST_F(ControlTest, DevicesComeAndGo) {
   peer.plug_device({.disks = {disk}, .interfaces = {}, .rngs = {}}, note());
   peer.plug_device({}, note());
   peer.unplug_device({"virtio-disk1"}, note());
+  peer.plug_port(
+      {"virtio-serial0",
+       {.id = "channel1", .number = 3, .name = "org.example", .is_console = false, .character = {}}},
+      note());
+  peer.plug_port({"virtio-serial0",
+                  {.id = "", .number = 3, .name = "org.example", .is_console = false, .character = {}}},
+                 note());
+  peer.unplug_port({"channel1"}, note());
   peer.set_link({"net0", false}, note());
   run();
   using testing::HasSubstr;
   EXPECT_THAT(answers_,
               testing::ElementsAre(HasSubstr("not delivered"), "ok", "ok", HasSubstr("not delivered"),
-                                   HasSubstr("disks[0].address"), HasSubstr("exactly one"), "ok", "ok"));
-  EXPECT_THAT(commands_.log, testing::ElementsAre("plug 1 with 1", "unplug virtio-disk1", "link net0 down"));
+                                   HasSubstr("disks[0].address"), HasSubstr("exactly one"), "ok", "ok",
+                                   HasSubstr("port.id"), "ok", "ok"));
+  EXPECT_THAT(commands_.log, testing::ElementsAre("plug 1 with 1", "unplug virtio-disk1",
+                                                  "plug port channel1 into virtio-serial0 with 0",
+                                                  "unplug port channel1", "link net0 down"));
   server_->announce_unplugged({"virtio-disk1"});
   run();
   EXPECT_EQ(gone, "virtio-disk1");

@@ -1,8 +1,8 @@
 // Devices that come to and go from a running machine, and what is changed of its interfaces.
 //
-// Commands of the control protocol (protocol.h): plug_device(PlugDevice), with its descriptors delivered
-// before by add_descriptors; unplug_device(DeviceName); set_link(SetLink). Event:
-// device_unplugged(DeviceName).
+// Commands of the control protocol (protocol.h): plug_device(PlugDevice) and plug_port(PlugPort), with their
+// descriptors delivered before by add_descriptors; unplug_device(DeviceName); unplug_port(DeviceName), which
+// is done when it is answered; set_link(SetLink). Event: device_unplugged(DeviceName).
 #pragma once
 
 #include <string>
@@ -21,8 +21,16 @@ struct PlugDevice {
   std::vector<InterfaceSpecification> interfaces;
   std::vector<RngSpecification> rngs;
   std::vector<VsockSpecification> vsocks;
+  std::vector<WatchdogSpecification> watchdogs;
 };
-BOOST_DESCRIBE_STRUCT(PlugDevice, (), (disks, interfaces, rngs, vsocks))
+BOOST_DESCRIBE_STRUCT(PlugDevice, (), (disks, interfaces, rngs, vsocks, watchdogs))
+
+// A port comes to a console device that offers ports.
+struct PlugPort {
+  std::string controller;  // its id
+  ConsolePortSpecification port;
+};
+BOOST_DESCRIBE_STRUCT(PlugPort, (), (controller, port))
 
 struct DeviceName {
   std::string id;
@@ -37,7 +45,9 @@ BOOST_DESCRIBE_STRUCT(SetLink, (), (id, up))
 
 // Throws vmm::Error naming the member that is out of its limits.
 void validate(const PlugDevice& command);
+void validate(const PlugPort& command);
 std::vector<std::string> descriptor_names(const PlugDevice& command);
+std::vector<std::string> descriptor_names(const PlugPort& command);
 
 // As Commands (server.h): each runs to its end before it returns; what cannot be done throws Error and
 // changes nothing.
@@ -47,6 +57,8 @@ class DeviceCommands {
   // Asks the guest, which may take its time, or never let go; device_unplugged tells that the device is gone.
   // Throws connection_already_in_progress while the guest has not come to an earlier request.
   virtual void unplug_device(const DeviceName& command) = 0;
+  virtual void plug_port(const PlugPort& command, DescriptorSet descriptors) = 0;
+  virtual void unplug_port(const DeviceName& command) = 0;
   virtual void set_link(const SetLink& command) = 0;
 
  protected:

@@ -193,6 +193,12 @@ void validate_smbios(const SmbiosSpecification& smbios) {
   }
 }
 
+void validate_port(const ConsolePortSpecification& port, const std::string& member) {
+  require(port.name.size() <= 128 && port.name.find('\0') == std::string::npos, member + ".name",
+          "longer than 128 bytes or with a NUL");
+  validate_character(port.character, member + ".character");
+}
+
 void validate_ports(const SerialControllerSpecification& controller, Places& places,
                     const std::string& controller_member) {
   require(controller.maximum_ports >= 1 && controller.maximum_ports <= 64,
@@ -206,9 +212,7 @@ void validate_ports(const SerialControllerSpecification& controller, Places& pla
     places.take_id(port.id, member);
     require(port.number < controller.maximum_ports && numbers.insert(port.number).second, member + ".number",
             "too high or used twice");
-    require(port.name.size() <= 128 && port.name.find('\0') == std::string::npos, member + ".name",
-            "longer than 128 bytes or with a NUL");
-    validate_character(port.character, member + ".character");
+    validate_port(port, member);
   }
 }
 
@@ -373,7 +377,9 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
 }
 
 void validate(const PlugDevice& command) {
-  require(command.disks.size() + command.interfaces.size() + command.rngs.size() + command.vsocks.size() == 1,
+  require(command.disks.size() + command.interfaces.size() + command.rngs.size() + command.vsocks.size() +
+                  command.watchdogs.size() ==
+              1,
           "arguments", "not exactly one device");
   const auto check = [](const auto& device, const std::string& member) {
     require(!device.id.empty() && device.id.size() <= 64, member + ".id", "empty or longer than 64 bytes");
@@ -397,6 +403,20 @@ void validate(const PlugDevice& command) {
     check(vsock, "vsocks[0]");
     validate_vsock(vsock, "vsocks[0]");
   }
+  for (const auto& watchdog : command.watchdogs) check(watchdog, "watchdogs[0]");
+}
+
+void validate(const PlugPort& command) {
+  const ConsolePortSpecification& port = command.port;
+  require(!port.id.empty() && port.id.size() <= 64, "port.id", "empty or longer than 64 bytes");
+  validate_port(port, "port");
+}
+
+std::vector<std::string> descriptor_names(const PlugPort& command) {
+  std::vector<std::string> names;
+  for (const auto& name : {command.port.character.descriptor, command.port.character.log})
+    if (name) names.push_back(*name);
+  return names;
 }
 
 std::vector<std::string> descriptor_names(const PlugDevice& command) {

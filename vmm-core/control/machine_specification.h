@@ -232,7 +232,8 @@ struct BalloonSpecification {
 BOOST_DESCRIBE_STRUCT(BalloonSpecification, (),
                       (id, address, target_bytes, deflate_on_oom, page_reporting, statistics_period_s))
 
-// An i6300ESB on bus 0: conventional PCI does not go behind a root port.
+// An i6300ESB. From the start on it is conventional PCI on bus 0; one that is plugged in is behind a root
+// port.
 struct WatchdogSpecification {
   std::string id;
   PciAddress address;

@@ -44,10 +44,12 @@ struct Status {
   std::optional<std::vector<std::string>> devices;
   // The vCPUs there are; not told by workers whose vCPUs do not come and go.
   std::optional<std::vector<std::uint32_t>> vcpus;
+  // As devices, of all console ports.
+  std::optional<std::vector<std::string>> ports;
 };
 BOOST_DESCRIBE_STRUCT(Status, (),
                       (revision, version, uuid, state, detail, resets, stalled_disks, open_ports, devices,
-                       open_trays, vcpus))
+                       open_trays, vcpus, ports))
 
 struct AddDescriptors {
   std::vector<std::string> names;  // in the order of the descriptors that come with the message

@@ -139,6 +139,7 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     if (*name == "configure") return configure(peer, message);
     if (*name == "plug_device") return plug_device(peer, message);
     if (*name == "change_medium") return change_medium(peer, message);
+    if (*name == "plug_port") return plug_port(peer, message);
     if (*name == "start") {
       commands_.start(arguments_of<Start>(message).paused);
       return {};
@@ -155,6 +156,10 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     if (arguments != nullptr && serve_vcpu_command(commands_, *name, *arguments)) return {};
     if (*name == "unplug_device") {
       commands_.unplug_device(arguments_of<DeviceName>(message));
+      return {};
+    }
+    if (*name == "unplug_port") {
+      commands_.unplug_port(arguments_of<DeviceName>(message));
       return {};
     }
     if (*name == "set_link") {
@@ -226,11 +231,7 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     descriptors = std::exchange(peer.descriptors, {});
     T arguments = arguments_of<T>(message);
     validate(arguments);
-    for (const auto& name : descriptor_names(arguments)) {
-      if (descriptors.contains(name)) continue;
-      throw Error(std::errc::bad_file_descriptor,
-                  std::string(command) + " names descriptor '" + name + "', which was not delivered");
-    }
+    require_delivered(descriptors, descriptor_names(arguments), command);
     return arguments;
   }
 
@@ -249,15 +250,26 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     return {};
   }
 
+  Answer plug_port(Peer& peer, const json::object& message) {
+    DescriptorSet descriptors;
+    const auto arguments = arguments_with_descriptors<PlugPort>(peer, message, "plug_port", descriptors);
+    commands_.plug_port(arguments, std::move(descriptors));
+    return {};
+  }
+
+  static void require_delivered(const DescriptorSet& descriptors, const std::vector<std::string>& names,
+                                const std::string& command) {
+    for (const auto& name : names) {
+      if (descriptors.contains(name)) continue;
+      throw Error(std::errc::bad_file_descriptor,
+                  command + " names descriptor '" + name + "', which was not delivered");
+    }
+  }
+
   Answer configure(Peer& peer, const json::object& message) {
     const auto arguments = arguments_of<Configure>(message);
     validate(arguments.machine);
-    for (const auto& name : descriptor_names(arguments.machine)) {
-      if (!peer.descriptors.contains(name)) {
-        throw Error(std::errc::bad_file_descriptor,
-                    "configure names descriptor '" + name + "', which was not delivered");
-      }
-    }
+    require_delivered(peer.descriptors, descriptor_names(arguments.machine), "configure");
     commands_.configure(arguments.machine, std::exchange(peer.descriptors, {}));
     return {};
   }

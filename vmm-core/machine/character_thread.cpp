@@ -47,6 +47,20 @@ void CharacterThread::start(std::vector<DescriptorBackend*> backends, RealTimeCl
   thread_ = std::thread([this] { main(); });
 }
 
+void CharacterThread::add(DescriptorBackend& backend) {
+  const std::lock_guard lock(mutex_);
+  backends_.push_back(&backend);
+  ++generation_;
+  wake();
+}
+
+void CharacterThread::remove(const DescriptorBackend& backend) noexcept {
+  const std::lock_guard lock(mutex_);
+  std::erase(backends_, &backend);
+  ++generation_;
+  wake();
+}
+
 void CharacterThread::stop() noexcept {
   if (!thread_.joinable()) return;
   ending_.store(true);
@@ -67,18 +81,25 @@ int CharacterThread::timeout_milliseconds(bool look_again) const noexcept {
 void CharacterThread::main() {
   ::pthread_setname_np(::pthread_self(), "characters");
   if (thread_started_) thread_started_(ThreadKind::io);
-  std::vector<pollfd> descriptors(1 + 2 * backends_.size());
-  descriptors[0] = {.fd = wake_event_.get(), .events = POLLIN};
+  std::vector<pollfd> descriptors;
+  std::unique_lock lock(mutex_);
   while (!ending_.load()) {
+    const std::uint64_t generation = generation_;
+    descriptors.resize(1 + 2 * backends_.size());
+    descriptors[0] = {.fd = wake_event_.get(), .events = POLLIN};
     bool look_again = false;
     for (std::size_t i = 0; i < backends_.size(); ++i) {
       set_descriptors(*backends_[i], descriptors[1 + 2 * i], descriptors[2 + 2 * i], look_again);
     }
-    const int ready = ::poll(descriptors.data(), descriptors.size(), timeout_milliseconds(look_again));
+    const int timeout = timeout_milliseconds(look_again);
+    lock.unlock();
+    const int ready = ::poll(descriptors.data(), descriptors.size(), timeout);
+    lock.lock();
     if (ready > 0 && descriptors[0].revents != 0) {
       std::uint64_t wakes = 0;
       (void)!::read(wake_event_.get(), &wakes, sizeof wakes);
     }
+    if (generation != generation_) continue;  // what was waited for is not what there is
     for (std::size_t i = 0; i < backends_.size(); ++i) {
       const bool is_ready =
           ready > 0 && (descriptors[1 + 2 * i].revents | descriptors[2 + 2 * i].revents) != 0;

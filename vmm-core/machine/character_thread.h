@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <thread>
@@ -32,13 +33,19 @@ class CharacterThread {
   void start(std::vector<DescriptorBackend*> backends, RealTimeClock* clock,
              std::function<void(ThreadKind)> thread_started);
   void stop() noexcept;
+  // Of a thread that runs; a back end that is added has its listener. Once remove() has returned the back end
+  // is not touched any more.
+  void add(DescriptorBackend& backend);
+  void remove(const DescriptorBackend& backend) noexcept;
 
  private:
   void main();
   int timeout_milliseconds(bool look_again) const noexcept;
 
   FileDescriptor wake_event_;
+  std::mutex mutex_;  // held by the thread but while it waits; guards the two below
   std::vector<DescriptorBackend*> backends_;
+  std::uint64_t generation_ = 0;  // of the list
   RealTimeClock* clock_ = nullptr;
   std::function<void(ThreadKind)> thread_started_;
   std::atomic<bool> ending_{false};

@@ -358,6 +358,26 @@ bool Machine::remove_vcpu(std::uint32_t vcpu) {
   return true;
 }
 
+void Machine::add_backend(std::unique_ptr<DescriptorBackend> backend,
+                          const std::function<void(DescriptorBackend&)>& connect) {
+  auto& all = configuration_.character_backends;
+  all.reserve(all.size() + 1);
+  backend->set_wake([this] { events_.wake(); });
+  connect(*backend);
+  all.push_back(std::move(backend));
+  if (started_) events_.add(*all.back());
+}
+
+std::unique_ptr<DescriptorBackend> Machine::remove_backend(const DescriptorBackend& backend) {
+  auto& all = configuration_.character_backends;
+  const auto found = std::ranges::find(all, &backend, &std::unique_ptr<DescriptorBackend>::get);
+  if (found == all.end()) return nullptr;
+  events_.remove(backend);
+  auto taken = std::move(*found);
+  all.erase(found);
+  return taken;
+}
+
 std::uint64_t Machine::stop_dirty_log() {
   const std::uint64_t pages = vm_.count_dirty_pages(memory_);
   vm_.log_dirty_pages(memory_, false);

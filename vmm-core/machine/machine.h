@@ -82,6 +82,11 @@ class Machine final : public Inspectable {
   // Destroys what is behind the port of that bus and returns its id; empty when nothing is.
   std::string unplug(std::uint8_t bus);
   std::vector<std::string> device_names() const { return board_.device_names(); }
+  // A back end for a device that is there, served from now on; and taken out of service.
+  // `connect` makes it somebody's, who may use it at once; what it throws leaves everything as it was.
+  void add_backend(std::unique_ptr<DescriptorBackend> backend,
+                   const std::function<void(DescriptorBackend&)>& connect);
+  std::unique_ptr<DescriptorBackend> remove_backend(const DescriptorBackend& backend);
 
   // All of these vCPUs come, and the guest is told; or none does. Throws Error for one that cannot come or is
   // there, and when the host has no more.

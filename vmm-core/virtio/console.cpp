@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include <sys/epoll.h>
@@ -64,14 +65,48 @@ Console::Console(std::string name, Options options, EventThread& thread)
   if (maximum_ports_ == 0 || maximum_ports_ > kMaximumPorts)
     throw Error(std::errc::invalid_argument, this->name() + ": not 1 to 64 ports");
   by_number_.resize(maximum_ports_);
+  ports_.reserve(maximum_ports_);
   for (const ConsolePort& port : options.ports) {
-    if (port.number >= maximum_ports_ || by_number_[port.number] != nullptr || port.backend == nullptr) {
-      throw Error(std::errc::invalid_argument, this->name() + ": port " + std::to_string(port.number) +
-                                                   " is too high, used twice or without a back end");
-    }
+    check(port);
     ports_.push_back(std::make_unique<Port>(*this, port, !multiport_));
     by_number_[port.number] = ports_.back().get();
   }
+}
+
+void Console::check(const ConsolePort& port) const {
+  if (port.number < maximum_ports_ && by_number_[port.number] == nullptr && port.backend != nullptr) return;
+  throw Error(std::errc::invalid_argument, name() + ": port " + std::to_string(port.number) +
+                                               " is too high, used twice or without a back end");
+}
+
+void Console::add_port(const ConsolePort& port) {
+  if (!multiport_) throw Error(std::errc::operation_not_supported, name() + ": it is a console and no more");
+  check(port);
+  auto made = std::make_unique<Port>(*this, port, false);
+  thread_of(0).run([&] {
+    by_number_[port.number] = made.get();
+    if (driver_knows_ports_) made->tell(Port::kAdd);
+    ports_.push_back(std::move(made));  // there is room for all there may be
+  });
+  ring();
+}
+
+void Console::remove_port(std::uint32_t number) noexcept {
+  std::unique_ptr<Port> gone;
+  thread_of(0).run([&] {
+    Port* port = number < by_number_.size() ? by_number_[number] : nullptr;
+    if (port == nullptr) return;
+    const auto output = static_cast<std::uint16_t>(number == 0 ? 1 : kFirstOfPort1 + 2 * (number - 1) + 1);
+    // The driver takes back what it had made available (§5.3.6.2).
+    if (is_running(output)) port->give_back(queue(output));
+    if (driver_knows_ports_) removed_ |= std::uint64_t{1} << number;
+    if (port->set_guest_open(false) && guest_opened_) guest_opened_(number, false);
+    by_number_[number] = nullptr;
+    const auto place = std::ranges::find(ports_, port, &std::unique_ptr<Port>::get);
+    gone = std::move(*place);
+    ports_.erase(place);
+  });
+  ring();
 }
 
 Console::~Console() {
@@ -120,11 +155,15 @@ void Console::stopped(std::uint16_t index) noexcept {
 
 void Console::deactivate() noexcept {
   ServedDevice::deactivate();
-  for (std::size_t i = 0; i < ports_.size(); ++i) {
-    ports_[i]->forget();
-    ports_[i]->accept(!multiport_);
-    if (ports_[i]->set_guest_open(false) && guest_opened_) guest_opened_(i, false);
-  }
+  thread_of(0).run([this] {
+    driver_knows_ports_ = false;
+    removed_ = 0;
+    for (const auto& port : ports_) {
+      port->forget();
+      port->accept(!multiport_);
+      if (port->set_guest_open(false) && guest_opened_) guest_opened_(port->options().number, false);
+    }
+  });
 }
 
 ServedDevice::Served Console::serve(std::uint16_t index) noexcept {
@@ -142,14 +181,25 @@ void Console::look_at_all() noexcept {
     if (!is_running(index) || port == nullptr) continue;
     if (index % 2 == 0 ? port->has_input() : port->take_output_ready()) work(index);
   }
-  const bool untold =
-      std::ranges::any_of(ports_, [](const std::unique_ptr<Port>& port) { return port->has_untold(); });
+  const bool untold = removed_ != 0 || std::ranges::any_of(ports_, [](const std::unique_ptr<Port>& port) {
+                        return port->has_untold();
+                      });
   if (untold && uses_multiport() && is_running(kControlInput)) work(kControlInput);
 }
 
 // What a port has to tell the driver, one message in each buffer.
 ServedDevice::Served Console::serve_control_input() noexcept {
   Chain chain;
+  // First, since another port may have come to the place of one that went.
+  while (removed_ != 0) {
+    if (!queue(kControlInput).pop(chain)) return Served::all;
+    const ControlMessage message{
+        .port = static_cast<std::uint32_t>(std::countr_zero(removed_)), .event = kPortRemove, .value = 1};
+    removed_ &= removed_ - 1;
+    Writer writer(chain.writable);
+    writer.write(std::as_bytes(std::span(&message, 1)));
+    chain.ticket.complete(static_cast<std::uint32_t>(writer.written()));
+  }
   for (const auto& port : ports_) {
     while (port->has_untold()) {
       if (!queue(kControlInput).pop(chain)) return Served::all;
@@ -181,6 +231,7 @@ ServedDevice::Served Console::serve_control_output() noexcept {
 void Console::obey(std::uint32_t number, std::uint16_t event, std::uint16_t value) noexcept {
   if (event == kDeviceReady) {
     if (value != 1) return;  // the driver could not set the device up
+    driver_knows_ports_ = true;
     for (const auto& port : ports_) port->tell(Port::kAdd);
     return ring();
   }
@@ -194,10 +245,7 @@ void Console::obey(std::uint32_t number, std::uint16_t event, std::uint16_t valu
     ring();
   }
   if (event == kPortOpen) {
-    if (port->set_guest_open(value != 0) && guest_opened_) {
-      const auto place = std::ranges::find(ports_, port, &std::unique_ptr<Port>::get);
-      guest_opened_(static_cast<std::size_t>(place - ports_.begin()), value != 0);
-    }
+    if (port->set_guest_open(value != 0) && guest_opened_) guest_opened_(number, value != 0);
     port->accept(value != 0);
   }
 }
@@ -219,6 +267,7 @@ void Console::restore(const ConsoleState& state) {
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     ports_[i]->restore(state.ports[i]);
     ports_[i]->accept(!multiport_ || state.ports[i].guest_open);
+    driver_knows_ports_ = driver_knows_ports_ || state.ports[i].ready;
   }
 }
 

@@ -46,9 +46,8 @@ class Console final : public ServedDevice {
   struct Options {
     std::vector<ConsolePort> ports;
     std::uint32_t maximum_ports = 1;  // as the driver is told; up to kMaximumPorts
-    // The guest has opened or closed the port at this place of `ports`. On the device's thread, or that of
-    // whoever resets the device.
-    std::function<void(std::size_t port, bool open)> guest_opened;
+    // The guest has opened or closed the port of that number. On the device's thread.
+    std::function<void(std::uint32_t number, bool open)> guest_opened;
   };
 
   // Throws Error for port numbers that are too high or used twice.
@@ -66,6 +65,12 @@ class Console final : public ServedDevice {
   // Input that was not yet taken stays; of output that was begun, what is not yet sent is sent. The driver is
   // gone: no port is open.
   void deactivate() noexcept override;
+  // A port comes to, or goes from, a device that offers ports, whatever it is doing; the driver is told when
+  // it knows of ports (§5.3.6.2). Not on the device's thread. add_port() throws Error for a number that is
+  // too high or taken, and for a lone console; a port that is not there is removed already.
+  void add_port(const ConsolePort& port);
+  void remove_port(std::uint32_t number) noexcept;
+
   // While the device is paused or inactive.
   ConsoleState save() const;
   void restore(const ConsoleState& state);
@@ -85,17 +90,20 @@ class Console final : public ServedDevice {
   void obey(std::uint32_t port, std::uint16_t event, std::uint16_t value) noexcept;
   bool uses_multiport() const noexcept { return (accepted_features() & kFeatureMultiport) != 0; }
   Port* port_of(std::uint16_t queue) noexcept;
+  void check(const ConsolePort& port) const;
   void look_at_all() noexcept;
   void ring() noexcept;
 
   const bool multiport_;
   const std::uint32_t maximum_ports_;
-  const std::function<void(std::size_t, bool)> guest_opened_;
+  const std::function<void(std::uint32_t, bool)> guest_opened_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<Port*> by_number_;
   FileDescriptor wake_;  // an eventfd that calls the thread to everything that waits
   std::unique_ptr<Wake> waker_;
   unsigned running_queues_ = 0;
+  bool driver_knows_ports_ = false;  // it has asked for them; device's thread
+  std::uint64_t removed_ = 0;        // numbers of ports that the driver is to be told of; likewise
 };
 
 }  // namespace warren::vmm::virtio

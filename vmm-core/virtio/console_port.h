@@ -15,6 +15,7 @@ namespace warren::vmm::virtio {
 enum ControlEvent : std::uint16_t {
   kDeviceReady = 0,
   kPortAdd = 1,
+  kPortRemove = 2,
   kPortReady = 3,
   kConsolePort = 4,
   kPortOpen = 6,

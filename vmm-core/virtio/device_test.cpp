@@ -255,6 +255,54 @@ TEST_F(ChannelTest, AClosedPortTakesNoInput) {
   EXPECT_EQ(host_.channel().listener().receive_capacity(), 0U);
 }
 
+TEST_F(ChannelTest, PortsComeAndGo) {
+  open_channel();
+  host_.device().remove_port(1);
+  EXPECT_FALSE(host_.opened(1));
+  EXPECT_EQ(ChannelHost::hear(guest_), (Control{1, 2, 1}));
+  host_.device().remove_port(1);
+  host_.device().remove_port(77);
+  EXPECT_FALSE(ChannelHost::hear(guest_, nullptr, 20)) << "once";
+  guest_.queue(ChannelHost::kChannelOutput).offer({{kBuffers, 4, false}});
+  guest_.kick(ChannelHost::kChannelOutput);
+  EXPECT_FALSE(guest_.wait_used(ChannelHost::kChannelOutput, 20)) << "nobody serves it";
+  FakeCharacters other;
+  EXPECT_THROW(host_.device().add_port({.number = 2, .name = "too.high", .backend = &other}), Error);
+  EXPECT_THROW(host_.device().add_port({.number = 0, .name = "taken", .backend = &other}), Error);
+  host_.device().add_port({.number = 1, .name = "another", .is_console = false, .backend = &other});
+  EXPECT_EQ(ChannelHost::hear(guest_), (Control{1, 1, 1}));
+  ASSERT_TRUE(ChannelHost::tell(guest_, {1, 3, 1}));
+  std::string name;
+  EXPECT_EQ(ChannelHost::hear(guest_, &name), (Control{1, 7, 1}));
+  EXPECT_EQ(name, "another");
+  ASSERT_TRUE(ChannelHost::tell(guest_, {1, 6, 1}));
+  EXPECT_TRUE(host_.opened(1));
+  other.type("ping");
+  EXPECT_EQ(guest_.request(ChannelHost::kChannelInput, {{kBuffers, 64, true}})->length, 4U);
+  // A driver that went away between hears of what there is, and of nothing that was.
+  host_.device().remove_port(1);
+  guest_.reset();
+  ChannelHost::restart();
+  ASSERT_TRUE(guest_.start(Console::kFeatureMultiport | kFeatureEventIndex));
+  ASSERT_TRUE(ChannelHost::tell(guest_, {0xffffffff, 0, 1}));
+  EXPECT_EQ(ChannelHost::hear(guest_), (Control{0, 1, 1}));
+  EXPECT_FALSE(ChannelHost::hear(guest_, nullptr, 20));
+}
+
+// T7: what was begun for a port that goes is not touched any more.
+TEST_F(ChannelTest, T7APortGoesWhileItsOutputWaits) {
+  open_channel();
+  host_.channel().set_room(2);
+  static_cast<void>(guest_.memory().write(GuestAddress{kBuffers}, std::as_bytes(std::span("stay", 4))));
+  guest_.queue(ChannelHost::kChannelOutput).offer({{kBuffers, 4, false}});
+  guest_.kick(ChannelHost::kChannelOutput);
+  ASSERT_TRUE(FakeGuest::eventually([&] { return host_.channel().text() == "st"; }));
+  host_.device().remove_port(1);
+  EXPECT_EQ(ChannelHost::hear(guest_), (Control{1, 2, 1}));
+  EXPECT_FALSE(guest_.wait_used(ChannelHost::kChannelOutput, 20));
+  EXPECT_TRUE(host_.works(guest_));
+}
+
 // T4: messages about ports that are not there, events that do not exist, and halves of messages.
 TEST_F(ChannelTest, T4NonsenseOnTheControlQueueChangesNothing) {
   for (const Control& message :

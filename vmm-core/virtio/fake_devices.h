@@ -267,8 +267,10 @@ class ChannelHost final : public FakeHost {
         .ports = {{.backend = &console_.characters()},
                   {.number = 1, .name = "org.example", .is_console = false, .backend = &channel_}},
         .maximum_ports = 2,
-        .guest_opened = [this](std::size_t port, bool open) { opened_[port] = open; }};
-    return std::make_unique<Console>("console", std::move(options), thread_);
+        .guest_opened = [this](std::uint32_t port, bool open) { opened_[port] = open; }};
+    auto device = std::make_unique<Console>("console", std::move(options), thread_);
+    device_ = device.get();
+    return device;
   }
   bool works(FakeGuest& guest) override { return console_.works(guest); }
   std::size_t offer(FakeGuest& guest) override { return console_.offer(guest); }
@@ -296,6 +298,7 @@ class ChannelHost final : public FakeHost {
   }
 
   FakeCharacters& channel() noexcept { return channel_; }
+  Console& device() noexcept { return *device_; }
   bool opened(std::size_t port) const noexcept { return opened_[port].load(); }
   static void restart() noexcept { offered_ = false; }
 
@@ -304,6 +307,7 @@ class ChannelHost final : public FakeHost {
   ConsoleHost console_;
   FakeCharacters channel_;
   std::array<std::atomic<bool>, 2> opened_{};
+  Console* device_ = nullptr;
 };
 
 // Taps of an interface of its own, in a network namespace that this thread moves to. Throws Error where the

@@ -46,6 +46,7 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
   const std::string& id = !command.disks.empty()        ? command.disks.front().id
                           : !command.interfaces.empty() ? command.interfaces.front().id
                           : !command.vsocks.empty()     ? command.vsocks.front().id
+                          : !command.watchdogs.empty()  ? command.watchdogs.front().id
                                                         : command.rngs.front().id;
   const auto present = machine_->device_names();
   if (std::ranges::find(present, id) != present.end())
@@ -57,6 +58,8 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
       machine_->plug(interface_device(command.interfaces.front(), descriptors));
     } else if (!command.vsocks.empty()) {
       machine_->plug(vsock_device(command.vsocks.front(), descriptors));
+    } else if (!command.watchdogs.empty()) {
+      machine_->plug(watchdog_device(command.watchdogs.front()));
     } else {
       machine_->plug(rng_device(command.rngs.front()));
     }

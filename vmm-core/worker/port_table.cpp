@@ -16,6 +16,12 @@ std::size_t PortTable::add(const std::string& id) {
   return ports_.size() - 1;
 }
 
+void PortTable::forget(std::size_t place) noexcept {
+  ports_[place].id.clear();
+  ports_[place].is_open.store(false);
+  ports_[place].is_told_open = false;
+}
+
 std::vector<std::string> PortTable::open_ports() const {
   std::vector<std::string> ids;
   for (const Port& port : ports_)

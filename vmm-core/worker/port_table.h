@@ -26,6 +26,8 @@ class PortTable {
 
   // Before the port's device is made. Returns what guest_opened() takes.
   std::size_t add(const std::string& id);
+  // Of a port that is not there any more; its place stays empty.
+  void forget(std::size_t place) noexcept;
   std::vector<std::string> open_ports() const;  // their ids
 
   // Any thread; a place that add() returned.

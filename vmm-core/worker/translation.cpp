@@ -128,9 +128,8 @@ FileDescriptor take(control::DescriptorSet& descriptors, const std::string& name
   return std::exchange(found->second, FileDescriptor());
 }
 
-DescriptorBackend& Worker::add_backend(MachineConfiguration& configuration,
-                                       const control::CharacterSpecification& character,
-                                       control::DescriptorSet& descriptors) {
+std::unique_ptr<DescriptorBackend> Worker::make_backend(const control::CharacterSpecification& character,
+                                                        control::DescriptorSet& descriptors) {
   FileDescriptor log = take(descriptors, character.log).value_or(FileDescriptor());
   FileDescriptor own = take(descriptors, character.descriptor).value_or(FileDescriptor());
   std::unique_ptr<DescriptorBackend> backend;
@@ -164,7 +163,13 @@ DescriptorBackend& Worker::add_backend(MachineConfiguration& configuration,
                                                     std::move(surroundings_.terminal_output), std::move(log));
       break;
   }
-  configuration.character_backends.push_back(std::move(backend));
+  return backend;
+}
+
+DescriptorBackend& Worker::add_backend(MachineConfiguration& configuration,
+                                       const control::CharacterSpecification& character,
+                                       control::DescriptorSet& descriptors) {
+  configuration.character_backends.push_back(make_backend(character, descriptors));
   return *configuration.character_backends.back();
 }
 
@@ -319,18 +324,23 @@ void Worker::add_serial_controllers(MachineConfiguration& configuration,
                                     control::DescriptorSet& descriptors, EventThread& thread) {
   for (const auto& controller : specification.serial_controllers) {
     virtio::Console::Options options{.maximum_ports = controller.maximum_ports};
-    std::vector<std::size_t> places;
+    ConsoleDevice& console = consoles_[controller.id];
     for (const auto& port : controller.ports) {
       auto& backend = add_backend(configuration, port.character, descriptors);
       options.ports.push_back({port.number, port.name, port.is_console, &backend});
-      places.push_back(ports_.add(port.id));
+      console.places[port.number] = ports_.add(port.id);
+      console_ports_[port.id] = {controller.id, port.number, &backend};
     }
-    options.guest_opened = [this, places](std::size_t port, bool open) {
-      ports_.guest_opened(places[port], open);
+    // The port of a number has its place before it is there.
+    options.guest_opened = [this, &console](std::uint32_t number, bool open) {
+      ports_.guest_opened(console.places[number], open);
     };
-    configuration.devices.push_back(on_pci(controller.id, controller.address, [controller, options, &thread] {
-      return std::make_unique<virtio::Console>(controller.id, options, thread);
-    }));
+    configuration.devices.push_back(
+        on_pci(controller.id, controller.address, [controller, options, &console, &thread] {
+          auto device = std::make_unique<virtio::Console>(controller.id, options, thread);
+          console.device = device.get();
+          return device;
+        }));
   }
 }
 
@@ -345,7 +355,7 @@ void Worker::add_devices(MachineConfiguration& configuration,
     if (!disk.sata) configuration.devices.push_back(disk_device(disk, descriptors));
   for (const auto& interface : specification.interfaces)
     configuration.devices.push_back(interface_device(interface, descriptors));
-  if (specification.watchdog) add_watchdog(configuration, *specification.watchdog);
+  if (specification.watchdog) configuration.devices.push_back(watchdog_device(*specification.watchdog));
   if (!specification.serial_controllers.empty())
     add_serial_controllers(configuration, specification, descriptors, shared_thread());
   for (const auto& rng : specification.rngs) configuration.devices.push_back(rng_device(rng));

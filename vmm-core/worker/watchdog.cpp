@@ -11,9 +11,8 @@ using control::MachineState;
 using control::StateCause;
 using control::WatchdogAction;
 
-void Worker::add_watchdog(machine::MachineConfiguration& configuration,
-                          const control::WatchdogSpecification& watchdog) {
-  EventThread& thread = make_thread("watchdog");
+machine::PciDeviceConfiguration Worker::watchdog_device(const control::WatchdogSpecification& watchdog) {
+  EventThread& thread = own_thread(watchdog.id);
   // On the watchdog's thread, once for each time that it runs out.
   auto expired = [this, action = watchdog.action] {
     try {
@@ -22,14 +21,13 @@ void Worker::add_watchdog(machine::MachineConfiguration& configuration,
       // No memory for one small message: a guest that still hangs is found when it is resumed or reset.
     }
   };
-  configuration.devices.push_back(
-      {watchdog.id,
-       {watchdog.address.bus, watchdog.address.slot, watchdog.address.function},
-       [id = watchdog.id, &thread, expired](const machine::DeviceEnvironment&, pci::Place place) {
-         auto device = std::make_unique<I6300esbWatchdog>(id, std::move(place), thread, expired);
-         Pausable* pausable = device.get();
-         return machine::BuiltDevice{std::move(device), pausable};
-       }});
+  return {watchdog.id,
+          {watchdog.address.bus, watchdog.address.slot, watchdog.address.function},
+          [id = watchdog.id, &thread, expired](const machine::DeviceEnvironment&, pci::Place place) {
+            auto device = std::make_unique<I6300esbWatchdog>(id, std::move(place), thread, expired);
+            Pausable* pausable = device.get();
+            return machine::BuiltDevice{std::move(device), pausable};
+          }};
 }
 
 void Worker::watchdog_expired(WatchdogAction action) {

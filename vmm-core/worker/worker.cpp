@@ -185,6 +185,8 @@ control::Status Worker::status() const {
   if (machine_) {
     status.devices = machine_->device_names();
     status.vcpus = machine_->present_vcpus();
+    status.ports.emplace();
+    for (const auto& [id, place] : console_ports_) status.ports->push_back(id);
   }
   return status;
 }

@@ -4,6 +4,7 @@
 // vCPU threads and are passed on to it.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "vmm-core/os/event_thread.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/counters.h"
+#include "vmm-core/virtio/console.h"
 #include "vmm-core/virtio/net.h"
 #include "vmm-core/virtio/vsock.h"
 #include "vmm-core/worker/balloon_watch.h"
@@ -87,6 +89,10 @@ class Worker final : public control::Commands {
   void unplug_device(const control::DeviceName& command) override;
   void set_link(const control::SetLink& command) override;
 
+  // console_ports.cpp
+  void plug_port(const control::PlugPort& command, control::DescriptorSet descriptors) override;
+  void unplug_port(const control::DeviceName& command) override;
+
   // vsock.cpp
   void answer_vsock(const control::AnswerVsock& answer, FileDescriptor socket) override;
   // vcpus.cpp
@@ -115,6 +121,8 @@ class Worker final : public control::Commands {
   EventThread& thread_of(const control::DiskSpecification& disk);
   machine::MachineConfiguration translate(const control::MachineSpecification& specification,
                                           control::DescriptorSet& descriptors);
+  std::unique_ptr<DescriptorBackend> make_backend(const control::CharacterSpecification& character,
+                                                  control::DescriptorSet& descriptors);
   DescriptorBackend& add_backend(machine::MachineConfiguration& configuration,
                                  const control::CharacterSpecification& character,
                                  control::DescriptorSet& descriptors);
@@ -123,8 +131,7 @@ class Worker final : public control::Commands {
   void add_serial_controllers(machine::MachineConfiguration& configuration,
                               const control::MachineSpecification& specification,
                               control::DescriptorSet& descriptors, EventThread& thread);
-  void add_watchdog(machine::MachineConfiguration& configuration,
-                    const control::WatchdogSpecification& watchdog);
+  machine::PciDeviceConfiguration watchdog_device(const control::WatchdogSpecification& watchdog);
   void watchdog_expired(control::WatchdogAction action);
   void guest_was_reset();
   void add_devices(machine::MachineConfiguration& configuration,
@@ -189,8 +196,20 @@ class Worker final : public control::Commands {
   };
   std::map<std::string, SataDrive> optical_drives_;  // by disk
   std::set<std::string> open_trays_;
-  std::unique_ptr<machine::Machine> machine_;  // before threads_ in destruction: it uses them
-  std::unique_ptr<machine::CoreDump> dump_;    // before machine_, likewise
+  // Consoles, and where the table has the port of each number.
+  struct ConsoleDevice {
+    virtio::Console* device = nullptr;
+    std::array<std::size_t, virtio::Console::kMaximumPorts> places{};
+  };
+  std::map<std::string, ConsoleDevice> consoles_;
+  struct ConsolePortPlace {
+    std::string controller;
+    std::uint32_t number = 0;
+    const DescriptorBackend* backend = nullptr;
+  };
+  std::map<std::string, ConsolePortPlace> console_ports_;  // by id
+  std::unique_ptr<machine::Machine> machine_;              // before threads_ in destruction: it uses them
+  std::unique_ptr<machine::CoreDump> dump_;                // before machine_, likewise
 };
 
 }  // namespace warren::vmm::worker
