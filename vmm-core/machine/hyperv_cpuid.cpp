@@ -1,6 +1,7 @@
 #include "vmm-core/machine/hyperv_cpuid.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "vmm-core/os/error.h"
@@ -33,11 +34,12 @@ kvm_cpuid_entry2 find(std::span<const kvm_cpuid_entry2> supported, std::uint32_t
 kvm_cpuid_entry2 make_signature(const HypervConfiguration& configuration) {
   kvm_cpuid_entry2 leaf = make_leaf(kSignature);
   leaf.eax = configuration.enlightened_vmcs ? kNested : kHardware;
-  char vendor[12] = {};
-  std::memcpy(vendor, configuration.vendor.data(), std::min(configuration.vendor.size(), sizeof(vendor)));
-  std::memcpy(&leaf.ebx, vendor, 4);
-  std::memcpy(&leaf.ecx, vendor + 4, 4);
-  std::memcpy(&leaf.edx, vendor + 8, 4);
+  std::array<char, 12> vendor{};  // padded with NULs
+  std::copy_n(configuration.vendor.begin(), std::min(configuration.vendor.size(), vendor.size()),
+              vendor.begin());
+  std::memcpy(&leaf.ebx, vendor.data(), 4);
+  std::memcpy(&leaf.ecx, vendor.data() + 4, 4);
+  std::memcpy(&leaf.edx, vendor.data() + 8, 4);
   return leaf;
 }
 
