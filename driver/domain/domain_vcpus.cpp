@@ -77,7 +77,7 @@ Task<> Domain::set_vcpu_states(Caller caller, config::CpuSet vcpus, bool online,
   change.choose = [vcpus, online](const config::VcpuCount& live) {
     return config::choose_for_states(live, vcpus, online);
   };
-  change.apply = [vcpus, online](config::VcpuCount& persistent) {
+  change.apply = [vcpus = std::move(vcpus), online](config::VcpuCount& persistent) {
     config::set_states(persistent, vcpus, online);
   };
   return change_vcpus(std::move(caller), std::move(change), flags);

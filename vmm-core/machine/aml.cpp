@@ -216,7 +216,7 @@ Bytes dword_fields(std::string_view region, std::initializer_list<DwordField> fi
   for (const DwordField& field : fields) {
     if (field.offset > at) {  // a reserved field: its length in bits, encoded as a PkgLength
       list.push_back(0);
-      append(list, encoded_length((field.offset - at) * 8));
+      append(list, encoded_length(std::size_t{field.offset - at} * 8));
     }
     append(list, path(field.name));
     append(list, encoded_length(kFieldBits));

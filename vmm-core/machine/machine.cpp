@@ -146,6 +146,7 @@ void Machine::for_each_vcpu(Each each) {
 
 void Machine::load() {
   AcpiConfiguration acpi{.memory_map = map_, .numa = configuration_.numa};
+  acpi.apic_ids.reserve(configuration_.cpu.vcpus);
   for (std::uint32_t i = 0; i < configuration_.cpu.vcpus; ++i) {
     acpi.apic_ids.push_back(apic_id(configuration_.cpu, i));
     const VcpuHotPlug* hot_plug = board_.vcpu_hot_plug();
@@ -179,6 +180,7 @@ void Machine::start(bool paused) {
   if (started_) throw Error(std::errc::operation_not_permitted, configuration_.name + ": started already");
   load();
   std::vector<DescriptorBackend*> backends;
+  backends.reserve(configuration_.character_backends.size());
   for (const auto& backend : configuration_.character_backends) backends.push_back(backend.get());
   events_.start(std::move(backends), &board_.clock(), configuration_.thread_started);
   vcpus_->start();
