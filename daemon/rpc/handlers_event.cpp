@@ -16,6 +16,8 @@ enum EventMessage : std::uint32_t {
   kLifecycle = 318,
   kReboot = 319,
   kWatchdog = 321,
+  kDiskChange = 327,
+  kTrayChange = 328,
   kIoError = 322,
   kIoErrorReason = 324,
   kControlError = 325,
@@ -123,6 +125,20 @@ struct Sender {
   void operator()(const driver::WatchdogEvent& event) const {
     send(session, kWatchdog,
          DomainEventCallbackWatchdogMsg{callback_id, {.dom = domain, .action = event.action}});
+  }
+  void operator()(const driver::TrayChangeEvent& event) const {
+    send(session, kTrayChange,
+         DomainEventCallbackTrayChangeMsg{callback_id,
+                                          {.dom = domain, .dev_alias = event.alias, .reason = event.reason}});
+  }
+  void operator()(const driver::DiskChangeEvent& event) const {
+    send(session, kDiskChange,
+         DomainEventCallbackDiskChangeMsg{callback_id,
+                                          {.dom = domain,
+                                           .old_src_path = event.old_source,
+                                           .new_src_path = event.new_source,
+                                           .dev_alias = event.alias,
+                                           .reason = event.reason}});
   }
   void operator()(const driver::MetadataChangeEvent& event) const {
     send(session, kMetadataChange,

@@ -1,4 +1,4 @@
-// <controller>: the PCI hierarchy, and the virtio-serial controllers that consoles are plugged into.
+// <controller>: the PCI hierarchy, the virtio-serial controllers that consoles are plugged into, and SATA.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 
 namespace warren::driver::config {
 
-enum class ControllerType { pci, virtio_serial, usb };
+enum class ControllerType { pci, virtio_serial, usb, sata };
 enum class ControllerModel {
-  unspecified,     // virtio-serial
+  unspecified,     // virtio-serial, sata
   pcie_root,       // pci, index 0
   pcie_root_port,  // pci: the bus of its index lies behind it and takes one device in slot 0
   usb_none,        // usb: the machine has no USB controller

@@ -91,7 +91,23 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
   disk.read_only = dice.flip();
   disk.shareable = dice.flip();
   disk.backing_store_end = dice.flip();
-  disk.info = make_info(dice, true, number + 1);
+  const bool is_sata = dice.flip();
+  disk.info = make_info(dice, !is_sata, number + 1);
+  if (!is_sata) return disk;
+  disk.bus = DiskBus::sata;
+  disk.target = fmt::format("sd{}", static_cast<char>('a' + number));
+  disk.driver.queues.reset();
+  disk.driver.queue_size.reset();
+  disk.driver.packed.reset();
+  disk.driver.iothread.reset();
+  disk.block_sizes.logical.reset();
+  disk.read_only = false;
+  if (dice.flip()) disk.drive = DriveAddress{.controller = number / 6, .unit = number % 6};
+  if (dice.flip()) return disk;
+  disk.device = DiskDevice::cdrom;
+  disk.read_only = true;
+  disk.startup_policy = dice.maybe_enum<StartupPolicy>(3);
+  if (dice.flip()) disk.source.clear();
   return disk;
 }
 

@@ -29,6 +29,17 @@ struct VirtioSerialAddress {
   bool operator==(const VirtioSerialAddress&) const = default;
 };
 
+// <address type='drive' controller= bus= target= unit=/>
+struct DriveAddress {
+  std::uint32_t controller = 0;
+  std::uint32_t bus = 0;
+  std::uint32_t target = 0;
+  std::uint32_t unit = 0;
+  bool operator==(const DriveAddress&) const = default;
+};
+
+inline constexpr std::uint32_t kSataPorts = 6;  // units of a SATA controller
+
 // What every device has. `alias` is kept in a persistent definition only if it is the user's own ("ua-…").
 struct DeviceInfo {
   std::string alias;                        // empty: none yet

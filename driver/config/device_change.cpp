@@ -200,8 +200,10 @@ void check_new(const Devices&, const T&) {}
 
 // What is plugged into a controller goes first.
 void check_removable(const Devices& devices, const Controller& controller) {
-  if (controller.model == ControllerModel::usb_none || controller.model == ControllerModel::pcie_root)
-    throw operation_unsupported("this controller is part of the machine");
+  const bool is_chipset = controller.model == ControllerModel::usb_none ||
+                          controller.model == ControllerModel::pcie_root ||
+                          (controller.type == ControllerType::sata && controller.index == 0u);
+  if (is_chipset) throw operation_unsupported("this controller is part of the machine");
   bool is_used = false;
   if (controller.type == ControllerType::pci) {
     for_each_info(devices, [&](const DeviceInfo& info) {
@@ -215,6 +217,9 @@ void check_removable(const Devices& devices, const Controller& controller) {
   for (const Channel& channel : devices.channels)
     if (controller.type == ControllerType::virtio_serial && channel.address &&
         channel.address->controller == controller.index)
+      is_used = true;
+  for (const Disk& disk : devices.disks)
+    if (controller.type == ControllerType::sata && disk.drive && disk.drive->controller == controller.index)
       is_used = true;
   if (is_used) throw operation_failed("device cannot be detached: device is busy");
 }
@@ -237,7 +242,9 @@ void tidy_after(Devices& devices, const SerialPort&) {
 template <typename T>
 void tidy_after(Devices&, const T&) {}
 
-void keep_identity(Disk&, const Disk&) {}
+void keep_identity(Disk& changed, const Disk& old) {
+  if (changed.bus == old.bus && !changed.drive) changed.drive = old.drive;
+}
 void keep_identity(Interface& changed, const Interface& old) {
   if (!changed.mac) changed.mac = old.mac;
 }
@@ -305,6 +312,10 @@ Device device_with_alias(const DomainDefinition& definition, std::string_view al
   look(devices.inputs);
   if (!found) throw Error(VIR_ERR_DEVICE_MISSING, fmt::format("no device found with alias {}", alias));
   return *found;
+}
+
+void require_new(const Devices& devices, const Device& device) {
+  std::visit([&](const auto& each) { check_new(devices, each); }, device);
 }
 
 void add_device(DomainDefinition& definition, Device device) {

@@ -39,6 +39,8 @@ void complete_device(Device& device, const RandomBytes& random = system_random_b
 Device find_device(const DomainDefinition& definition, const Device& wanted);
 Device device_with_alias(const DomainDefinition& definition, std::string_view alias);
 
+// Throws for a device that is there already, by what tells it from others of its kind.
+void require_new(const Devices& devices, const Device& device);
 void add_device(DomainDefinition& definition, Device device);
 // Returns what was removed.
 Device remove_device(DomainDefinition& definition, const Device& wanted);
@@ -56,7 +58,8 @@ bool takes_hot_plug(const Devices& devices, const PciAddress& address);
 
 // What becomes of a running domain's disk or interface by an update: `wanted` with what it leaves out taken
 // from the device there is. Throws VIR_ERR_OPERATION_UNSUPPORTED naming the first thing that cannot be
-// changed while the domain runs: all but a disk's <iotune>, and an interface's <link> and <bandwidth>.
+// changed while the domain runs: all but a disk's <iotune>, a CD/DVD drive's <source>, and an interface's
+// <link> and <bandwidth>.
 Device live_update(const DomainDefinition& live, const Device& wanted);
 
 }  // namespace warren::driver::config

@@ -1,6 +1,8 @@
 // One device as a document, and what becomes of a definition by it.
 #include "driver/config/device_change.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <libvirt/virterror.h>
@@ -44,6 +46,104 @@ std::pair<int, std::string> refusal(Work work) {
     return {error.code(), error.message()};
   }
   return {0, ""};
+}
+
+constexpr const char* kDrive =
+    "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>";
+
+DomainDefinition with_drive() {
+  DomainDefinition definition = whole();
+  add_device(definition, device(kDrive));
+  fill_defaults(definition, {});
+  assign_live(definition, {.id = 1,
+                           .serial_ptys = {""},
+                           .console_ptys = {""},
+                           .interface_targets = {"vnet0", "vnet1"},
+                           .channel_paths = {}});
+  return definition;
+}
+
+TEST(DeviceChange, ADriveIsEmptyReadOnlyAndWhereItsNameSays) {
+  const DomainDefinition definition = with_drive();
+  const Disk& drive = definition.devices.disks.front();
+  EXPECT_TRUE(drive.read_only);
+  EXPECT_EQ(drive.source, "");
+  EXPECT_EQ(drive.drive, DriveAddress{});
+  EXPECT_EQ(drive.info.alias, "sata0-0-0");
+  EXPECT_FALSE(drive.info.pci);
+  const std::string xml = format_domain(definition);
+  EXPECT_THAT(xml, HasSubstr("<target dev='sda' bus='sata'/>"));
+  EXPECT_THAT(xml, HasSubstr("<address type='drive' controller='0' bus='0' target='0' unit='0'/>"));
+  EXPECT_THAT(
+      xml,
+      HasSubstr("<controller type='sata' index='0'>\n      <alias name='ide'/>\n      <address type='pci' "
+                "domain='0x0000' bus='0x00' slot='0x1f' function='0x2'/>"));
+}
+
+TEST(DeviceChange, OfARunningDriveTheMediumAloneChanges) {
+  const DomainDefinition live = with_drive();
+  const auto update = [&](std::string_view xml) {
+    return std::get<Disk>(live_update(live, parse_device(xml, DeviceUse::change, false)));
+  };
+  const Disk filled = update(
+      "<disk type='block' device='cdrom'><source dev='/dev/sr0' startupPolicy='optional'/><target "
+      "dev='sda'/></disk>");
+  EXPECT_EQ(filled.source, "/dev/sr0");
+  EXPECT_EQ(filled.source_type, DiskSourceType::block);
+  EXPECT_EQ(filled.info.alias, "sata0-0-0");
+  EXPECT_EQ(filled.drive, DriveAddress{});
+  for (const auto& [xml, what] :
+       {std::pair("<disk device='cdrom'><target dev='sda' bus='sata'/><serial>new</serial></disk>",
+                  "<serial>"),
+        std::pair("<disk device='disk'><source file='/x'/><target dev='sda' bus='sata'/></disk>", "@device"),
+        std::pair("<disk device='cdrom'><target dev='sda'/><address type='drive' unit='3'/></disk>",
+                  "<address>"),
+        std::pair("<disk device='cdrom'><driver cache='none'/><target dev='sda'/></disk>", "<driver>")}) {
+    const auto refused = refusal([&] { update(xml); });
+    EXPECT_EQ(refused.first, VIR_ERR_OPERATION_UNSUPPORTED);
+    EXPECT_THAT(refused.second, HasSubstr(what));
+  }
+}
+
+TEST(DeviceChange, DrivesOfOneAddressAreRefused) {
+  DomainDefinition definition = with_drive();
+  add_device(definition, device("<disk type='file'><source file='/b'/><target dev='sdb' bus='sata'/>"
+                                "<address type='drive' unit='0'/></disk>"));
+  EXPECT_THAT(refusal([&] { fill_defaults(definition, {}); }).second,
+              HasSubstr("Found duplicate drive address"));
+}
+
+TEST(DeviceChange, TheSeventhDriveIsOnAControllerOfItsOwn) {
+  DomainDefinition definition = whole();
+  add_device(definition,
+             device("<disk type='file'><source file='/b'/><target dev='sdg' bus='sata'/></disk>"));
+  fill_defaults(definition, {});
+  EXPECT_EQ(definition.devices.disks.front().drive, (DriveAddress{.controller = 1}));
+  const auto& controllers = definition.devices.controllers;
+  const auto second = std::ranges::find_if(controllers, [](const Controller& each) {
+    return each.type == ControllerType::sata && each.index == 1u;
+  });
+  ASSERT_NE(second, controllers.end());
+  EXPECT_EQ(std::prev(second)->index, 0u);
+  ASSERT_TRUE(second->info.pci);
+  EXPECT_EQ(second->info.pci->bus, 0);
+  EXPECT_NE(second->info.pci->slot, 31);
+  EXPECT_THAT(refusal([&] { remove_device(definition, *second); }).second, HasSubstr("busy"));
+}
+
+// libvirt's order, whatever the order they were written in.
+TEST(DeviceChange, ControllersOfOneTypeAreInTheOrderOfTheirIndexes) {
+  DomainDefinition definition = parse_domain(
+      "<domain "
+      "type='kvm'><name>d</name><memory>131072</memory><os><type>hvm</type><kernel>/k</kernel></os><devices>"
+      "<controller type='pci' index='2' model='pcie-root-port'/><controller type='pci' index='1' "
+      "model='pcie-root-port'/></devices></domain>");
+  fill_defaults(definition, {});
+  std::vector<std::uint32_t> order;
+  for (const Controller& each : definition.devices.controllers)
+    if (each.type == ControllerType::pci) order.push_back(*each.index);
+  EXPECT_EQ(order.at(0), 0u);
+  EXPECT_TRUE(std::ranges::is_sorted(order));
 }
 
 TEST(DeviceChange, ADiskComesAndGoesAndTheRestIsAsBefore) {

@@ -150,15 +150,23 @@ void format_disk_driver(XmlWriter& writer, const DiskDriver& driver) {
   writer.end();
 }
 
+void format_disk_source(XmlWriter& writer, const Disk& disk, const FormatContext& context) {
+  if (disk.source.empty() && !disk.startup_policy) return;
+  writer.begin("source");
+  if (!disk.source.empty())
+    writer.attribute(disk.source_type == DiskSourceType::file ? "file" : "dev", disk.source);
+  if (disk.startup_policy)
+    writer.attribute("startupPolicy", names::kStartupPolicy.name(*disk.startup_policy));
+  if (context.live) format_optional(writer, "index", disk.source_index);
+  writer.end();
+}
+
 void format_disk(XmlWriter& writer, const Disk& disk, const FormatContext& context) {
   writer.begin("disk");
   writer.attribute("type", names::kDiskType.name(disk.source_type));
-  writer.attribute("device", "disk");
+  writer.attribute("device", names::kDiskDevice.name(disk.device));
   format_disk_driver(writer, disk.driver);
-  writer.begin("source");
-  writer.attribute(disk.source_type == DiskSourceType::file ? "file" : "dev", disk.source);
-  if (context.live) format_optional(writer, "index", disk.source_index);
-  writer.end();
+  format_disk_source(writer, disk, context);
   if (disk.backing_store_end) writer.empty("backingStore");
   if (disk.block_sizes != DiskBlockSizes{}) {
     writer.begin("blockio");
@@ -168,13 +176,23 @@ void format_disk(XmlWriter& writer, const Disk& disk, const FormatContext& conte
   }
   writer.begin("target");
   writer.attribute("dev", disk.target);
-  writer.attribute("bus", "virtio");
+  writer.attribute("bus", names::kDiskBus.name(disk.bus));
+  if (disk.tray_open && context.live) writer.attribute("tray", "open");
   writer.end();
   format_io_tune(writer, disk.tune);
   if (disk.read_only) writer.empty("readonly");
   if (disk.shareable) writer.empty("shareable");
   if (!disk.serial.empty()) writer.element("serial", disk.serial);
   format_device_info(writer, disk.info, context);
+  if (disk.drive) {
+    writer.begin("address");
+    writer.attribute("type", "drive");
+    writer.attribute("controller", disk.drive->controller);
+    writer.attribute("bus", disk.drive->bus);
+    writer.attribute("target", disk.drive->target);
+    writer.attribute("unit", disk.drive->unit);
+    writer.end();
+  }
   writer.end();
 }
 

@@ -99,7 +99,18 @@ DiskDriver parse_disk_driver(XmlElement& element) {
   return driver;
 }
 
-void parse_disk_target(XmlElement& element, Disk& disk) {
+// As libvirt reads it from the name where no bus is given, but for 'sd': that is SATA, for want of SCSI.
+DiskBus bus_of_prefix(XmlElement& target, std::string_view name, std::string_view prefix) {
+  if (prefix == "vd") return DiskBus::virtio;
+  if (prefix == "sd") return DiskBus::sata;
+  throw target.unsupported_attribute(
+      "dev",
+      fmt::format("'{}' asks for another bus than those Warren has for disks; name it 'vda' or 'sda', or "
+                  "give bus='virtio' or bus='sata'",
+                  name));
+}
+
+void parse_disk_target(XmlElement& element, Disk& disk, bool inactive) {
   XmlElement* target = element.child("target");
   if (!target) throw element.malformed("<target> is missing");
   disk.target = require_text(*target, "dev");
@@ -113,21 +124,70 @@ void parse_disk_target(XmlElement& element, Disk& disk) {
     throw target->malformed_attribute(
         "dev", fmt::format("'{}' is not a device name like 'vda'", disk.target.substr(0, 64)));
   }
-  if (!accept_only(*target, "bus", "virtio") && prefix != "vd") {
-    throw target->unsupported_attribute(
-        "dev", fmt::format("'{}' asks for another bus than virtio, the only one Warren has for disks; name "
-                           "it 'vda' or give bus='virtio'",
-                           disk.target));
+  if (target->attribute("bus") == "ide") {
+    throw target->unsupported_attribute("bus",
+                                        "IDE controllers are unsupported for machine type q35; use 'sata'");
+  }
+  const auto bus = read_enum(*target, "bus", names::kDiskBus);
+  disk.bus = bus ? *bus : bus_of_prefix(*target, disk.target, prefix);
+  if (const auto tray = target->attribute("tray")) {
+    if (*tray != "open" && *tray != "closed")
+      throw target->malformed_attribute("tray", "it is neither 'open' nor 'closed'");
+    if (disk.device != DiskDevice::cdrom)
+      throw target->malformed_attribute("tray", "only a CD/DVD drive has one");
+    // Where no machine runs every tray is closed.
+    disk.tray_open = !inactive && *tray == "open";
   }
 }
 
 void parse_disk_source(XmlElement& element, Disk& disk, bool inactive, DeviceUse use) {
   XmlElement* source = element.child("source");
-  if (!source && use == DeviceUse::removal) return;
-  if (!source) throw element.malformed("<source> is missing");
-  disk.source = require_absolute_path(*source, disk.source_type == DiskSourceType::file ? "file" : "dev");
+  if (!source) {
+    if (use == DeviceUse::removal || disk.device == DiskDevice::cdrom) return;
+    throw element.malformed("<source> is missing");
+  }
+  const std::string_view name = disk.source_type == DiskSourceType::file ? "file" : "dev";
+  if (disk.device != DiskDevice::cdrom || source->attribute(name))
+    disk.source = require_absolute_path(*source, name);
+  disk.startup_policy = read_enum(*source, "startupPolicy", names::kStartupPolicy);
+  if (disk.device == DiskDevice::disk && disk.startup_policy &&
+      disk.startup_policy != StartupPolicy::optional) {
+    throw source->unsupported_attribute(
+        "startupPolicy", fmt::format("disk startupPolicy '{}' is allowed only for a CD/DVD drive",
+                                     names::kStartupPolicy.name(*disk.startup_policy)));
+  }
   const auto index = read_number(*source, "index", 1);
   if (!inactive) disk.source_index = index;
+}
+
+void parse_drive_address(XmlElement& element, Disk& disk) {
+  XmlElement* address = element.child("address");
+  if (!address) return;
+  accept_only(*address, "type", "drive");
+  disk.drive.emplace();
+  disk.drive->controller = read_number(*address, "controller", 0, 255).value_or(0);
+  disk.drive->bus = read_number(*address, "bus", 0, 0).value_or(0);
+  disk.drive->target = read_number(*address, "target", 0, 0).value_or(0);
+  disk.drive->unit = read_number(*address, "unit", 0, kSataPorts - 1).value_or(0);
+}
+
+// What a SATA drive has not.
+void check_sata(XmlElement& element, const Disk& disk) {
+  XmlElement* driver = element.child("driver");
+  if (disk.driver.iothread) {
+    throw driver->unsupported_attribute(
+        "iothread", fmt::format("IOThreads not available for bus sata target {}", disk.target));
+  }
+  for (const auto& [is_given, name] : {std::pair(disk.driver.queues.has_value(), "queues"),
+                                       std::pair(disk.driver.queue_size.has_value(), "queue_size"),
+                                       std::pair(disk.driver.packed.has_value(), "packed")})
+    if (is_given) throw driver->unsupported_attribute(name, "only virtio disks have it");
+  if (disk.block_sizes.logical.value_or(512) != 512) {
+    throw element.child("blockio")->unsupported_attribute("logical_block_size",
+                                                          "that of a SATA drive is its own: 512");
+  }
+  if (disk.device == DiskDevice::disk && element.child("readonly") != nullptr)
+    throw element.child("readonly")->unsupported("readonly sata disks are not supported");
 }
 
 void parse_disk_serial(XmlElement& element, Disk& disk) {
@@ -135,8 +195,7 @@ void parse_disk_serial(XmlElement& element, Disk& disk) {
   if (!serial) return;
   disk.serial = serial->text();
   if (disk.serial.size() > 20)
-    throw serial->unsupported(
-        fmt::format("it has {} bytes; a virtio disk has 20 for it", disk.serial.size()));
+    throw serial->unsupported(fmt::format("it has {} bytes; a disk has 20 for it", disk.serial.size()));
   for (const char c : disk.serial)
     if (!std::isalnum(static_cast<unsigned char>(c)) &&
         std::string_view("_-+. ").find(c) == std::string_view::npos)
@@ -145,12 +204,6 @@ void parse_disk_serial(XmlElement& element, Disk& disk) {
 
 // What other buses have.
 void check_disk_kind(XmlElement& element) {
-  const auto device = element.attribute("device");
-  if (device == "cdrom" || device == "floppy") {
-    throw element.unsupported_attribute(
-        "device", "a virtio disk does not support ejectable media; give device='disk' and <readonly/>");
-  }
-  accept_only(element, "device", "disk");
   if (XmlElement* wwn = element.child("wwn"))
     throw wwn->unsupported("only IDE and SCSI disks have a world wide name; use <serial>");
   for (const char* name : {"vendor", "product"})
@@ -163,10 +216,15 @@ void check_disk_kind(XmlElement& element) {
 Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::change) {
   Disk disk;
   disk.source_type = read_enum(element, "type", names::kDiskType).value_or(DiskSourceType::file);
+  disk.device = read_enum(element, "device", names::kDiskDevice).value_or(DiskDevice::disk);
   check_disk_kind(element);
   if (XmlElement* driver = element.child("driver")) disk.driver = parse_disk_driver(*driver);
   parse_disk_source(element, disk, inactive, use);
-  parse_disk_target(element, disk);
+  parse_disk_target(element, disk, inactive);
+  if (disk.device == DiskDevice::cdrom && disk.bus == DiskBus::virtio) {
+    throw element.unsupported_attribute("device",
+                                        "a virtio disk does not support ejectable media; give it bus='sata'");
+  }
   parse_disk_serial(element, disk);
   if (XmlElement* block = element.child("blockio")) {
     disk.block_sizes.logical = read_power_of_two(*block, "logical_block_size", 512, 4096);
@@ -176,10 +234,14 @@ Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::c
       throw block->malformed("the physical block is smaller than the logical one");
   }
   if (XmlElement* tune = element.child("iotune")) disk.tune = parse_io_tune(*tune);
-  disk.read_only = element.child("readonly") != nullptr;
+  disk.read_only = element.child("readonly") != nullptr || disk.device == DiskDevice::cdrom;
   disk.shareable = element.child("shareable") != nullptr;
   disk.backing_store_end = element.child("backingStore") != nullptr;
-  disk.info = parse_device_info(element, inactive, true, true);
+  disk.info = parse_device_info(element, inactive, disk.bus == DiskBus::virtio, true);
+  if (disk.bus == DiskBus::sata) {
+    parse_drive_address(element, disk);
+    check_sata(element, disk);
+  }
   return disk;
 }
 
@@ -277,6 +339,8 @@ Controller parse_controller(XmlElement& element, bool inactive) {
       controller.model = ControllerModel::usb_none;
       controller.info = parse_device_info(element, inactive, false, false);
       return controller;
+    case ControllerType::sata:
+      break;
     case ControllerType::virtio_serial:
       controller.ports = read_number(element, "ports", 1, kMaximumSerialControllerPorts);
       break;

@@ -1,9 +1,11 @@
-// <disk>: a virtio block device on a raw file or block device.
+// <disk>: a virtio block device, or a SATA disk or CD/DVD drive, on a raw file or block device.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "driver/config/device_address.h"
 #include "driver/config/io_tune.h"
@@ -11,6 +13,10 @@
 namespace warren::driver::config {
 
 enum class DiskSourceType { file, block };
+enum class DiskDevice { disk, cdrom };
+enum class DiskBus { virtio, sata };
+// What becomes of a start when the source is not there: it fails, or the disk is left out, a drive empty.
+enum class StartupPolicy { mandatory, requisite, optional };
 enum class DiskCache { default_mode, none, writethrough, writeback, directsync, unsafe };
 enum class DiskIo { threads, native, io_uring };
 enum class DiskDiscard { ignore, unmap };
@@ -43,18 +49,26 @@ struct DiskBlockSizes {
 
 struct Disk {
   DiskSourceType source_type = DiskSourceType::file;
-  std::string source;                         // absolute path
+  DiskDevice device = DiskDevice::disk;
+  DiskBus bus = DiskBus::virtio;
+  std::string source;  // absolute path; empty: a drive without a medium
+  std::optional<StartupPolicy> startup_policy;
   std::optional<std::uint32_t> source_index;  // live XML only
   DiskDriver driver;
   DiskBlockSizes block_sizes;
   IoTune tune;
-  std::string target;  // "vda"; unique in a domain
-  std::string serial;  // at most 20 bytes of [A-Za-z0-9_.+-] and blank (VIRTIO_BLK_ID_BYTES)
-  bool read_only = false;
+  std::string target;      // "vda"; unique in a domain
+  std::string serial;      // at most 20 bytes of [A-Za-z0-9_.+-] and blank (VIRTIO_BLK_ID_BYTES)
+  bool read_only = false;  // a CD/DVD drive always is
+  bool tray_open = false;  // of a running CD/DVD drive
   bool shareable = false;
   bool backing_store_end = false;  // <backingStore/>: the chain ends here, true of every raw image
   DeviceInfo info;
+  std::optional<DriveAddress> drive;  // of a SATA drive; none: fill_defaults chooses
   bool operator==(const Disk&) const = default;
 };
+
+// The number libvirt gives a disk of this name: 0 for "vda", 26 for "vdaa".
+std::size_t disk_number(std::string_view target);
 
 }  // namespace warren::driver::config

@@ -41,7 +41,6 @@ constexpr Difference kDifferences[] = {
     {"warren /domain/cpu/@mode=host-passthrough", "see above"},
     {"warren /domain/cpu/@migratable=on", "see above"},
     {"warren /domain/features/", "Warren's PC always has ACPI and an APIC, and says so"},
-    {"libvirt /domain/devices/controller{sata", "Warren has no AHCI controller yet"},
     {"libvirt /domain/devices/input{mouse", "Warren has no PS/2 mouse yet"},
     {"libvirt /domain/devices/audio", "Warren has no sound yet"},
     {"warren /domain/devices/console{1}/address",

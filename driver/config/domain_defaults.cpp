@@ -25,6 +25,14 @@ void system_random_bytes(std::span<std::uint8_t> bytes) {
   }
 }
 
+std::size_t disk_number(std::string_view target) {
+  const std::size_t prefix = target.starts_with("xvd") || target.starts_with("ubd") ? 3 : 2;
+  std::size_t number = 0;
+  for (const char letter : target.substr(prefix))
+    number = number * 26 + static_cast<std::size_t>(letter - 'a') + 1;
+  return number - 1;
+}
+
 namespace {
 
 constexpr std::uint64_t kMaximumMemoryKib = std::uint64_t{1} << 30;  // 1 TiB: what a worker takes
@@ -146,17 +154,66 @@ Controller* find_controller(Devices& devices, ControllerType type, std::uint32_t
   return nullptr;
 }
 
-void index_serial_controllers(Devices& devices) {
+// `name` is that of the type.
+void index_controllers(Devices& devices, ControllerType type, std::string_view name) {
   for (std::size_t i = 0; i < devices.controllers.size(); ++i) {
     Controller& controller = devices.controllers[i];
-    if (controller.type != ControllerType::virtio_serial) continue;
+    if (controller.type != type) continue;
     for (std::uint32_t index = 0; !controller.index; ++index)
-      if (!find_controller(devices, ControllerType::virtio_serial, index)) controller.index = index;
+      if (!find_controller(devices, type, index)) controller.index = index;
     for (std::size_t j = 0; j < i; ++j)
       if (devices.controllers[j].type == controller.type && devices.controllers[j].index == controller.index)
         throw xml_error(fmt::format("/domain/devices/controller[{}]", i + 1), 0,
-                        fmt::format("there are two virtio-serial controllers {}", *controller.index));
+                        fmt::format("there are two {} controllers {}", name, *controller.index));
   }
+}
+
+// A SATA drive is where its name says, as libvirt has it: the first of a controller is its first port.
+void place_drives(Devices& devices) {
+  for (Disk& disk : devices.disks) {
+    if (disk.bus != DiskBus::sata) continue;
+    const std::size_t number = disk_number(disk.target);
+    if (!disk.drive) {
+      disk.drive = DriveAddress{.controller = static_cast<std::uint32_t>(number / kSataPorts),
+                                .unit = static_cast<std::uint32_t>(number % kSataPorts)};
+    }
+  }
+  for (std::size_t i = 0; i < devices.disks.size(); ++i) {
+    const Disk& disk = devices.disks[i];
+    if (!disk.drive) continue;
+    for (std::size_t j = 0; j < i; ++j)
+      if (devices.disks[j].drive == disk.drive) {
+        throw xml_error(fmt::format("/domain/devices/disk[{}]", i + 1), 0,
+                        fmt::format("Found duplicate drive address for disk with target name '{}' "
+                                    "controller='{}' bus='0' target='0' unit='{}'",
+                                    disk.target, disk.drive->controller, disk.drive->unit));
+      }
+    if (disk.drive->controller > 255)
+      throw config_unsupported(fmt::format("/domain/devices/disk[{}]/target", i + 1), 0,
+                               fmt::format("'{}' is beyond the last SATA controller", disk.target));
+    if (!find_controller(devices, ControllerType::sata, disk.drive->controller))
+      devices.controllers.push_back({.type = ControllerType::sata, .index = disk.drive->controller});
+  }
+}
+
+// Those of one type stand in the order of their indexes, from where the first of them stood.
+void order_controllers(Devices& devices) {
+  std::vector<Controller> ordered;
+  ordered.reserve(devices.controllers.size());
+  for (Controller& controller : devices.controllers) {
+    auto place = ordered.end();
+    for (auto at = ordered.end(); at != ordered.begin();) {
+      --at;
+      if (at->type != controller.type) continue;
+      if (at->index < controller.index) {
+        place = std::next(at);
+        break;
+      }
+      place = at;
+    }
+    ordered.insert(place, std::move(controller));
+  }
+  devices.controllers = std::move(ordered);
 }
 
 // Ports of virtio-serial controllers, as libvirt gives them: those that are named first, then to each device
@@ -236,6 +293,9 @@ void fill_fixed_controllers(Devices& devices) {
     if (count == 0) devices.controllers.push_back({.type = type, .model = model, .index = 0});
   };
   add_once(ControllerType::usb, ControllerModel::usb_none);
+  // The ICH9 has its SATA controller, asked for or not.
+  if (!find_controller(devices, ControllerType::sata, 0))
+    devices.controllers.push_back({.type = ControllerType::sata, .index = 0});
   add_once(ControllerType::pci, ControllerModel::pcie_root);
 }
 
@@ -317,10 +377,13 @@ void fill_defaults(DomainDefinition& definition, const HostFacts& facts, const R
   fill_models(devices, random);
   fill_serials(devices);
   fill_consoles(devices);
+  index_controllers(devices, ControllerType::sata, "SATA");
   fill_fixed_controllers(devices);
-  index_serial_controllers(devices);
+  index_controllers(devices, ControllerType::virtio_serial, "virtio-serial");
+  place_drives(devices);
   SerialPlaces(devices).run();
   assign_pci_addresses(devices);
+  order_controllers(devices);
   definition = std::move(filled);
 }
 

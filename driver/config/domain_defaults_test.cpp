@@ -111,7 +111,7 @@ TEST(DomainDefaults, MultifunctionOnBusZero) {
 TEST(DomainDefaults, MoreDevicesThanPlaces) {
   std::string devices = "<memballoon model='none'/>";
   for (int i = 0; i < 239; ++i) devices += fmt::format(kRng, "");
-  EXPECT_EQ(complete(devices).devices.controllers.size(), 2u + 240u);  // usb, pcie-root, the ports
+  EXPECT_EQ(complete(devices).devices.controllers.size(), 3u + 240u);  // usb, SATA, pcie-root, the ports
   for (int i = 0; i < 2; ++i) devices += fmt::format(kRng, "");
   EXPECT_THAT(refusal(devices, VIR_ERR_CONFIG_UNSUPPORTED), HasSubstr("no slot left"));
 }

@@ -74,6 +74,15 @@ inline constexpr EnumName<DiskSourceType> kDiskType[] = {{"file", DiskSourceType
                                                          {"block", DiskSourceType::block}};
 inline constexpr std::string_view kDiskTypeRefused[] = {"dir",  "network",   "volume",
                                                         "nvme", "vhostuser", "vhostvdpa"};
+inline constexpr EnumName<DiskDevice> kDiskDevice[] = {{"disk", DiskDevice::disk},
+                                                       {"cdrom", DiskDevice::cdrom}};
+inline constexpr std::string_view kDiskDeviceRefused[] = {"floppy", "lun"};
+inline constexpr EnumName<DiskBus> kDiskBus[] = {{"virtio", DiskBus::virtio}, {"sata", DiskBus::sata}};
+inline constexpr std::string_view kDiskBusRefused[] = {"ide", "fdc", "scsi", "usb",
+                                                       "xen", "uml", "sd",   "nvme"};
+inline constexpr EnumName<StartupPolicy> kStartupPolicy[] = {{"mandatory", StartupPolicy::mandatory},
+                                                             {"requisite", StartupPolicy::requisite},
+                                                             {"optional", StartupPolicy::optional}};
 inline constexpr EnumName<DiskCache> kDiskCache[] = {
     {"default", DiskCache::default_mode},      {"none", DiskCache::none},
     {"writethrough", DiskCache::writethrough}, {"writeback", DiskCache::writeback},
@@ -116,9 +125,9 @@ inline constexpr std::string_view kConsoleTargetRefused[] = {"xen", "uml", "lxc"
 
 inline constexpr EnumName<ControllerType> kController[] = {{"pci", ControllerType::pci},
                                                            {"virtio-serial", ControllerType::virtio_serial},
-                                                           {"usb", ControllerType::usb}};
-inline constexpr std::string_view kControllerRefused[] = {"ide",  "fdc",    "scsi", "sata",
-                                                          "ccid", "xenbus", "isa"};
+                                                           {"usb", ControllerType::usb},
+                                                           {"sata", ControllerType::sata}};
+inline constexpr std::string_view kControllerRefused[] = {"ide", "fdc", "scsi", "ccid", "xenbus", "isa"};
 inline constexpr EnumName<ControllerModel> kPciModel[] = {
     {"pcie-root", ControllerModel::pcie_root}, {"pcie-root-port", ControllerModel::pcie_root_port}};
 inline constexpr std::string_view kPciModelRefused[] = {"pci-root",
@@ -165,6 +174,9 @@ inline constexpr EnumTable<CpuCheck> kCpuCheck{detail::kCpuCheck, {}};
 inline constexpr EnumTable<CpuFallback> kCpuFallback{detail::kCpuFallback, {}};
 inline constexpr EnumTable<CpuFeaturePolicy> kCpuPolicy{detail::kCpuPolicy, {}};
 inline constexpr EnumTable<DiskSourceType> kDiskType{detail::kDiskType, detail::kDiskTypeRefused};
+inline constexpr EnumTable<DiskDevice> kDiskDevice{detail::kDiskDevice, detail::kDiskDeviceRefused};
+inline constexpr EnumTable<DiskBus> kDiskBus{detail::kDiskBus, detail::kDiskBusRefused};
+inline constexpr EnumTable<StartupPolicy> kStartupPolicy{detail::kStartupPolicy, {}};
 inline constexpr EnumTable<DiskCache> kDiskCache{detail::kDiskCache, {}};
 inline constexpr EnumTable<DiskIo> kDiskIo{detail::kDiskIo, {}};
 inline constexpr EnumTable<DiskDiscard> kDiskDiscard{detail::kDiskDiscard, {}};

@@ -19,15 +19,6 @@ void give_alias(DeviceInfo& info, std::string alias) {
   if (!info.alias.starts_with("ua-")) info.alias = std::move(alias);
 }
 
-// The number libvirt gives a disk of this name: 0 for "vda", 26 for "vdaa".
-std::size_t disk_number(std::string_view target) {
-  const std::size_t prefix = target.starts_with("xvd") || target.starts_with("ubd") ? 3 : 2;
-  std::size_t number = 0;
-  for (const char letter : target.substr(prefix))
-    number = number * 26 + static_cast<std::size_t>(letter - 'a') + 1;
-  return number - 1;
-}
-
 std::string controller_alias(const Controller& controller) {
   switch (controller.model) {
     case ControllerModel::pcie_root:
@@ -39,12 +30,20 @@ std::string controller_alias(const Controller& controller) {
     case ControllerModel::unspecified:
       break;
   }
-  return fmt::format("virtio-serial{}", controller.index.value_or(0));
+  const std::uint32_t index = controller.index.value_or(0);
+  // The one of the chipset has its old name in libvirt.
+  if (controller.type == ControllerType::sata) return index == 0 ? "ide" : fmt::format("sata{}", index);
+  return fmt::format("virtio-serial{}", index);
 }
 
 void assign_aliases(Devices& devices) {
   std::set<std::size_t> numbers;
   for (Disk& disk : devices.disks) {
+    if (disk.drive) {
+      give_alias(disk.info,
+                 fmt::format("sata{}-{}-{}", disk.drive->controller, disk.drive->bus, disk.drive->unit));
+      continue;
+    }
     std::size_t number = disk_number(disk.target);
     while (!numbers.insert(number).second) ++number;  // "vda" and "sda" are both number 0
     give_alias(disk.info, fmt::format("virtio-disk{}", number));

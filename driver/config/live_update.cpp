@@ -40,15 +40,30 @@ void compare_place(const Comparison& compare, DeviceInfo& wanted, const DeviceIn
 
 Disk merged(Disk wanted, const Disk& has) {
   const Comparison compare("disk " + has.target);
-  compare.same(wanted.source_type, has.source_type, "@type");
-  compare.same(wanted.source, has.source, "<source>");
+  compare.same(wanted.device, has.device, "@device");
+  compare.same(wanted.bus, has.bus, "<target bus>");
+  if (has.device == DiskDevice::cdrom) {
+    // Another medium, or none.
+    if (wanted.source == has.source && wanted.source_type == has.source_type) {
+      wanted.source_index = has.source_index;
+    } else {
+      wanted.source_index.reset();
+    }
+  } else {
+    compare.same(wanted.source_type, has.source_type, "@type");
+    compare.same(wanted.source, has.source, "<source>");
+    compare.same(wanted.startup_policy, has.startup_policy, "<source startupPolicy>");
+    wanted.source_index = has.source_index;
+  }
   compare.same_if_given(wanted.driver, has.driver, "<driver>");
   compare.same_if_given(wanted.block_sizes, has.block_sizes, "<blockio>");
   compare.same_if_given(wanted.serial, has.serial, "<serial>");
   compare.same(wanted.read_only, has.read_only, "<readonly>");
   compare.same(wanted.shareable, has.shareable, "<shareable>");
-  wanted.source_index = has.source_index;
   wanted.backing_store_end = has.backing_store_end;
+  wanted.tray_open = has.tray_open;
+  if (wanted.drive) compare.same(wanted.drive, has.drive, "<address>");
+  wanted.drive = has.drive;
   compare_place(compare, wanted.info, has.info);
   return wanted;
 }

@@ -44,7 +44,11 @@ std::vector<Place> endpoints(Devices& devices) {
     if (devices.controllers[i].type == ControllerType::virtio_serial)
       places.push_back({&devices.controllers[i].info, numbered("controller", i)});
   for (std::size_t i = 0; i < devices.disks.size(); ++i)
-    places.push_back({&devices.disks[i].info, numbered("disk", i)});
+    if (devices.disks[i].bus == DiskBus::virtio)
+      places.push_back({&devices.disks[i].info, numbered("disk", i)});
+  for (std::size_t i = 0; i < devices.controllers.size(); ++i)
+    if (devices.controllers[i].type == ControllerType::sata && devices.controllers[i].index != 0u)
+      places.push_back({&devices.controllers[i].info, numbered("controller", i), true});
   if (devices.balloon() != nullptr)
     places.push_back({&devices.memory_balloon->info, "/domain/devices/memballoon"});
   for (std::size_t i = 0; i < devices.rngs.size(); ++i)
@@ -109,6 +113,7 @@ class Assignment {
   explicit Assignment(Devices& devices) : devices_(devices) {}
 
   void run() {
+    place_chipset();
     index_ports();
     add_ports();
     take_given_places();
@@ -128,6 +133,19 @@ class Assignment {
     for (std::uint32_t bus = 1; bus <= 255; ++bus)
       if (!port_of_bus(bus)) return bus;
     throw config_unsupported("/domain/devices", 0, "there are more PCI devices than 255 buses have room for");
+  }
+
+  // The first SATA controller is a function of the ICH9.
+  void place_chipset() {
+    constexpr PciAddress kSata{.slot = kChipsetSlot, .function = 2};
+    for (std::size_t i = 0; i < devices_.controllers.size(); ++i) {
+      Controller& controller = devices_.controllers[i];
+      if (controller.type != ControllerType::sata || controller.index != 0u) continue;
+      if (controller.info.pci && format_pci_address(*controller.info.pci) != format_pci_address(kSata))
+        throw xml_error(numbered("controller", i), 0,
+                        "Primary SATA controller must have PCI address 0:0:1f.2");
+      if (!controller.info.pci) controller.info.pci = kSata;
+    }
   }
 
   void index_ports() {

@@ -52,6 +52,17 @@ struct BlockThresholdEvent {  // VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD
   std::uint64_t excess = 0;
 };
 
+struct TrayChangeEvent {  // VIR_DOMAIN_EVENT_ID_TRAY_CHANGE
+  std::string alias;
+  int reason = 0;  // virDomainEventTrayChangeReason
+};
+struct DiskChangeEvent {  // VIR_DOMAIN_EVENT_ID_DISK_CHANGE: a start went on without a source that was
+                          // missing
+  std::optional<std::string> old_source, new_source;
+  std::string alias;
+  int reason = 0;  // virConnectDomainEventDiskChangeReason
+};
+
 // VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, …_DEVICE_REMOVED, …_DEVICE_REMOVAL_FAILED: of a running machine.
 struct DeviceAddedEvent {
   std::string alias;
@@ -81,7 +92,7 @@ struct DomainEvent {
   std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent,
                RtcChangeEvent, TunableEvent, JobCompletedEvent, BlockThresholdEvent, DeviceAddedEvent,
                DeviceRemovedEvent, DeviceRemovalFailedEvent, AgentLifecycleEvent, BalloonChangeEvent,
-               WatchdogEvent>
+               WatchdogEvent, TrayChangeEvent, DiskChangeEvent>
       body;
 };
 

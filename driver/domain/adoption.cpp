@@ -108,6 +108,7 @@ Task<> Domain::catch_up(control::Status found) {
   while (resets_ + (stopped_at_reset ? 1u : 0u) < found.resets) guest_was_reset();
   resets_ = found.resets;
   set_open_channels(found.open_ports);
+  set_open_trays(found.open_trays);
   switch (found.state) {
     case control::MachineState::running:
       if (state_ != VIR_DOMAIN_RUNNING) set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_UNPAUSED);

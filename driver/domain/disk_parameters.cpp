@@ -91,7 +91,7 @@ const config::Disk& find_disk(const config::DomainDefinition& definition, const 
   const std::string target = name.substr(0, name.find('['));
   const auto& disks = definition.devices.disks;
   const auto found = std::find_if(disks.begin(), disks.end(), [&](const config::Disk& disk) {
-    return disk.target == target || disk.source == name;
+    return disk.target == target || (!name.empty() && disk.source == name);
   });
   if (found == disks.end())
     throw invalid_argument(fmt::format("disk '{}' was not found in the domain config", name));

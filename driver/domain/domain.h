@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "driver/config/device_change.h"
@@ -71,7 +72,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> delete_iothread(Caller caller, std::uint32_t id, unsigned int flags);
 
   // domain_devices.cpp, hot_plug.cpp
-  // `xml` is an element of <devices>; `flags` are VIR_DOMAIN_AFFECT_*.
+  // `xml` is an element of <devices>; `flags` are VIR_DOMAIN_AFFECT_*, and VIR_DOMAIN_DEVICE_MODIFY_FORCE of
+  // an update.
   Task<> attach_device(Caller caller, std::string xml, unsigned int flags);
   Task<> detach_device(Caller caller, std::string xml, unsigned int flags);
   Task<> detach_device_by_alias(Caller caller, std::string alias, unsigned int flags);
@@ -219,7 +221,6 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> device_unplugged(std::weak_ptr<Worker> from, std::string alias);
   bool drop_device(const std::string& alias);
   void forget_devices_but(const vmm::control::Status& found);
-  Task<> apply_update(config::Device device, config::DomainDefinition live, DefinitionPointer before);
 
   // domain_disks.cpp
   Task<> apply_io_tune(std::string target, config::DomainDefinition live);
@@ -244,6 +245,25 @@ class Domain : public std::enable_shared_from_this<Domain> {
   void end_vcpu_removals();
   // The live definition says that these are there, and no others.
   void note_vcpus(const std::vector<std::uint32_t>& present);
+
+  // domain_media.cpp
+  // What is done and told of a drive's medium while an update is applied, and undone.
+  struct MediumChange {
+    bool by_force = false;
+    std::optional<config::Disk> inside;  // what it has now, where that is not the live definition's
+  };
+  Task<> change_medium(config::Disk drive, bool by_force);
+  Task<bool> tray_opens(std::string alias);
+  void note_tray(const vmm::control::TrayMoved& moved);
+  Task<> tray_moved(std::weak_ptr<Worker> from, vmm::control::TrayMoved moved);
+  bool set_tray(const std::string& alias, bool open);
+  void set_open_trays(const std::vector<std::string>& aliases);
+
+  // hot_plug.cpp
+  Task<> apply_update(config::Device device, config::DomainDefinition live, DefinitionPointer before,
+                      std::shared_ptr<MediumChange> medium);
+  Task<> apply_disk_update(config::Disk disk, config::DomainDefinition live,
+                           std::shared_ptr<MediumChange> medium);
 
   // domain_small_devices.cpp
   Task<> ask_balloon(std::uint64_t kib);
@@ -327,6 +347,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // The same of vCPUs.
   struct VcpuRemoval;
   std::map<std::uint32_t, std::shared_ptr<VcpuRemoval>> vcpu_removals_;
+  // Drives that stand open, and who waits until one does, by alias.
+  std::set<std::string> open_trays_;
+  std::map<std::string, std::shared_ptr<asio::steady_timer>> tray_timers_;
 
   JobSlot slot_;
   std::optional<LongJob> long_job_;
@@ -335,5 +358,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Abandonment launch_wait_;
   std::shared_ptr<const Snapshot> snapshot_;
 };
+
+// Whether two drives have the same in their trays.
+bool is_same_medium(const config::Disk& one, const config::Disk& other);
 
 }  // namespace warren::driver::domain

@@ -1,4 +1,6 @@
 // Devices that come, go and change: what is asked, and of which definition.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "driver/config/device_change.h"
@@ -41,6 +43,14 @@ GivenDevice parse_named(const std::string& xml, config::DeviceUse use) {
   return given;
 }
 
+bool is_drive_of(const config::DomainDefinition& definition, const config::Device& device) {
+  const auto* drive = std::get_if<config::Disk>(&device);
+  return drive != nullptr && drive->device == config::DiskDevice::cdrom &&
+         std::ranges::any_of(definition.devices.disks, [&](const config::Disk& disk) {
+           return disk.device == drive->device && disk.bus == drive->bus && disk.target == drive->target;
+         });
+}
+
 }  // namespace
 
 void complete_changed(config::DomainDefinition& definition, const config::HostFacts& facts) {
@@ -50,6 +60,14 @@ void complete_changed(config::DomainDefinition& definition, const config::HostFa
 
 Task<> Domain::attach_device(Caller caller, std::string xml, unsigned int flags) {
   GivenDevice given = parse_new(xml);
+  // A drive that is there already is given a medium by this, as it was before there was another way.
+  if (snapshot_ && snapshot_->live && is_drive_of(*snapshot_->live, given.live)) {
+    const Affected affected = affected_by(*snapshot_, flags);
+    if (affected.live && !affected.persistent) {
+      co_await update_device(std::move(caller), std::move(xml), flags);
+      co_return;
+    }
+  }
   auto hold = co_await slot_.acquire(job_of("attach device", caller));
   if (!persistent_ && !live_) throw no_domain(uuid_, name_);
   const Affected affected = affected_by(*snapshot_, flags);
@@ -84,10 +102,13 @@ Task<> Domain::update_device(Caller caller, std::string xml, unsigned int flags)
   GivenDevice given = parse_named(xml, config::DeviceUse::change);
   // What the device was told last, so that undoing undoes.
   auto told = std::make_shared<DefinitionPointer>();
-  Apply apply = [this, told, device = given.live](const config::DomainDefinition& live) {
+  auto medium = std::make_shared<MediumChange>();
+  medium->by_force = (flags & VIR_DOMAIN_DEVICE_MODIFY_FORCE) != 0;
+  flags &= ~static_cast<unsigned int>(VIR_DOMAIN_DEVICE_MODIFY_FORCE);
+  Apply apply = [this, told, medium, device = given.live](const config::DomainDefinition& live) {
     DefinitionPointer before = *told ? *told : live_;
     *told = std::make_shared<config::DomainDefinition>(live);
-    return apply_update(device, live, std::move(before));
+    return apply_update(device, live, std::move(before), medium);
   };
   Change change = [given = std::move(given), environment = environment_](config::DomainDefinition& definition,
                                                                          bool is_live) {

@@ -13,6 +13,7 @@
 #include "driver/domain/domain.h"
 #include "driver/domain/machine_translation.h"
 #include "driver/domain/memory_policy.h"
+#include "driver/domain/startup_policy.h"
 #include "driver/domain/worker_threads.h"
 #include "vmm-core/control/client.h"
 
@@ -61,6 +62,7 @@ struct Domain::Launched {
   std::shared_ptr<Preparation> preparation;  // lives as long as what was made ready
   std::optional<UnprovenWorker> worker;
   vmm::FileDescriptor control;  // connected
+  std::vector<DiskChangeEvent> dropped;
 };
 
 void Domain::note_start(const LiveStatus& status, const Preparation& preparation) const {
@@ -103,6 +105,7 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   status.pid = process.pid;
   status.start_time = process.start_time;
   note_start(status, preparation);
+  launched->dropped = drop_missing_sources(definition.devices);
   std::vector<std::uint32_t> cids;
   for (const config::Vsock& vsock : definition.devices.vsocks)
     cids.push_back(environment_->cids.claim(uuid_, vsock.auto_cid == true ? std::nullopt : vsock.cid));
@@ -116,6 +119,9 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
       machine_of(definition, environment_->facts, resources.disks, std::time(nullptr));
   launched->machine.names = std::move(resources.names);
   launched->machine.descriptors = std::move(resources.descriptors);
+  for (DiskChangeEvent& event : launched->dropped)
+    for (const config::Disk& disk : definition.devices.disks)
+      if (disk.target == event.alias) event.alias = disk.info.alias;
   launched->live = std::move(definition);
   launched->control = vmm::control::connect_to(socket_path);
   return launched;
@@ -174,11 +180,13 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   balloon_target_kib_ = launched->live.memory.current_kib;
   launched->live.memory.current_kib = launched->live.memory.maximum_kib;
   live_ = std::make_shared<config::DomainDefinition>(std::move(launched->live));
+  open_trays_.clear();
   resets_ = 0;
   reboot_requested_ = false;
   control_error_.clear();
   worker->set_handlers(worker_handlers());
   co_await fetch_open_channels();
+  for (DiskChangeEvent& event : launched->dropped) emit(std::move(event));
 }
 
 void Domain::set_counters(vmm::FileDescriptor page) {
@@ -204,6 +212,12 @@ Worker::Handlers Domain::worker_handlers() {
   handlers.port_changed = [weak, worker](const vmm::control::PortChanged& change) {
     if (auto self = weak.lock())
       self->run_internal(self->port_changed(worker, change), "follow the state of a channel");
+  };
+  handlers.tray_moved = [weak, worker](const vmm::control::TrayMoved& moved) {
+    auto self = weak.lock();
+    if (!self || worker.lock() != self->worker_) return;
+    self->note_tray(moved);
+    self->run_internal(self->tray_moved(worker, moved), "follow a tray");
   };
   handlers.clock_set = [weak, worker](const vmm::control::ClockSet& change) {
     if (auto self = weak.lock())

@@ -29,6 +29,8 @@ bool answers_to(const DomainEvent& event, int event_id) {
       return id == VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED;
     }
     bool operator()(const BalloonChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE; }
+    bool operator()(const TrayChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_TRAY_CHANGE; }
+    bool operator()(const DiskChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_DISK_CHANGE; }
     bool operator()(const WatchdogEvent&) const { return id == VIR_DOMAIN_EVENT_ID_WATCHDOG; }
     bool operator()(const MetadataChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_METADATA_CHANGE; }
     bool operator()(const AgentLifecycleEvent&) const { return id == VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE; }

@@ -7,6 +7,7 @@
 #include "driver/domain/hot_plug.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include <boost/asio/redirect_error.hpp>
@@ -43,6 +44,12 @@ std::string own_socket(const config::Device& device) {
 
 void require_hot_plug(const config::Device& device, std::string_view doing) {
   if (is_port(device)) return;
+  if (const auto* disk = std::get_if<config::Disk>(&device);
+      disk != nullptr && disk->bus != config::DiskBus::virtio) {
+    throw operation_unsupported(disk->device == config::DiskDevice::cdrom
+                                    ? fmt::format("live {} of a CD/DVD drive is not supported", doing)
+                                    : std::string("disk bus 'sata' cannot be hotplugged."));
+  }
   if (std::holds_alternative<config::Disk>(device) || std::holds_alternative<config::Interface>(device) ||
       std::holds_alternative<config::Rng>(device) || std::holds_alternative<config::Vsock>(device) ||
       std::holds_alternative<config::Watchdog>(device))
@@ -70,6 +77,8 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
   if (device) {
     require_hot_plug(*device, "attach");
     require_worker();
+    // Before it is looked for a place that it would not need.
+    config::require_new(live_->devices, *device);
     config::assign_hot_plugged(live_->devices, *device);
     config::DomainDefinition trial = *live_;
     config::add_device(trial, *device);
@@ -294,7 +303,11 @@ void Domain::forget_devices_but(const control::Status& found) {
     for (const auto& each : list)
       if (!is_there(found.devices, each.info.alias)) gone.push_back(each.info.alias);
   };
-  look(live_->devices.disks);
+  for (const config::Disk& disk : live_->devices.disks) {
+    // Others are no devices of their own to the machine, and stay.
+    if (disk.bus != config::DiskBus::virtio) continue;
+    look(std::span(&disk, 1));
+  }
   look(live_->devices.interfaces);
   look(live_->devices.rngs);
   look(live_->devices.vsocks);
@@ -316,10 +329,11 @@ void Domain::end_removals() {
 }
 
 // Makes the running device what `live` says of it, where `before` said something else.
-Task<> Domain::apply_update(config::Device device, config::DomainDefinition live, DefinitionPointer before) {
+Task<> Domain::apply_update(config::Device device, config::DomainDefinition live, DefinitionPointer before,
+                            std::shared_ptr<MediumChange> medium) {
   const config::Device changed = config::find_device(live, device);
   if (const auto* disk = std::get_if<config::Disk>(&changed)) {
-    co_await apply_io_tune(disk->target, std::move(live));
+    co_await apply_disk_update(*disk, std::move(live), std::move(medium));
     co_return;
   }
   const auto* interface = std::get_if<config::Interface>(&changed);
@@ -330,6 +344,18 @@ Task<> Domain::apply_update(config::Device device, config::DomainDefinition live
   co_await worker.ask<void>(std::move(request),
                             fmt::format("set the link of {} of domain '{}'", link.id, name_));
   co_await apply_tuning(std::move(live), std::move(before));
+}
+
+// The medium last: what failed before it has not touched it.
+Task<> Domain::apply_disk_update(config::Disk disk, config::DomainDefinition live,
+                                 std::shared_ptr<MediumChange> medium) {
+  co_await apply_io_tune(disk.target, std::move(live));
+  if (disk.device != config::DiskDevice::cdrom) co_return;
+  const config::Disk inside =
+      medium->inside ? *medium->inside : std::get<config::Disk>(config::find_device(*live_, disk));
+  if (is_same_medium(disk, inside)) co_return;
+  co_await change_medium(disk, medium->by_force);
+  medium->inside = disk;
 }
 
 }  // namespace warren::driver::domain

@@ -35,7 +35,7 @@ void LocalDriver::update_device(const Caller& caller, const Uuid& uuid, std::str
                                 Completion<void> completion) {
   change<void>(uuid, std::move(completion), [&](Domain& domain) {
     check_flags(flags, kAffect | VIR_DOMAIN_DEVICE_MODIFY_FORCE, "virDomainUpdateDeviceFlags");
-    return domain.update_device(caller, std::move(xml), flags & kAffect);
+    return domain.update_device(caller, std::move(xml), flags);
   });
 }
 

@@ -24,7 +24,7 @@ std::int64_t as_signed(std::uint64_t value) {
 std::size_t find_disk(const config::DomainDefinition& definition, const std::string& path) {
   const auto& disks = definition.devices.disks;
   auto found = std::find_if(disks.begin(), disks.end(), [&](const config::Disk& disk) {
-    return disk.target == path || disk.source == path;
+    return disk.target == path || (!path.empty() && disk.source == path);
   });
   if (found == disks.end())
     throw invalid_argument(fmt::format("invalid path '{}' not assigned to domain", path));
@@ -143,7 +143,7 @@ void add_blocks(const Snapshot& domain, const std::vector<std::optional<ImageSiz
   for (std::size_t i = 0; i < disks.size(); ++i) {
     auto field = [i](const char* name) { return fmt::format("block.{}.{}", i, name); };
     list.add(field("name"), disks[i].target);
-    list.add(field("path"), disks[i].source);
+    if (!disks[i].source.empty()) list.add(field("path"), disks[i].source);
     if (domain.is_active() && domain.counters) {
       BlockFigures figures = domain.counters->disk(disks[i].info.alias);
       list.add(field("rd.reqs"), figures.read_requests);
@@ -208,7 +208,7 @@ void measure_disks(StatisticsRequest& request) {
     auto& sizes = request.sizes.emplace_back();
     for (const auto& disk : domain->current().devices.disks) {
       try {
-        sizes.emplace_back(measure_image(disk.source));
+        sizes.emplace_back(disk.source.empty() ? std::nullopt : std::optional(measure_image(disk.source)));
       } catch (const Error&) {
         // An image that is not there now has no size; the other figures are good all the same.
         sizes.emplace_back(std::nullopt);
@@ -241,7 +241,10 @@ void LocalDriver::block_info(const Caller&, const Uuid& uuid, const std::string&
     check_flags(flags, 0, "virDomainGetBlockInfo");
     if (path.empty()) throw invalid_argument("the path of a disk must not be empty");
     const auto& definition = domain.snapshot()->current();
-    return measure(environment_, definition.devices.disks[find_disk(definition, path)].source);
+    const config::Disk& disk = definition.devices.disks[find_disk(definition, path)];
+    if (disk.source.empty())
+      throw invalid_argument(fmt::format("disk '{}' does not currently have a source assigned", path));
+    return measure(environment_, disk.source);
   });
 }
 

@@ -149,8 +149,9 @@ control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
                                    const DiskProperties& properties) {
   control::DiskSpecification result;
   result.id = disk.info.alias;
-  result.address = address_of(disk.info);
-  result.descriptor = disk_descriptor(index);
+  if (disk.bus == config::DiskBus::virtio) result.address = address_of(disk.info);
+  result.cdrom = disk.device == config::DiskDevice::cdrom;
+  if (!disk.source.empty()) result.descriptor = disk_descriptor(index);
   result.read_only = disk.read_only;
   result.direct = properties.direct;
   result.direct_alignment = properties.direct_alignment;
@@ -294,6 +295,19 @@ control::WatchdogSpecification watchdog_of(const config::Watchdog& watchdog) {
   return {watchdog.info.alias, address_of(watchdog.info), action_of(watchdog.action)};
 }
 
+// The controllers, and where on them the drives are that machine.disks has already.
+void add_sata(const config::Devices& devices, control::MachineSpecification& machine) {
+  for (const auto& controller : devices.controllers) {
+    if (controller.type != config::ControllerType::sata) continue;
+    machine.sata_controllers.push_back({controller.info.alias, address_of(controller.info)});
+    for (std::size_t i = 0; i < devices.disks.size(); ++i) {
+      const auto& drive = devices.disks[i].drive;
+      if (drive && drive->controller == controller.index)
+        machine.disks[i].sata = {controller.info.alias, drive->unit};
+    }
+  }
+}
+
 void add_devices(const config::Devices& devices, const std::vector<DiskProperties>& disks,
                  control::MachineSpecification& machine) {
   for (const auto& controller : devices.controllers) {
@@ -312,6 +326,7 @@ void add_devices(const config::Devices& devices, const std::vector<DiskPropertie
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
     machine.disks.push_back(disk_of(devices.disks[i], i, disks.at(i)));
   }
+  add_sata(devices, machine);
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
     machine.interfaces.push_back(interface_of(devices.interfaces[i], i));
   }

@@ -73,10 +73,12 @@ json::value query_block(const Snapshot& domain) {
     all.push_back({{"device", "drive-" + disk.info.alias},
                    {"qdev", device_path(disk.info)},
                    {"type", "unknown"},
-                   {"removable", false},
+                   {"removable", disk.device == config::DiskDevice::cdrom},
                    {"locked", false},
-                   {"io-status", "ok"},
-                   {"inserted", std::move(inserted)}});
+                   {"io-status", "ok"}});
+    json::object& told = all.back().as_object();
+    if (disk.device == config::DiskDevice::cdrom) told["tray_open"] = disk.tray_open;
+    if (!disk.source.empty()) told["inserted"] = std::move(inserted);
   }
   return all;
 }
@@ -214,8 +216,11 @@ json::object execute(const Snapshot& domain, const json::value& request) {
 std::string describe_blocks(const Snapshot& domain) {
   std::string text;
   for (const config::Disk& disk : domain.live->devices.disks)
-    text += fmt::format("drive-{}: {} (raw{})\r\n    Attached to:      {}\r\n", disk.info.alias, disk.source,
-                        disk.read_only ? ", read-only" : "", device_path(disk.info));
+    text += fmt::format("drive-{}: {}\r\n    Attached to:      {}\r\n", disk.info.alias,
+                        disk.source.empty()
+                            ? "[not inserted]"
+                            : fmt::format("{} (raw{})", disk.source, disk.read_only ? ", read-only" : ""),
+                        device_path(disk.info));
   return text;
 }
 

@@ -60,6 +60,7 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
   }
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
     const config::Disk& disk = devices.disks[i];
+    if (disk.source.empty()) continue;
     resources.push_back({.name = disk_descriptor(i), .path = disk.source, .write = !disk.read_only});
   }
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {

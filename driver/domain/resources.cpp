@@ -92,6 +92,10 @@ Resources open_resources(const config::DomainDefinition& definition, const Socke
   }
   const config::Devices& devices = definition.devices;
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
+    if (devices.disks[i].source.empty()) {
+      resources.disks.emplace_back();
+      continue;
+    }
     DiskImage image = open_disk_image(devices.disks[i]);
     resources.disks.push_back({image.direct, image.direct_alignment});
     add(resources, disk_descriptor(i), std::move(image.file));

@@ -61,6 +61,10 @@ void Worker::connect(vmm::FileDescriptor socket) {
     auto self = weak.lock();
     if (self && self->handlers_.port_changed) self->handlers_.port_changed(change);
   };
+  handlers.tray_moved = [weak](const control::TrayMoved& moved) {
+    auto self = weak.lock();
+    if (self && self->handlers_.tray_moved) self->handlers_.tray_moved(moved);
+  };
   handlers.clock_set = [weak](const control::ClockSet& change) {
     auto self = weak.lock();
     if (self && self->handlers_.clock_set) self->handlers_.clock_set(change);
@@ -168,6 +172,23 @@ Task<> Worker::plug_port(control::PlugPort port, std::vector<std::string> names,
     client_->plug_port(port, std::move(reply));
   };
   co_await ask<void>(std::move(request), std::move(doing));
+}
+
+Task<bool> Worker::change_medium(control::ChangeMedium change, vmm::FileDescriptor medium,
+                                 std::string doing) {
+  require_connection();
+  if (medium) {
+    std::vector<vmm::FileDescriptor> descriptors;
+    descriptors.push_back(std::move(medium));
+    client_->add_descriptors({change.descriptor}, std::move(descriptors), [](auto) {});
+  }
+  Request<void> request = [this, change = std::move(change)](auto reply) {
+    client_->change_medium(change, std::move(reply));
+  };
+  auto answer = co_await await_reply<void>(std::move(request));
+  if (!answer && answer.error().code() == std::errc::device_or_resource_busy) co_return false;
+  if (!answer) throw error_of_command(answer.error(), doing);
+  co_return true;
 }
 
 Task<vmm::FileDescriptor> Worker::start_machine(Machine machine, bool paused) {

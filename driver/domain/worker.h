@@ -27,6 +27,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
     std::function<void(const vmm::control::DiskFault&)> disk_fault = {};
     std::function<void(const vmm::control::DiskThresholdCrossed&)> disk_threshold = {};
     std::function<void(const vmm::control::PortChanged&)> port_changed = {};
+    std::function<void(const vmm::control::TrayMoved&)> tray_moved = {};
     std::function<void(const vmm::control::DeviceName&)> device_unplugged = {};
     std::function<void(const vmm::control::VcpuNumber&)> vcpu_unplugged = {};
     std::function<void(const vmm::control::VcpuNumber&)> vcpu_kept = {};
@@ -75,6 +76,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
                      std::vector<vmm::FileDescriptor> descriptors, std::string doing);
   Task<> plug_port(vmm::control::PlugPort port, std::vector<std::string> names,
                    std::vector<vmm::FileDescriptor> descriptors, std::string doing);
+  // False when the guest has locked the tray. Throws as command(). Without `medium` the drive is emptied.
+  Task<bool> change_medium(vmm::control::ChangeMedium change, vmm::FileDescriptor medium, std::string doing);
   // Of a worker that is connected; see ask().
   vmm::control::Client& client() noexcept { return *client_; }
   Task<vmm::control::Status> status();
