@@ -288,6 +288,9 @@ TEST_F(DeviceTest, WhereNoDeviceComesOrGoes) {
   const std::string before = live();
   EXPECT_THAT(attach(disk(), kLive), HasSubstr("No more available PCI slots"));
   EXPECT_EQ(last_code_, VIR_ERR_INTERNAL_ERROR);
+  // What is there already is not looked for a place.
+  EXPECT_THAT(attach(disk("vda"), kLive), HasSubstr("target vda already exists"));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_INVALID);
   EXPECT_NE(attach(disk("vdb", "<address type='pci' bus='0x00' slot='0x09'/>"), kLive), "");
   EXPECT_EQ(last_code_, VIR_ERR_XML_ERROR);
   EXPECT_NE(attach("<serial type='pty'><target port='1'/></serial>", kLive), "");

@@ -39,6 +39,7 @@ class Media(DomainCase):
     def test_a_disk_is_read_and_written(self):
         self.start("disk", None)
         with console(self.daemon, "disk") as terminal:
+            terminal.send("s")
             terminal.expect("SENSE 0x23a01")  # its drive is empty
         image = (self.daemon.root / "disk.img").read_bytes()
         self.assertEqual(struct.unpack_from("<Q", image, 1024)[0], 1000)

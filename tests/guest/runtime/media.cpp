@@ -69,7 +69,11 @@ void look_for_eject_request(AhciPort& drive) {
     }
     before = now;
     look_for_eject_request(drive);
-    if (const int byte = serial_read(); byte >= 0) obey(drive, byte);
+    if (const int byte = serial_read(); byte == 's') {
+      before = ~0u;
+    } else if (byte >= 0) {
+      obey(drive, byte);
+    }
     wait_milliseconds(20);
   }
 }
