@@ -1,5 +1,6 @@
 #include "vmm-core/os/event_thread.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <exception>
@@ -19,7 +20,7 @@ EventThread::EventThread(const std::string& name, std::function<void()> at_start
   if (!poll_ || !wake_) throw_errno("event thread " + name);
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.fd = wake_.get();
+  event.data.u64 = tag(wake_.get(), 0);
   if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) throw_errno("event thread " + name);
   std::promise<void> started;
   auto result = started.get_future();
@@ -68,23 +69,31 @@ void EventThread::run_waiting() noexcept {
   done_.notify_all();
 }
 
+std::uint64_t EventThread::tag(int descriptor, std::uint32_t number) noexcept {
+  return std::uint64_t{number} << 32 | static_cast<std::uint32_t>(descriptor);
+}
+
 void EventThread::add(int descriptor, std::uint32_t events, EventHandler& handler) {
+  const std::uint32_t number = next_number_;
+  next_number_ = std::max(next_number_ + 1, 1u);  // 0 is the wake-up's
   epoll_event event{};
   event.events = events;
-  event.data.fd = descriptor;
+  event.data.u64 = tag(descriptor, number);
   if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) throw_errno("wait for a descriptor");
-  handlers_[descriptor] = &handler;
+  registrations_[descriptor] = {&handler, number};
 }
 
 void EventThread::change(int descriptor, std::uint32_t events) noexcept {
+  const auto found = registrations_.find(descriptor);
+  if (found == registrations_.end()) return;
   epoll_event event{};
   event.events = events;
-  event.data.fd = descriptor;
+  event.data.u64 = tag(descriptor, found->second.number);
   ::epoll_ctl(poll_.get(), EPOLL_CTL_MOD, descriptor, &event);
 }
 
 void EventThread::remove(int descriptor) noexcept {
-  if (handlers_.erase(descriptor) != 0) ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
+  if (registrations_.erase(descriptor) != 0) ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
 }
 
 void EventThread::loop() noexcept {
@@ -92,14 +101,17 @@ void EventThread::loop() noexcept {
   while (!stopping_) {
     const int count = ::epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), -1);
     for (int i = 0; i < count; ++i) {
-      const int descriptor = events[static_cast<std::size_t>(i)].data.fd;
-      if (descriptor == wake_.get()) {
+      const epoll_event& event = events[static_cast<std::size_t>(i)];
+      const auto number = static_cast<std::uint32_t>(event.data.u64 >> 32);
+      if (number == 0) {
         run_waiting();
         continue;
       }
-      // An earlier event of this batch may have removed the handler.
-      const auto found = handlers_.find(descriptor);
-      if (found != handlers_.end()) found->second->on_event(events[static_cast<std::size_t>(i)].events);
+      // An earlier event of this batch may have removed the handler, and its descriptor may be another's now.
+      const auto found = registrations_.find(static_cast<int>(event.data.u64 & 0xffff'ffff));
+      if (found != registrations_.end() && found->second.number == number) {
+        found->second.handler->on_event(event.events);
+      }
     }
   }
 }

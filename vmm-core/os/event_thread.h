@@ -45,12 +45,18 @@ class EventThread {
   bool is_current() const noexcept { return std::this_thread::get_id() == thread_.get_id(); }
 
  private:
+  static std::uint64_t tag(int descriptor, std::uint32_t number) noexcept;
   void loop() noexcept;
   void run_waiting() noexcept;
 
   FileDescriptor poll_;
   FileDescriptor wake_;
-  std::unordered_map<int, EventHandler*> handlers_;
+  struct Registration {
+    EventHandler* handler = nullptr;
+    std::uint32_t number = 0;  // no other has it: a descriptor that was closed comes back as another file's
+  };
+  std::unordered_map<int, Registration> registrations_;
+  std::uint32_t next_number_ = 1;
   std::mutex mutex_;
   std::condition_variable done_;
   const std::function<void()>* waiting_ = nullptr;  // one piece of work at a time
