@@ -89,16 +89,17 @@ void serve_channels() {
   bool is_said = false;
   for (;;) {
     driver.serve_control();
-    bool all_open = true;
+    bool all_open = true, has_port = false;
     for (std::uint32_t port = 1; port < driver.port_count(); ++port) {
       if (!is_open[port] && !driver.name(port).empty()) {
         is_open[port] = true;
         driver.set_open(port, true);
       }
-      all_open = all_open && is_open[port];
+      has_port = has_port || driver.is_added(port);
+      all_open = all_open && is_open[port] == driver.is_added(port);
       serve(driver, port, lines[port]);
     }
-    if (all_open && !is_said) {
+    if (has_port && all_open && !is_said) {
       is_said = true;
       print("READY\n");
     }

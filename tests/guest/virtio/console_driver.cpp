@@ -77,7 +77,10 @@ void ConsoleDriver::obey(std::uint32_t bytes) {
   memcpy(&message, heard_, sizeof(message));
   if (message.port == 0 || message.port >= port_count_) return;
   Port& port = ports_[message.port];
-  if (message.event == kPortAdd) tell(message.port, kPortReady, 1);
+  if (message.event == kPortAdd) {
+    port.is_added = true;
+    tell(message.port, kPortReady, 1);
+  }
   if (message.event == kPortOpen) port.is_host_open = message.value != 0;
   if (message.event == kPortName) {
     port.name_length = bytes - sizeof(message);

@@ -26,6 +26,7 @@ class ConsoleDriver {
   void serve_control();
   // The number of the port of that name; 0: the device has told of none.
   std::uint32_t find(std::string_view name) const;
+  bool is_added(std::uint32_t port) const { return ports_[port].is_added; }
   // Empty: not told (yet).
   std::string_view name(std::uint32_t port) const { return {ports_[port].name, ports_[port].name_length}; }
   bool is_host_open(std::uint32_t port) const { return ports_[port].is_host_open; }
@@ -46,6 +47,7 @@ class ConsoleDriver {
     char name[64];
     std::size_t name_length;
     bool is_host_open;
+    bool is_added;  // the device has it; it tells how many it may have only
   };
 
   void tell(std::uint32_t port, std::uint16_t event, std::uint16_t value);
