@@ -1,6 +1,7 @@
 #include "driver/config/vcpus.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -77,9 +78,9 @@ void assign_order(VcpuCount& vcpus) {
   }
   // Those that stay come first, then those that were given a place, then the rest as they are numbered.
   const auto place = [](const Vcpu* vcpu) {
-    return std::pair(vcpu->hot_pluggable, vcpu->order != 0 ? vcpu->order : ~std::uint32_t{0});
+    return std::tuple(vcpu->hot_pluggable, vcpu->order != 0 ? vcpu->order : ~std::uint32_t{0}, vcpu);
   };
-  std::ranges::stable_sort(online, {}, place);
+  std::ranges::sort(online, {}, place);
   clear_order(vcpus);
   for (std::size_t i = 0; i < online.size(); ++i) online[i]->order = static_cast<std::uint32_t>(i + 1);
 }

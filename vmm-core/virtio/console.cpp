@@ -34,6 +34,13 @@ struct ControlMessage {
 };
 static_assert(sizeof(ControlMessage) == 8);
 
+constexpr std::uint16_t input_queue_of(std::uint32_t port) noexcept {
+  return static_cast<std::uint16_t>(port == 0 ? 0 : kFirstOfPort1 + 2 * (port - 1));
+}
+constexpr std::uint16_t output_queue_of(std::uint32_t port) noexcept {
+  return static_cast<std::uint16_t>(input_queue_of(port) + 1);
+}
+
 bool needs_multiport(const Console::Options& options) {
   if (options.maximum_ports > 1 || options.ports.size() != 1) return true;
   return !options.ports.front().is_console || !options.ports.front().name.empty();
@@ -87,6 +94,9 @@ void Console::add_port(const ConsolePort& port) {
     by_number_[port.number] = made.get();
     if (driver_knows_ports_) made->tell(Port::kAdd);
     ports_.push_back(std::move(made));  // there is room for all there may be
+    // Without a port they waited, and wanted no notifications.
+    for (const std::uint16_t index : {input_queue_of(port.number), output_queue_of(port.number)})
+      if (is_running(index)) work(index);
   });
   ring();
 }
@@ -96,7 +106,7 @@ void Console::remove_port(std::uint32_t number) noexcept {
   thread_of(0).run([&] {
     Port* port = number < by_number_.size() ? by_number_[number] : nullptr;
     if (port == nullptr) return;
-    const auto output = static_cast<std::uint16_t>(number == 0 ? 1 : kFirstOfPort1 + 2 * (number - 1) + 1);
+    const std::uint16_t output = output_queue_of(number);
     // The driver takes back what it had made available (§5.3.6.2).
     if (is_running(output)) port->give_back(queue(output));
     if (driver_knows_ports_) removed_ |= std::uint64_t{1} << number;

@@ -270,6 +270,7 @@ TEST_F(ChannelTest, PortsComeAndGo) {
   EXPECT_THROW(host_.device().add_port({.number = 2, .name = "too.high", .backend = &other}), Error);
   EXPECT_THROW(host_.device().add_port({.number = 0, .name = "taken", .backend = &other}), Error);
   host_.device().add_port({.number = 1, .name = "another", .is_console = false, .backend = &other});
+  EXPECT_TRUE(guest_.wait_used(ChannelHost::kChannelOutput)) << "its queues want to be rung again";
   EXPECT_EQ(ChannelHost::hear(guest_), (Control{1, 1, 1}));
   ASSERT_TRUE(ChannelHost::tell(guest_, {1, 3, 1}));
   std::string name;

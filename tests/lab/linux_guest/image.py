@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Makes (once) the Linux guest's kernel and initramfs: Debian's cloud kernel with its own virtio, serial and ACPI
-drivers, busybox, lsblk and a program for AF_VSOCK, and with `with_agent` Debian's qemu-guest-agent; with `hardware` Debian's usual kernel, which
-has drivers of real devices too. Prints the folder that holds `vmlinuz` and `initramfs`."""
+drivers, busybox, lsblk and a program for AF_VSOCK, and with `with_agent` Debian's qemu-guest-agent; with `hardware`
+Debian's usual kernel, which has drivers of real devices too, and eject. Prints the folder that holds `vmlinuz` and
+`initramfs`."""
 
 import shutil
 import subprocess
@@ -34,6 +35,8 @@ def image(with_agent: bool = False, hardware: bool = False) -> Path:
     programs = PROGRAMS | {"/bin/vsock_pipe": _compiled(VSOCK_PIPE)}
     if with_agent:
         programs["/sbin/qemu-ga"] = cache.package("qemu-guest-agent") / "usr/sbin/qemu-ga"
+    if hardware:
+        programs["/bin/eject"] = cache.package("eject") / "usr/bin/eject"
     kernel = cache.kernel(version)
     modules = MODULES + HARDWARE_MODULES if hardware else MODULES
 
