@@ -84,6 +84,10 @@ struct Action {
   std::uint32_t sectors = 0;
 };
 
+inline Action give(std::span<const std::byte> data) noexcept {
+  return {.kind = Action::Kind::give, .data = data};
+}
+
 struct Outcome {
   std::uint8_t status = kIdle;
   std::uint8_t error = 0;

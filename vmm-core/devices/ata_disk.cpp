@@ -215,10 +215,7 @@ Action Disk::identify() noexcept {
   identify.set(222, 1 << 12 | 0x1f);  // Serial ATA, to 2.6
   identify.finish();
   std::ranges::copy(identify.bytes(), answer_.begin());
-  Action action;
-  action.kind = Action::Kind::give;
-  action.data = answer_;
-  return action;
+  return give(answer_);
 }
 
 // ACS-2 §7.48.
@@ -268,10 +265,7 @@ Action Disk::smart(const CommandFrame& frame) noexcept {
         sum += 3;
       }
       answer_[511] = static_cast<std::byte>(-sum);
-      Action action;
-      action.kind = Action::Kind::give;
-      action.data = answer_;
-      return action;
+      return give(answer_);
     }
     case kAttributeAutosave:
     case kEnable:

@@ -123,10 +123,7 @@ Action PacketDrive::identify() noexcept {
   identify.set(222, 1 << 12 | 0x1f);
   identify.finish();
   std::ranges::copy(identify.bytes(), answer_.begin());
-  Action action;
-  action.kind = Action::Kind::give;
-  action.data = answer_;
-  return action;
+  return give(answer_);
 }
 
 PacketDrive::State PacketDrive::save() const noexcept {
