@@ -60,9 +60,10 @@ Task<> Domain::destroy(Caller caller, bool graceful) {
   const bool was_starting = !is_active() && slot_.current() && slot_.current()->name == "create";
   if (!is_active() && !was_starting) throw operation_invalid("domain is not running");
   if (slot_.current() && !graceful) {
-    // Whatever the job waits for, an image or the worker, ends now.
+    // Whatever the job waits for, an image, the worker or a tray, ends now.
     launch_wait_.abandon();
     if (worker_) worker_->kill();
+    for (const auto& [alias, timer] : tray_timers_) timer->cancel();
   }
   auto hold = co_await slot_.acquire(job_of("destroy", caller), JobSlot::Urgency::urgent);
   if (!is_active()) co_return;

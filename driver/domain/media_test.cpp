@@ -107,6 +107,26 @@ TEST_F(MediaTest, ALockedTrayIsWaitedForOrForced) {
   EXPECT_THAT(live(), HasSubstr("two.iso"));
 }
 
+TEST_F(MediaTest, DestroyDoesNotWaitForALockedTray) {
+  ASSERT_EQ(create(with_drive(drive("one.iso"))), "");
+  tell_guest("lock sata0-0-0");
+  std::optional<std::expected<void, Error>> answer;
+  driver_->update_device(
+      caller_, test_uuid(), drive("two.iso"), kLive,
+      Completion<void>([&](std::expected<void, Error> result) { answer = std::move(result); }));
+  run_until([&] { return answer.has_value(); }, std::chrono::milliseconds(300));
+  ASSERT_FALSE(answer);
+  std::optional<std::expected<void, Error>> destroyed;
+  driver_->destroy(caller_, test_uuid(), 0, Completion<void>([&](std::expected<void, Error> result) {
+                     destroyed = std::move(result);
+                   }));
+  // The guest has 5 s for its tray.
+  EXPECT_TRUE(run_until([&] { return answer && destroyed; }, std::chrono::seconds(3)));
+  ASSERT_TRUE(run_until([&] { return answer && destroyed; }));
+  EXPECT_FALSE(*answer);
+  EXPECT_TRUE(*destroyed);
+}
+
 TEST_F(MediaTest, AGuestThatOpensItsTrayIsGivenTheMedium) {
   ASSERT_EQ(create(with_drive(drive("one.iso"))), "");
   tell_guest("lock sata0-0-0");
