@@ -44,7 +44,8 @@ def run(side: str, daemon: PrivateDaemon | PrivateLibvirtd, boot: str, worker: s
 
     others = processes(worker)
     result = storm(daemon.uri, names, CLIENTS, SECONDS, KILL_EVERY, kill_daemon, lambda: sorted(processes(worker) - others))
-    print(f"{side:14} reads {len(result.reads):7}, p50 {result.quantile(0.5):7.2f} ms, p99 {result.quantile(0.99):8.2f} ms, "
+    print(f"{side:14} reads {len(result.reads):7}, p50 {result.quantile(0.5):7.2f} ms, p99 {result.quantile(0.99):8.2f} ms "
+          f"(worst minute {result.worst_minute(0.99):8.2f}), "
           f"p99.9 {result.quantile(0.999):8.2f} ms, longest {result.quantile(1):9.1f} ms; calls {sum(result.calls.values())}, "
           f"refused {sum(result.refused.values())}, unexpected {len(result.unexpected)}", flush=True)
     for text in result.unexpected[:5]:
