@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# not with sanitizers: the worker is not locked in when it is built with one
 """T22, T23: what a worker that the daemon started is able to see and do, looked at from outside.
 
 That each refusal is real is tried from inside by the unit tests of vmm-core/sandbox; here, that the daemon's workers

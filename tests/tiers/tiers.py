@@ -143,10 +143,32 @@ def fuzz(report: Report, only: str) -> None:
     _parallel(report, [lambda target=target: _fuzz_target(target, seconds) for target in targets], CPUS)
 
 
+def _sanitized_script(script: Path, build: Build, tier: str) -> Outcome:
+    """A host test against a daemon and workers that were built with a sanitizer. What that finds is written to files."""
+    name = f"{tier}/{script.relative_to(ROOT / 'tests')}"
+    if unfit := re.search(r"^# not with sanitizers: (.*)$", script.read_text(errors="replace")[:4000], re.MULTILINE):
+        return Outcome(name, skips=[unfit[1]])
+    log, found = _logs(build) / f"{script.stem}.log", _logs(build) / f"{script.stem}.found"
+    shutil.rmtree(found, ignore_errors=True)
+    found.mkdir(parents=True)
+    environment = _environment(build)
+    for sanitizer in ("ASAN", "UBSAN", "TSAN"):
+        environment[f"{sanitizer}_OPTIONS"] += f":log_path={found}/report"
+    limit = _limit(script) * 5
+    outcome = running.judge_script(name, running.run([str(script)], log, limit, environment, ROOT), log, limit)
+    for file in sorted(found.iterdir()):
+        text = file.read_text(errors="replace")
+        outcome.failures.append(f"the sanitizer's report {file}")
+        outcome.said += text.splitlines()[:running.SAID]
+    return outcome
+
+
 def sanitize(report: Report, only: str) -> None:
     for build, tier in ((ADDRESS, "asan"), (THREAD, "tsan")):
         build.make()
         _run_unit_tests(report, build, tier, only)
+        for script in _scripts("host", only):
+            report.add(running.timed(_sanitized_script, script, build, tier))
 
 
 def tidied(report: Report, only: str) -> None:
