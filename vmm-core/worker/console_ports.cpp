@@ -23,14 +23,14 @@ void Worker::plug_port(const control::PlugPort& command, control::DescriptorSet 
     if (other.controller == command.controller && other.number == port.number)
       throw Error(std::errc::address_in_use, "plug_port: port " + std::to_string(port.number) + " is " + id);
   }
-  const std::size_t place = ports_.add(port.id);
-  console->second.places[port.number] = place;
+  PortTable::Place& place = console->second.places[port.number];
+  ports_.occupy(place, port.id);
   try {
     machine_->add_backend(std::move(backend), [&](DescriptorBackend& made) {
       console->second.device->add_port({port.number, port.name, port.is_console, &made});
     });
   } catch (...) {
-    ports_.forget(place);
+    ports_.vacate(place);
     throw;
   }
   console_ports_[port.id] = {command.controller, port.number, known_as};
@@ -45,7 +45,7 @@ void Worker::unplug_port(const control::DeviceName& command) {
   // Out of its thread's hands first, then out of the device's; then it goes.
   const auto backend = machine_->remove_backend(*place.backend);
   console.device->remove_port(place.number);
-  ports_.forget(console.places[place.number]);
+  ports_.vacate(console.places[place.number]);
   console_ports_.erase(port);
 }
 

@@ -11,26 +11,30 @@ namespace warren::vmm::worker {
 PortTable::PortTable(boost::asio::io_context& loop, Handler handler)
     : loop_(loop), handler_(std::move(handler)), timer_(loop) {}
 
-std::size_t PortTable::add(const std::string& id) {
-  ports_.emplace_back().id = id;
-  return ports_.size() - 1;
+std::span<PortTable::Place> PortTable::add_console(std::size_t ports) {
+  return consoles_.emplace_back(std::make_unique<Place[]>(ports), ports).all();
 }
 
-void PortTable::forget(std::size_t place) noexcept {
-  ports_[place].id.clear();
-  ports_[place].is_open.store(false);
-  ports_[place].is_told_open = false;
+void PortTable::occupy(Place& place, const std::string& id) {
+  place.id_ = id;
+}
+
+void PortTable::vacate(Place& place) noexcept {
+  place.id_.clear();
+  place.is_open_.store(false);
+  place.is_told_open_ = false;
 }
 
 std::vector<std::string> PortTable::open_ports() const {
   std::vector<std::string> ids;
-  for (const Port& port : ports_)
-    if (port.is_told_open) ids.push_back(port.id);
+  for (const Console& console : consoles_)
+    for (const Place& place : console.all())
+      if (place.is_told_open_) ids.push_back(place.id_);
   return ids;
 }
 
-void PortTable::guest_opened(std::size_t place, bool open) noexcept {
-  ports_[place].is_open.store(open);
+void PortTable::guest_opened(Place& place, bool open) noexcept {
+  place.is_open_.store(open);
   look_soon();
 }
 
@@ -46,12 +50,14 @@ void PortTable::look_soon() noexcept {
 
 void PortTable::look() noexcept {
   bool is_changed = false;
-  for (Port& port : ports_) {
-    const bool is_open = port.is_open.load();
-    if (port.is_told_open == is_open) continue;
-    port.is_told_open = is_open;
-    is_changed = true;
-    handler_(port.id, is_open);
+  for (const Console& console : consoles_) {
+    for (Place& place : console.all()) {
+      const bool is_open = place.is_open_.load();
+      if (place.is_told_open_ == is_open) continue;
+      place.is_told_open_ = is_open;
+      is_changed = true;
+      handler_(place.id_, is_open);
+    }
   }
   if (is_changed) {
     timer_.expires_after(kInterval);
@@ -62,8 +68,9 @@ void PortTable::look() noexcept {
   }
   will_look_.store(false);
   // Of a change that came in between nobody else will tell.
-  const bool is_behind = std::any_of(ports_.begin(), ports_.end(), [](const Port& port) {
-    return port.is_open.load() != port.is_told_open;
+  const bool is_behind = std::ranges::any_of(consoles_, [](const Console& console) {
+    return std::ranges::any_of(
+        console.all(), [](const Place& place) { return place.is_open_.load() != place.is_told_open_; });
   });
   if (is_behind) look_soon();
 }

@@ -7,8 +7,9 @@
 
 #include <atomic>
 #include <chrono>
-#include <deque>
 #include <functional>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,20 +25,30 @@ class PortTable {
 
   PortTable(boost::asio::io_context& loop, Handler handler);
 
-  // Before the port's device is made. Returns what guest_opened() takes.
-  std::size_t add(const std::string& id);
-  // Of a port that is not there any more; its place stays empty.
-  void forget(std::size_t place) noexcept;
+  // Where a port is or may come. It never moves: a device's thread knows it while others come.
+  class Place {
+    friend class PortTable;
+    std::string id_;  // empty: no port
+    std::atomic<bool> is_open_{false};
+    bool is_told_open_ = false;
+  };
+
+  // Of a console, before its device is made: one for each number that a port can have.
+  std::span<Place> add_console(std::size_t ports);
+  // The device does not know of the port yet, or not any more.
+  void occupy(Place& place, const std::string& id);
+  void vacate(Place& place) noexcept;
   std::vector<std::string> open_ports() const;  // their ids
 
-  // Any thread; a place that add() returned.
-  void guest_opened(std::size_t place, bool open) noexcept;
+  // Any thread.
+  void guest_opened(Place& place, bool open) noexcept;
 
  private:
-  struct Port {
-    std::string id;
-    std::atomic<bool> is_open{false};
-    bool is_told_open = false;
+  struct Console {
+    std::unique_ptr<Place[]> places;
+    std::size_t count;
+
+    std::span<Place> all() const noexcept { return {places.get(), count}; }
   };
 
   void look() noexcept;
@@ -46,7 +57,7 @@ class PortTable {
   boost::asio::io_context& loop_;
   Handler handler_;
   boost::asio::steady_timer timer_;
-  std::deque<Port> ports_;  // which never move
+  std::vector<Console> consoles_;
   std::atomic<bool> will_look_{false};
 };
 

@@ -25,7 +25,10 @@ class PortTableTest : public testing::Test {
 };
 
 TEST_F(PortTableTest, TellsOfEachPort) {
-  const std::size_t first = table_.add("a"), second = table_.add("b");
+  const auto places = table_.add_console(2);
+  PortTable::Place &first = places[0], &second = places[1];
+  table_.occupy(first, "a");
+  table_.occupy(second, "b");
   table_.guest_opened(second, true);
   run_for(PortTable::kInterval / 2);
   EXPECT_EQ(told_, (std::vector<std::string>{"+b"})) << "at once";
@@ -41,7 +44,8 @@ TEST_F(PortTableTest, TellsOfEachPort) {
 
 // T8
 TEST_F(PortTableTest, AGuestThatCannotStopIsToldOfSeldom) {
-  const std::size_t port = table_.add("a");
+  PortTable::Place& port = table_.add_console(1)[0];
+  table_.occupy(port, "a");
   std::jthread guest([&](std::stop_token stopped) {
     for (bool open = true; !stopped.stop_requested(); open = !open) table_.guest_opened(port, open);
     table_.guest_opened(port, true);
@@ -53,6 +57,26 @@ TEST_F(PortTableTest, AGuestThatCannotStopIsToldOfSeldom) {
   EXPECT_LE(told_.size(), 10U);
   ASSERT_FALSE(told_.empty());
   EXPECT_EQ(told_.back(), "+a") << "what lasts";
+}
+
+// T7, for the thread sanitizer.
+TEST_F(PortTableTest, PortsComeWhileTheGuestOpensOthers) {
+  PortTable::Place& port = table_.add_console(1)[0];
+  table_.occupy(port, "a");
+  std::jthread guest([&](std::stop_token stopped) {
+    for (bool open = true; !stopped.stop_requested(); open = !open) table_.guest_opened(port, open);
+    table_.guest_opened(port, true);
+  });
+  for (int round = 0; round < 100; ++round) {
+    PortTable::Place& other = table_.add_console(3)[2];
+    table_.occupy(other, "b");
+    table_.vacate(other);
+  }
+  run_for(PortTable::kInterval);
+  guest.request_stop();
+  guest.join();
+  run_for(PortTable::kInterval * 3);
+  EXPECT_EQ(table_.open_ports(), (std::vector<std::string>{"a"}));
 }
 
 }  // namespace

@@ -325,15 +325,15 @@ void Worker::add_serial_controllers(MachineConfiguration& configuration,
   for (const auto& controller : specification.serial_controllers) {
     virtio::Console::Options options{.maximum_ports = controller.maximum_ports};
     ConsoleDevice& console = consoles_[controller.id];
+    console.places = ports_.add_console(controller.maximum_ports);
     for (const auto& port : controller.ports) {
       auto& backend = add_backend(configuration, port.character, descriptors);
       options.ports.push_back({port.number, port.name, port.is_console, &backend});
-      console.places[port.number] = ports_.add(port.id);
+      ports_.occupy(console.places[port.number], port.id);
       console_ports_[port.id] = {controller.id, port.number, &backend};
     }
-    // The port of a number has its place before it is there.
-    options.guest_opened = [this, &console](std::uint32_t number, bool open) {
-      ports_.guest_opened(console.places[number], open);
+    options.guest_opened = [this, places = console.places](std::uint32_t number, bool open) {
+      ports_.guest_opened(places[number], open);
     };
     configuration.devices.push_back(
         on_pci(controller.id, controller.address, [controller, options, &console, &thread] {

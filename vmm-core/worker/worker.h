@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -199,7 +200,7 @@ class Worker final : public control::Commands {
   // Consoles, and where the table has the port of each number.
   struct ConsoleDevice {
     virtio::Console* device = nullptr;
-    std::array<std::size_t, virtio::Console::kMaximumPorts> places{};
+    std::span<PortTable::Place> places;  // by number
   };
   std::map<std::string, ConsoleDevice> consoles_;
   struct ConsolePortPlace {
