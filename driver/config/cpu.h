@@ -31,7 +31,12 @@ struct VcpuCount {
   bool operator==(const VcpuCount&) const = default;
 };
 
-enum class CpuMode { custom, host_model, host_passthrough };
+// With KVM there is no more to a CPU than the host's and what KVM adds, so that `maximum` is the host's CPU,
+// too.
+enum class CpuMode { custom, host_model, host_passthrough, maximum };
+constexpr bool is_host_cpu(CpuMode mode) noexcept {
+  return mode == CpuMode::host_passthrough || mode == CpuMode::maximum;
+}
 enum class CpuMatch { exact, minimum, strict };
 enum class CpuCheck { none, partial, full };
 enum class CpuFallback { allow, forbid };
@@ -57,7 +62,7 @@ struct Cpu {
   std::optional<CpuMode> mode;  // none: fill_defaults chooses host-passthrough
   std::optional<CpuMatch> match;
   std::optional<CpuCheck> check;
-  std::optional<bool> migratable;  // host-passthrough only
+  std::optional<bool> migratable;  // where is_host_cpu(mode)
   std::string model;               // custom only
   std::optional<CpuFallback> fallback;
   std::string vendor;     // the host's CPU must be of this vendor ("Intel", "AMD", …)

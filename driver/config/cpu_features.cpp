@@ -292,8 +292,7 @@ void apply_policies(const Cpu& cpu, MaskBuilder& builder) {
 
 GuestCpu resolve_guest_cpu(const Cpu& cpu, const HostFacts& facts, bool kvmclock) {
   const CpuMode mode = cpu.mode.value_or(CpuMode::host_passthrough);
-  const bool open =
-      mode == CpuMode::host_passthrough || (mode == CpuMode::custom && cpu.match == CpuMatch::minimum);
+  const bool open = is_host_cpu(mode) || (mode == CpuMode::custom && cpu.match == CpuMatch::minimum);
   GuestCpu guest;
   MaskBuilder builder(!open);
   std::vector<std::string_view> of_model;
@@ -315,7 +314,7 @@ GuestCpu resolve_guest_cpu(const Cpu& cpu, const HostFacts& facts, bool kvmclock
     for (const CpuFeatureBit& bit : cpu_features()) builder.keep(bit);
   }
   for (const std::string_view name : kAlwaysKept) builder.keep(*find_cpu_feature(name));
-  if (mode == CpuMode::host_model || (mode == CpuMode::host_passthrough && cpu.migratable != false))
+  if (mode == CpuMode::host_model || (is_host_cpu(mode) && cpu.migratable != false))
     builder.clear(*find_cpu_feature(kNotMigratable));
   if (cpu.check != CpuCheck::none) check_against_host(cpu, facts, of_model);
   apply_policies(cpu, builder);

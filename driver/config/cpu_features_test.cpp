@@ -87,16 +87,18 @@ TEST(CpuFeatures, KnownBits) {
 
 TEST(ResolveGuestCpu, PassthroughIsOpenButForTheClockThatCannotMove) {
   const HostFacts facts = host("AuthenticAMD", {"avx2", "invtsc", "lm"});
-  Cpu cpu{.mode = CpuMode::host_passthrough};
-  GuestCpu guest = resolve_guest_cpu(cpu, facts);
-  EXPECT_TRUE(guest_sees(facts, guest, "avx2"));
-  EXPECT_FALSE(guest_sees(facts, guest, "invtsc"));
-  EXPECT_FALSE(guest.signature);
-  cpu.migratable = false;
-  guest = resolve_guest_cpu(cpu, facts);
-  EXPECT_TRUE(guest_sees(facts, guest, "invtsc"));
-  for (const CpuidMask& mask : guest.masks)
-    EXPECT_EQ(mask, (CpuidMask{.leaf = mask.leaf, .subleaf = mask.subleaf}));
+  for (const CpuMode mode : {CpuMode::host_passthrough, CpuMode::maximum}) {
+    Cpu cpu{.mode = mode};
+    GuestCpu guest = resolve_guest_cpu(cpu, facts);
+    EXPECT_TRUE(guest_sees(facts, guest, "avx2"));
+    EXPECT_FALSE(guest_sees(facts, guest, "invtsc"));
+    EXPECT_FALSE(guest.signature);
+    cpu.migratable = false;
+    guest = resolve_guest_cpu(cpu, facts);
+    EXPECT_TRUE(guest_sees(facts, guest, "invtsc"));
+    for (const CpuidMask& mask : guest.masks)
+      EXPECT_EQ(mask, (CpuidMask{.leaf = mask.leaf, .subleaf = mask.subleaf}));
+  }
 }
 
 TEST(ResolveGuestCpu, NamedModelIsAMask) {

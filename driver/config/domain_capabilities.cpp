@@ -282,9 +282,8 @@ void format_cpu_modes(XmlWriter& writer, const HostFacts& facts) {
   begin_mode(writer, CpuMode::host_passthrough, true);
   format_enumeration(writer, {"hostPassthroughMigratable", {"on", "off"}});
   writer.end();
-  writer.begin("mode");
-  writer.attribute("name", "maximum");
-  writer.attribute("supported", "no");
+  begin_mode(writer, CpuMode::maximum, true);
+  format_enumeration(writer, {"maximumMigratable", {"on", "off"}});
   writer.end();
   format_host_model(writer, facts);
   begin_mode(writer, CpuMode::custom, true);

@@ -83,6 +83,7 @@ void fill_cpu(DomainDefinition& definition) {
       if (!cpu.check) cpu.check = CpuCheck::partial;
       break;
     case CpuMode::host_passthrough:
+    case CpuMode::maximum:
       if (!cpu.check) cpu.check = CpuCheck::none;
       if (!cpu.migratable) cpu.migratable = true;
       break;

@@ -283,8 +283,9 @@ std::optional<Cpu> parse_cpu(XmlElement* element) {
   cpu.match = read_enum(*element, "match", names::kCpuMatch);
   cpu.check = read_enum(*element, "check", names::kCpuCheck);
   if (const auto migratable = read_on_off(*element, "migratable")) {
-    if (cpu.mode != CpuMode::host_passthrough)
-      throw element->malformed_attribute("migratable", "it can only be given with mode 'host-passthrough'");
+    if (!cpu.mode || !is_host_cpu(*cpu.mode))
+      throw element->malformed_attribute("migratable",
+                                         "it can only be given with mode 'host-passthrough' or 'maximum'");
     cpu.migratable = migratable;
   }
   parse_cpu_model(*element, cpu);
