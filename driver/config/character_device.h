@@ -10,14 +10,15 @@
 
 namespace warren::driver::config {
 
-enum class CharacterBackendType { pty, file, null, unix_socket };  // the last of channels only
+enum class CharacterBackendType { pty, file, null, unix_socket };
 enum class SocketMode { bind, connect };
 
 struct CharacterBackend {
   CharacterBackendType type = CharacterBackendType::pty;
-  // pty: the slave, in live XML only; file: absolute path; unix: the socket, chosen by the start if empty
+  // pty: the slave, in live XML only; file: absolute path; unix: the socket, chosen by the start if empty,
+  // which it can be for a channel only
   std::string path;
-  std::optional<SocketMode> socket_mode;  // unix; bind unless given
+  std::optional<SocketMode> socket_mode;  // unix; always set where there is a path
   std::optional<bool> append;             // file
   std::string log_file;                   // <log file=…>: gets a copy of all output
   std::optional<bool> log_append;

@@ -8,10 +8,9 @@ namespace warren::driver::config {
 
 namespace {
 
-CharacterBackend parse_backend(XmlElement& element, bool inactive,
-                               const EnumTable<CharacterBackendType>& types = names::kCharacter) {
+CharacterBackend parse_backend(XmlElement& element, bool inactive) {
   CharacterBackend backend;
-  backend.type = require_enum(element, "type", types);
+  backend.type = require_enum(element, "type", names::kCharacter);
   XmlElement* source = element.child("source");
   switch (backend.type) {
     case CharacterBackendType::pty:
@@ -33,12 +32,21 @@ CharacterBackend parse_backend(XmlElement& element, bool inactive,
       backend.socket_mode = read_enum(*source, "mode", names::kSocketMode);
       if (source->attribute("path") || backend.socket_mode == SocketMode::connect)
         backend.path = require_absolute_path(*source, "path");
+      if (!backend.path.empty() && !backend.socket_mode) backend.socket_mode = SocketMode::bind;
       break;
   }
   if (XmlElement* log = element.child("log")) {
     backend.log_file = require_absolute_path(*log, "file");
     backend.log_append = read_on_off(*log, "append");
   }
+  return backend;
+}
+
+// Only a channel has a name from which a start can make its socket's.
+CharacterBackend parse_placed_backend(XmlElement& element, bool inactive) {
+  CharacterBackend backend = parse_backend(element, inactive);
+  if (backend.type == CharacterBackendType::unix_socket && backend.path.empty())
+    throw element.malformed("<source mode='bind' path='…'/> is missing");
   return backend;
 }
 
@@ -63,7 +71,7 @@ std::optional<VirtioSerialAddress> parse_serial_address(XmlElement& element) {
 
 SerialPort parse_serial(XmlElement& element, bool inactive) {
   SerialPort serial;
-  serial.backend = parse_backend(element, inactive);
+  serial.backend = parse_placed_backend(element, inactive);
   if (XmlElement* target = element.child("target")) {
     serial.port = read_number(*target, "port", 0, 3);
     const bool typed = accept_only(*target, "type", "isa-serial");
@@ -79,7 +87,7 @@ SerialPort parse_serial(XmlElement& element, bool inactive) {
 
 Console parse_console(XmlElement& element, bool inactive) {
   Console console;
-  console.backend = parse_backend(element, inactive);
+  console.backend = parse_placed_backend(element, inactive);
   if (const auto tty = element.attribute("tty")) {
     if (!inactive) console.tty = *tty;
   }
@@ -98,7 +106,7 @@ Console parse_console(XmlElement& element, bool inactive) {
 
 Channel parse_channel(XmlElement& element, bool inactive) {
   Channel channel;
-  channel.backend = parse_backend(element, inactive, names::kChannel);
+  channel.backend = parse_backend(element, inactive);
   XmlElement* target = element.child("target");
   if (!target) throw element.malformed("<target type='virtio' name='…'/> is missing");
   require_text(*target, "type");
@@ -108,12 +116,7 @@ Channel parse_channel(XmlElement& element, bool inactive) {
   const auto state = read_enum(*target, "state", kPortState);
   if (!inactive) channel.connected = state;
   if (inactive && is_generated_channel_path(channel.backend.path, channel.name)) channel.backend.path.clear();
-  CharacterBackend& backend = channel.backend;
-  if (backend.path.empty()) {
-    backend.socket_mode.reset();
-  } else if (backend.type == CharacterBackendType::unix_socket && !backend.socket_mode) {
-    backend.socket_mode = SocketMode::bind;
-  }
+  if (channel.backend.path.empty()) channel.backend.socket_mode.reset();
   channel.info = parse_device_info(element, inactive, false, false);
   channel.address = parse_serial_address(element);
   return channel;

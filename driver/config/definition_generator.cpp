@@ -185,10 +185,14 @@ Interface make_interface(Dice& dice, std::uint32_t number) {
 
 CharacterBackend make_backend(Dice& dice) {
   CharacterBackend backend;
-  backend.type = static_cast<CharacterBackendType>(dice.below(3));
+  backend.type = static_cast<CharacterBackendType>(dice.below(4));
   if (backend.type == CharacterBackendType::file) {
     backend.path = dice.path();
     backend.append = dice.maybe_bool();
+  }
+  if (backend.type == CharacterBackendType::unix_socket) {
+    backend.path = dice.path();
+    backend.socket_mode = static_cast<SocketMode>(dice.below(2));
   }
   if (dice.below(4) == 0) {
     backend.log_file = dice.path();
@@ -220,10 +224,6 @@ void make_characters(Dice& dice, Devices& devices) {
   for (std::uint32_t i = 0, count = dice.below(3); i < count; ++i) {
     Channel channel{.backend = make_backend(dice), .name = fmt::format("port{}<&", i)};
     if (dice.flip()) channel.backend = {.type = CharacterBackendType::unix_socket};
-    if (channel.backend.type == CharacterBackendType::unix_socket && dice.flip()) {
-      channel.backend.path = dice.path();
-      channel.backend.socket_mode = static_cast<SocketMode>(dice.below(2));
-    }
     if (dice.flip())
       channel.address = VirtioSerialAddress{.controller = dice.below(8), .port = dice.below(64)};
     channel.info = make_info(dice, false);
@@ -308,7 +308,7 @@ Devices make_devices(Dice& dice) {
 
 Cpu make_cpu(Dice& dice, const VcpuCount& vcpu) {
   Cpu cpu;
-  cpu.mode = dice.maybe_enum<CpuMode>(3);
+  cpu.mode = dice.maybe_enum<CpuMode>(4);
   if (cpu.mode == CpuMode::custom) {
     const auto models = cpu_models();
     cpu.model = models[dice.below(static_cast<std::uint32_t>(models.size()))].name;
@@ -317,7 +317,7 @@ Cpu make_cpu(Dice& dice, const VcpuCount& vcpu) {
     if (dice.flip()) cpu.vendor_id = "Warren & Co.";
     if (dice.flip()) cpu.vendor = dice.flip() ? "Intel" : "AMD";
   }
-  if (cpu.mode == CpuMode::host_passthrough) cpu.migratable = dice.maybe_bool();
+  if (cpu.mode && is_host_cpu(*cpu.mode)) cpu.migratable = dice.maybe_bool();
   cpu.check = dice.maybe_enum<CpuCheck>(3);
   if (dice.flip()) cpu.topology = CpuTopology{.sockets = vcpu.maximum};
   const auto features = cpu_features();

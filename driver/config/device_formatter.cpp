@@ -114,7 +114,7 @@ void format_console(XmlWriter& writer, const Console& console, const FormatConte
 
 void format_channel(XmlWriter& writer, const Channel& channel, const FormatContext& context) {
   writer.begin("channel");
-  writer.attribute("type", names::kChannel.name(channel.backend.type));
+  writer.attribute("type", names::kCharacter.name(channel.backend.type));
   format_backend_children(writer, channel.backend, context);
   writer.begin("target");
   writer.attribute("type", "virtio");

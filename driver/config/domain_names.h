@@ -56,8 +56,8 @@ inline constexpr std::string_view kLifecycleRefused[] = {"rename-restart"};
 
 inline constexpr EnumName<CpuMode> kCpuMode[] = {{"custom", CpuMode::custom},
                                                  {"host-model", CpuMode::host_model},
-                                                 {"host-passthrough", CpuMode::host_passthrough}};
-inline constexpr std::string_view kCpuModeRefused[] = {"maximum"};
+                                                 {"host-passthrough", CpuMode::host_passthrough},
+                                                 {"maximum", CpuMode::maximum}};
 inline constexpr EnumName<CpuMatch> kCpuMatch[] = {
     {"exact", CpuMatch::exact}, {"minimum", CpuMatch::minimum}, {"strict", CpuMatch::strict}};
 inline constexpr EnumName<CpuCheck> kCpuCheck[] = {
@@ -107,15 +107,9 @@ inline constexpr EnumName<bool> kLinkState[] = {{"up", true}, {"down", false}};
 
 inline constexpr EnumName<CharacterBackendType> kCharacter[] = {{"pty", CharacterBackendType::pty},
                                                                 {"file", CharacterBackendType::file},
-                                                                {"null", CharacterBackendType::null}};
-inline constexpr std::string_view kCharacterRefused[] = {"dev",       "pipe", "stdio",        "unix",
-                                                         "tcp",       "udp",  "vc",           "spicevmc",
-                                                         "spiceport", "nmdm", "qemu-vdagent", "dbus"};
-inline constexpr EnumName<CharacterBackendType> kChannel[] = {{"pty", CharacterBackendType::pty},
-                                                              {"file", CharacterBackendType::file},
-                                                              {"null", CharacterBackendType::null},
-                                                              {"unix", CharacterBackendType::unix_socket}};
-inline constexpr std::string_view kChannelRefused[] = {
+                                                                {"null", CharacterBackendType::null},
+                                                                {"unix", CharacterBackendType::unix_socket}};
+inline constexpr std::string_view kCharacterRefused[] = {
     "dev", "pipe", "stdio", "tcp", "udp", "vc", "spicevmc", "spiceport", "nmdm", "qemu-vdagent", "dbus"};
 inline constexpr EnumName<SocketMode> kSocketMode[] = {{"bind", SocketMode::bind},
                                                        {"connect", SocketMode::connect}};
@@ -168,7 +162,7 @@ inline constexpr EnumTable<ClockBasis> kClockBasis{detail::kClockBasis, {}};
 inline constexpr EnumTable<TimerName> kTimer{detail::kTimer, detail::kTimerRefused};
 inline constexpr EnumTable<TimerTickPolicy> kTickPolicy{detail::kTickPolicy, detail::kTickPolicyRefused};
 inline constexpr EnumTable<LifecycleAction> kLifecycle{detail::kLifecycle, detail::kLifecycleRefused};
-inline constexpr EnumTable<CpuMode> kCpuMode{detail::kCpuMode, detail::kCpuModeRefused};
+inline constexpr EnumTable<CpuMode> kCpuMode{detail::kCpuMode, {}};
 inline constexpr EnumTable<CpuMatch> kCpuMatch{detail::kCpuMatch, {}};
 inline constexpr EnumTable<CpuCheck> kCpuCheck{detail::kCpuCheck, {}};
 inline constexpr EnumTable<CpuFallback> kCpuFallback{detail::kCpuFallback, {}};
@@ -186,7 +180,6 @@ inline constexpr EnumTable<InterfaceType> kInterfaceType{detail::kInterfaceType,
                                                          detail::kInterfaceTypeRefused};
 inline constexpr EnumTable<bool> kLinkState{detail::kLinkState, {}};
 inline constexpr EnumTable<CharacterBackendType> kCharacter{detail::kCharacter, detail::kCharacterRefused};
-inline constexpr EnumTable<CharacterBackendType> kChannel{detail::kChannel, detail::kChannelRefused};
 inline constexpr EnumTable<SocketMode> kSocketMode{detail::kSocketMode, {}};
 inline constexpr EnumTable<ConsoleTarget> kConsoleTarget{detail::kConsoleTarget,
                                                          detail::kConsoleTargetRefused};

@@ -498,6 +498,23 @@ TEST(DomainXml, Channels) {
   EXPECT_FALSE(stored.connected);
 }
 
+TEST(DomainXml, SerialPortsAndConsolesOnSockets) {
+  const auto devices = [](const std::string& source) {
+    return domain("<serial type='unix'>" + source + "</serial><console type='unix'>" + source +
+                  "<target type='virtio'/></console>");
+  };
+  const std::string named = devices("<source path='/a'/>");
+  EXPECT_NO_THROW(validate_domain_schema(named));
+  const Devices found = parse_domain(named).devices;
+  const CharacterBackend expected{
+      .type = CharacterBackendType::unix_socket, .path = "/a", .socket_mode = SocketMode::bind};
+  EXPECT_EQ(found.serials.at(0).backend, expected);
+  EXPECT_EQ(found.consoles.at(0).backend, expected);
+  for (const char* nowhere : {"", "<source mode='bind'/>"})
+    EXPECT_THAT(refusal(devices(nowhere)).message, HasSubstr("<source mode='bind' path='…'/> is missing"));
+  EXPECT_EQ(refusal(devices("<source mode='listen' path='/a'/>")).code, VIR_ERR_XML_ERROR);
+}
+
 TEST(DomainXml, WhatCouldNotBeReadBackIsNotReadable) {
   DomainDefinition definition = parse_domain(domain());
   EXPECT_NO_THROW(check_readable(definition));

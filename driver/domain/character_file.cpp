@@ -15,6 +15,12 @@
 
 namespace warren::driver::domain {
 
+std::string own_socket(const config::CharacterBackend& backend) {
+  const bool is_own = backend.type == config::CharacterBackendType::unix_socket &&
+                      backend.socket_mode != config::SocketMode::connect;
+  return is_own ? backend.path : std::string();
+}
+
 PseudoTerminal open_pseudo_terminal() {
   PseudoTerminal terminal;
   terminal.master.reset(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));

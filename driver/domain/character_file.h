@@ -26,8 +26,10 @@ vmm::FileDescriptor open_slave(const std::string& path);
 // component are refused, since directories of logs may be writable to others (T19).
 vmm::FileDescriptor open_output_file(const std::string& path, bool append);
 
-// The host's end of a channel: a listening socket at `path`, 0600, in place of a socket that was there but of
-// nothing else; or a connection to one.
+// Where the daemon makes the character device a socket; empty for what it makes none.
+std::string own_socket(const config::CharacterBackend& backend);
+// The host's end of a character device: a listening socket at `path`, 0600, in place of a socket that was
+// there but of nothing else; or a connection to one.
 vmm::FileDescriptor listen_character_socket(const std::string& path);
 vmm::FileDescriptor connect_character_socket(const std::string& path);
 // When nobody listens there any more; nothing but a socket is removed.

@@ -145,12 +145,13 @@ Task<> Domain::remove_status() {
   auto directory = runtime_directory();
   std::vector<std::string> sockets;
   if (live_) {
-    for (const config::Channel& channel : live_->devices.channels) {
-      const config::CharacterBackend& backend = channel.backend;
-      if (backend.type == config::CharacterBackendType::unix_socket &&
-          backend.socket_mode != config::SocketMode::connect)
-        sockets.push_back(backend.path);
-    }
+    const auto note = [&](const auto& list) {
+      for (const auto& device : list) sockets.push_back(own_socket(device.backend));
+    };
+    note(live_->devices.serials);
+    note(live_->devices.consoles);
+    note(live_->devices.channels);
+    std::erase(sockets, std::string());
   }
   std::move_only_function<Done()> work = [environment, directory, sockets = std::move(sockets), uuid = uuid_,
                                           name = uuid_.to_string()] {

@@ -64,9 +64,7 @@ std::unique_ptr<Stream> Domain::open_channel(const std::optional<std::string>& n
   const std::string& alias = channel->info.alias;
   const config::CharacterBackend& backend = channel->backend;
   const bool is_pty = backend.type == config::CharacterBackendType::pty;
-  const bool is_own_socket = backend.type == config::CharacterBackendType::unix_socket &&
-                             backend.socket_mode != config::SocketMode::connect;
-  if (!is_pty && !is_own_socket) {
+  if (!is_pty && own_socket(backend).empty()) {
     throw operation_unsupported(
         fmt::format("channel {} is on neither a pseudo terminal nor a socket in mode 'bind'", alias));
   }

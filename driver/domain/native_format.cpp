@@ -35,6 +35,10 @@ Error unknown_format(const std::string& format) {
 
 void add_character(const config::CharacterBackend& backend, const std::string& name,
                    std::vector<control::Resource>& resources) {
+  if (backend.type == config::CharacterBackendType::unix_socket) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("{}: a worker that runs stand-alone makes no sockets", name));
+  }
   if (backend.type == config::CharacterBackendType::pty)
     resources.push_back({.name = name, .kind = control::ResourceKind::pty});
   if (backend.type == config::CharacterBackendType::file)
@@ -82,11 +86,6 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
     live.console_ptys.emplace_back();
   }
   for (std::size_t i = 0; i < devices.channels.size(); ++i) {
-    if (devices.channels[i].backend.type == config::CharacterBackendType::unix_socket) {
-      throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
-                  fmt::format("channel '{}': a worker that runs stand-alone makes no sockets",
-                              devices.channels[i].name));
-    }
     add_character(devices.channels[i].backend, channel_descriptor(i), resources);
     live.channel_paths.emplace_back();
   }

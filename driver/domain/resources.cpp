@@ -49,6 +49,10 @@ std::string open_character(Resources& resources, const config::CharacterBackend&
     add(resources, name, std::move(terminal.master));
   } else if (backend.type == config::CharacterBackendType::file) {
     add(resources, name, open_output_file(backend.path, backend.append.value_or(false)));
+  } else if (backend.type == config::CharacterBackendType::unix_socket) {
+    add(resources, name,
+        backend.socket_mode == config::SocketMode::connect ? connect_character_socket(backend.path)
+                                                           : listen_character_socket(backend.path));
   }
   if (!backend.log_file.empty()) {
     add(resources, log_descriptor(name),
@@ -57,29 +61,23 @@ std::string open_character(Resources& resources, const config::CharacterBackend&
   return path;
 }
 
-// Its socket, made or connected to; or as other characters. Returns where it is.
+// As other characters, but that its socket may have no place yet. Returns where it is.
 std::string open_channel(Resources& resources, const config::Channel& channel, std::size_t index,
                          const std::filesystem::path& directory) {
-  const config::CharacterBackend& backend = channel.backend;
+  config::CharacterBackend backend = channel.backend;
   const std::string name = channel_descriptor(index);
-  std::string path = backend.path;
-  if (backend.type == config::CharacterBackendType::unix_socket) {
-    if (path.empty()) {
-      const std::string last = channel.name.empty() ? name : channel.name;
-      if (last.find('/') != std::string::npos || last == "." || last == "..") {
-        throw Error(
-            VIR_ERR_CONFIG_UNSUPPORTED,
-            fmt::format("channel '{}': no file can have that name; give it a <source path='…'/>", last));
-      }
-      path = config::generated_channel_path(directory.string(), last);
-      std::filesystem::create_directories(directory / "channel");
+  if (backend.type == config::CharacterBackendType::unix_socket && backend.path.empty()) {
+    const std::string last = channel.name.empty() ? name : channel.name;
+    if (last.find('/') != std::string::npos || last == "." || last == "..") {
+      throw Error(
+          VIR_ERR_CONFIG_UNSUPPORTED,
+          fmt::format("channel '{}': no file can have that name; give it a <source path='…'/>", last));
     }
-    add(resources, name,
-        backend.socket_mode == config::SocketMode::connect ? connect_character_socket(path)
-                                                           : listen_character_socket(path));
+    backend.path = config::generated_channel_path(directory.string(), last);
+    std::filesystem::create_directories(directory / "channel");
   }
   const std::string pty = open_character(resources, backend, name);
-  return pty.empty() ? path : pty;
+  return pty.empty() ? backend.path : pty;
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The serial console as a stream: echo, flood, a second client, a client that goes away."""
 
+import re
+import socket
 import sys
 import unittest
 from pathlib import Path
@@ -52,6 +54,42 @@ class Console(unittest.TestCase):
             with console(self.daemon, "talk") as terminal:
                 terminal.send("x")
         wait_until_ready(self.daemon, "talk")
+
+    def test_serial_ports_on_sockets(self):
+        own, theirs = self.daemon.root / "own.sock", self.daemon.root / "theirs.sock"
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(str(theirs))
+        listener.listen()
+        listener.settimeout(20)
+        text = self.daemon.virsh("dumpxml", "--inactive", "talk").replace("talk", "sockets")
+        text = re.sub("<uuid>.*</uuid>", "", text)
+        for mode, path in (("bind", own), ("connect", theirs)):
+            source = f"<source mode='{mode}' path='{path}'/>"
+            changed = re.sub("(<(serial|console) type=')pty'>", rf"\1unix'>{source}", text)
+            self.assertEqual(changed.count(source), 2, changed)
+            file = self.daemon.root / "sockets.xml"
+            file.write_text(changed)
+            self.daemon.virsh("define", str(file))
+            self.daemon.virsh("start", "sockets")
+            if mode == "bind":
+                client = socket.socket(socket.AF_UNIX)
+                client.connect(str(own))
+                self.assertEqual(own.stat().st_mode & 0o777, 0o600)
+            else:
+                client, _ = listener.accept()
+            client.settimeout(20)
+            with client:
+                received = b""
+                # What it says before anybody listens is nobody's.
+                while b"over here" not in received:
+                    client.sendall(b"over here\n")
+                    received += client.recv(1000)
+            with Terminal(["virsh", "-c", self.daemon.uri, "console", "sockets"], limit=20) as refused:
+                refused.expect("not using a PTY")
+            self.daemon.virsh("destroy", "sockets")
+            self.assertFalse(own.exists(), "what the daemon made is gone")
+        self.assertTrue(theirs.exists(), "what it only connected to is not")
 
     def test_console_of_a_stopped_domain_is_refused(self):
         define(self.daemon, "mute", "echo")
