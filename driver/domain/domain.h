@@ -169,6 +169,13 @@ class Domain : public std::enable_shared_from_this<Domain> {
 
   // Durable, and of the running machine.
   Task<> store(DefinitionPointer definition);
+  // Everything or nothing: stores `persistent`, then acts on the running machine, and publishes; where the
+  // act fails, what was stored before is stored again. Either may be none. The caller has the job slot, and
+  // the act leaves no trace if it throws.
+  using Act = std::move_only_function<Task<>()>;
+  Task<> commit(DefinitionPointer persistent, Act act);
+  Task<> change_live(DefinitionPointer live, const Apply& apply);
+  Task<> undo(Task<> way_back);
   Task<> write_status(LiveStatus::Phase phase = LiveStatus::Phase::running);
   Task<> remove_status();
   LiveStatus status_now(LiveStatus::Phase phase) const;
@@ -203,13 +210,12 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // domain_tuning.cpp
   // `before` is what the machine was given until now; null for a new one.
   Task<> apply_tuning(config::DomainDefinition live, DefinitionPointer before);
-  Task<> undo(const Apply& apply);
   Task<> set_iothread(std::uint32_t id, config::DomainDefinition live);
 
   // hot_plug.cpp
   // Either may be none. The caller has the job slot.
   Task<> plug(std::optional<config::Device> device, DefinitionPointer persistent);
-  Task<> hand_over(const config::Device& device, Resources& resources);
+  Task<> hand_over(DefinitionPointer live, const config::Device& device, Resources& resources);
   // Which device of a definition is meant; throws for none.
   using Choice = std::function<config::Device(const config::DomainDefinition& definition, bool is_live)>;
   Task<> remove_device(Caller caller, Choice choice, unsigned int flags, bool waits);
@@ -236,7 +242,6 @@ class Domain : public std::enable_shared_from_this<Domain> {
   };
   Task<> change_vcpus(Caller caller, VcpuChange change, unsigned int flags);
   DefinitionPointer with_vcpus(const VcpuChange& change) const;
-  Task<> bring_vcpus(std::vector<std::uint32_t> vcpus, DefinitionPointer persistent);
   Task<> plug_vcpus(std::vector<std::uint32_t> vcpus);
   Task<> ask_for_vcpus(std::vector<std::uint32_t> vcpus);
   Task<> wait_for_vcpus(std::vector<std::uint32_t> vcpus);

@@ -123,34 +123,56 @@ Task<> Domain::modify(Caller caller, std::string job, unsigned int flags, Change
     change(*persistent, false);
     config::fill_defaults(*persistent, environment_->facts);
   }
+  const bool was_live = live != nullptr;
+  Act act;
+  if (live) act = [this, live = std::move(live), &apply] { return change_live(live, apply); };
+  co_await commit(std::move(persistent), std::move(act));
+  if (event && (was_live || !std::holds_alternative<TunableEvent>(*event))) emit(std::move(*event));
+}
+
+// `persistent` is stored first: a running machine is harder to bring back than a file.
+Task<> Domain::commit(DefinitionPointer persistent, Act act) {
+  const DefinitionPointer before = persistent_;
+  if (persistent) co_await store(persistent);
   std::exception_ptr failed;
   try {
-    if (live && apply) co_await apply(*live);
-    if (persistent) co_await store(persistent);
+    if (act) co_await act();
   } catch (...) {
     failed = std::current_exception();
   }
   if (failed) {
-    if (live && apply) co_await undo(apply);
+    if (persistent) co_await undo(store(before));
     std::rethrow_exception(failed);
   }
   if (persistent) {
     persistent_ = std::move(persistent);
     is_updated_ = is_active();
   }
-  const bool was_live = live != nullptr;
-  if (live) {
-    live_ = std::move(live);
-    co_await write_status();
-  }
   publish();
-  if (event && (was_live || !std::holds_alternative<TunableEvent>(*event))) emit(std::move(*event));
 }
 
-// The running machine as its definition says it is.
-Task<> Domain::undo(const Apply& apply) {
+// The running machine, and what is written of it.
+Task<> Domain::change_live(DefinitionPointer live, const Apply& apply) {
+  const DefinitionPointer before = live_;
+  std::exception_ptr failed;
   try {
-    co_await apply(*live_);
+    if (apply) co_await apply(*live);
+    live_ = live;
+    co_await write_status();
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (failed) {
+    live_ = before;
+    if (apply) co_await undo(apply(*live_));
+    std::rethrow_exception(failed);
+  }
+}
+
+// The way back from a failure, which is told whatever becomes of this.
+Task<> Domain::undo(Task<> way_back) {
+  try {
+    co_await std::move(way_back);
   } catch (const std::exception& error) {
     log(LogPriority::error, fmt::format("a change that failed cannot be undone: {}", error.what()));
   }

@@ -103,7 +103,9 @@ Task<> Domain::change_vcpus(Caller caller, VcpuChange change, unsigned int flags
   DefinitionPointer persistent;
   if (affected.persistent) persistent = with_vcpus(change);
   if (chosen.empty() || !config::is_online(live_->vcpu, chosen.front())) {
-    co_await bring_vcpus(std::move(chosen), std::move(persistent));
+    Act act;
+    if (!chosen.empty()) act = [this, &chosen] { return plug_vcpus(std::move(chosen)); };
+    co_await commit(std::move(persistent), std::move(act));
     co_return;
   }
   co_await ask_for_vcpus(chosen);
@@ -113,30 +115,7 @@ Task<> Domain::change_vcpus(Caller caller, VcpuChange change, unsigned int flags
   if (!persistent) co_return;
   auto again = co_await slot_.acquire(job_of("set vcpus", caller));
   if (!persistent_) throw no_domain(uuid_, name_);
-  co_await bring_vcpus({}, with_vcpus(change));
-}
-
-// Everything or nothing. Either may be none. The caller has the job slot.
-Task<> Domain::bring_vcpus(std::vector<std::uint32_t> vcpus, DefinitionPointer persistent) {
-  const DefinitionPointer old_persistent = persistent_;
-  if (persistent) co_await store(persistent);
-  std::exception_ptr failed;
-  if (!vcpus.empty()) {
-    try {
-      co_await plug_vcpus(std::move(vcpus));
-    } catch (...) {
-      failed = std::current_exception();
-    }
-  }
-  if (failed) {
-    if (persistent) co_await store(old_persistent);
-    std::rethrow_exception(failed);
-  }
-  if (persistent) {
-    persistent_ = std::move(persistent);
-    is_updated_ = is_active();
-  }
-  publish();
+  co_await commit(with_vcpus(change), nullptr);
 }
 
 Task<> Domain::plug_vcpus(std::vector<std::uint32_t> vcpus) {

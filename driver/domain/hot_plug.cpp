@@ -34,12 +34,10 @@ bool is_port(const config::Device& device) {
 }
 
 // The socket that was made for it, if one was.
-std::string own_socket(const config::Device& device) {
-  const auto* channel = std::get_if<config::Channel>(&device);
-  if (channel == nullptr || channel->backend.type != config::CharacterBackendType::unix_socket ||
-      channel->backend.socket_mode == config::SocketMode::connect)
-    return {};
-  return channel->backend.path;
+std::string socket_of(const config::Device& device) {
+  if (const auto* channel = std::get_if<config::Channel>(&device)) return own_socket(channel->backend);
+  if (const auto* console = std::get_if<config::Console>(&device)) return own_socket(console->backend);
+  return {};
 }
 
 void require_hot_plug(const config::Device& device, std::string_view doing) {
@@ -102,40 +100,32 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
     live = std::make_shared<config::DomainDefinition>(*live_);
     config::add_device(*live, opened->device);
   }
-  const DefinitionPointer old_live = live_, old_persistent = persistent_;
+  const DefinitionPointer before = live_;
+  Act act;
+  if (live) act = [this, live, opened] { return hand_over(live, opened->device, opened->resources); };
   std::exception_ptr failed;
-  bool stored = false;
   try {
-    if (persistent) co_await store(persistent);
-    stored = persistent != nullptr;
-    if (live) {
-      live_ = live;
-      co_await write_status();
-      co_await hand_over(opened->device, opened->resources);
-    }
+    co_await commit(std::move(persistent), std::move(act));
   } catch (...) {
     failed = std::current_exception();
   }
   if (failed) {
-    live_ = old_live;
+    live_ = before;
     if (live && live_->devices.vsocks.empty() && !live->devices.vsocks.empty()) release_cid();
     if (live) co_await write_status();
-    if (stored) co_await store(old_persistent);
-    if (opened && !own_socket(opened->device).empty()) remove_character_socket(own_socket(opened->device));
+    if (opened && !socket_of(opened->device).empty()) remove_character_socket(socket_of(opened->device));
     std::rethrow_exception(failed);
   }
-  if (persistent) {
-    persistent_ = std::move(persistent);
-    is_updated_ = is_active();
-  }
-  publish();
   if (!live) co_return;
   const std::string alias = config::info_of(opened->device).alias;
   emit(DeviceAddedEvent{alias});
   if (is_agent_channel(alias)) open_agent(VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL);
 }
 
-Task<> Domain::hand_over(const config::Device& device, Resources& resources) {
+// Written down before the machine has it: a daemon that comes back believes the worker (failure class T14).
+Task<> Domain::hand_over(DefinitionPointer live, const config::Device& device, Resources& resources) {
+  live_ = std::move(live);
+  co_await write_status();
   Worker& worker = require_worker();
   const std::string alias = config::info_of(device).alias;
   if (is_port(device)) {
@@ -181,34 +171,14 @@ Task<> Domain::remove_device(Caller caller, Choice choice, unsigned int flags, b
     alias = info.alias;
   }
   std::shared_ptr<config::DomainDefinition> persistent;
-  const DefinitionPointer old_persistent = persistent_;
   if (affected.persistent) {
     persistent = std::make_shared<config::DomainDefinition>(*persistent_);
     config::remove_device(*persistent, choice(*persistent, false));
     complete_changed(*persistent, environment_->facts);
-    co_await store(persistent);
   }
-  std::exception_ptr failed;
-  if (affected.live) {
-    try {
-      if (port) {
-        co_await remove_port(alias);
-      } else {
-        co_await ask_to_let_go(alias);
-      }
-    } catch (...) {
-      failed = std::current_exception();
-    }
-  }
-  if (failed) {
-    if (persistent) co_await store(old_persistent);
-    std::rethrow_exception(failed);
-  }
-  if (persistent) {
-    persistent_ = std::move(persistent);
-    is_updated_ = is_active();
-    publish();
-  }
+  Act act;
+  if (affected.live) act = [this, port, &alias] { return port ? remove_port(alias) : ask_to_let_go(alias); };
+  co_await commit(std::move(persistent), std::move(act));
   // The guest takes its time; other changes do not wait for it.
   hold.release();
   if (affected.live && waits && !port) co_await wait_for_removal(alias);
@@ -226,7 +196,7 @@ Task<> Domain::remove_port(std::string alias) {
     worker.client().unplug_port({alias}, std::move(reply));
   };
   co_await worker.ask<void>(std::move(request), fmt::format("detach port {} of domain '{}'", alias, name_));
-  const std::string socket = own_socket(config::device_with_alias(*live_, alias));
+  const std::string socket = socket_of(config::device_with_alias(*live_, alias));
   if (is_agent_channel(alias) && agent_) {
     if (agent_->is_open()) {
       agent_->set_open(false);
