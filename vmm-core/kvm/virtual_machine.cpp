@@ -1,6 +1,8 @@
 #include "vmm-core/kvm/virtual_machine.h"
 
+#include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cstring>
 #include <new>
 #include <vector>
@@ -26,7 +28,11 @@ kvm_ioeventfd make_ioeventfd(GuestAddress address, std::uint32_t size, std::opti
 }  // namespace
 
 VirtualMachine::VirtualMachine(const System& system)
-    : vm_(WARREN_KVM_IOCTL(system.descriptor(), KVM_CREATE_VM, 0)) {
+    : vm_(WARREN_KVM_IOCTL(system.descriptor(), KVM_CREATE_VM, 0)), slots_(std::make_unique<Slots>()) {
+  // As many as the oldest kernels have, where it does not say.
+  constexpr int kFewestSlots = 32;
+  maximum_slots_ =
+      static_cast<std::uint32_t>(std::max(system.check_extension(KVM_CAP_NR_MEMSLOTS), kFewestSlots));
   system.require(KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP");
   system.require(KVM_CAP_PIT2, "KVM_CAP_PIT2");
   system.require(KVM_CAP_IRQFD, "KVM_CAP_IRQFD");
@@ -36,21 +42,79 @@ VirtualMachine::VirtualMachine(const System& system)
 }
 
 void VirtualMachine::map_memory(const GuestMemory& memory) {
-  set_slots(memory, 0);
-}
-
-void VirtualMachine::log_dirty_pages(const GuestMemory& memory, bool on) {
-  set_slots(memory, on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
-}
-
-std::uint64_t VirtualMachine::count_dirty_pages(const GuestMemory& memory) {
-  constexpr std::uint64_t kPagesPerWord = std::uint64_t{64} * 4096;
-  std::uint64_t pages = 0;
-  std::uint32_t slot = 0;
   for (const auto& region : memory.regions()) {
-    std::vector<std::uint64_t> bitmap((region.size + kPagesPerWord - 1) / kPagesPerWord);
+    if (!add(region.start, region.size, region.host)) throw_errno("KVM_SET_USER_MEMORY_REGION");
+  }
+}
+
+int VirtualMachine::set_slot(std::size_t number, const Slot& slot) const noexcept {
+  kvm_userspace_memory_region description{};
+  description.slot = static_cast<std::uint32_t>(number);
+  description.flags = slot.size == 0 ? 0 : slots_->flags;
+  description.guest_phys_addr = slot.start.value;
+  description.memory_size = slot.size;
+  // KVM takes the host address of the mapping as a number.
+  description.userspace_addr = reinterpret_cast<std::uint64_t>(slot.host);
+  return try_ioctl(vm_.get(), KVM_SET_USER_MEMORY_REGION, &description) == 0 ? 0 : errno;
+}
+
+bool VirtualMachine::add(GuestAddress start, std::uint64_t size, std::byte* host) noexcept {
+  const std::lock_guard lock(slots_->mutex);
+  auto& all = slots_->all;
+  auto place = std::ranges::find(all, std::uint64_t{0}, &Slot::size);
+  if (place == all.end()) {
+    errno = ENOSPC;
+    if (all.size() >= maximum_slots_) return false;
+    try {
+      place = all.insert(all.end(), Slot{});
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+  const Slot slot{start, size, host};
+  if (const int failed = set_slot(static_cast<std::size_t>(place - all.begin()), slot); failed != 0) {
+    errno = failed;
+    return false;
+  }
+  *place = slot;
+  return true;
+}
+
+void VirtualMachine::remove(GuestAddress start) noexcept {
+  const std::lock_guard lock(slots_->mutex);
+  auto& all = slots_->all;
+  for (std::size_t number = 0; number < all.size(); ++number) {
+    if (all[number].size == 0 || all[number].start != start) continue;
+    all[number] = {};
+    set_slot(number, all[number]);
+    return;
+  }
+}
+
+void VirtualMachine::log_dirty_pages(bool on) {
+  set_flags(on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
+}
+
+void VirtualMachine::set_flags(std::uint32_t flags) {
+  const std::lock_guard lock(slots_->mutex);
+  slots_->flags = flags;
+  for (std::size_t number = 0; number < slots_->all.size(); ++number) {
+    if (slots_->all[number].size == 0) continue;
+    errno = set_slot(number, slots_->all[number]);
+    if (errno != 0) throw_errno("KVM_SET_USER_MEMORY_REGION");
+  }
+}
+
+std::uint64_t VirtualMachine::count_dirty_pages() {
+  constexpr std::uint64_t kPagesPerWord = std::uint64_t{64} * 4096;
+  const std::lock_guard lock(slots_->mutex);
+  std::uint64_t pages = 0;
+  for (std::size_t number = 0; number < slots_->all.size(); ++number) {
+    const Slot& slot = slots_->all[number];
+    if (slot.size == 0) continue;
+    std::vector<std::uint64_t> bitmap((slot.size + kPagesPerWord - 1) / kPagesPerWord);
     kvm_dirty_log log{};
-    log.slot = slot++;
+    log.slot = static_cast<std::uint32_t>(number);
     log.dirty_bitmap = bitmap.data();
     WARREN_KVM_IOCTL(vm_.get(), KVM_GET_DIRTY_LOG, &log);
     for (const std::uint64_t word : bitmap) pages += static_cast<std::uint64_t>(std::popcount(word));
@@ -60,20 +124,6 @@ std::uint64_t VirtualMachine::count_dirty_pages(const GuestMemory& memory) {
 
 FileDescriptor VirtualMachine::statistics() const noexcept {
   return FileDescriptor(try_ioctl(vm_.get(), KVM_GET_STATS_FD, 0));
-}
-
-void VirtualMachine::set_slots(const GuestMemory& memory, std::uint32_t flags) {
-  std::uint32_t slot = 0;
-  for (const auto& region : memory.regions()) {
-    kvm_userspace_memory_region description{};
-    description.slot = slot++;
-    description.flags = flags;
-    description.guest_phys_addr = region.start.value;
-    description.memory_size = region.size;
-    // KVM takes the host address of the mapping as a number.
-    description.userspace_addr = reinterpret_cast<std::uint64_t>(region.host);
-    WARREN_KVM_IOCTL(vm_.get(), KVM_SET_USER_MEMORY_REGION, &description);
-  }
 }
 
 void VirtualMachine::create_interrupt_controllers(GuestAddress identity_map, GuestAddress tss,

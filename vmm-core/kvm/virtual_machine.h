@@ -6,6 +6,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "vmm-core/kvm/system.h"
 #include "vmm-core/memory/guest_address.h"
 #include "vmm-core/memory/guest_memory.h"
+#include "vmm-core/memory/memory_slots.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/os/kvm_interface.h"
 
@@ -24,19 +27,21 @@ struct InterruptControllerState {
   kvm_pit_state2 timer{};
 };
 
-class VirtualMachine {
+class VirtualMachine final : public MemorySlots {
  public:
   explicit VirtualMachine(const System& system);
 
   int descriptor() const noexcept { return vm_.get(); }
 
-  // One slot for each region, numbered from 0 (api.rst §4.35). The memory must outlive the VM.
+  // One slot for each region (api.rst §4.35). The memory must outlive the VM.
   void map_memory(const GuestMemory& memory);
+  bool add(GuestAddress start, std::uint64_t size, std::byte* host) noexcept override;
+  void remove(GuestAddress start) noexcept override;
 
-  // Whether KVM notes which pages of that memory the guest writes (api.rst §4.35, KVM_MEM_LOG_DIRTY_PAGES).
-  void log_dirty_pages(const GuestMemory& memory, bool on);
+  // Whether KVM notes which pages of its slots the guest writes (api.rst §4.35, KVM_MEM_LOG_DIRTY_PAGES).
+  void log_dirty_pages(bool on);
   // Pages of 4 KiB that were written since it began, or since the last call (§4.8).
-  std::uint64_t count_dirty_pages(const GuestMemory& memory);
+  std::uint64_t count_dirty_pages();
   // A descriptor of the kernel's statistics (§4.133); none when it has none.
   FileDescriptor statistics() const noexcept;
 
@@ -69,8 +74,24 @@ class VirtualMachine {
   void set_clock(std::uint64_t nanoseconds);
 
  private:
-  void set_slots(const GuestMemory& memory, std::uint32_t flags);
+  // By number; those without a size are free. Devices add and remove theirs at any time.
+  struct Slot {
+    GuestAddress start;
+    std::uint64_t size = 0;
+    std::byte* host = nullptr;
+  };
+  struct Slots {
+    std::mutex mutex;
+    std::vector<Slot> all;
+    std::uint32_t flags = 0;
+  };
+  // 0, or the errno.
+  int set_slot(std::size_t number, const Slot& slot) const noexcept;
+  void set_flags(std::uint32_t flags);
+
   FileDescriptor vm_;
+  std::uint32_t maximum_slots_ = 0;
+  std::unique_ptr<Slots> slots_;
 };
 
 }  // namespace warren::vmm::kvm

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <cerrno>
 #include <cstring>
 #include <limits>
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
+#include "vmm-core/memory/memory_file.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm {
@@ -37,29 +34,6 @@ void check(std::span<const GuestMemory::Layout> layouts, std::uint64_t page_byte
   }
 }
 
-// memfd_create(2): the binary logarithm of the page size stands in the upper bits.
-unsigned huge_page_flags(std::uint64_t huge_page_bytes) {
-  if (huge_page_bytes == 0) return 0;
-  return MFD_HUGETLB | static_cast<unsigned>(std::countr_zero(huge_page_bytes)) << MAP_HUGE_SHIFT;
-}
-
-FileDescriptor make_backing(std::uint64_t size, std::uint64_t huge_page_bytes) {
-  FileDescriptor backing(
-      ::memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING | huge_page_flags(huge_page_bytes)));
-  if (!backing && huge_page_bytes != 0) {
-    throw_errno("guest memory: this host has no huge pages of " + std::to_string(huge_page_bytes) + " bytes");
-  }
-  if (!backing) throw_errno("guest memory: create its memfd");
-  if (::ftruncate(backing.get(), static_cast<off_t>(size)) != 0) {
-    throw_errno("guest memory: make room for " + std::to_string(size) + " bytes");
-  }
-  // A peer that gets the descriptor must not be able to shrink it: touching the lost pages would be SIGBUS.
-  if (::fcntl(backing.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    throw_errno("guest memory: seal the size of its memfd");
-  }
-  return backing;
-}
-
 // True when one more entry fits. Grows at most once, to `limit`; callers reserve that much beforehand, so
 // that no request allocates.
 bool has_room(std::vector<iovec>& out, std::size_t limit) noexcept {
@@ -77,8 +51,7 @@ bool has_room(std::vector<iovec>& out, std::size_t limit) noexcept {
 GuestMemory::GuestMemory(std::span<const Layout> layouts, const MemoryAllocation& allocation) {
   check(layouts, std::max(allocation.huge_page_bytes, kPageSize));
   for (const auto& layout : layouts) size_ += layout.size;
-  backing_ = make_backing(size_, allocation.huge_page_bytes);
-  has_huge_pages_ = allocation.huge_page_bytes != 0;
+  backing_ = make_memory_file(size_, allocation.huge_page_bytes);
   regions_.reserve(layouts.size());
   try {
     map(layouts, allocation);
@@ -107,7 +80,10 @@ void GuestMemory::map(std::span<const Layout> layouts, const MemoryAllocation& a
     regions_.push_back({.start = layout.start,
                         .size = layout.size,
                         .file_offset = offset,
-                        .host = static_cast<std::byte*>(host)});
+                        .host = static_cast<std::byte*>(host),
+                        .file = &backing_,
+                        .blocks = nullptr,
+                        .has_huge_pages = allocation.huge_page_bytes != 0});
     offset += layout.size;
     // A crash of the worker is debugged without the guest's secrets. Advice only: failure changes nothing.
     (void)::madvise(host, layout.size, MADV_DONTDUMP);
@@ -118,12 +94,26 @@ void GuestMemory::map(std::span<const Layout> layouts, const MemoryAllocation& a
 }
 
 void GuestMemory::unmap() noexcept {
-  for (const auto& region : regions_) ::munmap(region.host, region.size);
+  for (const auto& region : regions_)
+    if (region.file == &backing_) ::munmap(region.host, region.size);
   regions_.clear();
 }
 
+void GuestMemory::attach(const MemoryRegion& region) {
+  const auto place = std::ranges::upper_bound(regions_, region.start, {}, &MemoryRegion::start);
+  regions_.insert(place, region);
+  if (region.blocks == nullptr) size_ += region.size;
+}
+
+void GuestMemory::detach(GuestAddress start) noexcept {
+  const auto found = std::ranges::find(regions_, start, &MemoryRegion::start);
+  if (found == regions_.end() || found->file == &backing_) return;
+  if (found->blocks == nullptr) size_ -= found->size;
+  regions_.erase(found);
+}
+
 const MemoryRegion* GuestMemory::find(GuestAddress address) const noexcept {
-  // A machine has two or three regions: a plain scan beats a binary search.
+  // A machine has two or three regions, and a few of memory devices: a plain scan beats a binary search.
   for (const auto& region : regions_) {
     if (address.value - region.start.value < region.size) return &region;  // wraps to large when below
   }
@@ -136,7 +126,15 @@ std::byte* GuestMemory::resolve(GuestAddress address, std::uint64_t size) const 
   if (region == nullptr) return nullptr;
   const std::uint64_t offset = address.value - region->start.value;
   if (size > region->size - offset) return nullptr;
+  if (region->blocks != nullptr && !region->blocks->holds(offset, size)) return nullptr;
   return region->host + offset;
+}
+
+const MemoryRegion* GuestMemory::find_host(std::uintptr_t host) const noexcept {
+  for (const auto& region : regions_) {
+    if (host - reinterpret_cast<std::uintptr_t>(region.host) < region.size) return &region;
+  }
+  return nullptr;
 }
 
 // Copies a range that crosses from one region into another that touches it; one of `out` and `in` is null.
@@ -204,9 +202,10 @@ std::uint64_t GuestMemory::discard(GuestAddress address, std::uint64_t size) noe
 }
 
 std::uint64_t GuestMemory::discard(const iovec& slice) noexcept {
-  if (has_huge_pages_) return 0;
   // Regions are mapped at whole pages, so a host address says where a page begins.
   const auto start = reinterpret_cast<std::uintptr_t>(slice.iov_base);
+  const MemoryRegion* region = find_host(start);
+  if (region == nullptr || region->has_huge_pages) return 0;
   const std::uintptr_t first = (start + kPageSize - 1) / kPageSize * kPageSize;
   const std::uintptr_t end = (start + slice.iov_len) / kPageSize * kPageSize;
   if (end <= first) return 0;
@@ -222,6 +221,9 @@ bool GuestMemory::contains(GuestAddress address, std::uint64_t size) const noexc
   for (const auto& region : regions_) {  // ascending
     const std::uint64_t region_end = region.start.value + region.size;
     if (here < region.start.value || here > region_end) continue;
+    if (region.blocks != nullptr &&
+        !region.blocks->holds(here - region.start.value, std::min(end, region_end) - here))
+      return false;
     if (end <= region_end) return true;
     here = region_end;
   }

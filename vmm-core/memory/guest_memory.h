@@ -6,7 +6,8 @@
 // whole: ranges that leave RAM, cross a hole that is not RAM, or overflow are refused, and device registers
 // are never reachable from here (class T6).
 //
-// Threads: any; the set of regions changes only while no device runs.
+// Threads: any; the set of regions changes only while neither a vCPU nor a device runs. Of a region whose
+// memory is plugged by blocks, only the plugged ones are RAM; they come and go at any time.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +19,7 @@
 
 #include <sys/uio.h>
 
+#include "vmm-core/memory/block_map.h"
 #include "vmm-core/memory/guest_address.h"
 #include "vmm-core/os/file_descriptor.h"
 
@@ -26,9 +28,12 @@ namespace warren::vmm {
 // One contiguous piece of guest RAM, a part of one memfd.
 struct MemoryRegion {
   GuestAddress start;
-  std::uint64_t size = 0;         // bytes, a multiple of the page size
-  std::uint64_t file_offset = 0;  // where it begins in the backing file
-  std::byte* host = nullptr;      // mapped for as long as the GuestMemory lives
+  std::uint64_t size = 0;                // bytes, a multiple of the page size
+  std::uint64_t file_offset = 0;         // where it begins in the backing file
+  std::byte* host = nullptr;             // mapped for as long as it is one of a GuestMemory
+  const FileDescriptor* file = nullptr;  // the backing file, likewise
+  const BlockMap* blocks = nullptr;      // which blocks of it are there; null: all of it
+  bool has_huge_pages = false;
 };
 
 struct MemoryAllocation {
@@ -86,19 +91,27 @@ class GuestMemory {
   [[nodiscard]] bool slices(GuestAddress address, std::uint64_t size, std::vector<iovec>& out,
                             std::size_t limit) const noexcept;
 
+  // A region of a memory device, which touches no other, from now on and no more; while neither a vCPU nor a
+  // device runs. Its owner keeps what it refers to.
+  void attach(const MemoryRegion& region);
+  void detach(GuestAddress start) noexcept;
+
   // Gives the host back the whole pages of a range: they read as zeros from then on. Says how many bytes that
   // were: 0 for a range that is not all RAM, and always for huge pages, whose places in the host's pool would
   // be lost with them. A range is [address, address + size), or one that slices() gave.
   std::uint64_t discard(GuestAddress address, std::uint64_t size) noexcept;
   std::uint64_t discard(const iovec& slice) noexcept;
 
+  // Ascending.
   std::span<const MemoryRegion> regions() const noexcept { return regions_; }
+  // Of all RAM but what is plugged by blocks, in bytes.
   std::uint64_t size() const noexcept { return size_; }
-  // The memfd behind all regions, to be shared with vhost-user peers and helpers.
+  // The memfd behind the regions it began with, to be shared with vhost-user peers and helpers.
   const FileDescriptor& backing() const noexcept { return backing_; }
 
  private:
   const MemoryRegion* find(GuestAddress address) const noexcept;
+  const MemoryRegion* find_host(std::uintptr_t host) const noexcept;
   std::byte* resolve(GuestAddress address, std::uint64_t size) const noexcept;
   bool copy_across(GuestAddress address, std::byte* out, const std::byte* in,
                    std::uint64_t size) const noexcept;
@@ -108,7 +121,6 @@ class GuestMemory {
   FileDescriptor backing_;
   std::vector<MemoryRegion> regions_;
   std::uint64_t size_ = 0;
-  bool has_huge_pages_ = false;
 };
 
 }  // namespace warren::vmm

@@ -140,6 +140,7 @@ constexpr auto kIoRules = std::to_array<FilterRule>({
     when(SYS_fcntl, 1, F_SETFL),
     request(KVM_SIGNAL_MSI),
     request(KVM_IRQ_LINE),
+    request(KVM_SET_USER_MEMORY_REGION),  // blocks of memory devices come and go
     request(TUNSETOFFLOAD),
     request(TUNSETVNETHDRSZ),
     request(TUNGETIFF),

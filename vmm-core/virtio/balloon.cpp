@@ -238,8 +238,16 @@ void Balloon::write_configuration(std::uint64_t offset, std::span<const std::byt
 }
 
 void Balloon::set_actual(std::uint32_t pages) noexcept {
-  if (actual_pages_.exchange(pages, std::memory_order_relaxed) == pages) return;
-  const std::uint64_t gone = std::min(std::uint64_t{pages} * kPageBytes, memory_.size());
+  if (actual_pages_.exchange(pages, std::memory_order_relaxed) != pages) count_actual();
+}
+
+void Balloon::memory_changed() noexcept {
+  count_actual();
+}
+
+void Balloon::count_actual() noexcept {
+  const std::uint64_t pages = actual_pages_.load(std::memory_order_relaxed);
+  const std::uint64_t gone = std::min(pages * kPageBytes, memory_.size());
   counters_.actual_bytes.store(memory_.size() - gone, std::memory_order_relaxed);
   if (options_.listener != nullptr) options_.listener->balloon_changed();
 }

@@ -38,6 +38,8 @@ class Balloon final : public ServedDevice, private EventHandler {
           std::vector<EventThread*> threads);
   ~Balloon() override;
 
+  // Control thread. The guest has other RAM than before: what is taken of it stays the same.
+  void memory_changed() noexcept;
   // Control thread. How much memory the guest is asked to have, in bytes; it does what it can.
   void set_target(std::uint64_t bytes) noexcept;
   // Asks for statistics now and each time so many seconds have gone by; 0: no more.
@@ -70,6 +72,7 @@ class Balloon final : public ServedDevice, private EventHandler {
   void take_reported(const Chain& chain) noexcept;
   Configuration configuration() const noexcept;
   void set_actual(std::uint32_t pages) noexcept;
+  void count_actual() noexcept;
 
   GuestMemory& memory_;
   const BalloonOptions options_;

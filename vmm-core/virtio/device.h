@@ -12,7 +12,15 @@
 namespace warren::vmm::virtio {
 
 // Device types (§5).
-enum class DeviceType : std::uint16_t { net = 1, block = 2, console = 3, rng = 4, balloon = 5, vsock = 19 };
+enum class DeviceType : std::uint16_t {
+  net = 1,
+  block = 2,
+  console = 3,
+  rng = 4,
+  balloon = 5,
+  vsock = 19,
+  memory = 24
+};
 
 // Feature bits that belong to the queues and the transport (§6).
 inline constexpr std::uint64_t kFeatureIndirect = std::uint64_t{1} << 28;

@@ -73,6 +73,7 @@ std::uint32_t class_code_of(DeviceType type) noexcept {
     case DeviceType::rng:
     case DeviceType::balloon:
     case DeviceType::vsock:
+    case DeviceType::memory:
       return 0x00ff00;
   }
   return 0x00ff00;
