@@ -149,10 +149,14 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.tray_moved;
       const auto moved = from_json<TrayMoved>(*data, "tray_moved");
       if (handler) handler(moved);
-    } else if (*name == "device_unplugged") {
-      auto handler = handlers_.device_unplugged;
-      const auto device = from_json<DeviceName>(*data, "device_unplugged");
+    } else if (*name == "device_unplugged" || *name == "device_kept") {
+      auto handler = *name == "device_kept" ? handlers_.device_kept : handlers_.device_unplugged;
+      const auto device = from_json<DeviceName>(*data, "device");
       if (handler) handler(device);
+    } else if (*name == "memory_resized") {
+      auto handler = handlers_.memory_resized;
+      const auto resized = from_json<MemoryResized>(*data, "memory_resized");
+      if (handler) handler(resized);
     } else if (*name == "vsock_connection_wanted") {
       auto handler = handlers_.vsock_connection_wanted;
       const auto wanted = from_json<VsockConnectionWanted>(*data, "vsock_connection_wanted");
@@ -351,6 +355,18 @@ void Client::set_disk_limits(const SetDiskLimits& command, Reply<void> reply) {
 
 void Client::set_disk_threshold(const SetDiskThreshold& command, Reply<void> reply) {
   implementation_->request("set_disk_threshold", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::request_memory(const RequestMemory& command, Reply<void> reply) {
+  implementation_->request("request_memory", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::plug_dimm(const PlugDimm& command, Reply<void> reply) {
+  implementation_->request("plug_dimm", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::unplug_dimm(const UnplugDimm& command, Reply<void> reply) {
+  implementation_->request("unplug_dimm", to_json(command), {}, expect_nothing(std::move(reply)));
 }
 
 void Client::set_balloon(const SetBalloon& command, Reply<void> reply) {

@@ -49,6 +49,8 @@ class Client {
     std::function<void(const VsockConnectionWanted&)> vsock_connection_wanted = {};
     std::function<void(const VcpuNumber&)> vcpu_unplugged = {};
     std::function<void(const VcpuNumber&)> vcpu_kept = {};
+    std::function<void(const DeviceName&)> device_kept = {};
+    std::function<void(const MemoryResized&)> memory_resized = {};
   };
 
   static constexpr std::chrono::milliseconds kDefaultDeadline{10'000};
@@ -106,6 +108,10 @@ class Client {
   // vcpus.h
   void plug_vcpus(const VcpuNumbers& numbers, Reply<void> reply);
   void unplug_vcpus(const VcpuNumbers& numbers, Reply<void> reply);
+  // memory_devices.h
+  void request_memory(const RequestMemory& command, Reply<void> reply);
+  void plug_dimm(const PlugDimm& command, Reply<void> reply);
+  void unplug_dimm(const UnplugDimm& command, Reply<void> reply);
   void status(Reply<Status> reply);
   void inspect(Reply<std::string> reply);      // the tree as JSON text
   void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)

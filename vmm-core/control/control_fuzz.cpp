@@ -53,6 +53,9 @@ class Absorbing final : public Commands {
   KvmStatisticsFiles kvm_statistics() override { return {}; }
   void plug_vcpus(const VcpuNumbers&) override {}
   void unplug_vcpus(const VcpuNumbers&) override {}
+  void request_memory(const RequestMemory&) override {}
+  void plug_dimm(const PlugDimm&) override {}
+  void unplug_dimm(const UnplugDimm&) override {}
   void quit() override {}
 };
 

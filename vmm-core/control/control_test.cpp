@@ -90,6 +90,11 @@ class FakeCommands final : public Commands {
   void plug_vcpus(const VcpuNumbers& numbers) override {
     log.push_back("plug vCPUs " + std::to_string(numbers.vcpus.size()));
   }
+  void request_memory(const RequestMemory& command) override {
+    log.push_back("request " + command.id + " " + std::to_string(command.bytes));
+  }
+  void plug_dimm(const PlugDimm& command) override { log.push_back("plug " + command.dimm.id); }
+  void unplug_dimm(const UnplugDimm& command) override { log.push_back("unplug " + command.id); }
   void unplug_vcpus(const VcpuNumbers& numbers) override {
     log.push_back("unplug vCPU " + std::to_string(numbers.vcpus.at(0)));
   }
@@ -290,6 +295,34 @@ TEST_F(ControlTest, VcpusComeAndGo) {
   server_->announce_kept(VcpuNumber{2});
   run();
   EXPECT_THAT(told, testing::ElementsAre("gone 3", "kept 2"));
+}
+
+TEST_F(ControlTest, MemoryComesAndGoes) {
+  std::vector<std::string> told;
+  Client::Handlers handlers;
+  handlers.memory_resized = [&](const MemoryResized& r) {
+    told.push_back(r.id + " " + std::to_string(r.bytes));
+  };
+  handlers.device_kept = [&](const DeviceName& device) { told.push_back("kept " + device.id); };
+  Client peer(loop_, connect_to(path_), std::move(handlers));
+  peer.request_memory({"virtiomem0", 4096}, note());
+  peer.request_memory({"virtiomem0", 4097}, note());
+  PlugDimm plug{{.id = "dimm0", .slot = 1, .address = 0, .node = 0, .memory = {.bytes = 4096}}};
+  peer.plug_dimm(plug, note());
+  plug.dimm.memory.huge_page_bytes = 4096;
+  peer.plug_dimm(plug, note());
+  plug.dimm.memory = {.bytes = 0};
+  peer.plug_dimm(plug, note());
+  peer.unplug_dimm({"dimm0"}, note());
+  run();
+  using testing::HasSubstr;
+  EXPECT_THAT(answers_, testing::ElementsAre("ok", HasSubstr("bytes"), "ok", HasSubstr("huge_page_bytes"),
+                                             HasSubstr("dimm.memory.bytes"), "ok"));
+  EXPECT_THAT(commands_.log, testing::ElementsAre("request virtiomem0 4096", "plug dimm0", "unplug dimm0"));
+  server_->announce(MemoryResized{"virtiomem0", 8192});
+  server_->announce_kept(DeviceName{"dimm0"});
+  run();
+  EXPECT_THAT(told, testing::ElementsAre("virtiomem0 8192", "kept dimm0"));
 }
 
 TEST_F(ControlTest, DevicesComeAndGo) {

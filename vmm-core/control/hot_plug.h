@@ -2,7 +2,8 @@
 //
 // Commands of the control protocol (protocol.h): plug_device(PlugDevice) and plug_port(PlugPort), with their
 // descriptors delivered before by add_descriptors; unplug_device(DeviceName); unplug_port(DeviceName), which
-// is done when it is answered; set_link(SetLink). Event: device_unplugged(DeviceName).
+// is done when it is answered; set_link(SetLink). Event: device_unplugged(DeviceName), and
+// device_kept(DeviceName) of one that the guest does not let go of.
 #pragma once
 
 #include <string>
@@ -22,8 +23,9 @@ struct PlugDevice {
   std::vector<RngSpecification> rngs;
   std::vector<VsockSpecification> vsocks;
   std::vector<WatchdogSpecification> watchdogs;
+  std::vector<VirtioMemorySpecification> virtio_memories;
 };
-BOOST_DESCRIBE_STRUCT(PlugDevice, (), (disks, interfaces, rngs, vsocks, watchdogs))
+BOOST_DESCRIBE_STRUCT(PlugDevice, (), (disks, interfaces, rngs, vsocks, watchdogs, virtio_memories))
 
 // A port comes to a console device that offers ports.
 struct PlugPort {

@@ -1,6 +1,7 @@
 #include "vmm-core/control/machine_specification.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <set>
 #include <string_view>
@@ -249,6 +250,56 @@ std::optional<std::array<std::uint8_t, 16>> parse_uuid(std::string_view text) no
 
 namespace {
 
+void validate_virtio_memory(const VirtioMemorySpecification& device, const std::string& member) {
+  constexpr std::uint64_t kSmallest = std::uint64_t{2} << 20;
+  const std::uint64_t block = device.block_bytes;
+  validate_memory(device.memory, member + ".memory");
+  require(block >= kSmallest && std::has_single_bit(block) && block >= device.memory.huge_page_bytes,
+          member + ".block_bytes", "not a power of two from 2 MiB, or its pages, on");
+  require(device.memory.bytes % block == 0, member + ".memory.bytes", "not a whole number of blocks");
+  require(device.requested_bytes % block == 0 && device.requested_bytes <= device.memory.bytes,
+          member + ".requested_bytes", "more than there is, or not a whole number of blocks");
+  require(!device.node || *device.node < kMaximumNumaNodes, member + ".node", "above 63");
+}
+
+// What a balloon can take from: all but virtio memory. Sizes are in their limits.
+std::uint64_t balloon_memory(const MachineSpecification& specification) {
+  std::uint64_t bytes = specification.memory_bytes;
+  for (const auto& dimm : specification.dimms) bytes += std::min(dimm.memory.bytes, kMaximumMemoryBytes);
+  return bytes;
+}
+
+// Those that are there are in slots, and have no more than there is room for.
+void validate_memory_devices(const MachineSpecification& specification, Places& places) {
+  require(specification.hot_plug_bytes % 4096 == 0 && specification.hot_plug_bytes <= kMaximumMemoryBytes,
+          "hot_plug_bytes", "not a multiple of 4096 up to 1 TiB");
+  require(specification.memory_slots <= kMaximumMemorySlots, "memory_slots", "above 128");
+  require((specification.hot_plug_bytes != 0) == (specification.memory_slots != 0), "memory_slots",
+          "there is both room and slots, or neither");
+  std::uint64_t rest = specification.hot_plug_bytes;
+  const auto take = [&](std::uint64_t bytes, const std::string& member) {
+    require(bytes <= rest, member + ".memory.bytes", "more than hot_plug_bytes leave");
+    rest -= bytes;
+  };
+  for_each_device(specification.virtio_memories, "virtio_memories",
+                  [&](const auto& device, const std::string& member) {
+                    places.take_id(device.id, member);
+                    places.take_address(device.address, member);
+                    validate_virtio_memory(device, member);
+                    take(device.memory.bytes, member);
+                  });
+  std::set<std::uint32_t> slots;
+  for_each_device(specification.dimms, "dimms", [&](const auto& dimm, const std::string& member) {
+    places.take_id(dimm.id, member);
+    require(dimm.slot < specification.memory_slots && slots.insert(dimm.slot).second, member + ".slot",
+            "not below memory_slots, or used twice");
+    validate_dimm(dimm, member);
+    take(dimm.memory.bytes, member);
+  });
+  require(specification.virtio_memories.size() + specification.dimms.size() <= specification.memory_slots,
+          "memory_slots", "fewer than there are memory devices");
+}
+
 void validate_vsock(const VsockSpecification& vsock, const std::string& member) {
   require(vsock.guest_cid >= 3 && vsock.guest_cid != 0xffff'ffff, member + ".guest_cid",
           "not 3 to 4294967294");
@@ -335,7 +386,7 @@ void validate(const MachineSpecification& specification) {
   if (const auto& balloon = specification.balloon) {
     places.take_id(balloon->id, "balloon");
     places.take_address(balloon->address, "balloon");
-    require(balloon->target_bytes <= specification.memory_bytes, "balloon.target_bytes",
+    require(balloon->target_bytes <= balloon_memory(specification), "balloon.target_bytes",
             "more than the memory there is");
   }
   if (const auto& watchdog = specification.watchdog) {
@@ -349,6 +400,7 @@ void validate(const MachineSpecification& specification) {
     places.take_address(vsock.address, member);
     validate_vsock(vsock, member);
   });
+  validate_memory_devices(specification, places);
   require(specification.generation_id.empty() || parse_uuid(specification.generation_id), "generation_id",
           "not a UUID");
 }
@@ -378,7 +430,7 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
 
 void validate(const PlugDevice& command) {
   require(command.disks.size() + command.interfaces.size() + command.rngs.size() + command.vsocks.size() +
-                  command.watchdogs.size() ==
+                  command.watchdogs.size() + command.virtio_memories.size() ==
               1,
           "arguments", "not exactly one device");
   const auto check = [](const auto& device, const std::string& member) {
@@ -404,6 +456,10 @@ void validate(const PlugDevice& command) {
     validate_vsock(vsock, "vsocks[0]");
   }
   for (const auto& watchdog : command.watchdogs) check(watchdog, "watchdogs[0]");
+  for (const auto& memory : command.virtio_memories) {
+    check(memory, "virtio_memories[0]");
+    validate_virtio_memory(memory, "virtio_memories[0]");
+  }
 }
 
 void validate(const PlugPort& command) {

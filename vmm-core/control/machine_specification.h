@@ -18,6 +18,7 @@
 #include <boost/describe/enum.hpp>
 
 #include "vmm-core/control/disks.h"
+#include "vmm-core/control/memory_devices.h"
 #include "vmm-core/control/small_devices.h"
 
 namespace warren::vmm::control {
@@ -250,6 +251,18 @@ struct VsockSpecification {
 };
 BOOST_DESCRIBE_STRUCT(VsockSpecification, (), (id, address, guest_cid, listener))
 
+// A virtio memory device: memory that the guest plugs by block, up to what is requested.
+struct VirtioMemorySpecification {
+  std::string id;
+  PciAddress address;
+  DeviceMemorySpecification memory;
+  std::uint64_t block_bytes = 0;  // a power of two, from 2 MiB on
+  std::uint64_t requested_bytes = 0;
+  std::optional<std::uint32_t> node;  // of the guest
+};
+BOOST_DESCRIBE_STRUCT(VirtioMemorySpecification, (),
+                      (id, address, memory, block_bytes, requested_bytes, node))
+
 // What guest RAM is made of.
 struct MemorySpecification {
   std::uint64_t huge_page_bytes = 0;  // 2 MiB or 1 GiB; 0: the host's usual pages
@@ -304,6 +317,8 @@ struct MachineSpecification {
   MachineType machine = MachineType::q35;
   std::uint64_t memory_bytes = 0;
   MemorySpecification memory;
+  std::uint64_t hot_plug_bytes = 0;  // all that memory devices can have, there from the start or not
+  std::uint32_t memory_slots = 0;    // how many there can be, at most 128; 0: none
   CpuSpecification cpu;
   std::vector<NumaNodeSpecification> numa;
   BootSpecification boot;
@@ -324,6 +339,8 @@ struct MachineSpecification {
   std::optional<BalloonSpecification> balloon;
   std::optional<WatchdogSpecification> watchdog;
   std::vector<VsockSpecification> vsocks;
+  std::vector<VirtioMemorySpecification> virtio_memories;
+  std::vector<DimmSpecification> dimms;
   bool panic_port = false;    // pvpanic at port 0x505: a guest that panics is crashed
   std::string generation_id;  // textual, as `uuid`; empty: the guest is given none
 };
@@ -331,8 +348,9 @@ BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                       (name, uuid, machine, memory_bytes, memory, cpu, numa, boot, smbios, rtc_offset_seconds,
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
                        disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads,
-                       vsocks, sata_controllers))
+                       vsocks, sata_controllers, hot_plug_bytes, memory_slots, virtio_memories, dimms))
 
+inline constexpr std::uint32_t kMaximumMemorySlots = 128;
 inline constexpr std::uint32_t kMaximumVcpus = 255;
 inline constexpr std::uint64_t kMaximumMemoryBytes = std::uint64_t{1} << 40;
 inline constexpr std::size_t kMaximumNumaNodes = 64;

@@ -46,10 +46,12 @@ struct Status {
   std::optional<std::vector<std::uint32_t>> vcpus;
   // As devices, of all console ports.
   std::optional<std::vector<std::string>> ports;
+  // All memory devices; not told by workers that have none.
+  std::optional<std::vector<MemoryDeviceStatus>> memory_devices;
 };
 BOOST_DESCRIBE_STRUCT(Status, (),
                       (revision, version, uuid, state, detail, resets, stalled_disks, open_ports, devices,
-                       open_trays, vcpus, ports))
+                       open_trays, vcpus, ports, memory_devices))
 
 struct AddDescriptors {
   std::vector<std::string> names;  // in the order of the descriptors that come with the message
@@ -71,9 +73,9 @@ BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
 // ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
-// those of probes.h, disks.h, hot_plug.h, media.h, small_devices.h, vcpus.h and vsock.h. Events:
-// hello(Status), state_changed(StateChanged) after each change, whoever caused it, port_changed(PortChanged);
-// and those of the same headers.
+// those of probes.h, disks.h, hot_plug.h, media.h, memory_devices.h, small_devices.h, vcpus.h and vsock.h.
+// Events: hello(Status), state_changed(StateChanged) after each change, whoever caused it,
+// port_changed(PortChanged); and those of the same headers.
 enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error, watchdog };
 BOOST_DESCRIBE_ENUM(StateCause, command, guest_shutdown, guest_reset, crash, host_error, watchdog)
 

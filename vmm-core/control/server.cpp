@@ -11,6 +11,7 @@
 #include "vmm-core/control/connection.h"
 #include "vmm-core/control/disk_server.h"
 #include "vmm-core/control/json_codec.h"
+#include "vmm-core/control/memory_server.h"
 #include "vmm-core/control/probe_server.h"
 #include "vmm-core/control/small_device_server.h"
 #include "vmm-core/control/vcpu_server.h"
@@ -154,6 +155,7 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     if (arguments != nullptr && serve_disk_command(commands_, *name, *arguments)) return {};
     if (arguments != nullptr && serve_small_device_command(commands_, *name, *arguments)) return {};
     if (arguments != nullptr && serve_vcpu_command(commands_, *name, *arguments)) return {};
+    if (arguments != nullptr && serve_memory_command(commands_, *name, *arguments)) return {};
     if (*name == "unplug_device") {
       commands_.unplug_device(arguments_of<DeviceName>(message));
       return {};
@@ -323,12 +325,20 @@ void Server::announce(const WatchdogExpired& expired) {
   implementation_->announce("watchdog_expired", expired);
 }
 
+void Server::announce(const MemoryResized& resized) {
+  implementation_->announce("memory_resized", resized);
+}
+
 bool Server::announce(const VsockConnectionWanted& wanted) {
   return implementation_->announce("vsock_connection_wanted", wanted);
 }
 
 void Server::announce_unplugged(const DeviceName& device) {
   implementation_->announce("device_unplugged", device);
+}
+
+void Server::announce_kept(const DeviceName& device) {
+  implementation_->announce("device_kept", device);
 }
 
 void Server::announce_unplugged(const VcpuNumber& vcpu) {

@@ -31,6 +31,7 @@ class Commands : public Probes,
                  public DeviceCommands,
                  public MediaCommands,
                  public SmallDeviceCommands,
+                 public MemoryCommands,
                  public VcpuCommands,
                  public VsockCommands {
  public:
@@ -71,9 +72,11 @@ class Server {
   void announce(const TrayMoved& moved);
   void announce(const BalloonChanged& change);
   void announce(const WatchdogExpired& expired);
+  void announce(const MemoryResized& resized);
   // False when there is nobody to tell.
   bool announce(const VsockConnectionWanted& wanted);
   void announce_unplugged(const DeviceName& device);
+  void announce_kept(const DeviceName& device);
   void announce_unplugged(const VcpuNumber& vcpu);
   void announce_kept(const VcpuNumber& vcpu);
 

@@ -47,6 +47,16 @@ inline MachineSpecification example_specification() {
   s.balloon = {"balloon0", {0, 5, 0}, std::uint64_t{256} << 20, true, true, 5};
   s.vsocks.push_back({"vsock0", {0, 7, 0}, 42, "vsock"});
   s.watchdog = {"watchdog0", {0, 6, 0}, WatchdogAction::inject_nmi};
+  s.hot_plug_bytes = std::uint64_t{4} << 30;
+  s.memory_slots = 3;
+  s.root_ports.push_back({"pci.2", {0, 1, 1}, 2, 2});
+  s.virtio_memories.push_back({"virtiomem0",
+                               {2, 0, 0},
+                               {.bytes = std::uint64_t{1} << 30, .host_nodes = {0}},
+                               std::uint64_t{2} << 20,
+                               std::uint64_t{512} << 20,
+                               1});
+  s.dimms.push_back({"dimm0", 2, std::uint64_t{1} << 32, 0, {.bytes = std::uint64_t{512} << 20}});
   s.panic_port = true;
   s.generation_id = "22222222-2222-3333-4444-555555555555";
   s.rngs.push_back({"rng0", {0, 4, 0}, 1024, 1000});

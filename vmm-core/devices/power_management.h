@@ -21,8 +21,8 @@ class PowerManagement final : public IoHandler, public Inspectable {
   static constexpr std::uint16_t kGpe0 = 0x20;
   static constexpr std::uint8_t kGpe0Size = 16;
   static constexpr std::uint8_t kSleepTypeS5 = 5;
-  // The general event that vCPUs came or are to go (_E02 of the DSDT).
-  static constexpr std::uint8_t kVcpuEvent = 2;
+  // The general events that vCPUs or memory modules came or are to go (_E02 and _E03 of the DSDT).
+  static constexpr std::uint8_t kVcpuEvent = 2, kMemoryEvent = 3;
 
   struct State {
     std::uint32_t version = 2;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "vmm-core/devices/memory_hot_plug.h"
 #include "vmm-core/devices/panic_port.h"
 #include "vmm-core/devices/power_management.h"
 #include "vmm-core/devices/reset_control.h"
@@ -234,14 +235,15 @@ void append_processor_affinity(Bytes& body, std::uint32_t apic_id, std::uint32_t
 }
 
 // §5.2.16.2
-void append_memory_affinity(Bytes& body, std::uint32_t node, std::uint64_t start, std::uint64_t size) {
+void append_memory_affinity(Bytes& body, std::uint32_t node, std::uint64_t start, std::uint64_t size,
+                            bool hot_pluggable = false) {
   body.insert(body.end(), {1, 40});
   append_little(body, node);
   append_little(body, std::uint16_t{0});
   append_little(body, start);
   append_little(body, size);
   append_little(body, std::uint32_t{0});
-  append_little(body, std::uint32_t{1});  // enabled
+  append_little(body, hot_pluggable ? std::uint32_t{3} : std::uint32_t{1});  // enabled
   append_little(body, std::uint64_t{0});
 }
 
@@ -265,6 +267,11 @@ Bytes make_srat(const AcpiConfiguration& configuration) {
       append_memory_affinity(body, node, kHighRamStart + start - map.low_ram_size, end - start);
     }
     given = end;
+  }
+  // A memory device tells its node itself; this tells where memory may be.
+  if (map.hot_plug_size != 0) {
+    append_memory_affinity(body, static_cast<std::uint32_t>(configuration.numa.size() - 1),
+                           map.hot_plug_start, map.hot_plug_size, true);
   }
   return table("SRAT", 3, body);
 }
@@ -333,11 +340,14 @@ Bytes make_motherboard(const AcpiConfiguration& configuration) {
   const Bytes ecam =
       fixed_memory(static_cast<std::uint32_t>(kEcamBase), static_cast<std::uint32_t>(kEcamSize));
   const Bytes ports = io_ports(kPowerManagementBase, kPowerManagementSize);
-  const Bytes resources = configuration.hot_pluggable_vcpus.empty()
-                              ? template_of({ecam, ports})
-                              : template_of({ecam, ports,
-                                             fixed_memory(static_cast<std::uint32_t>(kVcpuHotPlugBase),
-                                                          static_cast<std::uint32_t>(VcpuHotPlug::kSize))});
+  const auto registers = [](std::uint64_t base, std::uint64_t size) {
+    return fixed_memory(static_cast<std::uint32_t>(base), static_cast<std::uint32_t>(size));
+  };
+  const Bytes vcpus =
+      configuration.hot_pluggable_vcpus.empty() ? Bytes{} : registers(kVcpuHotPlugBase, VcpuHotPlug::kSize);
+  const Bytes modules =
+      configuration.memory_slots == 0 ? Bytes{} : registers(kMemoryHotPlugBase, MemoryHotPlug::kSize);
+  const Bytes resources = template_of({ecam, ports, vcpus, modules});
   return device("MRES",
                 join({name("_HID", eisa_id("PNP0C02")), name("_UID", integer(1)), name("_CRS", resources)}));
 }
@@ -445,6 +455,82 @@ Bytes make_vcpu_event(const AcpiConfiguration& configuration) {
                      method("_E02", 0, join({store(path("CEVT"), event), loop_while(event, each)}))}));
 }
 
+std::string module_segment(std::uint32_t slot) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  return std::string("MP") + kDigits[slot / 16 % 16] + kDigits[slot % 16];
+}
+
+// What all modules share: a slot's register read and written, and its range as resources (§6.2.2).
+Bytes make_module_methods() {
+  using namespace aml;
+  const Bytes place = add(integer(kMemoryHotPlugBase), add(shift_left(argument(0), integer(6)), argument(1)));
+  static_assert(MemoryHotPlug::kSlotSize == 1 << 6);
+  const Bytes field = join({memory_region("MREG", place, 4), dword_fields("MREG", {{"MVAL", 0}})});
+  constexpr std::uint64_t kSomeLength = 0x1000;  // filled in
+  Bytes fill;
+  const auto fill_in = [&](std::string_view name, std::uint64_t at, std::uint32_t offset) {
+    const Bytes low = call("MGET", {argument(0), integer(offset)});
+    const Bytes high = shift_left(call("MGET", {argument(0), integer(offset + 4)}), integer(32));
+    fill = join({fill, create_qword_field(path("MRNG"), at, name),
+                 store(bit_or(high, low, Bytes{0x00}), path(name))});
+  };
+  fill_in("MFST", kFirstOf64, MemoryHotPlug::kFirst);
+  fill_in("MLST", kLastOf64, MemoryHotPlug::kLast);
+  fill_in("MLEN", kLengthOf64, MemoryHotPlug::kLength);
+  return join({serialized_method("MGET", 2, join({field, give_back(path("MVAL"))})),
+               serialized_method("MSET", 3, join({field, store(argument(2), path("MVAL"))})),
+               serialized_method("MCRS", 1,
+                                 join({name("MRNG", template_of({cacheable_memory64(0, kSomeLength - 1)})),
+                                       fill, give_back(path("MRNG"))}))});
+}
+
+// Memory modules (§9.11): whether one is there, where, in which node, how it is let go of and what became of
+// that.
+Bytes make_modules(const AcpiConfiguration& configuration) {
+  using namespace aml;
+  if (configuration.memory_slots == 0) return {};
+  Bytes result = make_module_methods();
+  for (std::uint32_t i = 0; i < configuration.memory_slots; ++i) {
+    const auto get = [&](std::uint32_t offset) {
+      return give_back(call("MGET", {integer(i), integer(offset)}));
+    };
+    const auto set = [&](std::uint32_t offset, const Bytes& value) {
+      return call("MSET", {integer(i), integer(offset), value});
+    };
+    Bytes content = join({name("_HID", eisa_id("PNP0C80")), name("_UID", integer(i)),
+                          method("_STA", 0, get(MemoryHotPlug::kStatus)),
+                          method("_CRS", 0, give_back(call("MCRS", {integer(i)}))),
+                          method("_EJ0", 1, set(MemoryHotPlug::kEject, integer(1))),
+                          method("_OST", 3,
+                                 join({set(MemoryHotPlug::kSourceEvent, argument(0)),
+                                       set(MemoryHotPlug::kStatusCode, argument(1))}))});
+    if (!configuration.numa.empty()) content = join({content, method("_PXM", 0, get(MemoryHotPlug::kNode))});
+    result = join({result, device(module_segment(i), content)});
+  }
+  return result;
+}
+
+// As make_vcpu_event().
+Bytes make_module_event(const AcpiConfiguration& configuration) {
+  using namespace aml;
+  if (configuration.memory_slots == 0) return {};
+  constexpr std::uint64_t kNumber = 0xffff, kNotificationShift = 16;
+  const Bytes event = local(0), number = local(1), notification = local(2);
+  Bytes chosen;
+  for (std::uint32_t i = 0; i < configuration.memory_slots; ++i) {
+    chosen = join(
+        {chosen, when(equal(number, integer(i)), notify(path("\\_SB_." + module_segment(i)), notification))});
+  }
+  const Bytes each = join({store(event, path("MEVT")), bit_and(event, integer(kNumber), number),
+                           shift_right(event, integer(kNotificationShift), notification), chosen,
+                           store(path("MEVT"), event)});
+  static_assert(PowerManagement::kMemoryEvent == 3, "the method is named after it");
+  const auto place = static_cast<std::uint32_t>(kMemoryHotPlugBase + MemoryHotPlug::kEvent);
+  return scope("\\_GPE",
+               join({memory_region("MREG", place, 4), dword_fields("MREG", {{"MEVT", 0}}),
+                     method("_E03", 0, join({store(path("MEVT"), event), loop_while(event, each)}))}));
+}
+
 Bytes make_dsdt(const AcpiConfiguration& configuration) {
   using namespace aml;
   const Bytes sleep = package({integer(PowerManagement::kSleepTypeS5), integer(0), integer(0), integer(0)});
@@ -452,8 +538,8 @@ Bytes make_dsdt(const AcpiConfiguration& configuration) {
       "DSDT", 2,
       join({scope("\\_SB_", join({make_host_bridge(configuration), make_motherboard(configuration),
                                   make_legacy_devices(configuration), make_guest_services(configuration),
-                                  make_processors(configuration)})),
-            make_vcpu_event(configuration), name("\\_S5_", sleep)}));
+                                  make_processors(configuration), make_modules(configuration)})),
+            make_vcpu_event(configuration), make_module_event(configuration), name("\\_S5_", sleep)}));
 }
 
 }  // namespace

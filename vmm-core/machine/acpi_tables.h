@@ -23,6 +23,7 @@ struct AcpiConfiguration {
   std::vector<std::uint32_t> apic_ids;             // of each vCPU that there can be, in their order
   std::vector<std::uint32_t> hot_pluggable_vcpus;  // which come and go through VcpuHotPlug
   std::vector<std::uint32_t> absent_vcpus;         // of these, those that are not there now
+  std::uint32_t memory_slots = 0;                  // for modules that come and go through MemoryHotPlug
   MemoryMap memory_map;
   std::vector<NumaNode> numa;              // none: one node, and nothing said about it
   std::vector<std::uint8_t> serial_ports;  // 0 to 3, those that are there

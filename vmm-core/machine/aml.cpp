@@ -163,6 +163,14 @@ Bytes method(std::string_view object, unsigned arguments, const Bytes& content) 
                with_length(join({path(object), Bytes{static_cast<std::uint8_t>(arguments)}, content})));
 }
 
+Bytes serialized_method(std::string_view object, unsigned arguments, const Bytes& content) {
+  constexpr unsigned kSerialized = 8;  // of the flags (§20.2.5.2)
+  return method(object, arguments | kSerialized, content);
+}
+Bytes call(std::string_view object, std::initializer_list<Bytes> arguments) {
+  return join({path(object), join(arguments)});
+}
+
 Bytes argument(unsigned index) {
   return {static_cast<std::uint8_t>(0x68 + index)};
 }
@@ -177,6 +185,9 @@ Bytes store(const Bytes& value, const Bytes& target) {
 }
 Bytes create_dword_field(const Bytes& source, std::uint64_t offset, std::string_view field) {
   return coded({0x8a}, join({source, integer(offset), path(field)}));
+}
+Bytes create_qword_field(const Bytes& source, std::uint64_t offset, std::string_view field) {
+  return coded({0x8f}, join({source, integer(offset), path(field)}));
 }
 Bytes equal(const Bytes& left, const Bytes& right) {
   return coded({0x93}, join({left, right}));
@@ -197,6 +208,12 @@ Bytes otherwise(const Bytes& content) {
 Bytes loop_while(const Bytes& condition, const Bytes& content) {
   return coded({0xa2}, with_length(join({condition, content})));
 }
+Bytes add(const Bytes& left, const Bytes& right) {
+  return coded({0x72}, join({left, right, Bytes{0x00}}));  // to no target
+}
+Bytes shift_left(const Bytes& value, const Bytes& count) {
+  return coded({0x79}, join({value, count, Bytes{0x00}}));
+}
 Bytes shift_right(const Bytes& value, const Bytes& count, const Bytes& target) {
   return coded({0x7a}, join({value, count, target}));
 }
@@ -205,7 +222,11 @@ Bytes notify(const Bytes& object, const Bytes& value) {
 }
 
 Bytes memory_region(std::string_view region, std::uint32_t start, std::uint32_t length) {
-  return coded({0x5b, 0x80}, join({path(region), Bytes{0x00}, integer(start), integer(length)}));
+  return memory_region(region, integer(start), length);
+}
+
+Bytes memory_region(std::string_view region, const Bytes& start, std::uint32_t length) {
+  return coded({0x5b, 0x80}, join({path(region), Bytes{0x00}, start, integer(length)}));
 }
 
 Bytes dword_fields(std::string_view region, std::initializer_list<DwordField> fields) {
@@ -265,6 +286,10 @@ Bytes memory_window32(std::uint32_t first, std::uint32_t last) {
 }
 Bytes memory_window64(std::uint64_t first, std::uint64_t last) {
   return address_space(kQwordSpace, kMemoryKind, 1, first, last);
+}
+
+Bytes cacheable_memory64(std::uint64_t first, std::uint64_t last) {
+  return address_space(kQwordSpace, kMemoryKind, 3, first, last);
 }
 
 Bytes template_of(std::initializer_list<Bytes> descriptors) {

@@ -27,6 +27,9 @@ Bytes name(std::string_view name, const Bytes& value);
 Bytes scope(std::string_view name, const Bytes& content);
 Bytes device(std::string_view name, const Bytes& content);
 Bytes method(std::string_view name, unsigned arguments, const Bytes& content);
+// One that makes named objects, and so runs once at a time.
+Bytes serialized_method(std::string_view name, unsigned arguments, const Bytes& content);
+Bytes call(std::string_view method, std::initializer_list<Bytes> arguments);
 
 // A region of memory that registers are in, and its fields (§20.2.5.2): dwords, read and written whole.
 struct DwordField {
@@ -34,6 +37,7 @@ struct DwordField {
   std::uint32_t offset = 0;  // in bytes; fields come in the order of their offsets
 };
 Bytes memory_region(std::string_view name, std::uint32_t start, std::uint32_t length);
+Bytes memory_region(std::string_view name, const Bytes& start, std::uint32_t length);
 Bytes dword_fields(std::string_view region, std::initializer_list<DwordField> fields);
 
 // Statements and expressions (§20.2.5.3, §20.2.5.4), as many as our methods need.
@@ -42,12 +46,15 @@ Bytes local(unsigned index);
 Bytes give_back(const Bytes& value);
 Bytes store(const Bytes& value, const Bytes& target);
 Bytes create_dword_field(const Bytes& source, std::uint64_t offset, std::string_view name);
+Bytes create_qword_field(const Bytes& source, std::uint64_t offset, std::string_view name);
 Bytes equal(const Bytes& left, const Bytes& right);
 Bytes bit_and(const Bytes& left, const Bytes& right, const Bytes& target);
 Bytes bit_or(const Bytes& left, const Bytes& right, const Bytes& target);
 Bytes when(const Bytes& condition, const Bytes& content);
 Bytes otherwise(const Bytes& content);
 Bytes loop_while(const Bytes& condition, const Bytes& content);
+Bytes add(const Bytes& left, const Bytes& right);
+Bytes shift_left(const Bytes& value, const Bytes& count);
 Bytes shift_right(const Bytes& value, const Bytes& count, const Bytes& target);
 Bytes notify(const Bytes& object, const Bytes& value);
 
@@ -60,6 +67,9 @@ Bytes bus_range(std::uint16_t first, std::uint16_t last);
 Bytes port_window(std::uint16_t first, std::uint16_t last);
 Bytes memory_window32(std::uint32_t first, std::uint32_t last);
 Bytes memory_window64(std::uint64_t first, std::uint64_t last);
+Bytes cacheable_memory64(std::uint64_t first, std::uint64_t last);
+// Where in that descriptor its first and last address and its length are: bytes from its start.
+inline constexpr std::uint64_t kFirstOf64 = 14, kLastOf64 = 22, kLengthOf64 = 38;
 Bytes template_of(std::initializer_list<Bytes> descriptors);
 
 }  // namespace warren::vmm::machine::aml

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "vmm-core/machine/acpi_tables.h"
 #include "vmm-core/machine/cpuid.h"
 #include "vmm-core/machine/smbios_tables.h"
+#include "vmm-core/memory/device_memory.h"
 #include "vmm-core/memory/guest_memory.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/pci/address.h"
@@ -42,9 +44,27 @@ struct RootPortConfiguration {
   bool hot_plug = false;  // has a slot whose device, in function 0 alone, comes and goes
 };
 
+// The memory of memory devices, by their ids. A core dump may have it for longer than the machine.
+using DeviceMemories = std::map<std::string, std::shared_ptr<DeviceMemory>>;
+
+// Memory of a memory device, which is there before the device and after it.
+struct DeviceMemoryConfiguration {
+  std::string id;
+  DeviceMemoryOptions options;
+  DeviceMemory::Listener changed;  // or none
+};
+
+// A memory module that ACPI tells of.
+struct DimmConfiguration {
+  DeviceMemoryConfiguration memory;
+  std::uint32_t slot = 0;
+  std::uint32_t node = 0;
+};
+
 // What a PCI device is made with. All of it outlives the device.
 struct DeviceEnvironment {
   GuestMemory& memory;
+  const DeviceMemories& device_memories;
   MsiRouter& messages;
   DoorbellRegistrar& doorbells;
 };
@@ -73,6 +93,10 @@ struct MachineConfiguration {
   FileDescriptor kvm;                   // an open /dev/kvm
   std::uint64_t memory_bytes = 0;       // a multiple of 4 KiB
   MemoryAllocation memory_allocation;
+  std::uint64_t hot_plug_bytes = 0;  // of memory that may come at run time, in pages of 4 KiB
+  std::uint32_t memory_slots = 0;    // how many memory devices it may come in
+  std::vector<DeviceMemoryConfiguration> device_memories;  // of devices that are there from the start
+  std::vector<DimmConfiguration> dimms;                    // likewise
   std::vector<NumaNode> numa;  // their memory is all of memory_bytes; none: nothing is said
   CpuConfiguration cpu;
   BootConfiguration boot;
@@ -96,6 +120,11 @@ struct MachineConfiguration {
   std::function<void(std::uint32_t vcpu)> vcpu_released;
   // The guest keeps a vCPU whose removal was requested. Likewise.
   std::function<void(std::uint32_t vcpu)> vcpu_kept;
+  // The guest has let go of the memory module in that slot, asked or not; remove_dimm() is next. On a vCPU
+  // thread, and must not come back.
+  std::function<void(std::uint32_t slot)> dimm_released;
+  // The guest keeps one whose removal was requested. Likewise.
+  std::function<void(std::uint32_t slot)> dimm_kept;
   CountersPage* counters = nullptr;  // outlives the machine; or none
   // Called first thing on every thread the machine starts.
   std::function<void(ThreadKind)> thread_started;

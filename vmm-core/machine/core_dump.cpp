@@ -111,9 +111,14 @@ int write_at(int file, const std::byte* data, std::uint64_t size, std::uint64_t 
 
 }  // namespace
 
-CoreDump::CoreDump(FileDescriptor file, const GuestMemory& memory, std::vector<VcpuRegisters> vcpus,
+CoreDump::CoreDump(FileDescriptor file, const GuestMemory& memory,
+                   std::vector<std::shared_ptr<DeviceMemory>> devices, std::vector<VcpuRegisters> vcpus,
                    std::function<void()> thread_started)
-    : file_(std::move(file)), memory_(memory), vcpus_(std::move(vcpus)) {
+    : file_(std::move(file)),
+      devices_(std::move(devices)),
+      regions_(memory.regions().begin(), memory.regions().end()),
+      vcpus_(std::move(vcpus)) {
+  for (const MemoryRegion& region : regions_) total_ += region.size;
   thread_ = std::thread([this, thread_started = std::move(thread_started)] {
     if (thread_started) thread_started();
     main();
@@ -151,49 +156,73 @@ void CoreDump::main() noexcept {
 }
 
 bool CoreDump::write_all() {
-  const std::vector<std::byte> head = make_head(memory_.regions(), vcpus_);
+  const std::vector<std::byte> head = make_head(regions_, vcpus_);
   if (const int failed = write_at(file_.get(), head.data(), head.size(), 0); failed != 0) {
     fail(failed, "write the head of the core");
     return false;
   }
   std::uint64_t offset = head.size();
-  for (const MemoryRegion& region : memory_.regions()) {
+  for (const MemoryRegion& region : regions_) {
     if (!write_region(region, offset)) return false;
     offset += region.size;
   }
   return true;
 }
 
+namespace {
+
+// How much of the region from `offset` on is there, or else is not: bytes, and which. To read a page that is
+// not there would allocate it, or not be possible.
+struct Extent {
+  std::uint64_t size = 0;
+  bool is_data = false;
+};
+
+Extent extent_at(const MemoryRegion& region, std::uint64_t offset) {
+  Extent extent{region.size - offset, true};
+  if (region.blocks != nullptr) {
+    const std::uint64_t block = region.blocks->block_bytes();
+    extent.size = std::min(extent.size, block - offset % block);
+    if (!region.blocks->is_plugged(offset / block)) return {extent.size, false};
+  }
+  const off_t at = static_cast<off_t>(region.file_offset + offset);
+  const off_t data = ::lseek(region.file->get(), at, SEEK_DATA);
+  if (data < 0 && errno != ENXIO) return extent;  // a file that knows no holes: all of it
+  const std::uint64_t next = data < 0 ? region.size : static_cast<std::uint64_t>(data) - region.file_offset;
+  if (next > offset) return {std::min(extent.size, next - offset), false};
+  return extent;
+}
+
+}  // namespace
+
+bool CoreDump::write_data(const MemoryRegion& region, std::uint64_t offset, std::uint64_t size,
+                          std::uint64_t file_offset) {
+  const int failed = write_at(file_.get(), region.host + offset, size, file_offset + offset);
+  // A block that was unplugged meanwhile is a hole.
+  if (failed == 0 || (failed == EFAULT && region.blocks != nullptr && offset + size != region.size))
+    return true;
+  fail(failed, "write the guest's memory");
+  return false;
+}
+
 bool CoreDump::write_region(const MemoryRegion& region, std::uint64_t file_offset) {
-  const int backing = memory_.backing().get();
+  bool ends_in_hole = true;
   for (std::uint64_t done = 0; done < region.size;) {
     if (aborted_.load()) return false;
-    // To read a page that is not there would allocate it.
-    const off_t at = static_cast<off_t>(region.file_offset + done);
-    const off_t data = ::lseek(backing, at, SEEK_DATA);
-    std::uint64_t next = data < 0 ? region.size : static_cast<std::uint64_t>(data) - region.file_offset;
-    if (data < 0 && errno != ENXIO) next = done;  // a backing that knows no holes: all of it
-    next = std::min(next, region.size);
-    if (next == done) {
-      const std::uint64_t size = std::min(kChunk, region.size - done);
-      if (const int failed = write_at(file_.get(), region.host + done, size, file_offset + done);
-          failed != 0) {
-        fail(failed, "write the guest's memory");
-        return false;
-      }
-      next = done + size;
+    Extent extent = extent_at(region, done);
+    if (extent.is_data) {
+      extent.size = std::min(kChunk, extent.size);
+      if (!write_data(region, done, extent.size, file_offset)) return false;
     }
-    written_.fetch_add(next - done, std::memory_order_relaxed);
-    done = next;
+    ends_in_hole = !extent.is_data;
+    written_.fetch_add(extent.size, std::memory_order_relaxed);
+    done += extent.size;
   }
   // The file reaches to the end of the segment even when that is a hole.
-  const std::byte* last = region.host + region.size - 1;
-  const std::byte value = *static_cast<const volatile std::byte*>(last);
-  if (const int failed = write_at(file_.get(), &value, 1, file_offset + region.size - 1); failed != 0) {
-    fail(failed, "write the end of the guest's memory");
-    return false;
-  }
-  return true;
+  const std::byte zero{};
+  const int failed = ends_in_hole ? write_at(file_.get(), &zero, 1, file_offset + region.size - 1) : 0;
+  if (failed != 0) fail(failed, "write the end of the guest's memory");
+  return failed == 0;
 }
 
 }  // namespace warren::vmm::machine

@@ -45,7 +45,8 @@ class FirmwareTablesTest : public testing::Test {
     for (std::uint32_t i = 1; i < 255; ++i) configuration.hot_pluggable_vcpus.push_back(i);
     configuration.absent_vcpus = {2, 254};
     for (std::uint32_t i = 0; i < 256; ++i) configuration.apic_ids.push_back(i);
-    configuration.memory_map = make_memory_map(5 * kGibibyte);
+    configuration.memory_map = make_memory_map(5 * kGibibyte, 10 * kGibibyte, 128);
+    configuration.memory_slots = 128;
     configuration.numa = {{kGibibyte, {0, 255}, {10, 20, 40}},
                           {3 * kGibibyte, {1}, {20, 10, 30}},
                           {kGibibyte, {}, {40, 30, 10}}};
@@ -106,9 +107,11 @@ TEST_F(FirmwareTablesTest, SratPartsTheMemoryAndSlitTellsDistances) {
     memory.push_back({get<std::uint32_t>(at + 2), get<std::uint64_t>(at + 8), get<std::uint64_t>(at + 16)});
   }
   using Range = std::array<std::uint64_t, 3>;
-  EXPECT_THAT(memory, testing::ElementsAre(Range{0, 0, kGibibyte}, Range{1, kGibibyte, kGibibyte},
-                                           Range{1, 4 * kGibibyte, 2 * kGibibyte},
-                                           Range{2, 6 * kGibibyte, kGibibyte}));
+  EXPECT_THAT(memory,
+              testing::ElementsAre(Range{0, 0, kGibibyte}, Range{1, kGibibyte, kGibibyte},
+                                   Range{1, 4 * kGibibyte, 2 * kGibibyte}, Range{2, 6 * kGibibyte, kGibibyte},
+                                   Range{2, 7 * kGibibyte, 138 * kGibibyte}))
+      << "and where memory may come";
   const std::uint64_t slit = found.at(4).second;
   EXPECT_EQ(get<std::uint64_t>(slit + 36), 3u);
   EXPECT_EQ((get<std::array<std::uint8_t, 9>>(slit + 44)),

@@ -26,7 +26,27 @@ MemoryMap checked_map(const MachineConfiguration& configuration) {
                                                  " bytes of memory are no multiple of 4 KiB between 2 MiB "
                                                  "and 64 TiB");
   }
-  return make_memory_map(bytes);
+  const std::uint64_t more = configuration.hot_plug_bytes;
+  if (more % 4096 != 0 || more > std::uint64_t{1} << 46 ||
+      configuration.memory_slots > MemoryHotPlug::kMaximumSlots ||
+      (more != 0) != (configuration.memory_slots != 0)) {
+    throw Error(std::errc::invalid_argument,
+                configuration.name + ": " + std::to_string(more) + " bytes of memory in " +
+                    std::to_string(configuration.memory_slots) + " slots cannot be kept room for");
+  }
+  return make_memory_map(bytes, more, configuration.memory_slots);
+}
+
+// Beyond these addresses the guest's CPUs reach nothing (SDM 2A CPUID, leaf 0x80000008).
+void check_addresses(const MemoryMap& map, const kvm::System& system) {
+  constexpr std::uint32_t kAddressSizes = 0x8000'0008;
+  if (map.hot_plug_size == 0) return;
+  unsigned bits = 36;
+  for (const auto& entry : system.supported_cpuid())
+    if (entry.function == kAddressSizes) bits = entry.eax & 0xff;
+  if (bits >= 64 || map.pci_window64_end <= std::uint64_t{1} << bits) return;
+  throw Error(std::errc::value_too_large, "the memory that may come needs addresses beyond the " +
+                                              std::to_string(bits) + " bits of this host's CPUs");
 }
 
 // What kernels without firmware learn of memory (ACPI 6.5 §15).
@@ -50,8 +70,10 @@ Machine::Machine(MachineConfiguration configuration, EventSink sink)
       map_(checked_map(configuration_)),
       system_(std::move(configuration_.kvm)),
       memory_(make_memory()),
+      hot_plug_window_(GuestAddress{map_.hot_plug_start}, map_.hot_plug_size),
       vm_(make_vm()),
-      board_(configuration_, map_, lines_, {memory_, messages_, doorbells_},
+      device_memories_(make_device_memories()),
+      board_(configuration_, map_, lines_, environment(),
              {.reset = [this] { on_guest_event(GuestReset{}); },
               .power_off = [this] { on_guest_event(GuestShutDown{}); },
               .panicked = [this] { on_guest_event(GuestCrashed{"the guest's kernel panicked"}); },
@@ -59,7 +81,10 @@ Machine::Machine(MachineConfiguration configuration, EventSink sink)
               .guest_nanoseconds = [this] { return clock_.now(); },
               .device_released = configuration_.device_released,
               .vcpu_released = configuration_.vcpu_released,
-              .vcpu_kept = configuration_.vcpu_kept}) {
+              .vcpu_kept = configuration_.vcpu_kept,
+              .dimm_released = configuration_.dimm_released,
+              .dimm_kept = configuration_.dimm_kept}) {
+  for (const auto& dimm : configuration_.dimms) insert_dimm(dimm, false);
   board_.clock().set_observer(configuration_.clock_set);
   clock_.pause();
   pristine_controllers_ = vm_.interrupt_controllers();
@@ -77,9 +102,11 @@ Machine::~Machine() {
   vcpus_->stop();
   board_.pause();
   events_.stop();
+  for (const auto& [id, memory] : device_memories_) memory_.detach(memory->address());
 }
 
 GuestMemory Machine::make_memory() const {
+  check_addresses(map_, system_);
   std::array<GuestMemory::Layout, 2> layouts = {
       {{GuestAddress{0}, map_.low_ram_size}, {GuestAddress{kHighRamStart}, map_.high_ram_size}}};
   return GuestMemory(std::span(layouts).first(map_.high_ram_size != 0 ? 2 : 1),
@@ -92,6 +119,30 @@ kvm::VirtualMachine Machine::make_vm() const {
   vm.create_interrupt_controllers(GuestAddress{kKvmIdentityMapAddress}, GuestAddress{kKvmTssAddress},
                                   configuration_.reinject_timer_ticks);
   return vm;
+}
+
+std::shared_ptr<DeviceMemory> Machine::make_device_memory(const DeviceMemoryConfiguration& memory) {
+  auto made = std::make_shared<DeviceMemory>(memory.id, hot_plug_window_, vm_, memory.options);
+  made->set_listener(memory.changed);
+  return made;
+}
+
+DeviceMemories Machine::make_device_memories() {
+  DeviceMemories memories;
+  for (const auto& memory : configuration_.device_memories) {
+    auto& made = memories[memory.id];
+    if (made) throw Error(std::errc::file_exists, "memory device '" + memory.id + "'");
+    made = make_device_memory(memory);
+    made->connect();
+  }
+  for (const auto& dimm : configuration_.dimms) {
+    auto& made = memories[dimm.memory.id];
+    if (made) throw Error(std::errc::file_exists, "memory device '" + dimm.memory.id + "'");
+    made = make_device_memory(dimm.memory);
+    made->connect();
+  }
+  for (const auto& [id, memory] : memories) memory_.attach(memory->region());
+  return memories;
 }
 
 void Machine::enable_hyperv(kvm::Vcpu& vcpu, std::vector<kvm_cpuid_entry2>& cpuid) {
@@ -156,6 +207,7 @@ void Machine::load() {
   }
   acpi.serial_ports.reserve(configuration_.serials.size());
   for (const auto& serial : configuration_.serials) acpi.serial_ports.push_back(serial.port);
+  acpi.memory_slots = configuration_.memory_slots;
   acpi.panic_port = configuration_.panic_port;
   acpi.generation_id = configuration_.generation_id;
   write_smbios_tables({.uuid = configuration_.uuid,
@@ -231,6 +283,9 @@ void Machine::reset() {
   if (!started_) throw Error(std::errc::operation_not_permitted, configuration_.name + ": not started");
   stop_running();
   board_.pause();
+  // A new system begins without what the last one had plugged (virtio 1.2 §5.15.5).
+  for (const auto& [id, memory] : device_memories_)
+    if (memory->block_bytes() != 0) memory->unplug_all();
   board_.reset();
   vm_.set_interrupt_controllers(pristine_controllers_);
   lines_.refresh();
@@ -258,6 +313,23 @@ void Machine::between_runs(Look look) {
   go_on();
 }
 
+template <typename Change>
+void Machine::while_nothing_runs(Change change) {
+  between_runs([&] {
+    if (running_) board_.pause();
+    const auto go_on = [&] {
+      if (running_) board_.resume();
+    };
+    try {
+      change();
+    } catch (...) {
+      go_on();
+      throw;
+    }
+    go_on();
+  });
+}
+
 void Machine::inject_nmi() {
   between_runs([this] { for_each_vcpu([](std::uint32_t, kvm::Vcpu& vcpu) { vcpu.inject_nmi(); }); });
 }
@@ -282,7 +354,33 @@ std::vector<FileDescriptor> Machine::statistics() {
 }
 
 void Machine::plug(const PciDeviceConfiguration& device) {
-  between_runs([&] { board_.plug(device, lines_, {memory_, messages_, doorbells_}, running_); });
+  between_runs([&] { board_.plug(device, lines_, environment(), running_); });
+}
+
+void Machine::add_memory(const DeviceMemoryConfiguration& memory) {
+  if (device_memories_.contains(memory.id))
+    throw Error(std::errc::file_exists, "memory device '" + memory.id + "'");
+  auto made = make_device_memory(memory);
+  made->connect();
+  while_nothing_runs([&] {
+    const auto place = device_memories_.emplace(memory.id, std::move(made)).first;
+    try {
+      memory_.attach(place->second->region());
+    } catch (...) {
+      device_memories_.erase(place);
+      throw;
+    }
+  });
+}
+
+void Machine::remove_memory(const std::string& id) {
+  const auto found = device_memories_.find(id);
+  if (found == device_memories_.end()) throw Error(std::errc::no_such_device, "memory device '" + id + "'");
+  while_nothing_runs([&] {
+    memory_.detach(found->second->address());
+    found->second->disconnect();
+    device_memories_.erase(found);
+  });
 }
 
 pci::RemovalRequest Machine::request_removal(const std::string& id) {
@@ -292,6 +390,47 @@ pci::RemovalRequest Machine::request_removal(const std::string& id) {
 std::string Machine::unplug(std::uint8_t bus) {
   std::string id;
   between_runs([&] { id = board_.unplug(bus); });
+  return id;
+}
+
+void Machine::insert_dimm(const DimmConfiguration& dimm, bool tell) {
+  const DeviceMemory& memory = *device_memories_.at(dimm.memory.id);
+  MemoryHotPlug* hot_plug = board_.memory_hot_plug();
+  const auto fresh = dimms_.emplace(dimm.slot, dimm.memory.id);
+  if (fresh.second && hot_plug != nullptr &&
+      hot_plug->insert(dimm.slot, {memory.address().value, memory.size(), dimm.node}, tell))
+    return;
+  if (fresh.second) dimms_.erase(fresh.first);
+  throw Error(std::errc::address_in_use,
+              dimm.memory.id + ": memory slot " + std::to_string(dimm.slot) + " is taken or does not exist");
+}
+
+void Machine::plug_dimm(const DimmConfiguration& dimm) {
+  add_memory(dimm.memory);
+  try {
+    insert_dimm(dimm, true);
+  } catch (...) {
+    remove_memory(dimm.memory.id);
+    throw;
+  }
+}
+
+void Machine::request_dimm_removal(const std::string& id) {
+  for (const auto& [slot, name] : dimms_)
+    if (name == id && board_.memory_hot_plug()->request_removal(slot)) return;
+  throw Error(std::errc::no_such_device, "memory module '" + id + "'");
+}
+
+std::string Machine::dimm_in(std::uint32_t slot) const {
+  const auto found = dimms_.find(slot);
+  return found == dimms_.end() ? std::string() : found->second;
+}
+
+std::string Machine::remove_dimm(std::uint32_t slot) {
+  const std::string id = dimm_in(slot);
+  if (id.empty() || board_.memory_hot_plug()->is_present(slot)) return {};
+  remove_memory(id);
+  dimms_.erase(slot);
   return id;
 }
 
@@ -381,8 +520,8 @@ std::unique_ptr<DescriptorBackend> Machine::remove_backend(const DescriptorBacke
 }
 
 std::uint64_t Machine::stop_dirty_log() {
-  const std::uint64_t pages = vm_.count_dirty_pages(memory_);
-  vm_.log_dirty_pages(memory_, false);
+  const std::uint64_t pages = vm_.count_dirty_pages();
+  vm_.log_dirty_pages(false);
   return pages;
 }
 
@@ -411,6 +550,12 @@ void Machine::on_guest_event(GuestEvent event) {
 void Machine::inspect(InspectNode& node) const {
   node.add("name", configuration_.name);
   node.add("memory_bytes", configuration_.memory_bytes);
+  for (const auto& [id, memory] : device_memories_) {
+    InspectNode& child = node.child(id);
+    child.add("address", memory->address().value);
+    child.add("size", memory->size());
+    child.add("plugged", memory->plugged_bytes());
+  }
   node.add("running", running_);
   node.add("ended", ended_.load());
   node.add("resets", resets_);

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -68,7 +69,7 @@ class Machine final : public Inspectable {
   // file.
   std::vector<FileDescriptor> statistics();
   // Notes which pages are written, from now on; stop_dirty_log() says how many were.
-  void start_dirty_log() { vm_.log_dirty_pages(memory_, true); }
+  void start_dirty_log() { vm_.log_dirty_pages(true); }
   std::uint64_t stop_dirty_log();
   // Memory as vCPU 0 addresses it now. False unless all of it is mapped to RAM.
   bool read_virtual(std::uint64_t address, std::span<std::byte> destination);
@@ -82,6 +83,22 @@ class Machine final : public Inspectable {
   // Destroys what is behind the port of that bus and returns its id; empty when nothing is.
   std::string unplug(std::uint8_t bus);
   std::vector<std::string> device_names() const { return board_.device_names(); }
+
+  // Memory for the memory device of that id, which is plugged in next; and taken away after the device was.
+  // Nothing runs meanwhile: I/O that is under way comes to its end. Throws Error; remove_memory() only for
+  // one that is not there.
+  void add_memory(const DeviceMemoryConfiguration& memory);
+  void remove_memory(const std::string& id);
+  const DeviceMemories& device_memories() const noexcept { return device_memories_; }
+  // A memory module comes, and the guest is told. Throws Error, and then everything is as before.
+  void plug_dimm(const DimmConfiguration& dimm);
+  // Asks the guest to let go of it; MachineConfiguration::dimm_released and dimm_kept tell what it does.
+  // Throws Error for one that is not there.
+  void request_dimm_removal(const std::string& id);
+  // Takes away what the guest has let go of, and returns its id; empty when it is back, or never was there.
+  std::string remove_dimm(std::uint32_t slot);
+  std::string dimm_in(std::uint32_t slot) const;  // its id; empty: nothing is there
+
   // A back end for a device that is there, served from now on; and taken out of service.
   // `connect` makes it somebody's, who may use it at once; what it throws leaves everything as it was.
   void add_backend(std::unique_ptr<DescriptorBackend> backend,
@@ -104,6 +121,9 @@ class Machine final : public Inspectable {
  private:
   GuestMemory make_memory() const;
   kvm::VirtualMachine make_vm() const;
+  DeviceMemories make_device_memories();
+  std::shared_ptr<DeviceMemory> make_device_memory(const DeviceMemoryConfiguration& memory);
+  DeviceEnvironment environment() { return {memory_, device_memories_, messages_, doorbells_}; }
   std::unique_ptr<kvm::Vcpu> make_vcpu(std::uint32_t number);
   void enable_hyperv(kvm::Vcpu& vcpu, std::vector<kvm_cpuid_entry2>& cpuid);
   std::vector<std::unique_ptr<kvm::Vcpu>> make_vcpus();
@@ -111,11 +131,15 @@ class Machine final : public Inspectable {
   VcpuHotPlug& hot_plug_of(std::uint32_t vcpu);
   template <typename Each>
   void for_each_vcpu(Each each);
+  void insert_dimm(const DimmConfiguration& dimm, bool tell);
   void load();
   void stop_running();
   // Runs `look` while no vCPU runs; devices and time go on.
   template <typename Look>
   void between_runs(Look look);
+  // The same while no device runs either.
+  template <typename Change>
+  void while_nothing_runs(Change change);
   void continue_running();
   void on_guest_event(GuestEvent event);
 
@@ -124,7 +148,10 @@ class Machine final : public Inspectable {
   const MemoryMap map_;
   const kvm::System system_;
   GuestMemory memory_;
+  HotPlugWindow hot_plug_window_;
   kvm::VirtualMachine vm_;
+  DeviceMemories device_memories_;
+  std::map<std::uint32_t, std::string> dimms_;  // by slot: ids of device_memories_
   KvmInterruptLines lines_{vm_};
   KvmMessageRouter messages_{vm_};
   KvmDoorbells doorbells_{vm_};

@@ -316,6 +316,65 @@ TEST_F(MachineTest, VcpusComeAndGo) {
   machine_.reset();  // it uses what is above
 }
 
+// A guest that waits for a word in RAM, then ejects the module in slot 1.
+TEST_F(MachineTest, MemoryModulesComeAndGo) {
+  // clang-format off
+  auto made = configuration(make_tiny_kernel({
+      0x83, 0x3d, 0x04, 0x00, 0x20, 0x00, 0x00, 0x74, 0xf7,        // 1: cmp dword [0x200004],0; je 1
+      0xc7, 0x05, 0x44, 0x00, 0xc3, 0xfe, 0x01, 0x00, 0x00, 0x00,  // eject
+      COUNT_FOR_EVER,
+  }));
+  // clang-format on
+  made.hot_plug_bytes = kGibibyte;
+  made.memory_slots = 2;
+  std::atomic<std::uint32_t> released{0};
+  made.dimm_released = [&](std::uint32_t slot) { released = slot; };
+  const auto dimm = [](const char* id, std::uint32_t slot) {
+    return DimmConfiguration{
+        .memory = {.id = id, .options = {.size = 64 * kMebibyte}, .changed = {}}, .slot = slot, .node = 0};
+  };
+  made.dimms.push_back(dimm("dimm0", 0));
+  make(std::move(made));
+  machine_->start(false);
+  EXPECT_EQ(machine_->memory().size(), 68 * kMebibyte);
+  EXPECT_TRUE(machine_->memory().contains(GuestAddress{kHighRamStart}, 64 * kMebibyte));
+  EXPECT_THROW(machine_->plug_dimm(dimm("other", 0)), Error) << "the slot is taken";
+  EXPECT_THROW(machine_->plug_dimm(dimm("dimm0", 1)), Error) << "the name is";
+  EXPECT_THROW(machine_->plug_dimm(dimm("dimm2", 2)), Error) << "there is no such slot";
+  EXPECT_THROW(machine_->request_dimm_removal("dimm1"), Error);
+  EXPECT_EQ(machine_->device_memories().size(), 1U);
+  machine_->plug_dimm(dimm("dimm1", 1));
+  EXPECT_EQ(machine_->dimm_in(1), "dimm1");
+  const GuestAddress place = machine_->device_memories().at("dimm1")->address();
+  EXPECT_TRUE(machine_->memory().write_object(place, 7));
+  EXPECT_EQ(machine_->remove_dimm(1), "") << "the guest has it";
+  machine_->request_dimm_removal("dimm1");
+  ASSERT_TRUE(machine_->memory().write_object(GuestAddress{kCounter.value + 4}, 1));
+  for (int i = 0; i < 500 && released == 0; ++i) std::this_thread::sleep_for(2ms);
+  ASSERT_EQ(released, 1U);
+  EXPECT_EQ(machine_->remove_dimm(1), "dimm1");
+  EXPECT_EQ(machine_->remove_dimm(1), "");
+  EXPECT_FALSE(machine_->memory().contains(place, 1));
+  EXPECT_TRUE(is_counting()) << "the guest goes on";
+  machine_->pause();
+  machine_->plug_dimm(dimm("dimm1", 1));
+  machine_->resume();
+  machine_->reset();
+  EXPECT_EQ(machine_->dimm_in(1), "dimm1") << "what is there stays there over a reset";
+  machine_.reset();  // it uses what is above
+}
+
+TEST_F(MachineTest, RoomForMemoryWithoutSlotsIsRefused) {
+  for (const auto& [bytes, slots] :
+       {std::pair(kGibibyte, 0U), std::pair(std::uint64_t{0}, 1U), std::pair(kGibibyte + 1, 1U),
+        std::pair(kGibibyte, 129U), std::pair(std::uint64_t{1} << 47, 1U)}) {
+    auto made = configuration(make_tiny_kernel({STAY}));
+    made.hot_plug_bytes = bytes;
+    made.memory_slots = slots;
+    EXPECT_THROW(make(std::move(made)), Error) << bytes << " " << slots;
+  }
+}
+
 TEST_F(MachineTest, ThePowerButtonOfAGuestThatDoesNotLookIsNoEvent) {
   make({COUNT_FOR_EVER});
   machine_->start(false);

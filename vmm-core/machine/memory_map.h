@@ -38,7 +38,8 @@ inline constexpr std::uint64_t kLocalApicBase = 0xfee0'0000;
 inline constexpr std::uint64_t kKvmIdentityMapAddress = 0xfffb'c000;
 inline constexpr std::uint64_t kKvmTssAddress = 0xfffb'd000;
 
-// What the host bridge forwards to PCI above 4 GiB: it starts at the first gibibyte boundary behind RAM.
+// What the host bridge forwards to PCI above 4 GiB: it starts at the first gibibyte boundary behind RAM and
+// what is kept free for memory devices.
 inline constexpr std::uint64_t kPciWindow64Size = 32 * kGibibyte;
 
 // Ports that PCI I/O BARs are placed in; the ISA and chipset ports are all below.
@@ -56,6 +57,9 @@ inline constexpr std::uint32_t kSciGsi = 9;
 // The registers of vCPUs that come and go, in the chipset's range below the local APICs.
 inline constexpr std::uint64_t kVcpuHotPlugBase = 0xfec2'0000;
 
+// Likewise of memory modules.
+inline constexpr std::uint64_t kMemoryHotPlugBase = 0xfec3'0000;
+
 inline constexpr std::uint32_t kIoApicPins = 24;
 
 // The INTx wires of the root bus end at the I/O APIC's upper eight inputs (PIRQA#–PIRQH#), level, active low.
@@ -68,10 +72,12 @@ constexpr std::uint32_t pci_interrupt_gsi(std::uint8_t slot, std::uint8_t pin) n
   return kFirstPciGsi + (std::uint32_t{slot} + pin) % kPciGsis;
 }
 
-// Where `ram_bytes` of RAM and the window that depends on it lie.
+// Where `ram_bytes` of RAM and the windows that depend on it lie.
 struct MemoryMap {
-  std::uint64_t low_ram_size = 0;   // from 0
-  std::uint64_t high_ram_size = 0;  // from kHighRamStart; 0: none
+  std::uint64_t low_ram_size = 0;    // from 0
+  std::uint64_t high_ram_size = 0;   // from kHighRamStart; 0: none
+  std::uint64_t hot_plug_start = 0;  // what memory devices come to
+  std::uint64_t hot_plug_size = 0;   // 0: none comes
   std::uint64_t pci_window64_start = 0;
   std::uint64_t pci_window64_end = 0;
 
@@ -80,12 +86,19 @@ struct MemoryMap {
   }
 };
 
-// `ram_bytes`: a multiple of 4 KiB, at most 2^46.
-constexpr MemoryMap make_memory_map(std::uint64_t ram_bytes) noexcept {
+// `ram_bytes`: a multiple of 4 KiB, at most 2^46; `hot_plug_bytes` likewise, for `hot_plug_devices` of at
+// most 2^16 memory devices, each of which begins at a gibibyte boundary.
+constexpr MemoryMap make_memory_map(std::uint64_t ram_bytes, std::uint64_t hot_plug_bytes = 0,
+                                    std::uint32_t hot_plug_devices = 0) noexcept {
   MemoryMap map;
   map.low_ram_size = std::min(ram_bytes, kLowRamMaximum);
   map.high_ram_size = ram_bytes - map.low_ram_size;
-  map.pci_window64_start = (kHighRamStart + map.high_ram_size + kGibibyte - 1) / kGibibyte * kGibibyte;
+  constexpr auto aligned = [](std::uint64_t value) {
+    return (value + kGibibyte - 1) / kGibibyte * kGibibyte;
+  };
+  map.hot_plug_start = aligned(kHighRamStart + map.high_ram_size);
+  if (hot_plug_bytes != 0) map.hot_plug_size = aligned(hot_plug_bytes) + hot_plug_devices * kGibibyte;
+  map.pci_window64_start = map.hot_plug_start + map.hot_plug_size;
   map.pci_window64_end = map.pci_window64_start + kPciWindow64Size;
   return map;
 }

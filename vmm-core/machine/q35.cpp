@@ -49,6 +49,7 @@ Q35::Q35(MachineConfiguration& configuration, const MemoryMap& map, KvmInterrupt
     mappings_.push_back(ports_.map(PanicPort::kPort, 1, *panic_port_, "panic port"));
   }
   if (!configuration.cpu.hot_pluggable.empty()) add_vcpu_hot_plug(configuration.cpu, actions);
+  if (configuration.memory_slots != 0) add_memory_hot_plug(configuration.memory_slots, actions);
   add_ports(configuration, lines, actions);
   add_devices(configuration, lines, environment);
   place_bars();
@@ -82,6 +83,22 @@ void Q35::add_vcpu_hot_plug(const CpuConfiguration& cpu, const Actions& actions)
                                  if (told) told(vcpu);
                                }});
   mappings_.push_back(memory_.map(kVcpuHotPlugBase, VcpuHotPlug::kSize, *vcpu_hot_plug_, "vCPU hot plug"));
+}
+
+void Q35::add_memory_hot_plug(std::uint32_t slots, const Actions& actions) {
+  memory_hot_plug_.emplace(
+      slots, MemoryHotPlug::Actions{
+                 .notify = [this] { power_management_.raise_event(PowerManagement::kMemoryEvent); },
+                 .ejected =
+                     [told = actions.dimm_released](std::uint32_t slot) {
+                       if (told) told(slot);
+                     },
+                 .refused =
+                     [told = actions.dimm_kept](std::uint32_t slot) {
+                       if (told) told(slot);
+                     }});
+  mappings_.push_back(
+      memory_.map(kMemoryHotPlugBase, MemoryHotPlug::kSize, *memory_hot_plug_, "memory hot plug"));
 }
 
 void Q35::add_serials(const MachineConfiguration& configuration, KvmInterruptLines& lines) {
@@ -209,6 +226,7 @@ void Q35::reset() {
   keyboard_.reset();
   clock_.reset();
   if (vcpu_hot_plug_) vcpu_hot_plug_->reset();
+  if (memory_hot_plug_) memory_hot_plug_->reset();
   for (const auto& serial : serials_) serial->reset();
   root_.reset();
   host_bridge_.reset();
@@ -241,6 +259,7 @@ void Q35::inspect(InspectNode& node) const {
   for (const auto& serial : serials_) serial->inspect(node.child(serial->name()));
   if (panic_port_) panic_port_->inspect(node.child("panic-port"));
   if (vcpu_hot_plug_) vcpu_hot_plug_->inspect(node.child("vcpu-hot-plug"));
+  if (memory_hot_plug_) memory_hot_plug_->inspect(node.child("memory-hot-plug"));
   host_bridge_.inspect(node.child(host_bridge_.name()));
   lpc_bridge_.inspect(node.child(lpc_bridge_.name()));
   for (const auto& port : root_ports_) port.port->inspect(node.child(port.port->name()));

@@ -12,6 +12,7 @@
 #include "vmm-core/bus/address_space.h"
 #include "vmm-core/bus/kvm_interrupts.h"
 #include "vmm-core/devices/keyboard_controller.h"
+#include "vmm-core/devices/memory_hot_plug.h"
 #include "vmm-core/devices/panic_port.h"
 #include "vmm-core/devices/power_management.h"
 #include "vmm-core/devices/real_time_clock.h"
@@ -37,6 +38,7 @@ class Q35 final : public Inspectable {
     std::function<std::uint64_t()> guest_nanoseconds;
     std::function<void(std::uint8_t bus)> device_released;             // as MachineConfiguration's; or none
     std::function<void(std::uint32_t vcpu)> vcpu_released, vcpu_kept;  // likewise
+    std::function<void(std::uint32_t slot)> dimm_released, dimm_kept;  // likewise
   };
 
   // `lines` and what `environment` holds outlive the board. Takes what it needs out of `configuration`.
@@ -53,6 +55,8 @@ class Q35 final : public Inspectable {
   RealTimeClock& clock() noexcept { return clock_; }
   // Null when no vCPU comes or goes.
   VcpuHotPlug* vcpu_hot_plug() noexcept { return vcpu_hot_plug_ ? &*vcpu_hot_plug_ : nullptr; }
+  // Null when no memory does.
+  MemoryHotPlug* memory_hot_plug() noexcept { return memory_hot_plug_ ? &*memory_hot_plug_ : nullptr; }
 
   // Every device to power-on state and BARs where firmware would put them. While nothing runs.
   void reset();
@@ -85,6 +89,7 @@ class Q35 final : public Inspectable {
   Port* port_of(std::uint8_t bus) noexcept;
   void map_chipset();
   void add_vcpu_hot_plug(const CpuConfiguration& cpu, const Actions& actions);
+  void add_memory_hot_plug(std::uint32_t slots, const Actions& actions);
   void add_serials(const MachineConfiguration& configuration, KvmInterruptLines& lines);
   void add_ports(const MachineConfiguration& configuration, KvmInterruptLines& lines, const Actions& actions);
   void add_devices(MachineConfiguration& configuration, KvmInterruptLines& lines,
@@ -107,6 +112,7 @@ class Q35 final : public Inspectable {
   std::vector<std::unique_ptr<Serial>> serials_;
   std::optional<PanicPort> panic_port_;
   std::optional<VcpuHotPlug> vcpu_hot_plug_;
+  std::optional<MemoryHotPlug> memory_hot_plug_;
 
   pci::HostBridge host_bridge_;
   pci::LpcBridge lpc_bridge_;

@@ -1,30 +1,24 @@
-// How news of the balloon gets from the guest's threads to the control thread: at most once a second.
+// How news of the balloon gets from the guest's threads to the control thread.
 #pragma once
 
-#include <atomic>
 #include <functional>
-
-#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <utility>
 
 #include "vmm-core/virtio/balloon.h"
+#include "vmm-core/worker/rare_news.h"
 
 namespace warren::vmm::worker {
 
-// Control thread, but for balloon_changed(). Outlives the device.
+// Outlives the device. `changed` is called as RareNews does.
 class BalloonWatch final : public virtio::BalloonListener {
  public:
-  // `changed` is called soon after a change, and a second later if there were more.
-  BalloonWatch(boost::asio::io_context& loop, std::function<void()> changed);
-  void balloon_changed() noexcept override;
+  BalloonWatch(boost::asio::io_context& loop, std::function<void()> changed)
+      : news_(RareNews::make(loop, std::move(changed))) {}
+  void balloon_changed() noexcept override { news_->note(); }
 
  private:
-  void tell();
-
-  boost::asio::io_context& loop_;
-  std::function<void()> changed_;
-  boost::asio::steady_timer pause_;
-  bool is_pausing_ = false;
-  std::atomic<bool> has_news_{false};  // told to the control thread, which has not looked yet
+  const std::shared_ptr<RareNews> news_;
 };
 
 }  // namespace warren::vmm::worker

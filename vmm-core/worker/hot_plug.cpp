@@ -47,7 +47,8 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
                           : !command.interfaces.empty() ? command.interfaces.front().id
                           : !command.vsocks.empty()     ? command.vsocks.front().id
                           : !command.watchdogs.empty()  ? command.watchdogs.front().id
-                                                        : command.rngs.front().id;
+                          : !command.rngs.empty()       ? command.rngs.front().id
+                                                        : command.virtio_memories.front().id;
   const auto present = machine_->device_names();
   if (std::ranges::find(present, id) != present.end())
     throw Error(std::errc::file_exists, "plug_device: there is a device '" + id + "'");
@@ -60,8 +61,10 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
       machine_->plug(vsock_device(command.vsocks.front(), descriptors));
     } else if (!command.watchdogs.empty()) {
       machine_->plug(watchdog_device(command.watchdogs.front()));
-    } else {
+    } else if (!command.rngs.empty()) {
       machine_->plug(rng_device(command.rngs.front()));
+    } else {
+      plug_virtio_memory(command.virtio_memories.front());
     }
   } catch (...) {
     forget_device(id);
@@ -71,6 +74,7 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
 
 void Worker::unplug_device(const control::DeviceName& command) {
   require(machine_ != nullptr && state_ != control::MachineState::prepared, "unplug_device");
+  require_given_back(command.id);
   if (machine_->request_removal(command.id) == pci::RemovalRequest::in_progress) {
     throw Error(std::errc::connection_already_in_progress,
                 "device " + command.id + " is already in the process of unplug");
@@ -86,6 +90,7 @@ void Worker::set_link(const control::SetLink& command) {
 void Worker::device_released(std::uint8_t bus) {
   const std::string id = machine_->unplug(bus);
   if (id.empty()) return;
+  if (memory_devices_.erase(id) != 0) machine_->remove_memory(id);
   forget_device(id);
   if (surroundings_.device_unplugged) surroundings_.device_unplugged({id});
 }

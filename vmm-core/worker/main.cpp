@@ -86,6 +86,8 @@ int serve(const Options& options) {
        .balloon_changed = [&](const control::BalloonChanged& change) { server->announce(change); },
        .watchdog_expired = [&](const control::WatchdogExpired& expired) { server->announce(expired); },
        .device_unplugged = [&](const control::DeviceName& device) { server->announce_unplugged(device); },
+       .device_kept = [&](const control::DeviceName& device) { server->announce_kept(device); },
+       .memory_resized = [&](const control::MemoryResized& resized) { server->announce(resized); },
        .vsock_connection_wanted =
            [&](const control::VsockConnectionWanted& wanted) { return server->announce(wanted); },
        .vcpu_unplugged = [&](const control::VcpuNumber& vcpu) { server->announce_unplugged(vcpu); },

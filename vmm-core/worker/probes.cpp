@@ -53,10 +53,12 @@ void Worker::dump(const control::BeginDump& how, FileDescriptor file) {
   auto registers = machine_->registers();
   if (runs) machine_->resume();
   auto hook = surroundings_.thread_started;
-  dump_ =
-      std::make_unique<machine::CoreDump>(std::move(file), machine_->memory(), std::move(registers), [hook] {
-        if (hook) hook(ThreadKind::io);
-      });
+  std::vector<std::shared_ptr<DeviceMemory>> devices;
+  for (const auto& [id, memory] : machine_->device_memories()) devices.push_back(memory);
+  dump_ = std::make_unique<machine::CoreDump>(std::move(file), machine_->memory(), std::move(devices),
+                                              std::move(registers), [hook] {
+                                                if (hook) hook(ThreadKind::io);
+                                              });
 }
 
 control::DumpStatus Worker::dump_status() const {
@@ -76,6 +78,7 @@ control::DumpStatus Worker::dump_status() const {
       status.state = control::DumpState::aborted;
       break;
   }
+  if (status.state != control::DumpState::active) dump_->release_devices();
   status.total_bytes = dump_->total_bytes();
   status.written_bytes = dump_->written_bytes();
   status.error = dump_->error();

@@ -10,25 +10,19 @@
 #include "vmm-core/virtio/block.h"
 #include "vmm-core/virtio/console.h"
 #include "vmm-core/virtio/net.h"
-#include "vmm-core/virtio/pci_transport.h"
 #include "vmm-core/virtio/rng.h"
+#include "vmm-core/worker/on_pci.h"
 #include "vmm-core/worker/worker.h"
 
 namespace warren::vmm::worker {
 namespace {
 
-using machine::BuiltDevice;
-using machine::DeviceEnvironment;
 using machine::MachineConfiguration;
 
 std::optional<FileDescriptor> take(control::DescriptorSet& descriptors,
                                    const std::optional<std::string>& name) {
   if (!name) return std::nullopt;
   return worker::take(descriptors, *name);
-}
-
-pci::Address address_of(const control::PciAddress& address) {
-  return {address.bus, address.slot, address.function};
 }
 
 machine::HypervConfiguration hyperv_of(const control::HypervSpecification& hyperv) {
@@ -90,32 +84,6 @@ std::array<std::uint8_t, 6> mac_of(const std::string& text) {
   for (std::size_t i = 0; i < mac.size(); ++i)
     std::from_chars(text.data() + 3 * i, text.data() + 3 * i + 2, mac[i], 16);
   return mac;
-}
-
-// Most devices need nothing of the machine; one that takes guest memory as such gets it.
-template <typename MakeDevice>
-std::unique_ptr<virtio::Device> make_device(MakeDevice& make, const DeviceEnvironment& environment) {
-  if constexpr (std::is_invocable_v<MakeDevice&, GuestMemory&>) {
-    return make(environment.memory);
-  } else {
-    return make();
-  }
-}
-
-// A virtio device on its transport, as the machine builds it.
-template <typename MakeDevice>
-machine::PciDeviceConfiguration on_pci(const std::string& id, const control::PciAddress& address,
-                                       MakeDevice make) {
-  // std::function wants to be copied, the descriptors inside cannot be: shared, and used once.
-  auto shared = std::make_shared<MakeDevice>(std::move(make));
-  return {id, address_of(address), [id, shared](const DeviceEnvironment& environment, pci::Place place) {
-            auto transport = std::make_unique<virtio::PciTransport>(
-                id, make_device(*shared, environment), std::move(place),
-                virtio::PciTransport::Surroundings{environment.memory, environment.messages,
-                                                   environment.doorbells});
-            Pausable* pausable = transport.get();
-            return BuiltDevice{std::move(transport), pausable};
-          }};
 }
 
 }  // namespace
@@ -222,6 +190,7 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
     configuration.serials.push_back({serial.id, serial.port, &backend});
   }
   add_devices(configuration, specification, descriptors);
+  add_memory_devices(configuration, specification);
   return configuration;
 }
 

@@ -100,6 +100,7 @@ void Worker::configure(const control::MachineSpecification& specification,
     shared_thread_ = nullptr;
     threads_.clear();
     interfaces_.clear();
+    memory_devices_.clear();
     optical_drives_.clear();
     for (auto& slot : counters_->disks) slot.owner.store(0);
     for (auto& slot : counters_->interfaces) slot.owner.store(0);
@@ -185,6 +186,7 @@ control::Status Worker::status() const {
   if (machine_) {
     status.devices = machine_->device_names();
     status.vcpus = machine_->present_vcpus();
+    status.memory_devices = memory_device_status();
     status.ports.emplace();
     for (const auto& [id, place] : console_ports_) status.ports->push_back(id);
   }

@@ -21,6 +21,7 @@
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/counters.h"
 #include "vmm-core/virtio/console.h"
+#include "vmm-core/virtio/memory_device.h"
 #include "vmm-core/virtio/net.h"
 #include "vmm-core/virtio/vsock.h"
 #include "vmm-core/worker/balloon_watch.h"
@@ -53,6 +54,8 @@ class Worker final : public control::Commands {
     std::function<void(const control::BalloonChanged&)> balloon_changed = {};
     std::function<void(const control::WatchdogExpired&)> watchdog_expired = {};
     std::function<void(const control::DeviceName&)> device_unplugged = {};
+    std::function<void(const control::DeviceName&)> device_kept = {};
+    std::function<void(const control::MemoryResized&)> memory_resized = {};
     // False when nobody is there who could answer.
     std::function<bool(const control::VsockConnectionWanted&)> vsock_connection_wanted = {};
     std::function<void(const control::VcpuNumber&)> vcpu_unplugged = {};
@@ -99,6 +102,11 @@ class Worker final : public control::Commands {
   // vcpus.cpp
   void plug_vcpus(const control::VcpuNumbers& numbers) override;
   void unplug_vcpus(const control::VcpuNumbers& numbers) override;
+
+  // memory_devices.cpp
+  void request_memory(const control::RequestMemory& command) override;
+  void plug_dimm(const control::PlugDimm& command) override;
+  void unplug_dimm(const control::UnplugDimm& command) override;
 
   // probes.cpp
   void inject_nmi() override;
@@ -154,6 +162,16 @@ class Worker final : public control::Commands {
   machine::PciDeviceConfiguration vsock_device(const control::VsockSpecification& vsock,
                                                control::DescriptorSet& descriptors);
   void ask_for_connection(const std::string& id, std::uint32_t request, std::uint32_t port) noexcept;
+  // memory_devices.cpp
+  machine::DeviceMemoryConfiguration virtio_memory(const control::VirtioMemorySpecification& device);
+  machine::PciDeviceConfiguration virtio_memory_device(const control::VirtioMemorySpecification& device);
+  void add_memory_devices(machine::MachineConfiguration& configuration,
+                          const control::MachineSpecification& specification);
+  void plug_virtio_memory(const control::VirtioMemorySpecification& device);
+  // Throws unless the guest has given all of it back, and is asked for nothing; for other devices nothing.
+  void require_given_back(const std::string& id) const;
+  void dimm_released(std::uint32_t slot);
+  std::vector<control::MemoryDeviceStatus> memory_device_status() const;
   EventThread& shared_thread();
   EventThread& own_thread(const std::string& id);
   BlockCounters& block_counters(const std::string& id);
@@ -190,6 +208,7 @@ class Worker final : public control::Commands {
   std::map<std::string, std::uint32_t> used_iothreads_;  // by disk
   std::map<std::string, virtio::Net*> interfaces_;
   std::map<std::string, virtio::Vsock*> vsocks_;
+  std::map<std::string, virtio::MemoryDevice*> memory_devices_;
   struct SataDrive {
     AhciController* controller = nullptr;  // one of machine_'s devices
     unsigned port = 0;
