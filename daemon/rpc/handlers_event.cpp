@@ -31,6 +31,7 @@ enum EventMessage : std::uint32_t {
   kDeviceRemoved = 333,
   kDeviceAdded = 354,
   kDeviceRemovalFailed = 367,
+  kMemoryDeviceSizeChange = 438,
 };
 
 template <class Message>
@@ -117,6 +118,11 @@ struct Sender {
     send(session, kAgentLifecycle,
          DomainEventCallbackAgentLifecycleMsg{
              .callback_id = callback_id, .dom = domain, .state = event.state, .reason = event.reason});
+  }
+  void operator()(const driver::MemoryDeviceSizeEvent& event) const {
+    send(session, kMemoryDeviceSizeChange,
+         DomainEventMemoryDeviceSizeChangeMsg{
+             .callback_id = callback_id, .dom = domain, .alias = event.alias, .size = event.size_kib});
   }
   void operator()(const driver::BalloonChangeEvent& event) const {
     send(session, kBalloonChange,

@@ -41,6 +41,9 @@ auto& list_of(auto& devices, const Watchdog&) {
 auto& list_of(auto& devices, const Vsock&) {
   return devices.vsocks;
 }
+auto& list_of(auto& devices, const MemoryDevice&) {
+  return devices.memories;
+}
 struct Kind {
   std::string_view operator()(const Disk&) const { return "disk"; }
   std::string_view operator()(const Interface&) const { return "interface"; }
@@ -52,6 +55,7 @@ struct Kind {
   std::string_view operator()(const Rng&) const { return "rng"; }
   std::string_view operator()(const Vsock&) const { return "vsock"; }
   std::string_view operator()(const Watchdog&) const { return "watchdog"; }
+  std::string_view operator()(const MemoryDevice&) const { return "memory"; }
 };
 
 // Where nothing was said of a place, every place fits. A persistent definition has no aliases but the user's.
@@ -101,6 +105,17 @@ bool fits(const Watchdog& wanted, const Watchdog& has) {
 }
 bool fits(const Vsock& wanted, const Vsock& has) {
   return (!wanted.cid || !has.cid || wanted.cid == has.cid) && fits_place(wanted.info, has.info);
+}
+
+// A persistent definition may say nothing of the slot.
+bool fits_place(const MemoryDevice& wanted, const MemoryDevice& has) {
+  if (wanted.dimm && has.dimm && wanted.dimm->slot != has.dimm->slot) return false;
+  return wanted.model == has.model && fits_place(wanted.info, has.info);
+}
+bool fits(const MemoryDevice& wanted, const MemoryDevice& has) {
+  return fits_place(wanted, has) && wanted.node == has.node && wanted.size_kib == has.size_kib &&
+         wanted.block_kib == has.block_kib && wanted.requested_kib == has.requested_kib &&
+         wanted.page_kib == has.page_kib && wanted.source_nodes == has.source_nodes;
 }
 
 std::string describe(const Disk& disk) {
@@ -155,6 +170,7 @@ void for_each_info(const Devices& devices, Visit visit) {
   for (const auto& each : devices.rngs) visit(each.info);
   for (const auto& each : devices.vsocks) visit(each.info);
   for (const auto& each : devices.watchdogs) visit(each.info);
+  for (const auto& each : devices.memories) visit(each.info);
 }
 
 void check_new(const Devices& devices, const Disk& disk) {
@@ -233,6 +249,26 @@ void check_removable(const Devices& devices, const Console& console) {
 template <typename T>
 void check_removable(const Devices&, const T&) {}
 
+// <memory> is all there is, and so is <currentMemory> of a definition; a running guest says what it has.
+void count_in(DomainDefinition& definition, const MemoryDevice& device) {
+  if (definition.memory.slots != 0 && definition.devices.memories.size() >= definition.memory.slots)
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED, "no free memory device slot available");
+  definition.memory.maximum_kib += device.size_kib;
+  definition.memory.current_kib +=
+      definition.id && device.model == MemoryModel::virtio_mem ? device.current_kib : device.size_kib;
+}
+template <typename T>
+void count_in(DomainDefinition&, const T&) {}
+void count_out(DomainDefinition& definition, const MemoryDevice& device) {
+  Memory& memory = definition.memory;
+  const std::uint64_t had =
+      definition.id && device.model == MemoryModel::virtio_mem ? device.current_kib : device.size_kib;
+  memory.maximum_kib -= std::min(memory.maximum_kib, device.size_kib);
+  memory.current_kib = std::min(memory.current_kib - std::min(memory.current_kib, had), memory.maximum_kib);
+}
+template <typename T>
+void count_out(DomainDefinition&, const T&) {}
+
 // The console of the first serial port goes with the last one.
 void tidy_after(Devices& devices, const SerialPort&) {
   auto& consoles = devices.consoles;
@@ -260,10 +296,30 @@ void replace_in(std::vector<T>& list, T changed) {
   old = std::get<T>(std::move(whole));
 }
 
+// The place alone tells which one is meant: what else is said of it may be new.
+template <typename List>
+auto& memory_to_update(List& list, const MemoryDevice& wanted) {
+  const auto fits_wanted = [&](const MemoryDevice& each) { return fits_place(wanted, each); };
+  const auto found = std::find_if(list.begin(), list.end(), fits_wanted);
+  if (found == list.end()) throw invalid_argument("memory not found");
+  if (std::find_if(std::next(found), list.end(), fits_wanted) != list.end())
+    throw operation_failed(
+        "the domain has several memory devices; say which is meant by its <address> or <alias>");
+  return *found;
+}
+
 struct Replace {
   Devices& devices;
   void operator()(const Disk& changed) const { replace_in(devices.disks, changed); }
   void operator()(const Interface& changed) const { replace_in(devices.interfaces, changed); }
+  void operator()(const MemoryDevice& changed) const {
+    MemoryDevice& old = memory_to_update(devices.memories, changed);
+    MemoryDevice whole = changed;
+    if (!whole.info.pci) whole.info.pci = old.info.pci;
+    if (whole.info.alias.empty()) whole.info.alias = old.info.alias;
+    if (!whole.dimm) whole.dimm = old.dimm;
+    old = std::move(whole);
+  }
   template <typename T>
   void operator()(const T& changed) const {
     throw operation_unsupported(fmt::format("update of device '{}' is not supported", Kind{}(changed)));
@@ -305,6 +361,7 @@ Device device_with_alias(const DomainDefinition& definition, std::string_view al
   look(devices.rngs);
   look(devices.vsocks);
   look(devices.watchdogs);
+  look(devices.memories);
   look(devices.serials);
   look(devices.consoles);
   look(devices.channels);
@@ -328,9 +385,14 @@ void add_device(DomainDefinition& definition, Device device) {
   std::visit(
       [&](auto& each) {
         check_new(devices, each);
+        count_in(definition, each);
         list_of(devices, each).push_back(std::move(each));
       },
       device);
+}
+
+MemoryDevice find_memory_to_update(const DomainDefinition& definition, const MemoryDevice& wanted) {
+  return memory_to_update(definition.devices.memories, wanted);
 }
 
 Device remove_device(DomainDefinition& definition, const Device& wanted) {
@@ -341,6 +403,7 @@ Device remove_device(DomainDefinition& definition, const Device& wanted) {
         Device removed = list[index];
         check_removable(definition.devices, list[index]);
         list.erase(list.begin() + static_cast<std::ptrdiff_t>(index));
+        count_out(definition, std::get<std::decay_t<decltype(each)>>(removed));
         tidy_after(definition.devices, each);
         return removed;
       },

@@ -15,8 +15,8 @@
 
 namespace warren::driver::config {
 
-using Device =
-    std::variant<Disk, Interface, Controller, SerialPort, Console, Channel, Input, Rng, Vsock, Watchdog>;
+using Device = std::variant<Disk, Interface, Controller, SerialPort, Console, Channel, Input, Rng, Vsock,
+                            Watchdog, MemoryDevice>;
 
 enum class DeviceUse {
   change,   // to attach or update: whole
@@ -37,6 +37,8 @@ void complete_device(Device& device, const RandomBytes& random = system_random_b
 // controllers by type and index, channels by name, the socket device and the watchdog by nothing, others by
 // all that is said of them; and by PCI address and alias where those are given.
 Device find_device(const DomainDefinition& definition, const Device& wanted);
+// The memory device that an update names, by its place alone. Throws VIR_ERR_INVALID_ARG for none.
+MemoryDevice find_memory_to_update(const DomainDefinition& definition, const MemoryDevice& wanted);
 Device device_with_alias(const DomainDefinition& definition, std::string_view alias);
 
 // Throws for a device that is there already, by what tells it from others of its kind.
@@ -48,10 +50,10 @@ Device remove_device(DomainDefinition& definition, const Device& wanted);
 // keeps when it has none of its own.
 void replace_device(DomainDefinition& definition, const Device& changed);
 
-// Of a running domain: the alias and the place of a disk, interface, entropy source, socket device or
-// watchdog that is to be plugged in, as place_hot_plugged(); and of a channel or virtio console, for which
-// one of its virtio-serial controllers has a free port. Throws Error.
-void assign_hot_plugged(const Devices& devices, Device& device);
+// Of a running domain: the alias and the slot of a DIMM; the alias and the place of a disk, interface,
+// entropy source, socket device or watchdog that is to be plugged in, as place_hot_plugged(); and of a
+// channel or virtio console, for which one of its virtio-serial controllers has a free port. Throws Error.
+void assign_hot_plugged(const DomainDefinition& live, Device& device);
 // Whether the device at that address may come and go: it is the only function behind a root port whose slot
 // takes devices at run time.
 bool takes_hot_plug(const Devices& devices, const PciAddress& address);
@@ -59,7 +61,7 @@ bool takes_hot_plug(const Devices& devices, const PciAddress& address);
 // What becomes of a running domain's disk or interface by an update: `wanted` with what it leaves out taken
 // from the device there is. Throws VIR_ERR_OPERATION_UNSUPPORTED naming the first thing that cannot be
 // changed while the domain runs: all but a disk's <iotune>, a CD/DVD drive's <source>, and an interface's
-// <link> and <bandwidth>.
+// <link> and <bandwidth>; VIR_ERR_CONFIG_UNSUPPORTED for what is not <requested> of a memory device.
 Device live_update(const DomainDefinition& live, const Device& wanted);
 
 }  // namespace warren::driver::config

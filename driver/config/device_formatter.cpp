@@ -314,6 +314,7 @@ void format_devices(XmlWriter& writer, const Devices& devices, const FormatConte
   if (devices.memory_balloon) format_memory_balloon(writer, *devices.memory_balloon, context);
   for (const Rng& rng : devices.rngs) format_rng(writer, rng, context);
   if (devices.panic) format_panic(writer, *devices.panic, context);
+  for (const MemoryDevice& memory : devices.memories) format_memory_device(writer, memory, context);
   for (const Vsock& vsock : devices.vsocks) format_vsock(writer, vsock, context);
   writer.end();
 }

@@ -355,6 +355,12 @@ void check_host(DomainDefinition& definition, const HostFacts& facts) {
                                          definition.vcpu.maximum, facts.kvm_maximum_vcpus));
   }
   check_hyperv(definition, facts);
+  check_memory_devices(definition);
+  if (definition.memory.limit_kib > kMaximumMemoryKib) {
+    throw config_unsupported("/domain/maxMemory", 0,
+                             fmt::format("{} KiB is more than the {} Warren gives a guest",
+                                         definition.memory.limit_kib, kMaximumMemoryKib));
+  }
   if (definition.memory.maximum_kib > kMaximumMemoryKib) {
     throw config_unsupported("/domain/memory", 0,
                              fmt::format("{} KiB is more than the {} Warren gives a guest",

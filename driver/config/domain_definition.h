@@ -18,6 +18,7 @@
 #include "driver/config/identity.h"
 #include "driver/config/interface.h"
 #include "driver/config/memory_backing.h"
+#include "driver/config/memory_device.h"
 #include "driver/config/operating_system.h"
 #include "driver/config/small_devices.h"
 #include "driver/config/system_information.h"
@@ -26,8 +27,10 @@
 namespace warren::driver::config {
 
 struct Memory {
-  std::uint64_t maximum_kib = 0;  // <memory>
+  std::uint64_t maximum_kib = 0;  // <memory>: with all of the memory devices
   std::uint64_t current_kib = 0;  // <currentMemory>: at most maximum_kib
+  std::uint64_t limit_kib = 0;    // <maxMemory>: up to which memory devices may come; 0: none
+  std::uint32_t slots = 0;        // <maxMemory slots=>: how many there may be
   bool operator==(const Memory&) const = default;
 };
 
@@ -50,6 +53,7 @@ struct Devices {
   std::vector<Watchdog> watchdogs;              // one at most
   std::optional<MemoryBalloon> memory_balloon;  // always set after fill_defaults
   std::optional<PanicDevice> panic;
+  std::vector<MemoryDevice> memories;
   std::vector<Vsock> vsocks;  // one at most
   bool operator==(const Devices&) const = default;
 

@@ -61,6 +61,13 @@ std::string format_domain(const DomainDefinition& definition, const FormatOption
   writer.attribute("type", "kvm");
   if (context.live) writer.attribute("id", *definition.id);
   format_identity(writer, definition);
+  if (definition.memory.limit_kib != 0) {
+    writer.begin("maxMemory");
+    writer.attribute("slots", definition.memory.slots);
+    writer.attribute("unit", "KiB");
+    writer.text(fmt::format_int(definition.memory.limit_kib).c_str());
+    writer.end();
+  }
   format_memory(writer, "memory", definition.memory.maximum_kib);
   format_memory(writer, "currentMemory", definition.memory.current_kib);
   format_blkio_tuning(writer, definition.blkio_tuning);

@@ -25,6 +25,9 @@ inline constexpr EnumName<MemorySource> kMemorySource[] = {{"memfd", MemorySourc
 inline constexpr std::string_view kMemorySourceRefused[] = {"file", "anonymous"};
 inline constexpr EnumName<MemoryAccess> kMemoryAccess[] = {{"shared", MemoryAccess::shared}};
 inline constexpr std::string_view kMemoryAccessRefused[] = {"private"};
+inline constexpr EnumName<MemoryModel> kMemoryModel[] = {{"dimm", MemoryModel::dimm},
+                                                         {"virtio-mem", MemoryModel::virtio_mem}};
+inline constexpr std::string_view kMemoryModelRefused[] = {"nvdimm", "virtio-pmem", "sgx-epc"};
 inline constexpr EnumName<MemoryAllocation> kMemoryAllocation[] = {{"immediate", MemoryAllocation::immediate},
                                                                    {"ondemand", MemoryAllocation::on_demand}};
 
@@ -156,6 +159,7 @@ inline constexpr EnumTable<BootDevice> kBootDevice{detail::kBoot, {}};
 inline constexpr EnumTable<SmbiosMode> kSmbiosMode{detail::kSmbios, detail::kSmbiosRefused};
 inline constexpr EnumTable<MemorySource> kMemorySource{detail::kMemorySource, detail::kMemorySourceRefused};
 inline constexpr EnumTable<MemoryAccess> kMemoryAccess{detail::kMemoryAccess, detail::kMemoryAccessRefused};
+inline constexpr EnumTable<MemoryModel> kMemoryModel{detail::kMemoryModel, detail::kMemoryModelRefused};
 inline constexpr EnumTable<MemoryAllocation> kMemoryAllocation{detail::kMemoryAllocation, {}};
 inline constexpr EnumTable<ClockOffset> kClockOffset{detail::kClockOffset, detail::kClockOffsetRefused};
 inline constexpr EnumTable<ClockBasis> kClockBasis{detail::kClockBasis, {}};
@@ -192,8 +196,7 @@ inline constexpr EnumTable<WatchdogAction> kWatchdogAction{detail::kWatchdogActi
 // Elements of <devices> that are devices to libvirt; the ones that can be attached and detached alone are
 // those of parse_device().
 inline constexpr std::string_view kOtherDevices[] = {
-    "audio", "crypto",     "filesystem", "graphics", "hostdev", "hub",      "iommu",
-    "lease", "memballoon", "memory",     "nvram",    "panic",   "parallel", "redirdev",
-    "shmem", "smartcard",  "sound",      "tpm",      "video"};
+    "audio", "crypto", "filesystem", "graphics", "hostdev", "hub",       "iommu", "lease", "memballoon",
+    "nvram", "panic",  "parallel",   "redirdev", "shmem",   "smartcard", "sound", "tpm",   "video"};
 
 }  // namespace warren::driver::config::names

@@ -72,6 +72,27 @@ void parse_memory(XmlElement& root, DomainDefinition& definition) {
     // libvirt takes more than there is, and 0, to mean all there is.
     if (kib != 0 && kib < definition.memory.maximum_kib) definition.memory.current_kib = kib;
   }
+  parse_maximum_memory(root, definition.memory);
+}
+
+// What <memory> says is all there is, devices and all.
+void check_memory(XmlElement& root, const DomainDefinition& definition) {
+  std::uint64_t devices = 0;
+  for (const MemoryDevice& device : definition.devices.memories) devices += device.size_kib;
+  const Memory& memory = definition.memory;
+  if (devices >= memory.maximum_kib && devices != 0)
+    throw root.malformed("Total size of memory devices exceeds the total memory size");
+  if (memory.limit_kib != 0 && memory.limit_kib < memory.maximum_kib)
+    throw root.malformed("maximum memory size must be equal or greater than the actual memory size");
+}
+
+void check_pages(XmlElement& root, const DomainDefinition& definition) {
+  const std::uint64_t page = huge_page_kib(definition.memory_backing), kib = initial_memory_kib(definition);
+  if (page != 0 && kib % page != 0) {
+    throw root.child("memoryBacking")
+        ->unsupported(
+            fmt::format("the guest's {} KiB of memory are not a multiple of its pages of {} KiB", kib, page));
+  }
 }
 
 void parse_vcpu(XmlElement& root, DomainDefinition& definition) {
@@ -194,8 +215,7 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
   parse_identity(root, definition, options.inactive);
   parse_metadata(document, definition);
   parse_memory(root, definition);
-  definition.memory_backing =
-      parse_memory_backing(root.child("memoryBacking"), definition.memory.maximum_kib);
+  definition.memory_backing = parse_memory_backing(root.child("memoryBacking"));
   parse_vcpu(root, definition);
   parse_each_vcpu(root, definition.vcpu);
   definition.sysinfo = parse_system_information(root, definition.uuid);
@@ -218,6 +238,8 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
   if (definition.os.smbios == SmbiosMode::sysinfo && !definition.sysinfo)
     throw root.child("os")->malformed("<smbios mode='sysinfo'/> needs a <sysinfo>");
   check_guest_numa(root, definition);
+  check_memory(root, definition);
+  check_pages(root, definition);
   check_topology(root, definition);
   check_iothreads(root, definition);
   check_boot_order(root, definition);

@@ -27,7 +27,7 @@ struct FormatContext {
 // chosen.
 bool runs_as_q35(std::string_view machine);
 
-MemoryBacking parse_memory_backing(XmlElement* element, std::uint64_t memory_kib);
+MemoryBacking parse_memory_backing(XmlElement* element);
 std::optional<SystemInformation> parse_system_information(XmlElement& root, const std::optional<Uuid>& uuid);
 OperatingSystem parse_operating_system(XmlElement& root);
 Features parse_features(XmlElement* features);
@@ -60,6 +60,10 @@ MemoryBalloon parse_memory_balloon(XmlElement& element, bool inactive);
 Watchdog parse_watchdog(XmlElement& element, bool inactive);
 PanicDevice parse_panic(XmlElement& element, bool inactive);
 Vsock parse_vsock(XmlElement& element, bool inactive);
+// memory_device.cpp
+MemoryDevice parse_memory_device(XmlElement& element, bool inactive);
+void parse_maximum_memory(XmlElement& root, Memory& memory);
+void format_memory_device(XmlWriter& writer, const MemoryDevice& device, const FormatContext& context);
 
 void format_memory_backing(XmlWriter& writer, const MemoryBacking& backing);
 void format_system_information(XmlWriter& writer, const SystemInformation& information);

@@ -102,6 +102,10 @@ void check_guest_numa(XmlElement& root, DomainDefinition& definition) {
   // As libvirt has it: the first cell takes the vCPUs nobody has, and the cells say how much memory there is.
   for (std::uint32_t vcpu = 0; vcpu < definition.vcpu.maximum; ++vcpu)
     if (!taken.contains(vcpu)) cells.front().cpus.insert(vcpu);
+  for (const MemoryDevice& device : definition.devices.memories) {
+    if (__builtin_add_overflow(memory_kib, device.size_kib, &memory_kib))
+      throw element.malformed("the domain has more memory than can be counted");
+  }
   const bool all = definition.memory.current_kib == definition.memory.maximum_kib;
   definition.memory.maximum_kib = memory_kib;
   if (all || definition.memory.current_kib > memory_kib) definition.memory.current_kib = memory_kib;

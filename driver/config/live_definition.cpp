@@ -63,6 +63,12 @@ void assign_aliases(Devices& devices) {
   number(devices.watchdogs, "watchdog");
   if (devices.panic) give_alias(devices.panic->info, "panic0");
   number(devices.vsocks, "vsock");
+  std::size_t virtio = 0;
+  for (MemoryDevice& memory : devices.memories) {
+    const bool is_dimm = memory.model == MemoryModel::dimm;
+    give_alias(memory.info, is_dimm ? fmt::format("dimm{}", memory.dimm.value_or(DimmAddress{}).slot)
+                                    : fmt::format("virtiomem{}", virtio++));
+  }
 }
 
 // One more than the highest of `prefix`N there is.
@@ -148,6 +154,12 @@ struct AssignAlias {
   void operator()(Watchdog& watchdog) const {
     give_alias(watchdog.info, next_alias(devices.watchdogs, "watchdog"));
   }
+  void operator()(MemoryDevice& memory) const {
+    give_alias(memory.info, memory.model == MemoryModel::dimm
+                                ? fmt::format("dimm{}", memory.dimm.value_or(DimmAddress{}).slot)
+                                : next_alias(devices.memories, "virtiomem"));
+    memory.current_kib = 0;
+  }
   void operator()(Vsock& vsock) const { give_alias(vsock.info, next_alias(devices.vsocks, "vsock")); }
   void operator()(Rng& rng) const { give_alias(rng.info, next_alias(devices.rngs, "rng")); }
   void operator()(Channel& channel) const {
@@ -170,12 +182,18 @@ void require(bool fits, std::string_view what) {
 
 }  // namespace
 
-void assign_hot_plugged(const Devices& devices, Device& device) {
+void assign_hot_plugged(const DomainDefinition& live, Device& device) {
+  const Devices& devices = live.devices;
   if (auto* channel = std::get_if<Channel>(&device)) {
     place_port(devices, channel->address);
   } else if (auto* console = std::get_if<Console>(&device)) {
     place_port(devices, console->address);
+  } else if (auto* memory = std::get_if<MemoryDevice>(&device);
+             memory != nullptr && memory->model == MemoryModel::dimm) {
+    check_memory_devices(live, memory);
+    assign_dimm_slot(live, *memory);
   } else {
+    if (memory != nullptr) check_memory_devices(live, memory);
     place_hot_plugged(devices, info_of(device));
   }
   std::visit(AssignAlias{devices}, device);
@@ -188,6 +206,10 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
   require(resources.console_ptys.size() == devices.consoles.size(), "consoles");
   require(resources.interface_targets.size() == devices.interfaces.size(), "interfaces");
   definition.id = resources.id;
+  for (MemoryDevice& memory : devices.memories) {
+    assign_dimm_slot(definition, memory);
+    memory.current_kib = 0;
+  }
   // Where vCPUs may come or go it is said of each what it does.
   VcpuCount& vcpus = definition.vcpu;
   if (vcpus.current != vcpus.maximum || !vcpus.each.empty()) assign_order(vcpus);

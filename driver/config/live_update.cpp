@@ -1,4 +1,6 @@
 // What an update may change of a device that a running guest uses.
+#include <type_traits>
+
 #include <fmt/format.h>
 
 #include "driver/config/device_change.h"
@@ -81,10 +83,46 @@ Interface merged(Interface wanted, const Interface& has) {
   return wanted;
 }
 
+// As libvirt has it: all but <requested> stays as it is.
+class MemoryComparison {
+ public:
+  template <typename T>
+  void same(const T& wanted, const T& has, std::string_view what) const {
+    if (wanted == has) return;
+    if constexpr (std::is_integral_v<T>) {
+      throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                  fmt::format("cannot modify memory {} from '{}' to '{}'", what, has, wanted));
+    } else {
+      throw Error(VIR_ERR_CONFIG_UNSUPPORTED, fmt::format("cannot modify memory {}", what));
+    }
+  }
+};
+
+MemoryDevice merged(const MemoryDevice& wanted, const MemoryDevice& has) {
+  if (has.model != MemoryModel::virtio_mem) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("cannot modify memory of model '{}'", model_name(has.model)));
+  }
+  const MemoryComparison compare;
+  compare.same(wanted.shared, has.shared, "access");
+  compare.same(wanted.discard, has.discard, "discard");
+  compare.same(wanted.source_nodes, has.source_nodes, "source nodes");
+  compare.same(wanted.page_kib, has.page_kib, "pagesize");
+  compare.same(wanted.node, has.node, "targetNode");
+  compare.same(wanted.size_kib, has.size_kib, "size");
+  compare.same(wanted.block_kib, has.block_kib, "block size");
+  MemoryDevice changed = has;
+  changed.requested_kib = wanted.requested_kib;
+  return changed;
+}
+
 struct Merge {
   const DomainDefinition& live;
   Device operator()(const Disk& wanted) const {
     return merged(wanted, std::get<Disk>(find_device(live, wanted)));
+  }
+  Device operator()(const MemoryDevice& wanted) const {
+    return merged(wanted, find_memory_to_update(live, wanted));
   }
   Device operator()(const Interface& wanted) const {
     return merged(wanted, std::get<Interface>(find_device(live, wanted)));

@@ -46,7 +46,7 @@ void format_choice(XmlWriter& writer, std::string_view name, std::string_view at
 
 }  // namespace
 
-MemoryBacking parse_memory_backing(XmlElement* element, std::uint64_t memory_kib) {
+MemoryBacking parse_memory_backing(XmlElement* element) {
   MemoryBacking backing;
   if (!element) return backing;
   if (XmlElement* pages = element->child("hugepages")) parse_huge_pages(*pages, backing);
@@ -55,10 +55,6 @@ MemoryBacking parse_memory_backing(XmlElement* element, std::uint64_t memory_kib
   backing.access = parse_choice(*element, "access", "mode", names::kMemoryAccess);
   backing.allocation = parse_choice(*element, "allocation", "mode", names::kMemoryAllocation);
   backing.discard = element->child("discard") != nullptr;
-  if (const auto page = huge_page_kib(backing); page != 0 && memory_kib % page != 0) {
-    throw element->unsupported(fmt::format(
-        "the guest's {} KiB of memory are not a multiple of its pages of {} KiB", memory_kib, page));
-  }
   return backing;
 }
 

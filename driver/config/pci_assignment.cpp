@@ -55,6 +55,9 @@ std::vector<Place> endpoints(Devices& devices) {
     places.push_back({&devices.rngs[i].info, numbered("rng", i)});
   for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
     places.push_back({&devices.vsocks[i].info, numbered("vsock", i)});
+  for (std::size_t i = 0; i < devices.memories.size(); ++i)
+    if (devices.memories[i].model == MemoryModel::virtio_mem)
+      places.push_back({&devices.memories[i].info, numbered("memory", i)});
   for (Watchdog& watchdog : devices.watchdogs)
     places.push_back({&watchdog.info, "/domain/devices/watchdog", true});
   return places;

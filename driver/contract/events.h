@@ -83,6 +83,11 @@ struct BalloonChangeEvent {  // VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE
   std::uint64_t actual_kib = 0;
 };
 
+struct MemoryDeviceSizeEvent {  // VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE
+  std::string alias;
+  std::uint64_t size_kib = 0;  // what the guest has of it now
+};
+
 struct WatchdogEvent {  // VIR_DOMAIN_EVENT_ID_WATCHDOG: the guest has not reloaded it in time
   int action = VIR_DOMAIN_EVENT_WATCHDOG_NONE;
 };
@@ -92,7 +97,7 @@ struct DomainEvent {
   std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent,
                RtcChangeEvent, TunableEvent, JobCompletedEvent, BlockThresholdEvent, DeviceAddedEvent,
                DeviceRemovedEvent, DeviceRemovalFailedEvent, AgentLifecycleEvent, BalloonChangeEvent,
-               WatchdogEvent, TrayChangeEvent, DiskChangeEvent>
+               WatchdogEvent, TrayChangeEvent, DiskChangeEvent, MemoryDeviceSizeEvent>
       body;
 };
 

@@ -94,6 +94,7 @@ Task<> Domain::adopt(LiveStatus status) {
 }
 
 Task<> Domain::catch_up(control::Status found) {
+  if (found.memory_devices) note_memory(*found.memory_devices);
   // Of a worker that has no such counter it is 0.
   if (const std::uint64_t actual = counters_ ? counters_->balloon().actual_bytes : 0; actual != 0)
     note_balloon(actual);

@@ -219,7 +219,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // Which device of a definition is meant; throws for none.
   using Choice = std::function<config::Device(const config::DomainDefinition& definition, bool is_live)>;
   Task<> remove_device(Caller caller, Choice choice, unsigned int flags, bool waits);
-  Task<> ask_to_let_go(std::string alias);
+  Task<> ask_to_let_go(std::string alias, bool dimm);
   Task<> remove_port(std::string alias);
   bool is_agent_channel(const std::string& alias) const;
   Task<> wait_for_removal(std::string alias);
@@ -269,6 +269,14 @@ class Domain : public std::enable_shared_from_this<Domain> {
                       std::shared_ptr<MediumChange> medium);
   Task<> apply_disk_update(config::Disk disk, config::DomainDefinition live,
                            std::shared_ptr<MediumChange> medium);
+
+  // domain_memory.cpp
+  Task<> plug_memory(config::MemoryDevice memory);
+  Task<> request_memory(std::string alias, std::uint64_t kib);
+  bool note_memory(const std::vector<vmm::control::MemoryDeviceStatus>& devices);
+  Task<> fetch_memory();
+  Task<> memory_resized(std::weak_ptr<Worker> from, vmm::control::MemoryResized resized);
+  void device_kept(const std::string& alias);
 
   // domain_small_devices.cpp
   Task<> ask_balloon(std::uint64_t kib);
@@ -349,6 +357,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
   // Who waits until the guest has let go of a device, by its alias.
   std::map<std::string, std::shared_ptr<asio::steady_timer>> removals_;
+  std::set<std::string> refused_removals_;  // of those, what the guest said it keeps
   // The same of vCPUs.
   struct VcpuRemoval;
   std::map<std::uint32_t, std::shared_ptr<VcpuRemoval>> vcpu_removals_;

@@ -177,8 +177,9 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
     std::rethrow_exception(failed);
   }
   // A guest begins with all of its memory; it gives up what it is asked to when its balloon driver is there.
-  balloon_target_kib_ = launched->live.memory.current_kib;
-  launched->live.memory.current_kib = launched->live.memory.maximum_kib;
+  balloon_target_kib_ = balloon_target_kib(launched->live);
+  launched->live.memory.current_kib =
+      launched->live.memory.maximum_kib - config::virtio_memory_kib(launched->live);
   live_ = std::make_shared<config::DomainDefinition>(std::move(launched->live));
   open_trays_.clear();
   resets_ = 0;
@@ -186,6 +187,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   control_error_.clear();
   worker->set_handlers(worker_handlers());
   co_await fetch_open_channels();
+  co_await fetch_memory();
   for (DiskChangeEvent& event : launched->dropped) emit(std::move(event));
 }
 
@@ -235,6 +237,13 @@ Worker::Handlers Domain::worker_handlers() {
   };
   handlers.vsock_connection_wanted = [weak](const vmm::control::VsockConnectionWanted& wanted) {
     if (auto self = weak.lock()) self->vsock_connection_wanted(wanted);
+  };
+  handlers.device_kept = [weak](const vmm::control::DeviceName& device) {
+    if (auto self = weak.lock()) self->device_kept(device.id);
+  };
+  handlers.memory_resized = [weak, worker](const vmm::control::MemoryResized& resized) {
+    if (auto self = weak.lock())
+      self->run_internal(self->memory_resized(worker, resized), "follow a memory device");
   };
   handlers.vcpu_unplugged = [weak, worker](const vmm::control::VcpuNumber& number) {
     if (auto self = weak.lock())

@@ -16,7 +16,7 @@ Task<> Domain::set_memory(Caller caller, std::uint64_t kib, unsigned int flags) 
   Change change = [kib](config::DomainDefinition& definition, bool is_live) {
     if (is_live && definition.devices.balloon() == nullptr)
       throw operation_invalid("cannot change the memory of an active domain: it has no balloon device");
-    if (kib > definition.memory.maximum_kib)
+    if (kib > definition.memory.maximum_kib - config::virtio_memory_kib(definition))
       throw invalid_argument("cannot set memory higher than max memory");
     // What a running guest has, it says by itself when it has it.
     if (!is_live) definition.memory.current_kib = kib;
@@ -72,7 +72,8 @@ Task<> Domain::balloon_changed(std::weak_ptr<Worker> from, std::uint64_t bytes) 
 }
 
 bool Domain::note_balloon(std::uint64_t bytes) {
-  const std::uint64_t kib = std::min(bytes / 1024, live_->memory.maximum_kib);
+  const std::uint64_t kib =
+      std::min(bytes / 1024 + config::current_virtio_memory_kib(*live_), live_->memory.maximum_kib);
   if (live_->devices.balloon() == nullptr || live_->memory.current_kib == kib) return false;
   auto live = std::make_shared<config::DomainDefinition>(*live_);
   live->memory.current_kib = kib;

@@ -28,6 +28,9 @@ bool answers_to(const DomainEvent& event, int event_id) {
     bool operator()(const DeviceRemovalFailedEvent&) const {
       return id == VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED;
     }
+    bool operator()(const MemoryDeviceSizeEvent&) const {
+      return id == VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE;
+    }
     bool operator()(const BalloonChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE; }
     bool operator()(const TrayChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_TRAY_CHANGE; }
     bool operator()(const DiskChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_DISK_CHANGE; }

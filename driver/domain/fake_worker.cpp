@@ -3,11 +3,11 @@
 // Its guest obeys its console, line by line: "poweroff", "reset", "crash TEXT", "pause" (as a host error
 // would), "balloon BYTES", "watchdog pause|poweroff|reset", "disk-fault ALIAS ERRNO stop|report",
 // "disk-threshold ALIAS BYTES EXCESS", "open ID" and "close ID" (of a channel), "let-go ALIAS" (of a device),
-// "let-go-vcpu N", "keep-vcpu N",
+// "keep ALIAS", "memory ALIAS BYTES" (is what the guest has of it), "let-go-vcpu N", "keep-vcpu N",
 // "disconnect" (the control socket goes, the process stays), "exit"; anything else is echoed. Words on the
 // kernel's command line set it up: "ignore-power-button", "refuse-configure", "slow-start", "resettable" (a
 // machine that is shut down can be reset), "refuse-plug", "exit-at-plug", "keep-devices" (until "let-go"),
-// "refuse-link", "refuse-vcpus", "keep-vcpus" (until "let-go-vcpu").
+// "refuse-link", "refuse-memory", "refuse-vcpus", "keep-vcpus" (until "let-go-vcpu").
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -74,6 +74,9 @@ class FakeMachine final : public control::Commands {
     for (const auto& interface : machine.interfaces) status_.devices->push_back(interface.id);
     for (const auto& rng : machine.rngs) status_.devices->push_back(rng.id);
     for (const auto& vsock : machine.vsocks) status_.devices->push_back(vsock.id);
+    status_.memory_devices.emplace();
+    for (const auto& memory : machine.virtio_memories) add_virtio_memory(memory);
+    for (const auto& dimm : machine.dimms) add_dimm(dimm);
     status_.vcpus.emplace();
     for (std::uint32_t i = 0; i < machine.cpu.vcpus; ++i)
       if (std::ranges::find(machine.cpu.absent, i) == machine.cpu.absent.end()) status_.vcpus->push_back(i);
@@ -139,7 +142,9 @@ class FakeMachine final : public control::Commands {
     for (const auto& rng : command.rngs) id = rng.id;
     for (const auto& vsock : command.vsocks) id = vsock.id;
     for (const auto& watchdog : command.watchdogs) id = watchdog.id;
-    status_.devices->push_back(id);
+    for (const auto& memory : command.virtio_memories) add_virtio_memory(memory);
+    for (const auto& memory : command.virtio_memories) id = memory.id;
+    if (command.virtio_memories.empty()) status_.devices->push_back(id);
     tell("plug " + id + " with " + std::to_string(descriptors.size()));
   }
   // "lock ID" on the console locks a tray, which then opens when it is told "open-tray ID".
@@ -182,6 +187,21 @@ class FakeMachine final : public control::Commands {
   void set_link(const control::SetLink& command) override {
     if (has_word("refuse-link")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
     last_probe_ = "link " + command.id + (command.up ? " up" : " down");
+  }
+  void request_memory(const control::RequestMemory& command) override {
+    if (has_word("refuse-memory")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
+    for (auto& memory : *status_.memory_devices)
+      if (memory.id == command.id) memory.requested_bytes = command.bytes;
+    tell("request " + command.id + " " + std::to_string(command.bytes));
+  }
+  void plug_dimm(const control::PlugDimm& command) override {
+    if (has_word("refuse-plug")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
+    if (has_word("exit-at-plug")) ::_exit(3);
+    add_dimm(command.dimm);
+    tell("plug " + command.dimm.id + " in slot " + std::to_string(command.dimm.slot));
+  }
+  void unplug_dimm(const control::UnplugDimm& command) override {
+    if (!has_word("keep-devices")) asio::post(loop_, [this, id = command.id] { let_go(id); });
   }
   void plug_vcpus(const control::VcpuNumbers& numbers) override {
     if (has_word("refuse-vcpus")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
@@ -245,8 +265,30 @@ class FakeMachine final : public control::Commands {
     return (" " + command_line_ + " ").find(" " + word + " ") != std::string::npos;
   }
 
+  void add_virtio_memory(const control::VirtioMemorySpecification& memory) {
+    status_.devices->push_back(memory.id);
+    status_.memory_devices->push_back({memory.id, 0x1'4000'0000, 0, memory.requested_bytes});
+  }
+  void add_dimm(const control::DimmSpecification& dimm) {
+    const std::uint64_t address = dimm.address != 0 ? dimm.address : 0x1'8000'0000;
+    status_.memory_devices->push_back({dimm.id, address, dimm.memory.bytes, dimm.memory.bytes});
+    page_->balloon.actual_bytes += dimm.memory.bytes;
+  }
+  // "memory ID BYTES" on the console: the guest has so much of it.
+  void resize_memory(std::istringstream words) {
+    control::MemoryResized resized;
+    words >> resized.id >> resized.bytes;
+    for (auto& memory : *status_.memory_devices)
+      if (memory.id == resized.id) memory.bytes = resized.bytes;
+    server_->announce(resized);
+  }
+
   void let_go(const std::string& id) {
     std::erase(*status_.devices, id);
+    std::erase_if(*status_.memory_devices, [&](const auto& memory) {
+      if (memory.id == id && id.starts_with("dimm")) page_->balloon.actual_bytes -= memory.bytes;
+      return memory.id == id;
+    });
     if (server_) server_->announce_unplugged(control::DeviceName{id});
   }
 
@@ -328,6 +370,10 @@ class FakeMachine final : public control::Commands {
       control::DiskThresholdCrossed crossed;
       words >> crossed.id >> crossed.threshold >> crossed.excess;
       server_->announce(crossed);
+    } else if (line.starts_with("memory ")) {
+      resize_memory(std::istringstream(line.substr(7)));
+    } else if (line.starts_with("keep ")) {
+      server_->announce_kept(control::DeviceName{line.substr(5)});
     } else if (line.starts_with("let-go-vcpu ")) {
       let_vcpu_go(static_cast<std::uint32_t>(std::stoul(line.substr(12))));
     } else if (line.starts_with("keep-vcpu ")) {

@@ -50,15 +50,31 @@ void require_hot_plug(const config::Device& device, std::string_view doing) {
   }
   if (std::holds_alternative<config::Disk>(device) || std::holds_alternative<config::Interface>(device) ||
       std::holds_alternative<config::Rng>(device) || std::holds_alternative<config::Vsock>(device) ||
-      std::holds_alternative<config::Watchdog>(device))
+      std::holds_alternative<config::Watchdog>(device) ||
+      std::holds_alternative<config::MemoryDevice>(device))
     return;
   throw operation_unsupported(
       fmt::format("live {} of device '{}' is not supported", doing, config::device_kind(device)));
 }
 
+// Those have slots of their own.
+bool is_dimm(const config::Device& device) {
+  const auto* memory = std::get_if<config::MemoryDevice>(&device);
+  return memory != nullptr && memory->model == config::MemoryModel::dimm;
+}
+
 bool has_bandwidth(const config::Device& device) {
   const auto* interface = std::get_if<config::Interface>(&device);
   return interface != nullptr && interface->bandwidth.has_value();
+}
+
+// With what it adds to the domain's memory. How many there were.
+template <typename Predicate>
+std::size_t drop_memory(config::DomainDefinition& live, Predicate is_it) {
+  const auto memories = live.devices.memories;
+  for (const config::MemoryDevice& memory : memories)
+    if (is_it(memory)) config::remove_device(live, memory);
+  return memories.size() - live.devices.memories.size();
 }
 
 struct Opened {
@@ -77,7 +93,7 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
     require_worker();
     // Before it is looked for a place that it would not need.
     config::require_new(live_->devices, *device);
-    config::assign_hot_plugged(live_->devices, *device);
+    config::assign_hot_plugged(*live_, *device);
     config::DomainDefinition trial = *live_;
     config::add_device(trial, *device);
     config::check_readable(trial);
@@ -134,7 +150,11 @@ Task<> Domain::hand_over(DefinitionPointer live, const config::Device& device, R
                               fmt::format("plug port {} into domain '{}'", alias, name_));
     co_return;
   }
-  control::PlugDevice command = plug_of(device, resources.disks);
+  if (const auto* memory = std::get_if<config::MemoryDevice>(&device)) {
+    co_await plug_memory(*memory);
+    co_return;
+  }
+  control::PlugDevice command = plug_of(device, resources.disks, *live_);
   std::string doing = fmt::format("plug device {} into domain '{}'", alias, name_);
   co_await worker.plug_device(std::move(command), std::move(resources.names),
                               std::move(resources.descriptors), std::move(doing));
@@ -156,14 +176,15 @@ Task<> Domain::remove_device(Caller caller, Choice choice, unsigned int flags, b
   if (!persistent_ && !live_) throw no_domain(uuid_, name_);
   const Affected affected = affected_by(*snapshot_, flags);
   std::string alias;
-  bool port = false;
+  bool port = false, dimm = false;
   if (affected.live) {
     const config::Device device = choice(*live_, true);
     require_hot_plug(device, "detach");
     require_worker();
     const config::DeviceInfo& info = config::info_of(device);
     port = is_port(device);
-    if (!port && (!info.pci || !config::takes_hot_plug(live_->devices, *info.pci))) {
+    dimm = is_dimm(device);
+    if (!port && !dimm && (!info.pci || !config::takes_hot_plug(live_->devices, *info.pci))) {
       throw operation_unsupported(fmt::format(
           "device {} cannot be detached while the domain runs: the bus it sits on does not support hot plug",
           info.alias));
@@ -177,7 +198,8 @@ Task<> Domain::remove_device(Caller caller, Choice choice, unsigned int flags, b
     complete_changed(*persistent, environment_->facts);
   }
   Act act;
-  if (affected.live) act = [this, port, &alias] { return port ? remove_port(alias) : ask_to_let_go(alias); };
+  if (affected.live)
+    act = [this, port, dimm, &alias] { return port ? remove_port(alias) : ask_to_let_go(alias, dimm); };
   co_await commit(std::move(persistent), std::move(act));
   // The guest takes its time; other changes do not wait for it.
   hold.release();
@@ -211,13 +233,18 @@ Task<> Domain::remove_port(std::string alias) {
   emit(DeviceRemovedEvent{alias});
 }
 
-Task<> Domain::ask_to_let_go(std::string alias) {
+Task<> Domain::ask_to_let_go(std::string alias, bool dimm) {
   Worker& worker = require_worker();
   auto& timer = removals_[alias];
   if (!timer) timer = std::make_shared<asio::steady_timer>(environment_->loop);
   timer->expires_after(kRemovalPatience);
-  Request<void> request = [&worker, alias](auto reply) {
-    worker.client().unplug_device({alias}, std::move(reply));
+  refused_removals_.erase(alias);
+  Request<void> request = [&worker, alias, dimm](auto reply) {
+    if (dimm) {
+      worker.client().unplug_dimm({alias}, std::move(reply));
+    } else {
+      worker.client().unplug_device({alias}, std::move(reply));
+    }
   };
   co_await worker.ask<void>(std::move(request), fmt::format("detach device {} of domain '{}'", alias, name_));
 }
@@ -229,6 +256,8 @@ Task<> Domain::wait_for_removal(std::string alias) {
   const std::shared_ptr<asio::steady_timer> timer = found->second;
   boost::system::error_code ended;
   co_await timer->async_wait(asio::redirect_error(asio::use_awaitable, ended));
+  if (refused_removals_.erase(alias) != 0)
+    throw operation_failed(fmt::format("unplug of device {} was rejected by the guest", alias));
 }
 
 Task<> Domain::device_unplugged(std::weak_ptr<Worker> from, std::string alias) {
@@ -253,8 +282,8 @@ bool Domain::drop_device(const std::string& alias) {
   }
   if (std::erase_if(devices.disks, is_it) + std::erase_if(devices.interfaces, is_it) +
           std::erase_if(devices.rngs, is_it) + std::erase_if(devices.vsocks, is_it) +
-          std::erase_if(devices.watchdogs, is_it) + std::erase_if(devices.channels, is_it) +
-          std::erase_if(devices.consoles, is_it) ==
+          std::erase_if(devices.watchdogs, is_it) + drop_memory(*live, is_it) +
+          std::erase_if(devices.channels, is_it) + std::erase_if(devices.consoles, is_it) ==
       0)
     return false;
   if (devices.vsocks.empty() && !live_->devices.vsocks.empty()) release_cid();
@@ -282,6 +311,11 @@ void Domain::forget_devices_but(const control::Status& found) {
   look(live_->devices.rngs);
   look(live_->devices.vsocks);
   look(live_->devices.watchdogs);
+  for (const config::MemoryDevice& memory : live_->devices.memories) {
+    const auto is_it = [&](const control::MemoryDeviceStatus& each) { return each.id == memory.info.alias; };
+    if (found.memory_devices && std::ranges::none_of(*found.memory_devices, is_it))
+      gone.push_back(memory.info.alias);
+  }
   for (const config::Channel& channel : live_->devices.channels)
     if (!is_there(found.ports, channel.info.alias)) gone.push_back(channel.info.alias);
   for (const config::Console& console : live_->devices.consoles)
@@ -301,9 +335,16 @@ void Domain::end_removals() {
 // Makes the running device what `live` says of it, where `before` said something else.
 Task<> Domain::apply_update(config::Device device, config::DomainDefinition live, DefinitionPointer before,
                             std::shared_ptr<MediumChange> medium) {
-  const config::Device changed = config::find_device(live, device);
+  const auto* wanted = std::get_if<config::MemoryDevice>(&device);
+  const config::Device changed = wanted != nullptr
+                                     ? config::Device(config::find_memory_to_update(live, *wanted))
+                                     : config::find_device(live, device);
   if (const auto* disk = std::get_if<config::Disk>(&changed)) {
     co_await apply_disk_update(*disk, std::move(live), std::move(medium));
+    co_return;
+  }
+  if (const auto* memory = std::get_if<config::MemoryDevice>(&changed)) {
+    co_await request_memory(memory->info.alias, memory->requested_kib);
     co_return;
   }
   const auto* interface = std::get_if<config::Interface>(&changed);

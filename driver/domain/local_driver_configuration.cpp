@@ -21,6 +21,12 @@ void LocalDriver::set_memory(const Caller& caller, const Uuid& uuid, std::uint64
     if ((flags & VIR_DOMAIN_MEM_MAXIMUM) == 0) return domain.set_memory(caller, kib, flags);
     auto set = [kib](config::DomainDefinition& definition, bool is_live) {
       if (is_live) throw operation_invalid("cannot resize the maximum memory on an active domain");
+      if (definition.cpu && !definition.cpu->numa.empty()) {
+        throw operation_invalid(
+            "initial memory size of a domain with NUMA nodes cannot be modified with this API");
+      }
+      if (definition.memory.limit_kib != 0 && definition.memory.limit_kib < kib)
+        throw operation_invalid("cannot set initial memory size greater than the maximum memory size");
       definition.memory.maximum_kib = kib;
       definition.memory.current_kib = std::min(definition.memory.current_kib, kib);
     };

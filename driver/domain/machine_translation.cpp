@@ -272,6 +272,37 @@ control::VsockSpecification vsock_of(const config::Vsock& vsock, std::size_t ind
   return {vsock.info.alias, address_of(vsock.info), vsock.cid.value(), vsock_descriptor(index)};
 }
 
+// As the domain's own RAM where the device says nothing.
+control::DeviceMemorySpecification memory_of(const config::MemoryDevice& memory,
+                                             const config::MemoryBacking& backing) {
+  const std::uint64_t page = memory.page_kib != 0 ? memory.page_kib : config::huge_page_kib(backing);
+  return {.bytes = memory.size_kib * 1024,
+          .huge_page_bytes = page > 4 ? page * 1024 : 0,
+          .populate = backing.allocation == config::MemoryAllocation::immediate,
+          .host_nodes = memory.source_nodes.members()};
+}
+
+control::VirtioMemorySpecification virtio_memory_of(const config::MemoryDevice& memory,
+                                                    const config::MemoryBacking& backing) {
+  return {memory.info.alias,       address_of(memory.info),     memory_of(memory, backing),
+          memory.block_kib * 1024, memory.requested_kib * 1024, memory.node};
+}
+
+void add_memory_devices(const config::DomainDefinition& live, control::MachineSpecification& machine) {
+  if (live.memory.limit_kib == 0) return;
+  machine.memory_slots = live.memory.slots;
+  machine.hot_plug_bytes = (live.memory.limit_kib - config::initial_memory_kib(live)) / 4 * 4096;
+  for (const config::MemoryDevice& memory : live.devices.memories) {
+    if (memory.model == config::MemoryModel::dimm) {
+      machine.dimms.push_back(dimm_of(memory, live));
+    } else {
+      machine.virtio_memories.push_back(virtio_memory_of(memory, live.memory_backing));
+    }
+  }
+  // No room at all leaves nothing to come.
+  if (machine.hot_plug_bytes == 0) machine.memory_slots = 0;
+}
+
 control::WatchdogAction action_of(config::WatchdogAction action) {
   switch (action) {
     case config::WatchdogAction::reset:
@@ -361,8 +392,25 @@ control::DiskLimits limits_of(const config::IoTune& tune) {
   return limits;
 }
 
-control::PlugDevice plug_of(const config::Device& device, const std::vector<DiskProperties>& disks) {
+std::uint64_t balloon_target_kib(const config::DomainDefinition& definition) {
+  return std::min(definition.memory.current_kib,
+                  definition.memory.maximum_kib - config::virtio_memory_kib(definition));
+}
+
+control::DimmSpecification dimm_of(const config::MemoryDevice& memory, const config::DomainDefinition& live) {
+  const config::DimmAddress place = memory.dimm.value();
+  return {.id = memory.info.alias,
+          .slot = place.slot,
+          .address = place.base,
+          .node = memory.node.value_or(0),
+          .memory = memory_of(memory, live.memory_backing)};
+}
+
+control::PlugDevice plug_of(const config::Device& device, const std::vector<DiskProperties>& disks,
+                            const config::DomainDefinition& live) {
   control::PlugDevice plug;
+  if (const auto* memory = std::get_if<config::MemoryDevice>(&device))
+    plug.virtio_memories.push_back(virtio_memory_of(*memory, live.memory_backing));
   if (const auto* disk = std::get_if<config::Disk>(&device))
     plug.disks.push_back(disk_of(*disk, 0, disks.at(0)));
   if (const auto* interface = std::get_if<config::Interface>(&device))
@@ -400,7 +448,7 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
   control::MachineSpecification machine;
   machine.name = live.name;
   machine.uuid = live.uuid.value().to_string();
-  machine.memory_bytes = live.memory.maximum_kib * 1024;
+  machine.memory_bytes = config::initial_memory_kib(live) * 1024;
   machine.memory = {.huge_page_bytes = config::huge_page_kib(live.memory_backing) * 1024,
                     .populate = live.memory_backing.allocation == config::MemoryAllocation::immediate};
   machine.cpu = cpu_of(live, facts);
@@ -417,7 +465,8 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
   machine.on_reset = restarts ? control::GuestAction::reset : control::GuestAction::stop;
   for (const config::IoThread& thread : live.iothreads) machine.iothreads.push_back(thread.id);
   add_devices(live.devices, disks, machine);
-  if (machine.balloon) machine.balloon->target_bytes = live.memory.current_kib * 1024;
+  add_memory_devices(live, machine);
+  if (machine.balloon) machine.balloon->target_bytes = balloon_target_kib(live) * 1024;
   control::validate(machine);
   return machine;
 }

@@ -19,9 +19,16 @@ vmm::control::MachineSpecification machine_of(const config::DomainDefinition& li
                                               const std::vector<DiskProperties>& disks, std::int64_t now);
 
 // One device of a running machine, with its resources named as by open_resources(Device&).
-vmm::control::PlugDevice plug_of(const config::Device& device, const std::vector<DiskProperties>& disks);
+vmm::control::PlugDevice plug_of(const config::Device& device, const std::vector<DiskProperties>& disks,
+                                 const config::DomainDefinition& live);
+// The same for a memory module, which has its slot.
+vmm::control::DimmSpecification dimm_of(const config::MemoryDevice& memory,
+                                        const config::DomainDefinition& live);
 // The same for a channel or virtio console, which has its place on one of the controllers.
 vmm::control::PlugPort port_of(const config::Devices& devices, const config::Device& device);
+
+// What the balloon of a domain that starts is to leave the guest.
+std::uint64_t balloon_target_kib(const config::DomainDefinition& definition);
 
 // What a clock shows at `now`, minus UTC.
 std::int64_t clock_offset_seconds(const config::Clock& clock, std::int64_t now);

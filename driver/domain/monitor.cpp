@@ -146,7 +146,11 @@ json::value query_chardev(const Snapshot& domain) {
 }
 
 json::value query_memory_size_summary(const Snapshot& domain) {
-  return {{"base-memory", domain.live->memory.maximum_kib * 1024}, {"plugged-memory", 0}};
+  const config::DomainDefinition& live = *domain.live;
+  const std::uint64_t base = config::initial_memory_kib(live);
+  const std::uint64_t plugged = live.memory.maximum_kib - base - config::virtio_memory_kib(live) +
+                                config::current_virtio_memory_kib(live);
+  return {{"base-memory", base * 1024}, {"plugged-memory", plugged * 1024}};
 }
 
 json::value query_commands(const Snapshot& domain);

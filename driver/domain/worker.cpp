@@ -81,6 +81,14 @@ void Worker::connect(vmm::FileDescriptor socket) {
     auto self = weak.lock();
     if (self && self->handlers_.device_unplugged) self->handlers_.device_unplugged(device);
   };
+  handlers.device_kept = [weak](const control::DeviceName& device) {
+    auto self = weak.lock();
+    if (self && self->handlers_.device_kept) self->handlers_.device_kept(device);
+  };
+  handlers.memory_resized = [weak](const control::MemoryResized& resized) {
+    auto self = weak.lock();
+    if (self && self->handlers_.memory_resized) self->handlers_.memory_resized(resized);
+  };
   handlers.vsock_connection_wanted = [weak](const control::VsockConnectionWanted& wanted) {
     auto self = weak.lock();
     if (self && self->handlers_.vsock_connection_wanted) self->handlers_.vsock_connection_wanted(wanted);

@@ -33,6 +33,10 @@ def build(machine: GuestMachine, test: str, behind: bool = False) -> None:
         machine.add_console(behind_root_port=behind, channel=test.startswith("virtio_console.channel"))
     if everything or group == "virtio_rng":
         machine.add_rng(behind_root_port=behind)
+    if everything or group == "virtio_mem":
+        machine.add_memory(behind_root_port=behind)
+        if not everything:
+            machine.add_rng()
     if everything or group == "virtio_balloon":
         machine.add_balloon(behind_root_port=behind)
     if group == "watchdog":

@@ -111,6 +111,13 @@ class GuestMachine:
                                    "target_bytes": self.machine["memory_bytes"] - (1 << 20), "deflate_on_oom": True,
                                    "page_reporting": True, "statistics_period_s": 1}
 
+    def add_memory(self, behind_root_port: bool = False) -> None:
+        """64 MiB that may be plugged in blocks of 2 MiB, of which 16 MiB are asked for."""
+        self.machine |= {"hot_plug_bytes": 1 << 30, "memory_slots": 2}
+        self.machine["virtio_memories"] = [{"id": "virtiomem0", "address": self._address(behind_root_port),
+                                            "memory": {"bytes": 64 << 20}, "block_bytes": 2 << 20,
+                                            "requested_bytes": 16 << 20, "node": 0}]
+
     def add_watchdog(self, action: str) -> None:
         self.machine["watchdog"] = {"id": "watchdog0", "address": self._address(), "action": action}
 

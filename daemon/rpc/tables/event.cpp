@@ -65,7 +65,7 @@ constexpr Procedure kProcedures[] = {
     sent_event<DomainEventCallbackJobCompletedMsg>(363, "DOMAIN_EVENT_CALLBACK_JOB_COMPLETED"),
     served<&handlers::domain_get_perf_events>(365, "DOMAIN_GET_PERF_EVENTS", kLow, "domain:read"),
     served<&handlers::domain_set_perf_events>(366, "DOMAIN_SET_PERF_EVENTS", kLow | kWrite, "domain:write"),
-    event<DomainEventCallbackDeviceRemovalFailedMsg>(367, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED"),
+    sent_event<DomainEventCallbackDeviceRemovalFailedMsg>(367, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED"),
     missing<ConnectStoragePoolEventRegisterAnyArgs, ConnectStoragePoolEventRegisterAnyResult>(368, "CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY", kHigh, "connect:search_storage_pools"),
     missing<ConnectStoragePoolEventDeregisterAnyArgs, Nothing>(369, "CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
     event<StoragePoolEventLifecycleMsg>(370, "STORAGE_POOL_EVENT_LIFECYCLE"),
@@ -81,7 +81,7 @@ constexpr Procedure kProcedures[] = {
     sent_event<SecretEventValueChangedMsg>(383, "SECRET_EVENT_VALUE_CHANGED"),
     sent_event<DomainEventBlockThresholdMsg>(385, "DOMAIN_EVENT_BLOCK_THRESHOLD"),
     event<DomainEventMemoryFailureMsg>(423, "DOMAIN_EVENT_MEMORY_FAILURE"),
-    event<DomainEventMemoryDeviceSizeChangeMsg>(438, "DOMAIN_EVENT_MEMORY_DEVICE_SIZE_CHANGE"),
+    sent_event<DomainEventMemoryDeviceSizeChangeMsg>(438, "DOMAIN_EVENT_MEMORY_DEVICE_SIZE_CHANGE"),
 };
 
 }  // namespace

@@ -1,11 +1,14 @@
 #include "tests/guest/runtime/hot_plug.h"
 
+#include <optional>
+
 #include "tests/guest/machine/clock.h"
 #include "tests/guest/machine/interrupts.h"
 #include "tests/guest/machine/memory.h"
 #include "tests/guest/machine/pci.h"
 #include "tests/guest/runtime/print.h"
 #include "tests/guest/virtio/block_driver.h"
+#include "tests/guest/virtio/memory_driver.h"
 
 namespace guest {
 namespace {
@@ -23,7 +26,9 @@ constexpr std::uint16_t kInterruptDisable = 1 << 10;
 struct Slot {
   PciFunction* port = nullptr;
   std::uint16_t capability = 0;
-  volatile std::uint16_t events = 0;  // taken by the interrupt, not yet served
+  volatile std::uint16_t events = 0;    // taken by the interrupt, not yet served
+  std::optional<PciFunction> function;  // where a virtio memory device is behind it
+  std::optional<MemoryDriver> memory;
 
   std::uint16_t read(std::uint16_t offset) const {
     return port->read16(static_cast<std::uint16_t>(capability + offset));
@@ -63,7 +68,12 @@ void bring_up(Slot& slot) {
   print("PLUGGED ", slot.bus(), " ", Hex{device.vendor()}, ":", Hex{device.device()}, "\n");
   place(device, std::uint64_t{slot.port->read16(0x20)} << 16);
   device.write16(4, static_cast<std::uint16_t>(device.read16(4) | kInterruptDisable));
-  constexpr std::uint16_t kModernBlock = 0x1042;
+  constexpr std::uint16_t kModernBlock = 0x1042, kModernMemory = 0x1058;
+  if (device.device() == kModernMemory) {
+    slot.function.emplace(device);
+    slot.memory.emplace(VirtioDevice(&*slot.function), 3);
+    return;
+  }
   if (device.device() != kModernBlock) return;
   BlockDriver disk(device);
   auto* words = allocate_array<std::uint64_t>(64, 512);
@@ -77,6 +87,7 @@ void serve(Slot& slot) {
   if ((events & kPresenceChanged) != 0 && (slot.read(kSlotStatus) & kPresent) != 0) {
     bring_up(slot);
   } else if ((events & kButton) != 0) {
+    slot.memory.reset();
     slot.write(kSlotControl, kPowerOff);
     print("LET GO ", slot.bus(), "\n");
   } else if ((events & kPresenceChanged) != 0) {
@@ -109,8 +120,12 @@ void serve_hot_plug_slots() {
   print("SLOTS ", slot_count, "\nREADY\n");
   for (;;) {
     wait_milliseconds(20);
-    for (unsigned i = 0; i < slot_count; ++i)
+    for (unsigned i = 0; i < slot_count; ++i) {
       if (slots[i].events != 0) serve(slots[i]);
+      auto& memory = slots[i].memory;
+      if (memory && memory->ready() && memory->follow())
+        print("MEMORY ", memory->plugged() >> 20, " OF ", memory->requested() >> 20, "\n");
+    }
   }
 }
 

@@ -10,7 +10,14 @@
 
 namespace guest {
 
-enum class VirtioType : std::uint16_t { net = 1, block = 2, console = 3, entropy = 4, balloon = 5 };
+enum class VirtioType : std::uint16_t {
+  net = 1,
+  block = 2,
+  console = 3,
+  entropy = 4,
+  balloon = 5,
+  memory = 24
+};
 
 inline constexpr std::uint8_t kAcknowledge = 1, kDriver = 2, kDriverOk = 4, kFeaturesOk = 8, kNeedsReset = 64,
                               kFailed = 128;
