@@ -270,7 +270,8 @@ class FakeMachine final : public control::Commands {
     status_.memory_devices->push_back({memory.id, 0x1'4000'0000, 0, memory.requested_bytes});
   }
   void add_dimm(const control::DimmSpecification& dimm) {
-    const std::uint64_t address = dimm.address != 0 ? dimm.address : 0x1'8000'0000;
+    const std::uint64_t address =
+        dimm.address != 0 ? dimm.address : 0x1'8000'0000 + (std::uint64_t{dimm.slot} << 30);
     status_.memory_devices->push_back({dimm.id, address, dimm.memory.bytes, dimm.memory.bytes});
     page_->balloon.actual_bytes += dimm.memory.bytes;
   }

@@ -79,8 +79,8 @@ class Memory(unittest.TestCase):
                 events._terminal.expect("event 'memory-device-size-change' for domain 'debian'")
                 self.wait("it uses them", lambda: self.total() >= base + 240)
                 self.assertIn(f"{(BOOT_MIB + 256) << 10} KiB", self.daemon.virsh("dominfo", "debian"))
-                self.console.run("mount -t tmpfs -o size=300m fill /mnt && dd if=/dev/zero of=/mnt/filled bs=1M count=250 && "
-                                 "umount /mnt")
+                self.console.run("mount -t tmpfs -o size=300m fill /mnt && "
+                                 "dd if=/dev/zero of=/mnt/filled bs=1M count=250 && umount /mnt")
                 with self.assertRaisesRegex(RuntimeError, "requested size is not 0"):
                     self.daemon.virsh("detach-device", "debian", self.file(virtio_memory(256)), "--live")
                 self.resize(384)
@@ -105,7 +105,8 @@ class Memory(unittest.TestCase):
             with guest.start_with_console() as self.console:
                 base = self.total()
                 self.daemon.virsh("attach-device", "debian", self.file(DIMM), "--live", "--config")
-                self.assertRegex(self.daemon.virsh("dumpxml", "debian"), "<address type='dimm' slot='0' base='0x[0-9a-f]+'/>")
+                self.assertRegex(self.daemon.virsh("dumpxml", "debian"),
+                                 "<address type='dimm' slot='0' base='0x[0-9a-f]+'/>")
                 self.wait("the guest uses the module", lambda: self.total() >= base + 240)
                 self.daemon.virsh("reset", "debian")
                 guest.wait_until_up(self.console)
