@@ -358,7 +358,8 @@ std::optional<SystemInformation> make_system_information(Dice& dice) {
 
 Clock make_clock(Dice& dice) {
   Clock clock;
-  clock.offset = static_cast<ClockOffset>(dice.below(4));
+  clock.offset = static_cast<ClockOffset>(dice.below(5));
+  if (clock.offset == ClockOffset::absolute) clock.start_seconds = dice.below(65536);
   if (clock.offset == ClockOffset::timezone) clock.timezone = "Europe/Paris";
   if (clock.offset == ClockOffset::variable) {
     clock.adjustment_seconds = static_cast<std::int64_t>(dice.below(65536)) - 30000;

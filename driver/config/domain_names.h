@@ -34,8 +34,8 @@ inline constexpr EnumName<MemoryAllocation> kMemoryAllocation[] = {{"immediate",
 inline constexpr EnumName<ClockOffset> kClockOffset[] = {{"utc", ClockOffset::utc},
                                                          {"localtime", ClockOffset::localtime},
                                                          {"timezone", ClockOffset::timezone},
-                                                         {"variable", ClockOffset::variable}};
-inline constexpr std::string_view kClockOffsetRefused[] = {"absolute"};
+                                                         {"variable", ClockOffset::variable},
+                                                         {"absolute", ClockOffset::absolute}};
 inline constexpr EnumName<ClockBasis> kClockBasis[] = {{"utc", ClockBasis::utc},
                                                        {"localtime", ClockBasis::localtime}};
 inline constexpr EnumName<TimerName> kTimer[] = {{"rtc", TimerName::rtc},
@@ -161,7 +161,7 @@ inline constexpr EnumTable<MemorySource> kMemorySource{detail::kMemorySource, de
 inline constexpr EnumTable<MemoryAccess> kMemoryAccess{detail::kMemoryAccess, detail::kMemoryAccessRefused};
 inline constexpr EnumTable<MemoryModel> kMemoryModel{detail::kMemoryModel, detail::kMemoryModelRefused};
 inline constexpr EnumTable<MemoryAllocation> kMemoryAllocation{detail::kMemoryAllocation, {}};
-inline constexpr EnumTable<ClockOffset> kClockOffset{detail::kClockOffset, detail::kClockOffsetRefused};
+inline constexpr EnumTable<ClockOffset> kClockOffset{detail::kClockOffset, {}};
 inline constexpr EnumTable<ClockBasis> kClockBasis{detail::kClockBasis, {}};
 inline constexpr EnumTable<TimerName> kTimer{detail::kTimer, detail::kTimerRefused};
 inline constexpr EnumTable<TimerTickPolicy> kTickPolicy{detail::kTickPolicy, detail::kTickPolicyRefused};

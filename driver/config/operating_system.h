@@ -40,7 +40,7 @@ struct Features {
   bool operator==(const Features&) const = default;
 };
 
-enum class ClockOffset { utc, localtime, timezone, variable };
+enum class ClockOffset { utc, localtime, timezone, variable, absolute };
 enum class ClockBasis { utc, localtime };
 
 enum class TimerName { rtc, pit, hpet, kvmclock, hypervclock };
@@ -63,6 +63,7 @@ struct Clock {
   std::string timezone;                 // offset timezone: a name of the tz database
   std::int64_t adjustment_seconds = 0;  // offset variable
   std::optional<ClockBasis> basis;      // offset variable
+  std::uint64_t start_seconds = 0;      // offset absolute: what it shows at a start, seconds since 1970
   std::vector<Timer> timers;
   bool operator==(const Clock&) const = default;
 };

@@ -96,6 +96,7 @@ void format_clock(XmlWriter& writer, const Clock& clock) {
   writer.begin("clock");
   writer.attribute("offset", names::kClockOffset.name(clock.offset));
   if (clock.offset == ClockOffset::timezone) writer.attribute("timezone", clock.timezone);
+  if (clock.offset == ClockOffset::absolute) writer.attribute("start", clock.start_seconds);
   if (clock.offset == ClockOffset::variable) {
     writer.attribute("adjustment", clock.adjustment_seconds);
     if (clock.basis) writer.attribute("basis", names::kClockBasis.name(*clock.basis));

@@ -158,6 +158,18 @@ std::int64_t parse_adjustment(XmlElement& clock) {
   return value;
 }
 
+std::uint64_t parse_start(XmlElement& clock) {
+  const std::string text = require_text(clock, "start");
+  const auto value = parse_unsigned(text);
+  // The last second of 9999, which is as far as an RTC with a century counts.
+  constexpr std::uint64_t kLast = 253'402'300'799;
+  if (!value || *value > kLast)
+    throw clock.malformed_attribute(
+        "start",
+        fmt::format("'{}' is not a number of seconds since 1970 before the year 10000", text.substr(0, 64)));
+  return *value;
+}
+
 }  // namespace
 
 Clock parse_clock(XmlElement* element) {
@@ -168,6 +180,7 @@ Clock parse_clock(XmlElement* element) {
     clock.adjustment_seconds = parse_adjustment(*element);
     clock.basis = read_enum(*element, "basis", names::kClockBasis);
   }
+  if (clock.offset == ClockOffset::absolute) clock.start_seconds = parse_start(*element);
   if (clock.offset == ClockOffset::timezone) {
     clock.timezone = require_text(*element, "timezone");
     const bool strange = std::any_of(clock.timezone.begin(), clock.timezone.end(), [](char c) {

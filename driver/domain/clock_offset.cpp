@@ -93,6 +93,8 @@ std::int64_t clock_offset_seconds(const config::Clock& clock, std::int64_t now) 
     case config::ClockOffset::variable:
       return clock.adjustment_seconds +
              (clock.basis == config::ClockBasis::localtime ? local_offset(now) : std::int64_t{0});
+    case config::ClockOffset::absolute:
+      return static_cast<std::int64_t>(clock.start_seconds) - now;
   }
   return 0;
 }

@@ -132,7 +132,10 @@ Task<> Domain::clock_was_set(std::weak_ptr<Worker> from, std::int64_t offset_sec
   auto hold = co_await slot_.acquire(job_of("guest's setting of its clock", {}), JobSlot::Urgency::urgent);
   auto worker = from.lock();
   if (!worker || worker != worker_ || !is_active()) co_return;
-  std::int64_t told = offset_seconds - clock_offset_seconds(live_->clock, std::time(nullptr));
+  // An absolute clock had no offset that anybody knows: that from UTC is told.
+  std::int64_t told = offset_seconds;
+  if (live_->clock.offset != config::ClockOffset::absolute)
+    told -= clock_offset_seconds(live_->clock, std::time(nullptr));
   if (live_->clock.offset == config::ClockOffset::variable) {
     auto live = std::make_shared<config::DomainDefinition>(*live_);
     // Relative to its basis, as the adjustment is.

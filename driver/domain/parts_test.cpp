@@ -277,6 +277,9 @@ TEST(ClockOffset, ZonesOfTheHost) {
   clock.offset = config::ClockOffset::variable;
   clock.adjustment_seconds = -5;
   EXPECT_EQ(clock_offset_seconds(clock, 0), -5);
+  clock.offset = config::ClockOffset::absolute;
+  clock.start_seconds = 100;
+  EXPECT_EQ(clock_offset_seconds(clock, 1700000000), 100 - 1700000000);
   clock.offset = config::ClockOffset::timezone;
   clock.timezone = "../../etc/passwd";
   EXPECT_THROW(clock_offset_seconds(clock, 0), Error);
