@@ -97,6 +97,18 @@ std::string device_number(const std::string& path) {
   return fmt::format("{}:{}", major(status.st_rdev), minor(status.st_rdev));
 }
 
+// Lines of a file "MAJOR:MINOR …" (cgroup-v2.rst, "IO Interface Files"): those of devices that are not in
+// `kept` get the value that is none.
+void lift(const fs::path& file, const std::set<std::string>& kept, std::string_view none) {
+  std::vector<std::string> gone;
+  std::ifstream lines(file);
+  for (std::string line; std::getline(lines, line);) {
+    std::string device = line.substr(0, line.find(' '));
+    if (device.find(':') != std::string::npos && !kept.contains(device)) gone.push_back(std::move(device));
+  }
+  for (const std::string& device : gone) write(file, fmt::format("{} {}", device, none));
+}
+
 // The kernel tells of changes in the events file (cgroup-v2.rst, "[Un]populated Notification").
 void wait_until_empty(const fs::path& group) noexcept {
   constexpr int kPatienceMilliseconds = 5000;
@@ -247,17 +259,26 @@ void DomainCgroup::apply_memory(const config::DomainDefinition& definition) cons
 void DomainCgroup::apply_block_io(const config::DomainDefinition& definition) const {
   const config::BlkioTuning& tuning = definition.blkio_tuning;
   const fs::path weight = fs::exists(group_ / "io.weight") ? group_ / "io.weight" : group_ / "io.bfq.weight";
-  if (tuning.weight != 0) write(weight, fmt::format("default {}", tuning.weight));
+  constexpr std::uint32_t kDefaultWeight = 100;
+  if (tuning.weight != 0 || fs::exists(weight))
+    write(weight, fmt::format("default {}", tuning.weight != 0 ? tuning.weight : kDefaultWeight));
+  std::set<std::string> weighted, limited;
   for (const config::BlkioDevice& device : tuning.devices) {
     const std::string number = device_number(device.path);
     const auto most = [](std::uint64_t value) {
       return value == 0 ? std::string("max") : fmt::format("{}", value);
     };
-    if (device.weight != 0) write(weight, fmt::format("{} {}", number, device.weight));
+    limited.insert(number);
+    if (device.weight != 0) {
+      write(weight, fmt::format("{} {}", number, device.weight));
+      weighted.insert(number);
+    }
     write(group_ / "io.max",
           fmt::format("{} rbps={} wbps={} riops={} wiops={}", number, most(device.read_bytes),
                       most(device.write_bytes), most(device.read_iops), most(device.write_iops)));
   }
+  lift(weight, weighted, "default");
+  lift(group_ / "io.max", limited, "rbps=max wbps=max riops=max wiops=max");
 }
 
 void require_for_start(const CgroupTree& tree, const config::DomainDefinition& definition) {

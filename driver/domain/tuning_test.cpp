@@ -211,6 +211,10 @@ TEST(CgroupTest, WritesWhatTheKernelReads) {
   EXPECT_EQ(read(group / "memory.high"), "max");
   EXPECT_EQ(read(group / "memory.swap.max"), "2097152") << "without the memory's own";
   EXPECT_EQ(read(group / "io.weight"), "default 200");
+  touch(group / "io.max", "7:0 rbps=100 wbps=max riops=max wiops=max");
+  cgroup.apply(::getpid(), definition);
+  EXPECT_EQ(read(group / "io.max"), "7:0 rbps=max wbps=max riops=max wiops=max")
+      << "what is limited no more is free";
   definition.blkio_tuning.devices = {{.path = "/etc/passwd", .read_iops = 5}};
   EXPECT_THROW(cgroup.apply(::getpid(), definition), Error) << "no block device";
   std::filesystem::remove_all(root);

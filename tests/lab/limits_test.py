@@ -50,12 +50,42 @@ class Limits(unittest.TestCase):
             self.assertEqual((group / "memory.max").read_text(), "102400000\n")
             self.assertEqual((group / "memory.high").read_text(), "81920000\n")
             self.assertRegex(daemon.virsh("memtune", "limited"), r"hard_limit\s+: 100000")
+            self.check_block_io(daemon, group)
+            self.check_nodes(daemon, group)
             daemon.virsh("schedinfo", "limited", "--live", "--set", "vcpu_quota=-1")
             self.assertEqual((group / "vcpu1/cpu.max").read_text(), "max 100000\n")
             # The guest works on with all that.
             wait_until_ready(daemon, "limited")
             daemon.virsh("destroy", "limited")
             self.assertFalse(group.exists())
+
+    def check_block_io(self, daemon: PrivateDaemon, group: Path) -> None:
+        """A device's limits come and go; shares need a scheduler that knows them (BFQ)."""
+        image = daemon.root / "loop.raw"
+        image.write_bytes(bytes(1 << 20))
+        device = subprocess.run(["losetup", "--find", "--show", image], check=True, text=True,
+                                stdout=subprocess.PIPE).stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "--detach", device], check=False)
+        number = Path("/sys/block", Path(device).name, "dev").read_text().strip()
+        daemon.virsh("blkiotune", "limited", "--live", "--device-write-bytes-sec", f"{device},1048576",
+                     "--device-read-iops-sec", f"{device},50")
+        self.assertEqual((group / "io.max").read_text(), f"{number} rbps=max wbps=1048576 riops=50 wiops=max\n")
+        self.assertRegex(daemon.virsh("blkiotune", "limited"), rf"device_write_bytes_sec: {device},1048576")
+        daemon.virsh("blkiotune", "limited", "--live", "--device-write-bytes-sec", f"{device},0",
+                     "--device-read-iops-sec", f"{device},0")
+        self.assertEqual((group / "io.max").read_text(), "")
+        weights = [file for file in (group / "io.weight", group / "io.bfq.weight") if file.exists()]
+        if weights:
+            daemon.virsh("blkiotune", "limited", "--live", "--weight", "300")
+            self.assertIn("default 300", weights[0].read_text())
+        else:
+            with self.assertRaisesRegex(RuntimeError, "weight"):
+                daemon.virsh("blkiotune", "limited", "--live", "--weight", "300")
+
+    def check_nodes(self, daemon: PrivateDaemon, group: Path) -> None:
+        daemon.virsh("numatune", "limited", "--live", "--nodeset", "0")
+        self.assertEqual((group / "cpuset.mems").read_text(), "0\n")
+        self.assertRegex(daemon.virsh("numatune", "limited"), r"numa_nodeset\s*:\s*0")
 
     def test_of_a_definition(self):
         with PrivateDaemon() as daemon:
@@ -73,4 +103,5 @@ class Limits(unittest.TestCase):
 
 if __name__ == "__main__":
     require_cgroup()
+    subprocess.run(["/sbin/modprobe", "-a", "loop", "bfq"], check=False)
     tap.main()
