@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/printf.h>
 
 #include "driver/domain/local_driver.h"
 #include "driver/domain/worker_threads.h"
@@ -47,11 +48,11 @@ void set_pin(config::DomainDefinition& definition, const DomainTuning::Pin& pin,
 std::string tunable_of(const DomainTuning::Pin& pin) {
   switch (pin.threads) {
     case PinnedThreads::vcpu:
-      return fmt::format(VIR_DOMAIN_TUNABLE_CPU_VCPUPIN, pin.number);
+      return fmt::sprintf(VIR_DOMAIN_TUNABLE_CPU_VCPUPIN, pin.number);
     case PinnedThreads::emulator:
       return VIR_DOMAIN_TUNABLE_CPU_EMULATORPIN;
     case PinnedThreads::iothread:
-      return fmt::format(VIR_DOMAIN_TUNABLE_CPU_IOTHREADSPIN, pin.number);
+      return fmt::sprintf(VIR_DOMAIN_TUNABLE_CPU_IOTHREADSPIN, pin.number);
   }
   return {};
 }

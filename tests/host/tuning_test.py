@@ -42,7 +42,7 @@ class Pins(TuningCase):
         self.assertEqual(affinity(worker, "vcpu1"), set(range(os.cpu_count())))
         with Events(self.daemon) as events:
             self.virsh("vcpupin", "pins", "1", "1", "--live", "--config")
-            events._terminal.expect(r"event 'tunable' for domain 'pins'")
+            events._terminal.expect(r"event 'tunable' for domain 'pins':\s+cputune\.vcpupin1: 1\b")
         self.assertEqual(affinity(worker, "vcpu1"), {1})
         self.assertEqual(affinity(worker, "vcpu0"), set(range(os.cpu_count())))
         self.assertRegex(self.virsh("vcpupin", "pins"), r"1\s+1\n?$")
