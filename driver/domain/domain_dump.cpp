@@ -49,6 +49,9 @@ Task<> Domain::core_dump(Caller caller, std::string path, unsigned int flags) {
     failure = error_of(std::current_exception());
   }
   end_long_job(failure);
+  // Who ends closes its socket a moment before its pidfd tells.
+  if (auto ending = worker_; failure && ending && !ending->is_connected())
+    co_await ending->wait_end(environment_->quit_deadline);
   if (!is_active() || !worker_ || worker_->has_ended())
     throw Error(VIR_ERR_OPERATION_ABORTED, "the domain ended during its dump");
   if (!failure && (flags & VIR_DUMP_CRASH) != 0) {
