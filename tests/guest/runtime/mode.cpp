@@ -7,6 +7,7 @@
 #include "tests/guest/machine/power.h"
 #include "tests/guest/machine/user_mode.h"
 #include "tests/guest/runtime/channels.h"
+#include "tests/guest/runtime/disk_load.h"
 #include "tests/guest/runtime/hot_plug.h"
 #include "tests/guest/runtime/media.h"
 #include "tests/guest/runtime/test.h"
@@ -89,6 +90,10 @@ void run_mode(std::string_view mode) {
   }
   if (mode == "hot_plug") serve_hot_plug_slots();
   if (mode == "media") watch_media();
+  if (mode == "disk_load") {
+    listen_to_power_button();
+    load_disks();
+  }
   print(mode.starts_with("reboot") ? "BOOT\n" : "READY\n");
   if (mode == "ignore")
     for (;;) wait_for_interrupt();
