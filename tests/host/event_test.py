@@ -2,9 +2,7 @@
 """Domain events that no other script waits for, as stock virsh prints them; every kind can be asked for, of one domain
 or of all. docs/user-guide/events.md lists the kinds and who shows them."""
 
-import os
 import re
-import signal
 import subprocess
 import sys
 import unittest
@@ -13,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from domain_test import DomainCase
-from domains import Events, define, require_daemon, wait_until_ready, workers_of
+from domains import Events, define, require_daemon
 from fixtures import tap
 from fixtures.terminal import Terminal
 from fixtures.warren_daemon import ROOT
@@ -75,19 +73,6 @@ class Kinds(DomainCase):
                 self.virsh("start", action)
                 events._terminal.expect(rf"event 'watchdog' for domain '{action}': {action}\b")
                 self.virsh("destroy", action, check=False)
-
-    def test_a_worker_that_does_not_answer(self):
-        """T15"""
-        define(self.daemon, "hung", "echo")
-        self.virsh("start", "hung")
-        wait_until_ready(self.daemon, "hung")
-        (worker,) = workers_of(self.daemon)
-        os.kill(worker, signal.SIGSTOP)
-        with Events(self.daemon) as events:
-            self.refused("suspend", "hung")
-            events._terminal.expect(r"event 'control-error' for domain 'hung'")
-        self.assertIn("error", self.virsh("domcontrol", "hung", check=False))
-        self.virsh("destroy", "hung")
 
 
 if __name__ == "__main__":
