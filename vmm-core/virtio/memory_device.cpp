@@ -66,6 +66,8 @@ std::uint64_t MemoryDevice::features() const noexcept {
 
 // Memory beyond the usable part cannot be plugged; it never becomes less than what may be plugged already.
 void MemoryDevice::adjust_usable(bool may_shrink) noexcept {
+  // The control thread and the device's do: the last one has seen the newest request.
+  const std::lock_guard lock(sizes_);
   const std::uint64_t requested = requested_.load(std::memory_order_relaxed);
   std::uint64_t usable = 0;
   if (requested != 0) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -64,6 +65,7 @@ class MemoryDevice final : public ServedDevice {
 
   DeviceMemory& memory_;
   const std::optional<std::uint16_t> node_;
+  std::mutex sizes_;  // usable_ follows requested_
   std::atomic<std::uint64_t> requested_;
   std::atomic<std::uint64_t> usable_{0};
   std::atomic<std::uint64_t> denied_{0}, failed_{0}, malformed_{0};
