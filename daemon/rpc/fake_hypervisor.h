@@ -221,6 +221,12 @@ class FakeHypervisor : public FakeDomainAgent {
   }
 
   // DomainDevices
+  std::map<std::string, std::size_t> associated;  // how many descriptors, by name
+  void associate_descriptors(const Caller&, const Uuid& uuid, const std::string& name,
+                             std::vector<vmm::FileDescriptor> descriptors, unsigned int) override {
+    find(uuid);
+    associated[name] = descriptors.size();
+  }
   void attach_device(const Caller&, const Uuid&, std::string, unsigned int, Completion<void> done) override {
     change(std::move(done));
   }

@@ -8,6 +8,13 @@
 
 namespace warren::daemon::rpc::handlers {
 
+Nothing domain_fd_associate(Call& call, const DomainFdAssociateArgs& arguments) {
+  Session& session = call.session();
+  session.hypervisor().associate_descriptors(session.caller(), to_driver(arguments.dom.uuid), arguments.name,
+                                             call.take_descriptors(), arguments.flags);
+  return {};
+}
+
 // The calls without flags are of the running domain.
 void domain_attach_device(Call& call, const DomainAttachDeviceArgs& arguments, Reply<Nothing> reply) {
   Session& session = call.session();

@@ -8,6 +8,7 @@ namespace warren::daemon::rpc::handlers {
 
 using namespace protocol;
 
+Nothing domain_fd_associate(Call& call, const DomainFdAssociateArgs& arguments);
 void domain_attach_device(Call& call, const DomainAttachDeviceArgs& arguments, Reply<Nothing> reply);
 void domain_attach_device_flags(Call& call, const DomainAttachDeviceFlagsArgs& arguments,
                                 Reply<Nothing> reply);

@@ -18,6 +18,9 @@ enum EventMessage : std::uint32_t {
   kWatchdog = 321,
   kDiskChange = 327,
   kTrayChange = 328,
+  kPmWakeup = 329,
+  kPmSuspend = 330,
+  kPmSuspendDisk = 332,
   kIoError = 322,
   kIoErrorReason = 324,
   kControlError = 325,
@@ -32,6 +35,7 @@ enum EventMessage : std::uint32_t {
   kDeviceAdded = 354,
   kDeviceRemovalFailed = 367,
   kMemoryDeviceSizeChange = 438,
+  kMemoryFailure = 423,
 };
 
 template <class Message>
@@ -145,6 +149,24 @@ struct Sender {
                                            .new_src_path = event.new_source,
                                            .dev_alias = event.alias,
                                            .reason = event.reason}});
+  }
+  // The reasons are libvirt's for "none".
+  void operator()(const driver::PmWakeupEvent&) const {
+    send(session, kPmWakeup, DomainEventCallbackPmwakeupMsg{callback_id, 0, {.dom = domain}});
+  }
+  void operator()(const driver::PmSuspendEvent&) const {
+    send(session, kPmSuspend, DomainEventCallbackPmsuspendMsg{callback_id, 0, {.dom = domain}});
+  }
+  void operator()(const driver::PmSuspendDiskEvent&) const {
+    send(session, kPmSuspendDisk, DomainEventCallbackPmsuspendDiskMsg{callback_id, 0, {.dom = domain}});
+  }
+  void operator()(const driver::MemoryFailureEvent& event) const {
+    send(session, kMemoryFailure,
+         DomainEventMemoryFailureMsg{.callback_id = callback_id,
+                                     .dom = domain,
+                                     .recipient = event.recipient,
+                                     .action = event.action,
+                                     .flags = event.flags});
   }
   void operator()(const driver::MetadataChangeEvent& event) const {
     send(session, kMetadataChange,

@@ -293,9 +293,11 @@ Devices make_devices(Dice& dice) {
       balloon.info = make_info(dice, true);
     }
   }
+  const auto action = static_cast<WatchdogAction>(dice.below(7));
+  if (dice.flip()) devices.watchdogs.push_back({.action = action, .info = make_info(dice, true)});
   if (dice.flip())
     devices.watchdogs.push_back(
-        {.action = static_cast<WatchdogAction>(dice.below(7)), .info = make_info(dice, true)});
+        {.model = WatchdogModel::itco, .action = action, .info = make_info(dice, false)});
   if (dice.flip())
     devices.panic = {.has_model = dice.flip(), .has_address = dice.flip(), .info = make_info(dice, false)};
   if (dice.flip()) {

@@ -101,7 +101,7 @@ bool fits(const Rng& wanted, const Rng& has) {
 }
 
 bool fits(const Watchdog& wanted, const Watchdog& has) {
-  return wanted.action == has.action && fits_place(wanted.info, has.info);
+  return wanted.model == has.model && wanted.action == has.action && fits_place(wanted.info, has.info);
 }
 bool fits(const Vsock& wanted, const Vsock& has) {
   return (!wanted.cid || !has.cid || wanted.cid == has.cid) && fits_place(wanted.info, has.info);
@@ -205,8 +205,9 @@ void check_new(const Devices& devices, const Channel& channel) {
 void check_new(const Devices&, const Input&) {
   throw operation_invalid("the machine has its one PS/2 keyboard already");
 }
-void check_new(const Devices& devices, const Watchdog&) {
-  if (!devices.watchdogs.empty()) throw operation_invalid("domain already has a watchdog");
+void check_new(const Devices& devices, const Watchdog& watchdog) {
+  for (const Watchdog& other : devices.watchdogs)
+    if (other.model == watchdog.model) throw operation_invalid("domain already has a watchdog");
 }
 void check_new(const Devices& devices, const Vsock&) {
   if (!devices.vsocks.empty()) throw operation_invalid("the domain already has a vsock device");

@@ -155,6 +155,7 @@ void format_disk_source(XmlWriter& writer, const Disk& disk, const FormatContext
   writer.begin("source");
   if (!disk.source.empty())
     writer.attribute(disk.source_type == DiskSourceType::file ? "file" : "dev", disk.source);
+  if (!disk.descriptor_group.empty()) writer.attribute("fdgroup", disk.descriptor_group);
   if (disk.startup_policy)
     writer.attribute("startupPolicy", names::kStartupPolicy.name(*disk.startup_policy));
   if (context.live) format_optional(writer, "index", disk.source_index);

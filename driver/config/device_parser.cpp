@@ -149,6 +149,13 @@ void parse_disk_source(XmlElement& element, Disk& disk, bool inactive, DeviceUse
   const std::string_view name = disk.source_type == DiskSourceType::file ? "file" : "dev";
   if (disk.device != DiskDevice::cdrom || source->attribute(name))
     disk.source = require_absolute_path(*source, name);
+  if (const auto group = source->attribute("fdgroup")) {
+    if (disk.source_type != DiskSourceType::file || disk.source.empty())
+      throw source->malformed_attribute("fdgroup", "only a file, which is named beside it, has one");
+    if (group->empty() || group->size() > 256)
+      throw source->malformed_attribute("fdgroup", "it is empty or longer than 256 bytes");
+    disk.descriptor_group = *group;
+  }
   disk.startup_policy = read_enum(*source, "startupPolicy", names::kStartupPolicy);
   if (disk.device == DiskDevice::disk && disk.startup_policy &&
       disk.startup_policy != StartupPolicy::optional) {
@@ -419,8 +426,14 @@ Devices parse_devices(XmlElement* element, bool inactive) {
   if (XmlElement* balloon = element->child("memballoon"))
     devices.memory_balloon = parse_memory_balloon(*balloon, inactive);
   for (XmlElement* child : element->children("watchdog")) {
-    if (!devices.watchdogs.empty()) throw child->unsupported("a domain can have one watchdog");
-    devices.watchdogs.push_back(parse_watchdog(*child, inactive));
+    const Watchdog watchdog = parse_watchdog(*child, inactive);
+    for (const Watchdog& other : devices.watchdogs) {
+      if (other.model == watchdog.model)
+        throw child->unsupported("a domain can have one watchdog of each model");
+      if (other.action != watchdog.action)
+        throw child->unsupported("watchdogs with different actions are not supported");
+    }
+    devices.watchdogs.push_back(watchdog);
   }
   for (XmlElement* child : element->children("panic")) {
     if (devices.panic) throw child->malformed("there can be one panic device of model 'isa'");

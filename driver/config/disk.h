@@ -51,7 +51,8 @@ struct Disk {
   DiskSourceType source_type = DiskSourceType::file;
   DiskDevice device = DiskDevice::disk;
   DiskBus bus = DiskBus::virtio;
-  std::string source;  // absolute path; empty: a drive without a medium
+  std::string source;            // absolute path; empty: a drive without a medium
+  std::string descriptor_group;  // fdgroup=, of type file: a client lends the file; empty: it is opened
   std::optional<StartupPolicy> startup_policy;
   std::optional<std::uint32_t> source_index;  // live XML only
   DiskDriver driver;

@@ -50,7 +50,7 @@ struct Devices {
   std::vector<Channel> channels;
   std::vector<Input> inputs;
   std::vector<Rng> rngs;
-  std::vector<Watchdog> watchdogs;              // one at most
+  std::vector<Watchdog> watchdogs;              // one of each model at most, all with one action
   std::optional<MemoryBalloon> memory_balloon;  // always set after fill_defaults
   std::optional<PanicDevice> panic;
   std::vector<MemoryDevice> memories;

@@ -145,6 +145,10 @@ inline constexpr EnumName<BalloonModel> kBalloonModel[] = {{"virtio", BalloonMod
 inline constexpr std::string_view kBalloonModelRefused[] = {"virtio-transitional", "virtio-non-transitional",
                                                             "xen"};
 
+inline constexpr EnumName<WatchdogModel> kWatchdogModel[] = {{"i6300esb", WatchdogModel::i6300esb},
+                                                             {"itco", WatchdogModel::itco}};
+inline constexpr std::string_view kWatchdogModelRefused[] = {"ib700", "diag288"};
+
 inline constexpr EnumName<WatchdogAction> kWatchdogAction[] = {{"reset", WatchdogAction::reset},
                                                                {"shutdown", WatchdogAction::shutdown},
                                                                {"poweroff", WatchdogAction::poweroff},
@@ -191,6 +195,8 @@ inline constexpr EnumTable<ControllerType> kController{detail::kController, deta
 inline constexpr EnumTable<ControllerModel> kPciModel{detail::kPciModel, detail::kPciModelRefused};
 inline constexpr EnumTable<RngBackend> kRngBackend{detail::kRngBackend, detail::kRngBackendRefused};
 inline constexpr EnumTable<BalloonModel> kBalloonModel{detail::kBalloonModel, detail::kBalloonModelRefused};
+inline constexpr EnumTable<WatchdogModel> kWatchdogModel{detail::kWatchdogModel,
+                                                         detail::kWatchdogModelRefused};
 inline constexpr EnumTable<WatchdogAction> kWatchdogAction{detail::kWatchdogAction, {}};
 
 // Elements of <devices> that are devices to libvirt; the ones that can be attached and detached alone are

@@ -54,6 +54,7 @@ Disk merged(Disk wanted, const Disk& has) {
   } else {
     compare.same(wanted.source_type, has.source_type, "@type");
     compare.same(wanted.source, has.source, "<source>");
+    compare.same(wanted.descriptor_group, has.descriptor_group, "<source fdgroup>");
     compare.same(wanted.startup_policy, has.startup_policy, "<source startupPolicy>");
     wanted.source_index = has.source_index;
   }

@@ -79,7 +79,7 @@ struct LifecycleActions {
   bool operator==(const LifecycleActions&) const = default;
 };
 
-// <pm>: only "no" is accepted, the machine has no S3 or S4.
+// <pm>: the sleep states S3 and S4, which the guest has unless this says that it has not.
 struct PowerManagement {
   std::optional<bool> suspend_to_mem;
   std::optional<bool> suspend_to_disk;

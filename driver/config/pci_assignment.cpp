@@ -59,7 +59,8 @@ std::vector<Place> endpoints(Devices& devices) {
     if (devices.memories[i].model == MemoryModel::virtio_mem)
       places.push_back({&devices.memories[i].info, numbered("memory", i)});
   for (Watchdog& watchdog : devices.watchdogs)
-    places.push_back({&watchdog.info, "/domain/devices/watchdog", true});
+    if (watchdog.model == WatchdogModel::i6300esb)
+      places.push_back({&watchdog.info, "/domain/devices/watchdog", true});
   return places;
 }
 

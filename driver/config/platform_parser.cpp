@@ -216,10 +216,7 @@ std::optional<LifecycleAction> parse_action(XmlElement& root, std::string_view n
 std::optional<bool> parse_sleep_state(XmlElement& pm, std::string_view name) {
   XmlElement* element = pm.child(name);
   if (!element) return std::nullopt;
-  const auto enabled = read_yes_no(*element, "enabled");
-  if (enabled == true)
-    throw element->unsupported_attribute("enabled", "the machine has no S3 and no S4; it can only be 'no'");
-  return enabled;
+  return read_yes_no(*element, "enabled");
 }
 
 }  // namespace

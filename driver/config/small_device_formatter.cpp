@@ -21,7 +21,7 @@ void format_memory_balloon(XmlWriter& writer, const MemoryBalloon& balloon, cons
 
 void format_watchdog(XmlWriter& writer, const Watchdog& watchdog, const FormatContext& context) {
   writer.begin("watchdog");
-  writer.attribute("model", "i6300esb");
+  writer.attribute("model", names::kWatchdogModel.name(watchdog.model));
   writer.attribute("action", names::kWatchdogAction.name(watchdog.action));
   format_device_info(writer, watchdog.info, context);
   writer.end();

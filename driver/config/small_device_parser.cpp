@@ -20,12 +20,9 @@ MemoryBalloon parse_memory_balloon(XmlElement& element, bool inactive) {
 
 Watchdog parse_watchdog(XmlElement& element, bool inactive) {
   Watchdog watchdog;
-  if (const std::string model = require_text(element, "model"); model != "i6300esb") {
-    throw element.unsupported_attribute(
-        "model", fmt::format("Warren has no watchdog '{}'; it is 'i6300esb'", model.substr(0, 64)));
-  }
+  watchdog.model = require_enum(element, "model", names::kWatchdogModel);
   watchdog.action = read_enum(element, "action", names::kWatchdogAction).value_or(WatchdogAction::reset);
-  watchdog.info = parse_device_info(element, inactive, true, false);
+  watchdog.info = parse_device_info(element, inactive, watchdog.model == WatchdogModel::i6300esb, false);
   return watchdog;
 }
 

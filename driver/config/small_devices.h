@@ -24,8 +24,14 @@ struct MemoryBalloon {
 // What becomes of a guest that does not reload its watchdog.
 enum class WatchdogAction { reset, shutdown, poweroff, pause, none, dump, inject_nmi };
 
-// <watchdog model='i6300esb'>
+enum class WatchdogModel {
+  i6300esb,
+  itco,  // the chipset's own: no PCI device, and there from the start or not at all
+};
+
+// <watchdog>
 struct Watchdog {
+  WatchdogModel model = WatchdogModel::i6300esb;
   WatchdogAction action = WatchdogAction::reset;
   DeviceInfo info;
   bool operator==(const Watchdog&) const = default;

@@ -92,12 +92,25 @@ struct WatchdogEvent {  // VIR_DOMAIN_EVENT_ID_WATCHDOG: the guest has not reloa
   int action = VIR_DOMAIN_EVENT_WATCHDOG_NONE;
 };
 
+// VIR_DOMAIN_EVENT_ID_PMSUSPEND, …_PMSUSPEND_DISK, …_PMWAKEUP: the guest has gone to sleep, or was woken.
+struct PmSuspendEvent {};
+struct PmSuspendDiskEvent {};
+struct PmWakeupEvent {};
+
+// VIR_DOMAIN_EVENT_ID_MEMORY_FAILURE: memory of the host that the domain used has failed.
+struct MemoryFailureEvent {
+  int recipient = 0;       // virDomainMemoryFailureRecipientType
+  int action = 0;          // virDomainMemoryFailureActionType
+  unsigned int flags = 0;  // virDomainMemoryFailureFlags
+};
+
 struct DomainEvent {
   DomainHandle domain;
   std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent,
                RtcChangeEvent, TunableEvent, JobCompletedEvent, BlockThresholdEvent, DeviceAddedEvent,
                DeviceRemovedEvent, DeviceRemovalFailedEvent, AgentLifecycleEvent, BalloonChangeEvent,
-               WatchdogEvent, TrayChangeEvent, DiskChangeEvent, MemoryDeviceSizeEvent>
+               WatchdogEvent, TrayChangeEvent, DiskChangeEvent, PmSuspendEvent, PmSuspendDiskEvent,
+               PmWakeupEvent, MemoryFailureEvent, MemoryDeviceSizeEvent>
       body;
 };
 

@@ -13,6 +13,7 @@
 
 #include "driver/contract/domain_agent.h"
 #include "driver/contract/domain_configuration.h"
+#include "driver/contract/domain_descriptors.h"
 #include "driver/contract/domain_devices.h"
 #include "driver/contract/domain_disks.h"
 #include "driver/contract/domain_inspection.h"
@@ -48,6 +49,7 @@ class HypervisorDriver : public DomainRegistry,
                          public DomainConfiguration,
                          public DomainStatisticsSource,
                          public DomainTuning,
+                         public DomainDescriptors,
                          public DomainDevices,
                          public DomainDisks,
                          public DomainInspection,

@@ -111,7 +111,11 @@ Task<> Domain::catch_up(control::Status found) {
   set_open_channels(found.open_ports);
   set_open_trays(found.open_trays);
   switch (found.state) {
+    case control::MachineState::suspended:
+      if (state_ != VIR_DOMAIN_PMSUSPENDED) co_await guest_suspended();
+      break;
     case control::MachineState::running:
+      if (state_ == VIR_DOMAIN_PMSUSPENDED) co_await guest_woke();
       if (state_ != VIR_DOMAIN_RUNNING) set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_UNPAUSED);
       break;
     case control::MachineState::paused:
@@ -123,8 +127,7 @@ Task<> Domain::catch_up(control::Status found) {
       break;
     case control::MachineState::shut_down:
       if (state_ == VIR_DOMAIN_SHUTDOWN) break;  // preserved
-      co_await guest_shut_down(stopped_at_reset ? control::StateCause::guest_reset
-                                                : control::StateCause::guest_shutdown);
+      co_await guest_shut_down(stopped_at_reset ? control::StateCause::guest_reset : found.cause);
       co_return;
     case control::MachineState::crashed:
       if (state_ == VIR_DOMAIN_CRASHED) break;  // preserved

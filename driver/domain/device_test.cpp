@@ -295,6 +295,21 @@ TEST_F(DeviceTest, WhereNoDeviceComesOrGoes) {
   EXPECT_EQ(last_code_, VIR_ERR_XML_ERROR);
   EXPECT_NE(attach("<serial type='pty'><target port='1'/></serial>", kLive), "");
   EXPECT_EQ(last_code_, VIR_ERR_OPERATION_UNSUPPORTED);
+  EXPECT_THAT(attach("<controller type='pci' model='pcie-root-port'/>", kLive),
+              HasSubstr("'pci' controller cannot be hot plugged."));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_UNSUPPORTED);
+  EXPECT_THAT(detach("<controller type='pci' index='1' model='pcie-root-port'/>", kLive),
+              HasSubstr("'pci' controller cannot be hot unplugged."));
+  EXPECT_THAT(attach("<controller type='sata'/>", kLive),
+              HasSubstr("'sata' controller cannot be hot plugged."));
+  EXPECT_THAT(attach("<input type='keyboard' bus='ps2'/>", kLive),
+              HasSubstr("input device on bus 'ps2' cannot be hot plugged."));
+  EXPECT_EQ(last_code_, VIR_ERR_CONFIG_UNSUPPORTED);
+  EXPECT_THAT(detach("<input type='keyboard' bus='ps2'/>", kLive),
+              HasSubstr("input device on bus 'ps2' cannot be detached"));
+  EXPECT_THAT(attach("<watchdog model='itco'/>", kLive),
+              HasSubstr("hotplug of watchdog of model itco is not supported"));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_UNSUPPORTED);
   EXPECT_NE(detach("<disk><target dev='vdz'/></disk>", kLive), "");
   EXPECT_EQ(last_code_, VIR_ERR_DEVICE_MISSING);
   EXPECT_NE(detach_alias("serial0", kLive), "");

@@ -140,6 +140,26 @@ DiskImage open_disk_image(const config::Disk& disk) {
   return image;
 }
 
+DiskImage open_disk_image(const config::Disk& disk, const DescriptorGroupMap& groups) {
+  const auto group = groups.find(disk.descriptor_group);
+  if (disk.descriptor_group.empty() || group == groups.end()) return open_disk_image(disk);
+  const std::string what = fmt::format("disk {}", disk.target);
+  DiskImage image{.file = descriptor_for(disk, group->second)};
+  struct stat status{};
+  if (::fstat(image.file.get(), &status) != 0) fail_to_open(what, disk.source, errno);
+  if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+    throw Error(
+        VIR_ERR_CONFIG_UNSUPPORTED,
+        fmt::format("{}: file descriptor group '{}' is neither of a regular file nor of a block device", what,
+                    disk.descriptor_group));
+  }
+  // As its owner opened it, whatever the disk's cache mode: what it is to others is theirs to say.
+  image.direct = (::fcntl(image.file.get(), F_GETFL) & O_DIRECT) != 0;
+  lock_image(disk, what, image.file);
+  if (image.direct) image.direct_alignment = direct_alignment(image.file);
+  return image;
+}
+
 vmm::FileDescriptor open_boot_file(const std::string& path, const std::string& element) {
   struct stat status{};
   return open_file(element, path, O_RDONLY, status);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "driver/config/disk.h"
+#include "driver/domain/descriptor_groups.h"
 #include "vmm-core/os/file_descriptor.h"
 
 namespace warren::driver::domain {
@@ -22,6 +23,8 @@ struct DiskImage {
 // gets: it lasts as long as the worker, whatever becomes of the daemon. Throws Error: VIR_ERR_SYSTEM_ERROR
 // naming the path component that failed, VIR_ERR_RESOURCE_BUSY when another domain has the image.
 DiskImage open_disk_image(const config::Disk& disk);
+// The same of a disk that is lent to the domain: a descriptor that is open already, of `groups`.
+DiskImage open_disk_image(const config::Disk& disk, const DescriptorGroupMap& groups);
 
 // A kernel or initrd, read-only. `element` is for the error, e.g. "/domain/os/kernel".
 vmm::FileDescriptor open_boot_file(const std::string& path, const std::string& element);

@@ -17,6 +17,7 @@
 #include "driver/contract/caller.h"
 #include "driver/contract/domain_configuration.h"
 #include "driver/domain/console_stream.h"
+#include "driver/domain/descriptor_groups.h"
 #include "driver/domain/domain_agent.h"
 #include "driver/domain/environment.h"
 #include "driver/domain/job_slot.h"
@@ -63,6 +64,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   using Apply = std::function<Task<>(const config::DomainDefinition& live)>;
   Task<> modify(Caller caller, std::string job, unsigned int flags, Change change,
                 std::optional<decltype(DomainEvent::body)> event = std::nullopt, Apply apply = nullptr);
+
+  // Descriptors that clients lend the disks.
+  DescriptorGroups& descriptor_groups() noexcept { return descriptor_groups_; }
 
   // domain_tuning.cpp
   // modify() for what the host gives; the event is told when the running machine was changed.
@@ -127,7 +131,11 @@ class Domain : public std::enable_shared_from_this<Domain> {
   bool has_agent() const noexcept;
   Task<> set_agent_timeout(Caller caller, int timeout);
   Task<> shutdown_by_agent(Caller caller, std::string job, bool then_restart);
-  Task<> hibernate_by_agent(Caller caller);
+
+  // domain_sleep.cpp
+  // `target` is a virNodeSuspendTarget. The guest's agent has the guest put itself to sleep.
+  Task<> sleep_by_agent(Caller caller, unsigned int target);
+  Task<> wake(Caller caller);
 
   // domain_lifecycle.cpp
   Task<> shutdown(Caller caller, std::string job, bool then_restart);
@@ -288,6 +296,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // False when the live definition says so already.
   bool note_balloon(std::uint64_t bytes);
   void watchdog_expired(vmm::control::WatchdogAction action);
+  void memory_failed(const vmm::control::MemoryFailed& failure);
   // The watchdog has paused or ended the machine.
   Task<> watchdog_stopped(vmm::control::StateChanged change);
   // What <watchdog action='dump'> and <on_crash>coredump-…</on_crash> leave: a core of its own, not fatal
@@ -299,10 +308,18 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> former_launch_ended();
   // On a pool thread.
   std::shared_ptr<Launched> prepare_launch(config::DomainDefinition definition, int id,
+                                           const DescriptorGroupMap& groups,
                                            const Preparation& preparation) const;
   void note_start(const LiveStatus& status, const Preparation& preparation) const;  // pool thread
   Worker::Handlers worker_handlers();
   void set_counters(vmm::FileDescriptor page);
+
+  // domain_sleep.cpp
+  void require_awake() const;
+  Task<> guest_suspended();
+  Task<> guest_woke();
+  // It has saved itself to its disk; its machine is off.
+  void guest_hibernated();
 
   // domain_lifecycle.cpp
   // Ends the worker and all that belongs to it; the domain is shut off for `reason`.
@@ -365,6 +382,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::set<std::string> open_trays_;
   std::map<std::string, std::shared_ptr<asio::steady_timer>> tray_timers_;
 
+  DescriptorGroups descriptor_groups_;
   JobSlot slot_;
   std::optional<LongJob> long_job_;
   std::optional<JobStatistics> completed_job_;

@@ -205,10 +205,4 @@ Task<> Domain::shutdown_by_agent(Caller caller, std::string job, bool then_resta
   co_await session.end_with(std::move(request), VIR_DOMAIN_QEMU_AGENT_COMMAND_SHUTDOWN);
 }
 
-Task<> Domain::hibernate_by_agent(Caller caller) {
-  auto session = co_await agent_session(std::move(caller), "hibernate");
-  // Returns when the guest is powered off, or when it says that it cannot.
-  co_await session.end_with(agent::Request("guest-suspend-disk"), VIR_DOMAIN_QEMU_AGENT_COMMAND_BLOCK);
-}
-
 }  // namespace warren::driver::domain

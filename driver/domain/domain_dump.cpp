@@ -62,6 +62,7 @@ Task<> Domain::core_dump(Caller caller, std::string path, unsigned int flags) {
   }
   if (!failure && (flags & VIR_DUMP_RESET) != 0) {
     co_await worker_->command(&control::Client::reset, fmt::format("reset domain '{}'", name_));
+    if (state_ == VIR_DOMAIN_PMSUSPENDED) co_await guest_woke();
     guest_was_reset();
   }
   if (was_running && !live) co_await run_again("resuming after dump failed");

@@ -74,6 +74,7 @@ void Domain::note_start(const LiveStatus& status, const Preparation& preparation
 
 // Everything that can block, in one go: a hand-over between threads costs more than most of its parts.
 std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinition definition, int id,
+                                                         const DescriptorGroupMap& groups,
                                                          const Preparation& preparation) const {
   const DriverSettings& settings = environment_->settings;
   require_for_start(environment_->cgroups, definition);
@@ -111,7 +112,7 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
     cids.push_back(environment_->cids.claim(uuid_, vsock.auto_cid == true ? std::nullopt : vsock.cid));
   // The worker sets itself up while its resources are opened.
   Resources resources =
-      open_resources(definition, {directory, vsock_directory(settings.runtime_directory, uuid_)});
+      open_resources(definition, {directory, vsock_directory(settings.runtime_directory, uuid_)}, groups);
   resources.live.id = id;
   resources.live.vsock_cids = std::move(cids);
   config::assign_live(definition, resources.live);
@@ -140,11 +141,13 @@ Task<> Domain::former_launch_ended() {
 Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   auto self = shared_from_this();
   co_await former_launch_ended();
+  DescriptorGroupMap groups = descriptor_groups_.named_by(definition.devices.disks);
   auto preparation = std::make_shared<Preparation>();
   preparation_ = preparation;
   std::move_only_function<std::shared_ptr<Launched>()> work =
-      [self, preparation = std::move(preparation), definition = std::move(definition), id = id_]() mutable {
-        auto launched = self->prepare_launch(std::move(definition), id, *preparation);
+      [self, preparation = std::move(preparation), definition = std::move(definition),
+       groups = std::move(groups), id = id_]() mutable {
+        auto launched = self->prepare_launch(std::move(definition), id, groups, *preparation);
         launched->preparation = std::move(preparation);
         return launched;
       };
@@ -258,6 +261,9 @@ Worker::Handlers Domain::worker_handlers() {
   };
   handlers.watchdog_expired = [weak](const vmm::control::WatchdogExpired& expired) {
     if (auto self = weak.lock()) self->watchdog_expired(expired.action);
+  };
+  handlers.memory_failed = [weak](const vmm::control::MemoryFailed& failure) {
+    if (auto self = weak.lock()) self->memory_failed(failure);
   };
   handlers.connection_lost = [weak, worker](const std::string& reason) {
     if (auto self = weak.lock())

@@ -22,6 +22,7 @@ Task<> Domain::shutdown(Caller caller, std::string job, bool then_restart) {
 Task<> Domain::reset(Caller caller) {
   auto hold = co_await slot_.acquire(job_of("reset", caller));
   Worker& worker = require_worker();
+  require_awake();
   if (state_ != VIR_DOMAIN_RUNNING && state_ != VIR_DOMAIN_PAUSED) {
     throw operation_invalid("domain is neither running nor paused");
   }
@@ -33,6 +34,7 @@ Task<> Domain::reset(Caller caller) {
 Task<> Domain::suspend(Caller caller) {
   auto hold = co_await slot_.acquire(job_of("suspend", caller));
   Worker& worker = require_worker();
+  require_awake();
   if (state_ == VIR_DOMAIN_PAUSED) co_return;
   if (state_ != VIR_DOMAIN_RUNNING) throw operation_invalid("domain is not running");
   co_await worker.command(&control::Client::pause, fmt::format("suspend domain '{}'", name_));
@@ -45,6 +47,7 @@ Task<> Domain::suspend(Caller caller) {
 Task<> Domain::resume(Caller caller) {
   auto hold = co_await slot_.acquire(job_of("resume", caller));
   Worker& worker = require_worker();
+  require_awake();
   if (state_ == VIR_DOMAIN_RUNNING) throw operation_invalid("domain is already running");
   if (state_ != VIR_DOMAIN_PAUSED) throw operation_invalid("domain is not paused");
   // What failed is tried again from here on, and may fail again before this is answered.
@@ -183,6 +186,7 @@ void Domain::guest_was_reset() {
 }
 
 Task<> Domain::guest_shut_down(control::StateCause cause) {
+  if (cause == control::StateCause::guest_hibernation) guest_hibernated();
   LifecycleAction action = live_->lifecycle.on_poweroff.value_or(LifecycleAction::destroy);
   if (cause == control::StateCause::guest_reset) {
     action = live_->lifecycle.on_reboot.value_or(LifecycleAction::restart);
@@ -245,10 +249,15 @@ Task<> Domain::worker_changed(std::weak_ptr<Worker> from, control::StateChanged 
       co_await guest_crashed(change.detail);
       break;
     case control::MachineState::running:
+      // Also of one that did not say where it is to be woken.
+      if (state_ == VIR_DOMAIN_PMSUSPENDED) co_await guest_woke();
       if (change.cause == control::StateCause::guest_reset) {
         guest_was_reset();
         co_await write_status();
       }
+      break;
+    case control::MachineState::suspended:
+      co_await guest_suspended();
       break;
     case control::MachineState::paused:
       log(LogPriority::error, fmt::format("was paused by its worker: {}", change.detail));

@@ -21,15 +21,17 @@ constexpr std::chrono::seconds kTrayPatience{5};
 }  // namespace
 
 bool is_same_medium(const config::Disk& one, const config::Disk& other) {
-  return one.source == other.source && (one.source.empty() || one.source_type == other.source_type);
+  return one.source == other.source && one.descriptor_group == other.descriptor_group &&
+         (one.source.empty() || one.source_type == other.source_type);
 }
 
 // Asked twice where the tray was locked: the first time the worker asks the guest to open it.
 Task<> Domain::change_medium(config::Disk drive, bool by_force) {
   std::shared_ptr<DiskImage> image;
   if (!drive.source.empty()) {
-    std::move_only_function<std::shared_ptr<DiskImage>()> work = [drive] {
-      return std::make_shared<DiskImage>(open_disk_image(drive));
+    DescriptorGroupMap groups = descriptor_groups_.named_by(std::span(&drive, 1));
+    std::move_only_function<std::shared_ptr<DiskImage>()> work = [drive, groups = std::move(groups)] {
+      return std::make_shared<DiskImage>(open_disk_image(drive, groups));
     };
     image = co_await run_blocking<std::shared_ptr<DiskImage>>(environment_->io_threads, std::move(work));
   }
@@ -44,8 +46,12 @@ Task<> Domain::change_medium(config::Disk drive, bool by_force) {
   for (int attempt = 0;; ++attempt) {
     vmm::FileDescriptor medium;
     if (image) medium = image->file.duplicate();
-    if (co_await require_worker().change_medium(command, std::move(medium), doing)) co_return;
-    if (attempt > 0 || !co_await tray_opens(alias)) {
+    const bool is_changed = co_await require_worker().change_medium(command, std::move(medium), doing);
+    if (is_changed) co_return;
+    // Each a statement of its own: g++ 12 destroys twice what an operand of || that awaits was called with.
+    bool opens = false;
+    if (attempt == 0) opens = co_await tray_opens(alias);
+    if (!opens) {
       throw operation_failed(fmt::format(
           "cannot {}: its tray is locked by the guest, which was asked to open it and did not; unmount the "
           "medium there, or use --force",

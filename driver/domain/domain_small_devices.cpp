@@ -109,6 +109,32 @@ void Domain::watchdog_expired(control::WatchdogAction action) {
   emit(WatchdogEvent{event_action(action)});
 }
 
+// What becomes of the machine is told as any change of its state.
+void Domain::memory_failed(const control::MemoryFailed& failure) {
+  if (!is_active()) return;
+  const auto action = [&] {
+    switch (failure.action) {
+      case control::MemoryFailureAction::ignore:
+        return VIR_DOMAIN_EVENT_MEMORY_FAILURE_ACTION_IGNORE;
+      case control::MemoryFailureAction::inject:
+        return VIR_DOMAIN_EVENT_MEMORY_FAILURE_ACTION_INJECT;
+      case control::MemoryFailureAction::fatal:
+        return VIR_DOMAIN_EVENT_MEMORY_FAILURE_ACTION_FATAL;
+      case control::MemoryFailureAction::reset:
+        break;
+    }
+    return VIR_DOMAIN_EVENT_MEMORY_FAILURE_ACTION_RESET;
+  };
+  const bool is_guests = failure.recipient == control::MemoryFailureRecipient::guest;
+  log(LogPriority::error, fmt::format("memory of {} has failed", is_guests ? "the guest" : "its worker"));
+  emit(MemoryFailureEvent{
+      is_guests ? VIR_DOMAIN_EVENT_MEMORY_FAILURE_RECIPIENT_GUEST
+                : VIR_DOMAIN_EVENT_MEMORY_FAILURE_RECIPIENT_HYPERVISOR,
+      action(),
+      (failure.action_required ? unsigned{VIR_DOMAIN_MEMORY_FAILURE_ACTION_REQUIRED} : 0U) |
+          (failure.recursive ? unsigned{VIR_DOMAIN_MEMORY_FAILURE_RECURSIVE} : 0U)});
+}
+
 Task<> Domain::watchdog_stopped(control::StateChanged change) {
   if (change.state == control::MachineState::shut_down) {
     // As from a guest whose plug was pulled.

@@ -35,6 +35,10 @@ bool answers_to(const DomainEvent& event, int event_id) {
     bool operator()(const TrayChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_TRAY_CHANGE; }
     bool operator()(const DiskChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_DISK_CHANGE; }
     bool operator()(const WatchdogEvent&) const { return id == VIR_DOMAIN_EVENT_ID_WATCHDOG; }
+    bool operator()(const PmSuspendEvent&) const { return id == VIR_DOMAIN_EVENT_ID_PMSUSPEND; }
+    bool operator()(const PmSuspendDiskEvent&) const { return id == VIR_DOMAIN_EVENT_ID_PMSUSPEND_DISK; }
+    bool operator()(const PmWakeupEvent&) const { return id == VIR_DOMAIN_EVENT_ID_PMWAKEUP; }
+    bool operator()(const MemoryFailureEvent&) const { return id == VIR_DOMAIN_EVENT_ID_MEMORY_FAILURE; }
     bool operator()(const MetadataChangeEvent&) const { return id == VIR_DOMAIN_EVENT_ID_METADATA_CHANGE; }
     bool operator()(const AgentLifecycleEvent&) const { return id == VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE; }
   };

@@ -3,11 +3,12 @@
 // Its guest obeys its console, line by line: "poweroff", "reset", "crash TEXT", "pause" (as a host error
 // would), "balloon BYTES", "watchdog pause|poweroff|reset", "disk-fault ALIAS ERRNO stop|report",
 // "disk-threshold ALIAS BYTES EXCESS", "open ID" and "close ID" (of a channel), "let-go ALIAS" (of a device),
-// "keep ALIAS", "memory ALIAS BYTES" (is what the guest has of it), "let-go-vcpu N", "keep-vcpu N",
-// "disconnect" (the control socket goes, the process stays), "exit"; anything else is echoed. Words on the
-// kernel's command line set it up: "ignore-power-button", "refuse-configure", "slow-start", "resettable" (a
-// machine that is shut down can be reset), "refuse-plug", "exit-at-plug", "keep-devices" (until "let-go"),
-// "refuse-link", "refuse-memory", "refuse-vcpus", "keep-vcpus" (until "let-go-vcpu").
+// "keep ALIAS", "memory ALIAS BYTES" (is what the guest has of it), "bad-memory" (of the guest's), "let-go-vcpu N", "keep-vcpu N", "sleep" (S3), "alarm" (which wakes it),
+// "hibernate" (S4), "disconnect" (the control socket goes, the process stays), "exit"; anything else is
+// echoed. Words on the kernel's command line set it up: "ignore-power-button", "refuse-configure",
+// "slow-start", "resettable" (a machine that is shut down can be reset), "refuse-plug", "exit-at-plug",
+// "keep-devices" (until "let-go"), "refuse-link", "refuse-wake", "refuse-memory", "refuse-vcpus", "keep-vcpus" (until
+// "let-go-vcpu").
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -112,6 +113,11 @@ class FakeMachine final : public control::Commands {
     if (!has_word("ignore-power-button")) obey("poweroff");
   }
   void ctrl_alt_del() override {}
+  void wake() override {
+    if (has_word("refuse-wake")) throw Error(std::errc::io_error, "fake worker was told to refuse");
+    require(MachineState::suspended);
+    status_.state = MachineState::running;
+  }
   void resize_disk(const control::ResizeDisk& command) override {
     if (command.bytes == 512) throw Error(std::errc::file_too_large, "fake worker was told to refuse");
     tell("resize " + command.id + " " + std::to_string(command.bytes));
@@ -323,6 +329,7 @@ class FakeMachine final : public control::Commands {
 
   void change(MachineState state, StateCause cause, const std::string& detail = {}) {
     status_.state = state;
+    status_.cause = cause;
     status_.detail = detail;
     if (server_) server_->announce({state, cause, detail});
   }
@@ -330,6 +337,12 @@ class FakeMachine final : public control::Commands {
   void obey(const std::string& line) {
     if (line == "poweroff") {
       change(MachineState::shut_down, StateCause::guest_shutdown);
+    } else if (line == "sleep") {
+      change(MachineState::suspended, StateCause::guest_suspend);
+    } else if (line == "alarm") {
+      change(MachineState::running, StateCause::guest_wakeup);
+    } else if (line == "hibernate") {
+      change(MachineState::shut_down, StateCause::guest_hibernation);
     } else if (line == "reset") {
       ++status_.resets;
       change(MachineState::running, StateCause::guest_reset);
@@ -379,6 +392,10 @@ class FakeMachine final : public control::Commands {
       let_vcpu_go(static_cast<std::uint32_t>(std::stoul(line.substr(12))));
     } else if (line.starts_with("keep-vcpu ")) {
       server_->announce_kept({static_cast<std::uint32_t>(std::stoul(line.substr(10)))});
+    } else if (line == "bad-memory") {
+      server_->announce(control::MemoryFailed{.recipient = control::MemoryFailureRecipient::guest,
+                                              .action = control::MemoryFailureAction::inject,
+                                              .action_required = true});
     } else if (line.starts_with("let-go ")) {
       let_go(line.substr(7));
     } else if (line == "disconnect") {

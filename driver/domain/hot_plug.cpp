@@ -14,6 +14,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
+#include "driver/config/domain_names.h"
 #include "driver/config/domain_xml.h"
 #include "driver/domain/agent_socket.h"
 #include "driver/domain/character_file.h"
@@ -40,14 +41,33 @@ std::string socket_of(const config::Device& device) {
   return {};
 }
 
+// In the words and codes of libvirt's qemu driver, for what no machine of this kind takes or gives at run
+// time.
+void refuse_controller(const config::Controller& controller, std::string_view doing) {
+  throw operation_unsupported(fmt::format("'{}' controller cannot be hot {}.",
+                                          config::names::kController.name(controller.type),
+                                          doing == "attach" ? "plugged" : "unplugged"));
+}
+
+void refuse_input(std::string_view doing) {
+  throw Error(VIR_ERR_CONFIG_UNSUPPORTED, fmt::format("input device on bus 'ps2' cannot be {}",
+                                                      doing == "attach" ? "hot plugged." : "detached"));
+}
+
 void require_hot_plug(const config::Device& device, std::string_view doing) {
   if (is_port(device)) return;
+  if (const auto* controller = std::get_if<config::Controller>(&device))
+    refuse_controller(*controller, doing);
+  if (std::holds_alternative<config::Input>(device)) refuse_input(doing);
   if (const auto* disk = std::get_if<config::Disk>(&device);
       disk != nullptr && disk->bus != config::DiskBus::virtio) {
     throw operation_unsupported(disk->device == config::DiskDevice::cdrom
                                     ? fmt::format("live {} of a CD/DVD drive is not supported", doing)
                                     : std::string("disk bus 'sata' cannot be hotplugged."));
   }
+  if (const auto* watchdog = std::get_if<config::Watchdog>(&device);
+      watchdog != nullptr && watchdog->model == config::WatchdogModel::itco)
+    throw operation_unsupported("hotplug of watchdog of model itco is not supported");
   if (std::holds_alternative<config::Disk>(device) || std::holds_alternative<config::Interface>(device) ||
       std::holds_alternative<config::Rng>(device) || std::holds_alternative<config::Vsock>(device) ||
       std::holds_alternative<config::Watchdog>(device) ||
@@ -97,15 +117,18 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
     config::DomainDefinition trial = *live_;
     config::add_device(trial, *device);
     config::check_readable(trial);
+    DescriptorGroupMap groups;
+    if (const auto* disk = std::get_if<config::Disk>(&*device))
+      groups = descriptor_groups_.named_by(std::span(disk, 1));
     claim_cid(*device);
     std::move_only_function<std::shared_ptr<Opened>()> work =
-        [device = *std::move(device), environment = environment_, uuid = uuid_,
+        [device = *std::move(device), groups = std::move(groups), environment = environment_, uuid = uuid_,
          directories =
              SocketDirectories{runtime_directory(),
                                vsock_directory(environment_->settings.runtime_directory, uuid_)}]() mutable {
           auto made = std::make_shared<Opened>(Opened{std::move(device), {}});
           try {
-            made->resources = open_resources(made->device, directories);
+            made->resources = open_resources(made->device, directories, groups);
           } catch (...) {
             if (std::holds_alternative<config::Vsock>(made->device)) environment->cids.release(uuid);
             throw;
@@ -310,7 +333,8 @@ void Domain::forget_devices_but(const control::Status& found) {
   look(live_->devices.interfaces);
   look(live_->devices.rngs);
   look(live_->devices.vsocks);
-  look(live_->devices.watchdogs);
+  for (const config::Watchdog& watchdog : live_->devices.watchdogs)
+    if (watchdog.model != config::WatchdogModel::itco) look(std::span(&watchdog, 1));
   for (const config::MemoryDevice& memory : live_->devices.memories) {
     const auto is_it = [&](const control::MemoryDeviceStatus& each) { return each.id == memory.info.alias; };
     if (found.memory_devices && std::ranges::none_of(*found.memory_devices, is_it))

@@ -121,6 +121,8 @@ class LocalDriver final : public DomainDriver {
                        Completion<void> completion) override;
 
   // local_driver_devices.cpp
+  void associate_descriptors(const Caller& caller, const Uuid& domain, const std::string& name,
+                             std::vector<vmm::FileDescriptor> descriptors, unsigned int flags) override;
   void attach_device(const Caller& caller, const Uuid& domain, std::string xml, unsigned int flags,
                      Completion<void> completion) override;
   void detach_device(const Caller& caller, const Uuid& domain, std::string xml, unsigned int flags,

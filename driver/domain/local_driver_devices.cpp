@@ -39,4 +39,13 @@ void LocalDriver::update_device(const Caller& caller, const Uuid& uuid, std::str
   });
 }
 
+void LocalDriver::associate_descriptors(const Caller& caller, const Uuid& uuid, const std::string& name,
+                                        std::vector<vmm::FileDescriptor> descriptors, unsigned int flags) {
+  check_flags(flags, VIR_DOMAIN_FD_ASSOCIATE_SECLABEL_RESTORE | VIR_DOMAIN_FD_ASSOCIATE_SECLABEL_WRITABLE,
+              "virDomainFDAssociate");
+  auto domain = find(uuid);
+  if (descriptors.empty()) return;
+  domain->descriptor_groups().associate(name, caller.connection_id, std::move(descriptors));
+}
+
 }  // namespace warren::driver::domain

@@ -201,21 +201,22 @@ void LocalDriver::suspend_guest(const Caller& caller, const Uuid& uuid, unsigned
     if (target > VIR_NODE_SUSPEND_TARGET_HYBRID)
       throw invalid_argument(fmt::format("Unknown suspend target: {}", target));
     require_active(*domain.snapshot());
-    // The machine has no S3 to be woken from. A guest that has saved itself to its disk powers off.
-    if (target != VIR_NODE_SUSPEND_TARGET_DISK)
+    const config::PowerManagement& states = domain.snapshot()->live->pm;
+    if (target == VIR_NODE_SUSPEND_TARGET_DISK) {
+      if (states.suspend_to_disk == false)
+        throw operation_unsupported("S4 state is disabled for this domain");
+    } else if (states.suspend_to_mem == false) {
       throw operation_unsupported("S3 state is disabled for this domain");
-    if (!domain.snapshot()->live->pm.suspend_to_disk.value_or(true))
-      throw operation_unsupported("S4 state is disabled for this domain");
-    return domain.hibernate_by_agent(caller);
+    }
+    return domain.sleep_by_agent(caller, target);
   });
 }
 
-void LocalDriver::wake_guest(const Caller&, const Uuid& uuid, unsigned int flags,
+void LocalDriver::wake_guest(const Caller& caller, const Uuid& uuid, unsigned int flags,
                              Completion<void> completion) {
-  change<void>(uuid, std::move(completion), [&](Domain& domain) -> Task<> {
+  change<void>(uuid, std::move(completion), [&](Domain& domain) {
     check_flags(flags, 0, "virDomainPMWakeup");
-    require_active(*domain.snapshot());
-    throw operation_invalid("Unable to wake up: guest is not in suspended state");
+    return domain.wake(caller);
   });
 }
 

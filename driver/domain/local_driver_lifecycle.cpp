@@ -173,6 +173,7 @@ void LocalDriver::connection_closed(std::uint64_t connection_id) {
   if (connection_id == 0) return;
   std::vector<std::shared_ptr<Domain>> doomed;
   for (const auto& [name, domain] : environment_->table.all()) {
+    domain->descriptor_groups().drop(connection_id);
     if (domain->autodestroy_connection() == connection_id) doomed.push_back(domain);
   }
   for (const auto& domain : doomed) {

@@ -370,7 +370,13 @@ void add_devices(const config::Devices& devices, const std::vector<DiskPropertie
                        .page_reporting = balloon->free_page_reporting.value_or(false),
                        .statistics_period_s = balloon->statistics_period_seconds};
   }
-  for (const auto& watchdog : devices.watchdogs) machine.watchdog = watchdog_of(watchdog);
+  for (const auto& watchdog : devices.watchdogs) {
+    if (watchdog.model == config::WatchdogModel::itco) {
+      machine.tco_watchdog = {watchdog.info.alias, action_of(watchdog.action)};
+    } else {
+      machine.watchdog = watchdog_of(watchdog);
+    }
+  }
   machine.panic_port = devices.panic.has_value();
   for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
     machine.vsocks.push_back(vsock_of(devices.vsocks[i], i));
@@ -458,6 +464,7 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
   machine.boot.kernel = kKernelDescriptor;
   if (!live.os.initrd.empty()) machine.boot.initrd = kInitrdDescriptor;
   machine.boot.command_line = live.os.command_line;
+  machine.sleep = {.s3 = live.pm.suspend_to_mem.value_or(true), .s4 = live.pm.suspend_to_disk.value_or(true)};
   if (live.generation_id) machine.generation_id = live.generation_id->id.value().to_string();
   machine.rtc_offset_seconds = clock_offset_seconds(live.clock, now);
   bool restarts =

@@ -42,18 +42,20 @@ TEST(MachineTranslation, SmallDevices) {
   ASSERT_TRUE(plain.balloon) << "every domain has one";
   EXPECT_EQ(plain.balloon->target_bytes, 64u << 20);
   EXPECT_FALSE(plain.balloon->page_reporting || plain.balloon->deflate_on_oom);
-  EXPECT_FALSE(plain.watchdog || plain.panic_port);
+  EXPECT_FALSE(plain.watchdog || plain.tco_watchdog || plain.panic_port);
   EXPECT_EQ(plain.generation_id, "");
   const auto rich = translate(
       "<currentMemory "
       "unit='MiB'>32</currentMemory><genid>c7a5fdbd-edaf-4455-926a-d65c16db1809</genid><devices>"
       "<memballoon model='virtio' autodeflate='on' freePageReporting='on'><stats period='9'/></memballoon>"
-      "<watchdog model='i6300esb' action='dump'/><panic model='isa'/></devices>");
+      "<watchdog model='i6300esb' action='dump'/><watchdog model='itco' action='dump'/><panic "
+      "model='isa'/></devices>");
   EXPECT_EQ(rich.balloon->target_bytes, 32u << 20);
   EXPECT_TRUE(rich.balloon->page_reporting && rich.balloon->deflate_on_oom);
   EXPECT_EQ(rich.balloon->statistics_period_s, 9u);
   EXPECT_EQ(rich.watchdog->action, vmm::control::WatchdogAction::pause) << "the daemon dumps it then";
   EXPECT_EQ(rich.watchdog->address.bus, 0);
+  EXPECT_EQ(rich.tco_watchdog->action, vmm::control::WatchdogAction::pause);
   EXPECT_TRUE(rich.panic_port);
   EXPECT_EQ(rich.generation_id, "c7a5fdbd-edaf-4455-926a-d65c16db1809");
   EXPECT_FALSE(translate("<devices><memballoon model='none'/></devices>").balloon);

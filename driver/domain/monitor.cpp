@@ -22,6 +22,8 @@ const char* status_of(const Snapshot& domain) {
   switch (domain.state.state) {
     case VIR_DOMAIN_RUNNING:
       return "running";
+    case VIR_DOMAIN_PMSUSPENDED:
+      return "suspended";
     case VIR_DOMAIN_PAUSED:
       if (domain.state.reason == VIR_DOMAIN_PAUSED_IOERROR) return "io-error";
       return domain.state.reason == VIR_DOMAIN_PAUSED_WATCHDOG ? "watchdog" : "paused";

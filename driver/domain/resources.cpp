@@ -82,7 +82,8 @@ std::string open_channel(Resources& resources, const config::Channel& channel, s
 
 }  // namespace
 
-Resources open_resources(const config::DomainDefinition& definition, const SocketDirectories& directories) {
+Resources open_resources(const config::DomainDefinition& definition, const SocketDirectories& directories,
+                         const DescriptorGroupMap& groups) {
   Resources resources;
   add(resources, kKernelDescriptor, open_boot_file(definition.os.kernel, "/domain/os/kernel"));
   if (!definition.os.initrd.empty()) {
@@ -94,7 +95,7 @@ Resources open_resources(const config::DomainDefinition& definition, const Socke
       resources.disks.emplace_back();
       continue;
     }
-    DiskImage image = open_disk_image(devices.disks[i]);
+    DiskImage image = open_disk_image(devices.disks[i], groups);
     resources.disks.push_back({image.direct, image.direct_alignment});
     add(resources, disk_descriptor(i), std::move(image.file));
   }
@@ -122,10 +123,11 @@ Resources open_resources(const config::DomainDefinition& definition, const Socke
   return resources;
 }
 
-Resources open_resources(config::Device& device, const SocketDirectories& directories) {
+Resources open_resources(config::Device& device, const SocketDirectories& directories,
+                         const DescriptorGroupMap& groups) {
   Resources resources;
   if (const auto* disk = std::get_if<config::Disk>(&device)) {
-    DiskImage image = open_disk_image(*disk);
+    DiskImage image = open_disk_image(*disk, groups);
     resources.disks.push_back({image.direct, image.direct_alignment});
     add(resources, disk_descriptor(0), std::move(image.file));
   } else if (auto* interface = std::get_if<config::Interface>(&device)) {

@@ -10,6 +10,7 @@
 #include "driver/config/device_change.h"
 #include "driver/config/domain_defaults.h"
 #include "driver/config/domain_definition.h"
+#include "driver/domain/descriptor_groups.h"
 #include "vmm-core/os/file_descriptor.h"
 
 namespace warren::driver::domain {
@@ -33,10 +34,13 @@ struct SocketDirectories {
   std::filesystem::path vsock;   // vsock.h
 };
 
-Resources open_resources(const config::DomainDefinition& definition, const SocketDirectories& directories);
+// `groups` has what the disks name of descriptors that clients lent.
+Resources open_resources(const config::DomainDefinition& definition, const SocketDirectories& directories,
+                         const DescriptorGroupMap& groups);
 // What one device is plugged in with, named as the first of its kind. The name of an interface's tap becomes
 // its target.
-Resources open_resources(config::Device& device, const SocketDirectories& directories);
+Resources open_resources(config::Device& device, const SocketDirectories& directories,
+                         const DescriptorGroupMap& groups);
 
 // Names of descriptors.
 std::string disk_descriptor(std::size_t index);

@@ -173,6 +173,20 @@ TEST_F(SmallDeviceTest, AWatchdogPausesAndTheDomainSaysWhy) {
   EXPECT_EQ(expired_.back(), VIR_DOMAIN_EVENT_WATCHDOG_POWEROFF);
 }
 
+TEST_F(SmallDeviceTest, MemoryThatFailsIsToldOf) {
+  std::vector<MemoryFailureEvent> told;
+  driver_->subscribe(VIR_DOMAIN_EVENT_ID_MEMORY_FAILURE, {}, [&told](const DomainEvent& event) {
+    told.push_back(std::get<MemoryFailureEvent>(event.body));
+  });
+  ASSERT_EQ(create(xml()), "");
+  tell_guest("bad-memory");
+  ASSERT_TRUE(run_until([&] { return !told.empty(); }));
+  EXPECT_EQ(told[0].recipient, VIR_DOMAIN_EVENT_MEMORY_FAILURE_RECIPIENT_GUEST);
+  EXPECT_EQ(told[0].action, VIR_DOMAIN_EVENT_MEMORY_FAILURE_ACTION_INJECT);
+  EXPECT_EQ(told[0].flags, VIR_DOMAIN_MEMORY_FAILURE_ACTION_REQUIRED);
+  EXPECT_EQ(state().state, VIR_DOMAIN_RUNNING);
+}
+
 TEST_F(SmallDeviceTest, AWatchdogsDumpLeavesACoreAndTheGuestGoesOn) {
   ASSERT_EQ(create(with_devices("<watchdog model='i6300esb' action='dump'/>")), "");
   tell_guest("watchdog pause");

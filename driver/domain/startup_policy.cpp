@@ -10,7 +10,9 @@ namespace {
 
 bool is_missing(const config::Disk& disk) {
   struct stat status{};
-  if (disk.source.empty() || disk.startup_policy != config::StartupPolicy::optional) return false;
+  if (disk.source.empty() || !disk.descriptor_group.empty() ||
+      disk.startup_policy != config::StartupPolicy::optional)
+    return false;
   return ::stat(disk.source.c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 

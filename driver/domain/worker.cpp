@@ -109,6 +109,10 @@ void Worker::connect(vmm::FileDescriptor socket) {
     auto self = weak.lock();
     if (self && self->handlers_.watchdog_expired) self->handlers_.watchdog_expired(expired);
   };
+  handlers.memory_failed = [weak](const control::MemoryFailed& failure) {
+    auto self = weak.lock();
+    if (self && self->handlers_.memory_failed) self->handlers_.memory_failed(failure);
+  };
   handlers.closed = [weak](const std::string& reason) {
     auto self = weak.lock();
     if (!self) return;

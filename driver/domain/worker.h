@@ -36,6 +36,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
     std::function<void(const vmm::control::BalloonChanged&)> balloon_changed = {};
     std::function<void(const vmm::control::VsockConnectionWanted&)> vsock_connection_wanted = {};
     std::function<void(const vmm::control::WatchdogExpired&)> watchdog_expired = {};
+    std::function<void(const vmm::control::MemoryFailed&)> memory_failed = {};
     std::function<void(const std::string& reason)> connection_lost;  // the process may live
     std::function<void()> ended;                                     // the process; last, once
   };

@@ -121,7 +121,8 @@ class Inspection(TuningCase):
 
     def test_refusals_have_reasons(self):
         self.start("plain")
-        self.assertIn("S3 state is disabled", self.refused("dompmsuspend", "plain", "mem"))
+        self.assertIn("agent is not configured", self.refused("dompmsuspend", "plain", "mem"))
+        self.assertIn("not in suspended state", self.refused("dompmwakeup", "plain"))
         self.assertIn("no screens", self.refused("screenshot", "plain", str(self.daemon.root / "shot")))
         self.assertIn("Persistent:     yes", self.virsh("dominfo", "plain"))  # asks for the security model, too
 

@@ -39,6 +39,7 @@ class Agent(unittest.TestCase):
         devices = disk(cls.image) + tap_device("labtap2") + AGENT_CHANNEL
         cls.guest = LinuxGuest(cls.daemon, vcpus=2, devices=devices, arguments=f"warren.address={GUEST}/24 nohibernate",
                                with_agent=True)
+        cls.guest.xml = cls.guest.xml.replace("<devices>", "<pm><suspend-to-mem enabled='no'/></pm><devices>")
         cls.guest.define()
         cls.events = Terminal(["virsh", "-c", cls.daemon.uri, "event", "--event", "agent-lifecycle", "--loop"], 240)
         cls.addClassCleanup(cls.events.close)

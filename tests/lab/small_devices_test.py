@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fixtures import tap
 from fixtures.linux_guest import LinuxGuest
+from fixtures.terminal import Terminal
 from fixtures.warren_daemon import PrivateDaemon
 
 MEBIBYTE = 1024  # in KiB
@@ -23,7 +24,7 @@ DEVICES = """
     <panic model='isa'/>"""
 
 
-class SmallDevices(unittest.TestCase):
+class DeviceCase(unittest.TestCase):
     def wait(self, what: str, look: Callable[[], bool]) -> None:
         end = time.monotonic() + WAIT
         while not look():
@@ -33,6 +34,8 @@ class SmallDevices(unittest.TestCase):
     def state(self) -> str:
         return self.daemon.virsh("domstate", "debian", "--reason")
 
+
+class SmallDevices(DeviceCase):
     def used_kib(self) -> int:
         return int(re.search(r"Used memory:\s+(\d+) KiB", self.daemon.virsh("dominfo", "debian"))[1])
 
@@ -89,6 +92,52 @@ class SmallDevices(unittest.TestCase):
                 guest.wait_until_up(self.console)
                 self.console.send("echo c > /proc/sysrq-trigger\n")
                 self.wait("the guest panics", lambda: self.state() == "crashed (panicked)")
+                self.daemon.virsh("destroy", "debian")
+
+
+class Watchdogs(DeviceCase):
+    """The chipset's watchdog, which is there from the start, and one that comes to a running guest."""
+
+    def expire(self, device: str) -> None:
+        self.console.run(f"watchdog -T 8 -t 1 {device}")
+        time.sleep(12)
+        self.assertEqual(self.state().split()[0], "running", "it is fed")
+        self.console.send("kill -9 $(pidof watchdog)\n")
+        self.wait("the watchdog expires", lambda: self.state() == "paused (watchdog)")
+        self.events.expect("event 'watchdog' for domain '?debian'?: pause")
+
+    def wait_for(self, command: str, expected: str) -> None:
+        self.wait(f"{command}: {expected}", lambda: self.console.run(command + "; true").strip() == expected)
+
+    def attach(self, guest: LinuxGuest) -> None:
+        file = self.daemon.root / "watchdog.xml"
+        file.write_text("<watchdog model='i6300esb' action='pause'/>")
+        before = self.daemon.virsh("dumpxml", "debian")
+        itco = self.daemon.root / "itco.xml"
+        itco.write_text("<watchdog model='itco' action='pause'/>")
+        with self.assertRaisesRegex(RuntimeError, "hotplug of watchdog of model itco is not supported"):
+            self.daemon.virsh("attach-device", "debian", str(itco), "--live")
+        self.assertEqual(self.daemon.virsh("dumpxml", "debian"), before)
+        self.daemon.virsh("attach-device", "debian", str(file), "--live")
+        self.wait_for("ls /sys/class/watchdog", "watchdog0\nwatchdog1")
+        self.assertEqual(self.console.run("cat /sys/class/watchdog/watchdog1/identity"), "i6300ESB timer")
+
+    def test_with_a_linux_guest(self):
+        with PrivateDaemon() as self.daemon:
+            devices = "<controller type='pci' model='pcie-root-port'/>" * 2 + "<watchdog model='itco' action='pause'/>"
+            guest = LinuxGuest(self.daemon, memory_mib=320, devices=devices, hardware=True)
+            guest.define()
+            self.events = Terminal(["virsh", "-c", self.daemon.uri, "event", "--event", "watchdog", "--loop"], WAIT)
+            self.addCleanup(self.events.close)
+            time.sleep(2)
+            with guest.start_with_console() as self.console:
+                self.assertEqual(self.console.run("cat /sys/class/watchdog/watchdog0/identity"), "iTCO_wdt")
+                self.expire("/dev/watchdog0")
+                self.daemon.virsh("reset", "debian")
+                self.daemon.virsh("resume", "debian")
+                guest.wait_until_up(self.console)
+                self.attach(guest)
+                self.expire("/dev/watchdog1")
                 self.daemon.virsh("destroy", "debian")
 
 

@@ -145,6 +145,10 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.watchdog_expired;
       const auto expired = from_json<WatchdogExpired>(*data, "watchdog_expired");
       if (handler) handler(expired);
+    } else if (*name == "memory_failed") {
+      auto handler = handlers_.memory_failed;
+      const auto failure = from_json<MemoryFailed>(*data, "memory_failed");
+      if (handler) handler(failure);
     } else if (*name == "tray_moved") {
       auto handler = handlers_.tray_moved;
       const auto moved = from_json<TrayMoved>(*data, "tray_moved");
@@ -339,6 +343,10 @@ void Client::power_button(Reply<void> reply) {
 
 void Client::ctrl_alt_del(Reply<void> reply) {
   implementation_->request("ctrl_alt_del", json::object(), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::wake(Reply<void> reply) {
+  implementation_->request("wake", json::object(), {}, expect_nothing(std::move(reply)));
 }
 
 void Client::quit(Reply<void> reply) {

@@ -14,6 +14,7 @@
 
 #include "vmm-core/control/hot_plug.h"
 #include "vmm-core/control/media.h"
+#include "vmm-core/control/memory_failure.h"
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/control/small_devices.h"
@@ -51,6 +52,7 @@ class Client {
     std::function<void(const VcpuNumber&)> vcpu_kept = {};
     std::function<void(const DeviceName&)> device_kept = {};
     std::function<void(const MemoryResized&)> memory_resized = {};
+    std::function<void(const MemoryFailed&)> memory_failed = {};
   };
 
   static constexpr std::chrono::milliseconds kDefaultDeadline{10'000};
@@ -77,6 +79,7 @@ class Client {
   void reset(Reply<void> reply);
   void power_button(Reply<void> reply);
   void ctrl_alt_del(Reply<void> reply);
+  void wake(Reply<void> reply);
   void quit(Reply<void> reply);
   // probes.h
   void inject_nmi(Reply<void> reply);

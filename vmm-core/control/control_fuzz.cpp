@@ -34,6 +34,7 @@ class Absorbing final : public Commands {
   void set_link(const SetLink&) override {}
   void answer_vsock(const AnswerVsock&, FileDescriptor) override {}
   void ctrl_alt_del() override {}
+  void wake() override {}
   Status status() const override { return {}; }
   void inspect(InspectNode& root) const override { root.add("x", true); }
   FileDescriptor counters() const override { return FileDescriptor(::dup(0)); }

@@ -32,6 +32,7 @@ class FakeCommands final : public Commands {
   void reset() override { log.push_back("reset"); }
   void power_button() override { log.push_back("power_button"); }
   void ctrl_alt_del() override { log.push_back("ctrl_alt_del"); }
+  void wake() override { log.push_back("wake"); }
   void resize_disk(const ResizeDisk& command) override {
     log.push_back("resize " + command.id + " " + std::to_string(command.bytes));
   }
@@ -243,6 +244,28 @@ TEST_F(ControlTest, SmallDevicesAreChangedAndTellOfThemselves) {
   server_->announce(WatchdogExpired{WatchdogAction::inject_nmi});
   run();
   EXPECT_EQ(expiry, WatchdogAction::inject_nmi);
+}
+
+TEST_F(ControlTest, SleepAndFailingMemoryAreToldOf) {
+  std::vector<StateChanged> changes;
+  std::vector<MemoryFailed> failures;
+  Client peer(loop_, connect_to(path_),
+              Client::Handlers{.hello = {},
+                               .state_changed = [&](const auto& change) { changes.push_back(change); },
+                               .closed = {},
+                               .memory_failed = [&](const auto& failure) { failures.push_back(failure); }});
+  peer.wake(note());
+  run();
+  EXPECT_THAT(commands_.log, testing::ElementsAre("wake"));
+  server_->announce(StateChanged{MachineState::suspended, StateCause::guest_suspend, ""});
+  server_->announce(MemoryFailed{MemoryFailureRecipient::guest, MemoryFailureAction::inject, true, false});
+  run();
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].state, MachineState::suspended);
+  EXPECT_EQ(changes[0].cause, StateCause::guest_suspend);
+  ASSERT_EQ(failures.size(), 1u);
+  EXPECT_EQ(failures[0].action, MemoryFailureAction::inject);
+  EXPECT_TRUE(failures[0].action_required);
 }
 
 TEST_F(ControlTest, DisksAreChangedAndTellOfThemselves) {

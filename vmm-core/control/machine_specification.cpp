@@ -389,6 +389,7 @@ void validate(const MachineSpecification& specification) {
     require(balloon->target_bytes <= balloon_memory(specification), "balloon.target_bytes",
             "more than the memory there is");
   }
+  if (const auto& watchdog = specification.tco_watchdog) places.take_id(watchdog->id, "tco_watchdog");
   if (const auto& watchdog = specification.watchdog) {
     places.take_id(watchdog->id, "watchdog");
     places.take_address(watchdog->address, "watchdog");

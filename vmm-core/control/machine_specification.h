@@ -242,6 +242,13 @@ struct WatchdogSpecification {
 };
 BOOST_DESCRIBE_STRUCT(WatchdogSpecification, (), (id, address, action))
 
+// The watchdog of the ICH9 itself; a machine has one at most.
+struct TcoWatchdogSpecification {
+  std::string id;
+  WatchdogAction action = WatchdogAction::reset;
+};
+BOOST_DESCRIBE_STRUCT(TcoWatchdogSpecification, (), (id, action))
+
 // A virtio socket device; a machine has one at most. Programs of the host reach the guest by the listener.
 struct VsockSpecification {
   std::string id;
@@ -311,6 +318,13 @@ BOOST_DESCRIBE_ENUM(MissedTicks, merge, catch_up)
 enum class GuestAction { stop, reset };
 BOOST_DESCRIBE_ENUM(GuestAction, stop, reset)
 
+// Sleep states besides S5 that the guest may enter (ACPI 6.5 §16.1).
+struct SleepSpecification {
+  bool s3 = false;
+  bool s4 = false;
+};
+BOOST_DESCRIBE_STRUCT(SleepSpecification, (), (s3, s4))
+
 struct MachineSpecification {
   std::string name;
   std::string uuid;  // textual, or empty: all zeros
@@ -328,6 +342,7 @@ struct MachineSpecification {
   bool pit_reinject = true;  // PIT interrupts that the guest missed come later, else never
   // What the worker does by itself when the guest resets the machine; the daemon is told either way.
   GuestAction on_reset = GuestAction::reset;
+  SleepSpecification sleep;
   std::vector<std::uint32_t> iothreads;  // named "iothread1", …; from 1
   std::vector<RootPortSpecification> root_ports;
   std::vector<SerialSpecification> serials;
@@ -338,6 +353,7 @@ struct MachineSpecification {
   std::vector<RngSpecification> rngs;
   std::optional<BalloonSpecification> balloon;
   std::optional<WatchdogSpecification> watchdog;
+  std::optional<TcoWatchdogSpecification> tco_watchdog;
   std::vector<VsockSpecification> vsocks;
   std::vector<VirtioMemorySpecification> virtio_memories;
   std::vector<DimmSpecification> dimms;
@@ -348,7 +364,7 @@ BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                       (name, uuid, machine, memory_bytes, memory, cpu, numa, boot, smbios, rtc_offset_seconds,
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
                        disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads,
-                       vsocks, sata_controllers, hot_plug_bytes, memory_slots, virtio_memories, dimms))
+                       vsocks, sata_controllers, hot_plug_bytes, memory_slots, virtio_memories, dimms, sleep, tco_watchdog))
 
 inline constexpr std::uint32_t kMaximumMemorySlots = 128;
 inline constexpr std::uint32_t kMaximumVcpus = 255;

@@ -25,9 +25,25 @@ inline constexpr std::size_t kMaximumMessageBytes = std::size_t{4} << 20;
 inline constexpr std::size_t kMaximumDescriptorsPerMessage = 200;  // the kernel's SCM_MAX_FD is 253
 
 // The life of a worker's machine. A machine that is shut_down or crashed stays so until `quit`, so that a
-// daemon that was away learns of it.
-enum class MachineState { unconfigured, prepared, running, paused, shut_down, crashed };
-BOOST_DESCRIBE_ENUM(MachineState, unconfigured, prepared, running, paused, shut_down, crashed)
+// daemon that was away learns of it. One that is suspended is in S3 until something wakes its guest.
+enum class MachineState { unconfigured, prepared, running, paused, shut_down, crashed, suspended };
+BOOST_DESCRIBE_ENUM(MachineState, unconfigured, prepared, running, paused, shut_down, crashed, suspended)
+
+// Why it came to that state: by a command, or by the guest's or the host's doing. guest_wakeup is what is not
+// `wake`: the guest's own alarm, or the power button.
+enum class StateCause {
+  command,
+  guest_shutdown,
+  guest_reset,
+  crash,
+  host_error,
+  watchdog,
+  guest_suspend,
+  guest_hibernation,  // shut_down by S4
+  guest_wakeup,
+};
+BOOST_DESCRIBE_ENUM(StateCause, command, guest_shutdown, guest_reset, crash, host_error, watchdog,
+                    guest_suspend, guest_hibernation, guest_wakeup)
 
 // Event `hello`: first line on every connection. Also the answer to `status`.
 struct Status {
@@ -35,7 +51,8 @@ struct Status {
   std::string version;  // of the worker's program
   std::string uuid;     // empty before configure
   MachineState state = MachineState::unconfigured;
-  std::string detail;        // why it crashed
+  StateCause cause = StateCause::command;  // of that state
+  std::string detail;                      // why it crashed
   std::uint64_t resets = 0;  // guest resets so far, so that a returning daemon sees that it missed some
   std::vector<StalledDisk> stalled_disks;
   std::vector<std::string> open_ports;  // ids of the console ports that the guest has open
@@ -50,8 +67,8 @@ struct Status {
   std::optional<std::vector<MemoryDeviceStatus>> memory_devices;
 };
 BOOST_DESCRIBE_STRUCT(Status, (),
-                      (revision, version, uuid, state, detail, resets, stalled_disks, open_ports, devices,
-                       open_trays, vcpus, ports, memory_devices))
+                      (revision, version, uuid, state, cause, detail, resets, stalled_disks, open_ports,
+                       devices, open_trays, vcpus, ports, memory_devices))
 
 struct AddDescriptors {
   std::vector<std::string> names;  // in the order of the descriptors that come with the message
@@ -72,13 +89,10 @@ struct Nothing {};
 BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
-// ctrl_alt_del status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
-// those of probes.h, disks.h, hot_plug.h, media.h, memory_devices.h, small_devices.h, vcpus.h and vsock.h.
+// ctrl_alt_del wake status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
+// those of probes.h, disks.h, hot_plug.h, media.h, memory_devices.h, memory_failure.h, small_devices.h, vcpus.h and vsock.h.
 // Events: hello(Status), state_changed(StateChanged) after each change, whoever caused it,
 // port_changed(PortChanged); and those of the same headers.
-enum class StateCause { command, guest_shutdown, guest_reset, crash, host_error, watchdog };
-BOOST_DESCRIBE_ENUM(StateCause, command, guest_shutdown, guest_reset, crash, host_error, watchdog)
-
 struct StateChanged {
   MachineState state = MachineState::running;  // after the change; running after a reset
   StateCause cause = StateCause::command;

@@ -195,6 +195,7 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
         {"reset", &Commands::reset},
         {"power_button", &Commands::power_button},
         {"ctrl_alt_del", &Commands::ctrl_alt_del},
+        {"wake", &Commands::wake},
         {"quit", &Commands::quit},
     };
     for (const auto& [known, action] : kActions) {
@@ -327,6 +328,10 @@ void Server::announce(const WatchdogExpired& expired) {
 
 void Server::announce(const MemoryResized& resized) {
   implementation_->announce("memory_resized", resized);
+}
+
+void Server::announce(const MemoryFailed& failure) {
+  implementation_->announce("memory_failed", failure);
 }
 
 bool Server::announce(const VsockConnectionWanted& wanted) {

@@ -10,6 +10,7 @@
 
 #include "vmm-core/control/hot_plug.h"
 #include "vmm-core/control/media.h"
+#include "vmm-core/control/memory_failure.h"
 #include "vmm-core/control/probes.h"
 #include "vmm-core/control/protocol.h"
 #include "vmm-core/control/small_devices.h"
@@ -44,6 +45,8 @@ class Commands : public Probes,
   virtual void reset() = 0;
   virtual void power_button() = 0;
   virtual void ctrl_alt_del() = 0;
+  // A machine that is suspended.
+  virtual void wake() = 0;
   virtual Status status() const = 0;
   virtual void inspect(InspectNode& root) const = 0;
   // A new descriptor of the counters page.
@@ -73,6 +76,7 @@ class Server {
   void announce(const BalloonChanged& change);
   void announce(const WatchdogExpired& expired);
   void announce(const MemoryResized& resized);
+  void announce(const MemoryFailed& failure);
   // False when there is nobody to tell.
   bool announce(const VsockConnectionWanted& wanted);
   void announce_unplugged(const DeviceName& device);

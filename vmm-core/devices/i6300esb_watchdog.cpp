@@ -4,10 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
-
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm {
@@ -28,8 +24,6 @@ constexpr std::uint16_t kInterruptType = 3, kFastClock = 1 << 2, kNoReset = 1 <<
 constexpr std::uint16_t kConfigurationMask = kInterruptType | kFastClock | kNoReset;
 constexpr std::uint16_t kInterruptByApic = 0;
 constexpr std::uint8_t kLocked = 1 << 0, kEnabled = 1 << 1, kFreeRunning = 1 << 2;
-
-constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
 
 // A tick is 2^15 or 2^5 of the PCI clock's, of which there are 33 million a second.
 std::uint64_t nanoseconds_of(std::uint32_t ticks, bool fast) {
@@ -55,28 +49,15 @@ class I6300esbWatchdog::ConfigurationRegisters final : public IoHandler {
 I6300esbWatchdog::I6300esbWatchdog(std::string name, pci::Place place, EventThread& thread,
                                    std::function<void()> expired)
     : pci::Function(std::move(name), kIdentity, std::move(place)),
-      thread_(thread),
       expired_(std::move(expired)),
-      timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
+      timer_(thread, this->name(), [this] { look_at_timer(); }),
       configuration_registers_(std::make_unique<ConfigurationRegisters>(*this)) {
-  if (!timer_) throw_errno(this->name() + ": timer");
   clear();
   add_bar({.index = 0, .kind = pci::BarKind::memory32, .size = kMemoryBytes, .handler = this});
   add_registers(kConfigurationOffset, kConfigurationBytes, *configuration_registers_);
-  bool added = true;
-  thread_.run([&] {
-    try {
-      thread_.add(timer_.get(), EPOLLIN, *this);
-    } catch (const Error&) {
-      added = false;
-    }
-  });
-  if (!added) throw Error(std::errc::not_enough_memory, this->name() + ": timer");
 }
 
-I6300esbWatchdog::~I6300esbWatchdog() {
-  thread_.run([this] { thread_.remove(timer_.get()); });
-}
+I6300esbWatchdog::~I6300esbWatchdog() = default;
 
 // What a reset of the bus leaves: everything but the memory of what led to it.
 void I6300esbWatchdog::clear() noexcept {
@@ -84,7 +65,7 @@ void I6300esbWatchdog::clear() noexcept {
   state_ = {};
   state_.preload = {kPreloadMask, kPreloadMask};
   state_.timed_out = timed_out;
-  set_timer(0);
+  timer_.set(0);
 }
 
 void I6300esbWatchdog::reset() {
@@ -93,25 +74,6 @@ void I6300esbWatchdog::reset() {
     clear();
   }
   Function::reset();
-}
-
-void I6300esbWatchdog::set_timer(std::uint64_t nanoseconds) noexcept {
-  state_.left_nanoseconds = nanoseconds;
-  if (paused_) nanoseconds = 0;
-  itimerspec time{};
-  time.it_value.tv_sec = static_cast<time_t>(nanoseconds / kNanosecondsPerSecond);
-  time.it_value.tv_nsec = static_cast<long>(nanoseconds % kNanosecondsPerSecond);
-  // Cannot fail: the descriptor is a timer and the times are sound.
-  (void)::timerfd_settime(timer_.get(), 0, &time, nullptr);
-}
-
-std::uint64_t I6300esbWatchdog::left() const noexcept {
-  if (paused_ || state_.stage == 0) return state_.left_nanoseconds;
-  itimerspec time{};
-  (void)::timerfd_gettime(timer_.get(), &time);
-  // One that has run out and was not looked at yet runs out at once when it goes on.
-  return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(time.it_value.tv_sec) * kNanosecondsPerSecond +
-                                        static_cast<std::uint64_t>(time.it_value.tv_nsec));
 }
 
 // A free-running timer has its second stage only (§16.4.3).
@@ -127,15 +89,13 @@ void I6300esbWatchdog::begin_stage(std::uint8_t stage) noexcept {
   state_.stage = stage;
   const std::uint64_t time =
       nanoseconds_of(state_.preload[stage - 1U], (state_.configuration & kFastClock) != 0);
-  set_timer(std::max<std::uint64_t>(time, 1));
+  timer_.set(std::max<std::uint64_t>(time, 1));
 }
 
-void I6300esbWatchdog::on_event(std::uint32_t) noexcept {
+void I6300esbWatchdog::look_at_timer() noexcept {
   {
     const std::lock_guard lock(mutex_);
-    std::uint64_t count = 0;
-    // Reloaded meanwhile: a timer that was set again has not expired.
-    if (::read(timer_.get(), &count, sizeof(count)) != sizeof(count) || state_.stage == 0 || paused_) return;
+    if (!timer_.take_expiry()) return;
     if (state_.stage == 1) {
       // DEVNOTE: the interrupt goes to input 10 of the chip's second I/O APIC, which this machine has not;
       // the status bit is there for whoever looks.
@@ -150,7 +110,6 @@ void I6300esbWatchdog::on_event(std::uint32_t) noexcept {
       // DEVNOTE: the chip's output changes once until it is reset. A guest that was woken, or paused and
       // resumed, and reloads the timer is watched again.
       state_.stage = 0;
-      state_.left_nanoseconds = 0;
     }
     if (!has_consequences) return;
     ++expirations_;
@@ -221,29 +180,24 @@ void I6300esbWatchdog::write_lock(std::uint8_t value) noexcept {
   if (is_enabled && !was_enabled) begin();
   if (!is_enabled) {
     state_.stage = 0;
-    set_timer(0);
+    timer_.set(0);
   }
 }
 
 void I6300esbWatchdog::pause() noexcept {
   const std::lock_guard lock(mutex_);
-  if (paused_) return;
-  const std::uint64_t rest = left();
-  paused_ = true;
-  set_timer(state_.stage == 0 ? 0 : rest);
+  timer_.pause();
 }
 
 void I6300esbWatchdog::resume() noexcept {
   const std::lock_guard lock(mutex_);
-  if (!paused_) return;
-  paused_ = false;
-  set_timer(state_.stage == 0 ? 0 : state_.left_nanoseconds);
+  timer_.resume();
 }
 
 I6300esbWatchdog::State I6300esbWatchdog::save() const {
   const std::lock_guard lock(mutex_);
   State state = state_;
-  state.left_nanoseconds = state_.stage == 0 ? 0 : left();
+  state.left_nanoseconds = timer_.left();
   return state;
 }
 
@@ -257,7 +211,7 @@ void I6300esbWatchdog::restore(const State& state) {
   const std::lock_guard lock(mutex_);
   state_ = state;
   state_.lock &= kLocked | kEnabled | kFreeRunning;
-  set_timer(state.left_nanoseconds);
+  timer_.set(state.left_nanoseconds);
 }
 
 void I6300esbWatchdog::inspect(InspectNode& node) const {
@@ -266,7 +220,7 @@ void I6300esbWatchdog::inspect(InspectNode& node) const {
   node.add("enabled", (state_.lock & kEnabled) != 0);
   node.add("locked", (state_.lock & kLocked) != 0);
   node.add("stage", std::uint32_t{state_.stage});
-  node.add("left_nanoseconds", state_.stage == 0 ? std::uint64_t{0} : left());
+  node.add("left_nanoseconds", timer_.left());
   node.add("preload1", state_.preload[0]);
   node.add("preload2", state_.preload[1]);
   node.add("timed_out", state_.timed_out);

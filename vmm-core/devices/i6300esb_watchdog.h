@@ -9,18 +9,14 @@
 #include <mutex>
 #include <string>
 
-#include "vmm-core/os/event_thread.h"
-#include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/devices/pausable_timer.h"
 #include "vmm-core/pci/function.h"
 #include "vmm-core/state/pausable.h"
 
 namespace warren::vmm {
 
 // Registers on vCPU threads, the timer on its own thread; one lock. Time stands still while it is paused.
-class I6300esbWatchdog final : public pci::Function,
-                               public Pausable,
-                               private IoHandler,
-                               private EventHandler {
+class I6300esbWatchdog final : public pci::Function, public Pausable, private IoHandler {
  public:
   struct State {
     std::uint32_t version = 1;
@@ -57,25 +53,20 @@ class I6300esbWatchdog final : public pci::Function,
 
   void read(std::uint64_t offset, std::span<std::byte> data) noexcept override;
   void write(std::uint64_t offset, std::span<const std::byte> data) noexcept override;
-  void on_event(std::uint32_t events) noexcept override;
-
   void read_configuration(std::uint64_t offset, std::span<std::byte> data) noexcept;
   void write_configuration(std::uint64_t offset, std::span<const std::byte> data) noexcept;
   void write_lock(std::uint8_t value) noexcept;
   void write_reload(std::uint32_t value, std::size_t size) noexcept;
+  void look_at_timer() noexcept;
   void clear() noexcept;
   void begin() noexcept;
   void begin_stage(std::uint8_t stage) noexcept;
   bool is_free_running() const noexcept;
-  void set_timer(std::uint64_t nanoseconds) noexcept;
-  std::uint64_t left() const noexcept;
 
-  EventThread& thread_;
   const std::function<void()> expired_;
-  FileDescriptor timer_;
   mutable std::mutex mutex_;
-  State state_;
-  bool paused_ = false;
+  State state_;  // but for left_nanoseconds, which timer_ has
+  PausableTimer timer_;
   std::uint64_t expirations_ = 0;
   std::unique_ptr<ConfigurationRegisters> configuration_registers_;
 };

@@ -3,7 +3,8 @@
 namespace warren::vmm {
 namespace {
 
-constexpr std::uint16_t kPowerButton = 1 << 8;  // PM1 status and enable
+constexpr std::uint16_t kPowerButton = 1 << 8, kAlarm = 1 << 10;  // PM1 status and enable
+constexpr std::uint16_t kWake = 1 << 15;                          // PM1 status
 constexpr std::uint16_t kStatusMask = 0x8731, kEnableMask = 0x0721;
 constexpr std::uint16_t kSciEnabled = 1 << 0, kSleepEnable = 1 << 13;  // PM1 control
 constexpr unsigned kSleepTypeShift = 10;
@@ -20,8 +21,8 @@ std::uint8_t byte_of(std::uint64_t value, std::uint64_t index) noexcept {
 }  // namespace
 
 PowerManagement::PowerManagement(std::unique_ptr<InterruptLine> sci, std::function<std::uint64_t()> monotonic,
-                                 std::function<void()> power_off)
-    : sci_(std::move(sci)), monotonic_(std::move(monotonic)), power_off_(std::move(power_off)) {}
+                                 SleepStates states, Actions actions)
+    : sci_(std::move(sci)), monotonic_(std::move(monotonic)), states_(states), actions_(std::move(actions)) {}
 
 std::uint32_t PowerManagement::timer() const noexcept {
   const std::uint64_t now = monotonic_();
@@ -49,16 +50,30 @@ std::uint8_t PowerManagement::read_byte(std::uint64_t offset, std::uint32_t now)
 }
 
 void PowerManagement::write(std::uint64_t offset, std::span<const std::byte> data) noexcept {
-  bool sleeps = false;
+  std::optional<SleepState> entered;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto byte : data) sleeps |= write_byte(offset++, std::to_integer<std::uint8_t>(byte));
+    for (const auto byte : data) {
+      if (const auto state = write_byte(offset++, std::to_integer<std::uint8_t>(byte))) entered = state;
+    }
+    if (entered == SleepState::s3) state_.asleep = true;
     update_interrupt();
   }
-  if (sleeps) power_off_();
+  if (entered) actions_.sleep(*entered);
 }
 
-bool PowerManagement::write_byte(std::uint64_t offset, std::uint8_t value) noexcept {
+// A SLP_TYP that stands for no state does nothing.
+std::optional<PowerManagement::SleepState> PowerManagement::entered(std::uint16_t control) const noexcept {
+  if ((control & kSleepEnable) == 0) return std::nullopt;
+  const auto state = static_cast<SleepState>((control >> kSleepTypeShift) & 7);
+  if ((state == SleepState::s3 && states_.s3) || (state == SleepState::s4 && states_.s4) ||
+      state == SleepState::s5)
+    return state;
+  return std::nullopt;
+}
+
+std::optional<PowerManagement::SleepState> PowerManagement::write_byte(std::uint64_t offset,
+                                                                       std::uint8_t value) noexcept {
   const auto shifted = [value](std::uint64_t index) {
     return static_cast<std::uint16_t>(value << (8 * index));
   };
@@ -75,7 +90,7 @@ bool PowerManagement::write_byte(std::uint64_t offset, std::uint8_t value) noexc
         static_cast<std::uint16_t>((state_.control & others(index)) | shifted(index));
     state_.control =
         static_cast<std::uint16_t>((control & ~kSleepEnable) | kSciEnabled);  // SLP_EN reads as 0
-    return (control & kSleepEnable) != 0 && ((control >> kSleepTypeShift) & 7) == kSleepTypeS5;
+    return entered(control);
   } else if (offset >= kGpe0 && offset < kGpe0Enable) {
     state_.event_status &= ~(std::uint64_t{value} << (8 * (offset - kGpe0)));  // writing 1 clears
   } else if (offset >= kGpe0Enable && offset < kGpe0End) {
@@ -83,7 +98,7 @@ bool PowerManagement::write_byte(std::uint64_t offset, std::uint8_t value) noexc
     state_.event_enable = (state_.event_enable & ~(std::uint64_t{0xff} << shift)) | std::uint64_t{value}
                                                                                         << shift;
   }
-  return false;
+  return std::nullopt;
 }
 
 void PowerManagement::raise_event(std::uint8_t event) noexcept {
@@ -92,11 +107,50 @@ void PowerManagement::raise_event(std::uint8_t event) noexcept {
   update_interrupt();
 }
 
+void PowerManagement::note_status(std::uint16_t bit) noexcept {
+  bool wakes = false;
+  {
+    const std::lock_guard lock(mutex_);
+    state_.status |= bit;
+    update_interrupt();
+    wakes = has_wake_event();
+  }
+  if (wakes) actions_.wake();
+}
+
 bool PowerManagement::press_power_button() noexcept {
+  note_status(kPowerButton);
   const std::lock_guard lock(mutex_);
-  state_.status |= kPowerButton;
+  return (state_.enable & kPowerButton) != 0 || state_.asleep;
+}
+
+void PowerManagement::note_alarm() noexcept {
+  note_status(kAlarm);
+}
+
+bool PowerManagement::has_wake_event() const noexcept {
+  // The button wakes whether it is enabled or not (table 4.11).
+  return state_.asleep &&
+         ((state_.status & kPowerButton) != 0 || (state_.status & state_.enable & kAlarm) != 0);
+}
+
+bool PowerManagement::wakes_guest() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return has_wake_event();
+}
+
+PowerManagement::WakeEvents PowerManagement::wake_events() const noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto alarm = static_cast<std::uint16_t>(state_.status & state_.enable & kAlarm);
+  const auto button = static_cast<std::uint16_t>(state_.status & kPowerButton);
+  return {static_cast<std::uint16_t>((alarm | button) != 0 ? alarm | button : kPowerButton)};
+}
+
+void PowerManagement::wake(WakeEvents events) noexcept {
+  const std::lock_guard lock(mutex_);
+  state_ = {};
+  state_.status = static_cast<std::uint16_t>(kWake | (events.status & (kPowerButton | kAlarm)));
   update_interrupt();
-  return (state_.enable & kPowerButton) != 0;
 }
 
 void PowerManagement::update_interrupt() noexcept {
@@ -129,6 +183,7 @@ void PowerManagement::inspect(InspectNode& node) const {
   node.add("status", std::uint64_t{state_.status});
   node.add("enable", std::uint64_t{state_.enable});
   node.add("control", std::uint64_t{state_.control});
+  node.add("asleep", state_.asleep);
   node.add("event_status", state_.event_status);
   node.add("event_enable", state_.event_enable);
   node.add("timer", timer());

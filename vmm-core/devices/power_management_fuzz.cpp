@@ -1,5 +1,5 @@
-// The ACPI hardware and the reset control register under random accesses (class T5): SCI_EN stays on, and
-// the SCI is what status and enable say.
+// The ACPI hardware and the reset control register under random accesses (class T5): SCI_EN stays on, the SCI
+// is what status and enable say, and only states that exist are entered.
 #include <cstdlib>
 
 #include "vmm-core/devices/power_management.h"
@@ -11,7 +11,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace warren::vmm;
   bool line = false;
   std::uint64_t now = 0;
-  PowerManagement power(std::make_unique<pci::FakeLine>(line), [&now] { return now; }, [] {});
+  const PowerManagement::SleepStates states{.s3 = size % 2 != 0, .s4 = size % 3 != 0};
+  bool entered_s3 = false;
+  PowerManagement power(std::make_unique<pci::FakeLine>(line), [&now] { return now; }, states,
+                        {.sleep =
+                             [&](PowerManagement::SleepState state) {
+                               using enum PowerManagement::SleepState;
+                               if (state != s5 && !(state == s3 ? states.s3 : state == s4 && states.s4))
+                                 std::abort();
+                               entered_s3 = entered_s3 || state == s3;
+                             },
+                         .wake =
+                             [&] {
+                               if (!entered_s3) std::abort();
+                             }});
   ResetControl reset([] {});
   for_each_step(data, size, [&](const FuzzStep& step) {
     switch (step.action >> 1 & 7) {
@@ -26,6 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         std::memcpy(&hostile.status, step.data.data(), sizeof(hostile.status));
         std::memcpy(&hostile.enable, step.data.data() + 2, sizeof(hostile.enable));
         std::memcpy(&hostile.control, step.data.data() + 4, sizeof(hostile.control));
+        hostile.asleep = entered_s3 && (step.argument & 1) != 0;
         power.restore(hostile);
         break;
       }
@@ -34,6 +48,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 4:
         power.raise_event(step.argument);
+        break;
+      case 5:
+        power.note_alarm();
+        break;
+      case 6:
+        if (power.wakes_guest()) power.wake(power.wake_events());
         break;
       default:
         access(power, step, PowerManagement::kSize);

@@ -1,7 +1,9 @@
 #include "vmm-core/devices/power_management.h"
 
 #include <cstring>
+#include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "vmm-core/devices/reset_control.h"
@@ -25,9 +27,17 @@ class PowerManagementTest : public testing::Test {
 
   bool line_ = false;
   std::uint64_t now_ = 0;
-  unsigned power_offs_ = 0;
-  PowerManagement power_{std::make_unique<pci::FakeLine>(line_), [this] { return now_; },
-                         [this] { ++power_offs_; }};
+  unsigned wakes_ = 0;
+  std::vector<PowerManagement::SleepState> entered_;
+  PowerManagement power_ = make({.s3 = true, .s4 = true});
+
+  PowerManagement make(PowerManagement::SleepStates states) {
+    return {std::make_unique<pci::FakeLine>(line_),
+            [this] { return now_; },
+            states,
+            {.sleep = [this](PowerManagement::SleepState state) { entered_.push_back(state); },
+             .wake = [this] { ++wakes_; }}};
+  }
 };
 
 TEST_F(PowerManagementTest, TheButtonInterruptsWhenEnabledAndIsClearedByWritingOne) {
@@ -46,20 +56,68 @@ TEST_F(PowerManagementTest, TheButtonInterruptsWhenEnabledAndIsClearedByWritingO
   EXPECT_EQ(in<std::uint16_t>(0), 0);
 }
 
-TEST_F(PowerManagementTest, OnlyS5WithSleepEnablePowersOff) {
+using enum PowerManagement::SleepState;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST_F(PowerManagementTest, SleepEnableEntersTheStatesThereAre) {
   out<std::uint16_t>(4, 5 << 10);
-  EXPECT_EQ(power_offs_, 0u);
+  EXPECT_THAT(entered_, IsEmpty());
   out<std::uint16_t>(4, (1 << 10) | (1 << 13));
-  EXPECT_EQ(power_offs_, 0u);
+  EXPECT_THAT(entered_, IsEmpty());
+  out<std::uint16_t>(4, (3 << 10) | (1 << 13));
+  out<std::uint16_t>(4, (4 << 10) | (1 << 13));
   out<std::uint16_t>(4, (5 << 10) | (1 << 13));
-  EXPECT_EQ(power_offs_, 1u);
+  EXPECT_THAT(entered_, ElementsAre(s3, s4, s5));
   EXPECT_EQ(in<std::uint16_t>(4) & (1 << 13), 0) << "SLP_EN reads as zero";
   EXPECT_EQ(in<std::uint16_t>(4) & 1, 1) << "SCI_EN";
 }
 
 TEST_F(PowerManagementTest, S5ByByteAccesses) {
   out<std::uint8_t>(5, (5 << 2) | (1 << 5));
-  EXPECT_EQ(power_offs_, 1u);
+  EXPECT_THAT(entered_, ElementsAre(s5));
+}
+
+TEST_F(PowerManagementTest, StatesThatAreDisabledAreNotEntered) {
+  auto without = make({});
+  for (const unsigned type : {3u, 4u}) {
+    const auto value = static_cast<std::uint16_t>(type << 10 | 1 << 13);
+    without.write(4, std::as_bytes(std::span(&value, 1)));
+  }
+  EXPECT_THAT(entered_, IsEmpty());
+  EXPECT_FALSE(without.save().asleep);
+}
+
+TEST_F(PowerManagementTest, TheButtonWakesAndTheGuestIsToldSo) {
+  power_.press_power_button();
+  EXPECT_EQ(wakes_, 0u) << "it is awake";
+  out<std::uint16_t>(0, 0xffff);
+  out<std::uint16_t>(4, (3 << 10) | (1 << 13));
+  EXPECT_FALSE(power_.wakes_guest());
+  EXPECT_TRUE(power_.press_power_button()) << "enabled or not";
+  EXPECT_EQ(wakes_, 1u);
+  EXPECT_TRUE(power_.wakes_guest());
+  power_.wake(power_.wake_events());
+  EXPECT_EQ(in<std::uint16_t>(0), 0x8100) << "WAK_STS and PWRBTN_STS";
+  EXPECT_FALSE(power_.wakes_guest());
+  EXPECT_FALSE(line_) << "nothing is enabled after S3";
+  out<std::uint16_t>(0, 0x8000);
+  EXPECT_EQ(in<std::uint16_t>(0), 0x0100);
+}
+
+TEST_F(PowerManagementTest, OnlyAnAlarmThatWasEnabledWakes) {
+  out<std::uint16_t>(4, (3 << 10) | (1 << 13));
+  power_.note_alarm();
+  EXPECT_EQ(wakes_, 0u);
+  power_.wake(power_.wake_events());
+  EXPECT_EQ(in<std::uint16_t>(0), 0x8100) << "as if the button had been pressed";
+  out<std::uint16_t>(0, 0xffff);
+  out<std::uint16_t>(2, 0x0400);
+  out<std::uint16_t>(4, (3 << 10) | (1 << 13));
+  power_.note_alarm();
+  EXPECT_EQ(wakes_, 1u);
+  power_.wake(power_.wake_events());
+  EXPECT_EQ(in<std::uint16_t>(0), 0x8400) << "WAK_STS and RTC_STS";
 }
 
 TEST_F(PowerManagementTest, TheTimerRunsAtItsFrequencyAndWraps) {

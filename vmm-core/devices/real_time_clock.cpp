@@ -326,6 +326,7 @@ void RealTimeClock::check_events() noexcept {
   state_.memory[kC] |= flags;
   count_ticks(from, to);
   update_interrupt();
+  if ((flags & state_.memory[kB] & kAlarm) != 0 && alarm_) alarm_();
 }
 
 void RealTimeClock::count_ticks(Nanoseconds from, Nanoseconds to) noexcept {

@@ -47,6 +47,10 @@ class RealTimeClock final : public IoHandler, public Inspectable {
   // the writing thread. Before anything runs.
   void set_observer(std::function<void(Nanoseconds)> clock_set) { clock_set_ = std::move(clock_set); }
 
+  // `alarm` is called when the alarm rings while its interrupt is enabled, with the clock's lock held: it
+  // must not come back. On any thread. Before anything runs.
+  void set_alarm_observer(std::function<void()> alarm) { alarm_ = std::move(alarm); }
+
   void read(std::uint64_t offset, std::span<std::byte> data) noexcept override;
   void write(std::uint64_t offset, std::span<const std::byte> data) noexcept override;
 
@@ -81,6 +85,7 @@ class RealTimeClock final : public IoHandler, public Inspectable {
   const std::function<void()> wake_;
   const MissedTicks missed_ticks_;
   std::function<void(Nanoseconds)> clock_set_;
+  std::function<void()> alarm_;
   mutable std::mutex mutex_;
   Nanoseconds told_offset_ = 0;  // what the observer knows
   State state_;

@@ -129,6 +129,21 @@ TEST_F(RealTimeClockTest, TheAlarmInterruptsOnceAtItsTime) {
   EXPECT_FALSE(line_);
 }
 
+TEST_F(RealTimeClockTest, AnAlarmThatRingsIsToldOfIfItIsEnabled) {
+  int rung = 0;
+  clock_.set_alarm_observer([&rung] { ++rung; });
+  for (unsigned index : {1u, 3u, 5u}) set(index, 0xff);  // every second
+  host_ += kSecond;
+  clock_.tick();
+  EXPECT_EQ(rung, 0);
+  set(0xb, 0x22);
+  host_ += kSecond;
+  clock_.tick();
+  EXPECT_EQ(rung, 1);
+  clock_.tick();
+  EXPECT_EQ(rung, 1);
+}
+
 TEST_F(RealTimeClockTest, DontCareAlarmsMatchEverything) {
   set(1, 0xff);
   set(3, 0xc0);

@@ -93,7 +93,8 @@ TEST_F(T5RegisterSweep, KeyboardController) {
 }
 
 TEST_F(T5RegisterSweep, PowerManagement) {
-  PowerManagement power(line(), [] { return std::uint64_t{1}; }, [] {});
+  PowerManagement power(line(), [] { return std::uint64_t{1}; }, {.s3 = true, .s4 = true},
+                        {.sleep = [](PowerManagement::SleepState) {}, .wake = [] {}});
   sweep(power, PowerManagement::kSize);
   power.reset();
   EXPECT_FALSE(asserted_);

@@ -60,6 +60,11 @@ std::vector<kvm_cpuid_entry2> System::supported_hyperv_cpuid() const {
   return cpuid_of(KVM_GET_SUPPORTED_HV_CPUID, "KVM_GET_SUPPORTED_HV_CPUID");
 }
 
+std::uint64_t System::machine_check_capabilities() const noexcept {
+  std::uint64_t capabilities = 0;
+  return try_ioctl(device_.get(), KVM_X86_GET_MCE_CAP_SUPPORTED, &capabilities) == 0 ? capabilities : 0;
+}
+
 std::vector<std::uint32_t> System::msr_indices() const {
   std::uint32_t room = 0;
   for (;;) {

@@ -30,6 +30,8 @@ class System {
   std::vector<kvm_cpuid_entry2> supported_cpuid() const;
   // §4.118: Hyper-V's leaves; empty where KVM does not have that interface.
   std::vector<kvm_cpuid_entry2> supported_hyperv_cpuid() const;
+  // §4.105: IA32_MCG_CAP as far as vCPUs can have it; 0 where they cannot take machine checks.
+  std::uint64_t machine_check_capabilities() const noexcept;
   // §4.3: the MSRs that make up a vCPU's state.
   std::vector<std::uint32_t> msr_indices() const;
 

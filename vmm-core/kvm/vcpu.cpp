@@ -175,6 +175,23 @@ bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
   return try_ioctl(vcpu_.get(), KVM_SET_MSRS, buffer.get()) == 1;
 }
 
+std::optional<std::uint64_t> Vcpu::msr(std::uint32_t index) const {
+  kvm_msr_entry entry{};
+  entry.index = index;
+  MsrBuffer buffer(std::span(&entry, 1));
+  if (try_ioctl(vcpu_.get(), KVM_GET_MSRS, buffer.get()) != 1) return std::nullopt;
+  return buffer.entry(0).data;
+}
+
+bool Vcpu::set_up_machine_checks(std::uint64_t capabilities) noexcept {
+  return try_ioctl(vcpu_.get(), KVM_X86_SETUP_MCE, &capabilities) == 0;
+}
+
+bool Vcpu::inject_machine_check(const kvm_x86_mce& check) noexcept {
+  kvm_x86_mce copy = check;
+  return try_ioctl(vcpu_.get(), KVM_X86_SET_MCE, &copy) == 0;
+}
+
 VcpuState Vcpu::save(std::span<const std::uint32_t> msr_indices) const {
   VcpuState state;
   state.multiprocessing = multiprocessing_state();  // first: it lets pending INIT and SIPI take effect

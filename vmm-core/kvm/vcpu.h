@@ -103,6 +103,13 @@ class Vcpu {
 
   // False when this vCPU has no such register or refuses the value.
   bool set_msr(std::uint32_t index, std::uint64_t value);
+  std::optional<std::uint64_t> msr(std::uint32_t index) const;
+
+  // Lets it take machine checks with that IA32_MCG_CAP (§4.106); after set_cpuid(). False when KVM does not.
+  bool set_up_machine_checks(std::uint64_t capabilities) noexcept;
+  // Raises one, unless the guest has disabled the bank (§4.107). A guest that cannot take it now ends in a
+  // triple fault.
+  bool inject_machine_check(const kvm_x86_mce& check) noexcept;
 
   // Of `msr_indices`, those that this vCPU has are saved.
   VcpuState save(std::span<const std::uint32_t> msr_indices) const;

@@ -340,14 +340,15 @@ Bytes make_motherboard(const AcpiConfiguration& configuration) {
   const Bytes ecam =
       fixed_memory(static_cast<std::uint32_t>(kEcamBase), static_cast<std::uint32_t>(kEcamSize));
   const Bytes ports = io_ports(kPowerManagementBase, kPowerManagementSize);
-  const auto registers = [](std::uint64_t base, std::uint64_t size) {
-    return fixed_memory(static_cast<std::uint32_t>(base), static_cast<std::uint32_t>(size));
+  const auto registers = [](bool present, std::uint64_t base, std::uint64_t size) {
+    return present ? fixed_memory(static_cast<std::uint32_t>(base), static_cast<std::uint32_t>(size))
+                   : Bytes{};
   };
-  const Bytes vcpus =
-      configuration.hot_pluggable_vcpus.empty() ? Bytes{} : registers(kVcpuHotPlugBase, VcpuHotPlug::kSize);
-  const Bytes modules =
-      configuration.memory_slots == 0 ? Bytes{} : registers(kMemoryHotPlugBase, MemoryHotPlug::kSize);
-  const Bytes resources = template_of({ecam, ports, vcpus, modules});
+  const Bytes resources = template_of(
+      {ecam, ports,
+       registers(!configuration.hot_pluggable_vcpus.empty(), kVcpuHotPlugBase, VcpuHotPlug::kSize),
+       registers(configuration.memory_slots != 0, kMemoryHotPlugBase, MemoryHotPlug::kSize),
+       registers(configuration.root_complex, kRootComplexBase, kRootComplexSize)});
   return device("MRES",
                 join({name("_HID", eisa_id("PNP0C02")), name("_UID", integer(1)), name("_CRS", resources)}));
 }
@@ -531,20 +532,31 @@ Bytes make_module_event(const AcpiConfiguration& configuration) {
                      method("_E03", 0, join({store(path("MEVT"), event), loop_while(event, each)}))}));
 }
 
+// §7.4.2: what is to be written to PM1a_CNT.SLP_TYP, PM1b_CNT.SLP_TYP for a state.
+Bytes make_sleep_states(const PowerManagement::SleepStates& states) {
+  using namespace aml;
+  using enum PowerManagement::SleepState;
+  const auto state = [](std::string_view path_of_state, PowerManagement::SleepState type) {
+    const Bytes number = integer(static_cast<std::uint8_t>(type));
+    return name(path_of_state, package({number, integer(0), integer(0), integer(0)}));
+  };
+  return join({states.s3 ? state("\\_S3_", s3) : Bytes{}, states.s4 ? state("\\_S4_", s4) : Bytes{},
+               state("\\_S5_", s5)});
+}
+
 Bytes make_dsdt(const AcpiConfiguration& configuration) {
   using namespace aml;
-  const Bytes sleep = package({integer(PowerManagement::kSleepTypeS5), integer(0), integer(0), integer(0)});
   return table(
       "DSDT", 2,
       join({scope("\\_SB_", join({make_host_bridge(configuration), make_motherboard(configuration),
                                   make_legacy_devices(configuration), make_guest_services(configuration),
                                   make_processors(configuration), make_modules(configuration)})),
-            make_vcpu_event(configuration), make_module_event(configuration), name("\\_S5_", sleep)}));
+            make_vcpu_event(configuration), make_module_event(configuration), make_sleep_states(configuration.sleep_states)}));
 }
 
 }  // namespace
 
-GuestAddress write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory& memory) {
+AcpiPlaces write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory& memory) {
   if (configuration.generation_id) write_generation_id(*configuration.generation_id, memory);
   Placer placer(memory);
   // The root pointer comes first, on a 16-byte boundary where old kernels scan for it (§5.2.5.1).
@@ -570,7 +582,7 @@ GuestAddress write_acpi_tables(const AcpiConfiguration& configuration, GuestMemo
   bytes = bytes_of(root);
   if (!memory.write(root_place, std::as_bytes(std::span(bytes))))
     throw Error(std::errc::not_enough_memory, "ACPI root");
-  return root_place;
+  return {root_place, GuestAddress{facs}};
 }
 
 }  // namespace warren::vmm::machine

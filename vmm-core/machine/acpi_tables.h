@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "vmm-core/devices/power_management.h"
 #include "vmm-core/machine/memory_map.h"
 #include "vmm-core/memory/guest_address.h"
 #include "vmm-core/memory/guest_memory.h"
@@ -28,6 +29,8 @@ struct AcpiConfiguration {
   std::vector<NumaNode> numa;              // none: one node, and nothing said about it
   std::vector<std::uint8_t> serial_ports;  // 0 to 3, those that are there
   bool panic_port = false;
+  bool root_complex = false;                  // the chipset's configuration registers are there
+  PowerManagement::SleepStates sleep_states;  // besides S5
   std::optional<std::array<std::uint8_t, 16>> generation_id;  // in the order it is written in text
 };
 
@@ -38,8 +41,13 @@ inline constexpr std::uint64_t kAcpiTablesSize = 0x10000;
 // The page of the generation id, likewise in what memory maps leave out, with nothing else in it.
 inline constexpr GuestAddress kGenerationIdPage{0xd0000};
 
-// Writes all tables, and the generation id if there is one, and returns where the RSDP is. Throws Error when
-// they do not fit.
-GuestAddress write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory& memory);
+// Where those of the tables are that others look for.
+struct AcpiPlaces {
+  GuestAddress root;  // the RSDP
+  GuestAddress facs;
+};
+
+// Writes all tables, and the generation id if there is one. Throws Error when they do not fit.
+AcpiPlaces write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory& memory);
 
 }  // namespace warren::vmm::machine

@@ -14,12 +14,14 @@
 #include "vmm-core/bus/doorbell.h"
 #include "vmm-core/bus/interrupt.h"
 #include "vmm-core/chardev/descriptor_backend.h"
+#include "vmm-core/devices/power_management.h"
 #include "vmm-core/devices/real_time_clock.h"
 #include "vmm-core/machine/acpi_tables.h"
 #include "vmm-core/machine/cpuid.h"
 #include "vmm-core/machine/smbios_tables.h"
 #include "vmm-core/memory/device_memory.h"
 #include "vmm-core/memory/guest_memory.h"
+#include "vmm-core/os/event_thread.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/pci/address.h"
 #include "vmm-core/pci/function.h"
@@ -81,6 +83,13 @@ struct PciDeviceConfiguration {
   std::function<BuiltDevice(const DeviceEnvironment& environment, pci::Place place)> build;
 };
 
+// The chipset's watchdog. `expired` as TcoWatchdog's.
+struct TcoConfiguration {
+  std::string id;
+  EventThread* thread = nullptr;  // outlives the machine
+  std::function<void()> expired;
+};
+
 struct BootConfiguration {
   FileDescriptor kernel;
   std::optional<FileDescriptor> initrd;
@@ -103,11 +112,13 @@ struct MachineConfiguration {
   SmbiosStrings smbios;
   std::int64_t clock_offset_nanoseconds = 0;  // what the RTC shows minus host UTC
   RealTimeClock::MissedTicks missed_clock_ticks = RealTimeClock::MissedTicks::merge;
-  bool reinject_timer_ticks = true;  // of the PIT: missed ones come later rather than never
-  bool panic_port = false;           // pvpanic, for guests that tell of a panic
+  bool reinject_timer_ticks = true;           // of the PIT: missed ones come later rather than never
+  PowerManagement::SleepStates sleep_states;  // besides S5
+  bool panic_port = false;                    // pvpanic, for guests that tell of a panic
   std::optional<std::array<std::uint8_t, 16>> generation_id;  // in the order it is written in text
   std::vector<std::unique_ptr<DescriptorBackend>> character_backends;
   std::vector<SerialConfiguration> serials;
+  std::optional<TcoConfiguration> tco_watchdog;
   std::vector<RootPortConfiguration> root_ports;
   std::vector<PciDeviceConfiguration> devices;
   // The guest has set its clock: what it shows minus host UTC. On a vCPU thread; or none.
@@ -125,6 +136,8 @@ struct MachineConfiguration {
   std::function<void(std::uint32_t slot)> dimm_released;
   // The guest keeps one whose removal was requested. Likewise.
   std::function<void(std::uint32_t slot)> dimm_kept;
+  // What Machine::wakes() says may have changed. On any thread, and must not come back.
+  std::function<void()> may_wake;
   CountersPage* counters = nullptr;  // outlives the machine; or none
   // Called first thing on every thread the machine starts.
   std::function<void(ThreadKind)> thread_started;

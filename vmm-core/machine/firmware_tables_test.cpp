@@ -52,9 +52,14 @@ class FirmwareTablesTest : public testing::Test {
                           {kGibibyte, {}, {40, 30, 10}}};
     configuration.serial_ports = {0, 1, 2, 3};
     configuration.panic_port = true;
+    configuration.root_complex = true;
     configuration.generation_id = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
                                    0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
-    return write_acpi_tables(configuration, memory_);
+    configuration.sleep_states = {.s3 = true, .s4 = true};
+    const AcpiPlaces places = write_acpi_tables(configuration, memory_);
+    EXPECT_EQ((get<std::array<char, 4>>(places.facs.value)), (std::array{'F', 'A', 'C', 'S'}));
+    EXPECT_EQ(places.facs.value % 64, 0u);
+    return places.root;
   }
 
   // Signature and place of every table the XSDT lists.

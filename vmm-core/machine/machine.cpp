@@ -9,6 +9,7 @@
 #include "vmm-core/machine/acpi_tables.h"
 #include "vmm-core/machine/boot_image.h"
 #include "vmm-core/machine/smbios_tables.h"
+#include "vmm-core/machine/waking_vector.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm::machine {
@@ -75,7 +76,8 @@ Machine::Machine(MachineConfiguration configuration, EventSink sink)
       device_memories_(make_device_memories()),
       board_(configuration_, map_, lines_, environment(),
              {.reset = [this] { on_guest_event(GuestReset{}); },
-              .power_off = [this] { on_guest_event(GuestShutDown{}); },
+              .sleep = [this](PowerManagement::SleepState state) { on_sleep_state(state); },
+              .may_wake = configuration_.may_wake,
               .panicked = [this] { on_guest_event(GuestCrashed{"the guest's kernel panicked"}); },
               .clock_changed = [this] { events_.wake(); },
               .guest_nanoseconds = [this] { return clock_.now(); },
@@ -172,6 +174,7 @@ std::unique_ptr<kvm::Vcpu> Machine::make_vcpu(std::uint32_t number) {
       make_cpuid(system_.supported_cpuid(), configuration_.cpu, number, vcpu->time_stamp_counter_khz());
   if (configuration_.cpu.hyperv) enable_hyperv(*vcpu, cpuid);
   vcpu->set_cpuid(cpuid);
+  set_up_machine_checks(*vcpu, cpuid);
   // KVM numbers vCPUs as they come.
   if (configuration_.cpu.hyperv && configuration_.cpu.hyperv->vcpu_index)
     vcpu->set_msr(kMsrHypervVcpuIndex, number);
@@ -209,17 +212,21 @@ void Machine::load() {
   for (const auto& serial : configuration_.serials) acpi.serial_ports.push_back(serial.port);
   acpi.memory_slots = configuration_.memory_slots;
   acpi.panic_port = configuration_.panic_port;
+  acpi.root_complex = configuration_.tco_watchdog.has_value();
+  acpi.sleep_states = configuration_.sleep_states;
   acpi.generation_id = configuration_.generation_id;
   write_smbios_tables({.uuid = configuration_.uuid,
                        .memory_map = map_,
                        .cpu = configuration_.cpu,
                        .strings = configuration_.smbios},
                       memory_);
+  const AcpiPlaces tables = write_acpi_tables(acpi, memory_);
+  facs_ = tables.facs;
   const BootImage image{
       .kernel = &configuration_.boot.kernel,
       .initrd = configuration_.boot.initrd ? &*configuration_.boot.initrd : nullptr,
       .command_line = configuration_.boot.command_line,
-      .acpi_root = write_acpi_tables(acpi, memory_),
+      .acpi_root = tables.root,
       .memory_map = make_boot_map(map_),
   };
   kvm::Vcpu& first = vcpus_->vcpu(0);
@@ -287,13 +294,49 @@ void Machine::reset() {
   for (const auto& [id, memory] : device_memories_)
     if (memory->block_bytes() != 0) memory->unplug_all();
   board_.reset();
-  vm_.set_interrupt_controllers(pristine_controllers_);
-  lines_.refresh();
-  for_each_vcpu([this](std::uint32_t number, kvm::Vcpu& vcpu) { vcpu.restore(*pristine_vcpus_[number]); });
+  reset_processors();
+  // Other pages take the place of those that failed.
+  for (const GuestAddress page : std::exchange(failed_pages_, {})) memory_.discard(page, 4096);
   load();
   ++resets_;
   ended_.store(false);
   if (!paused_) continue_running();
+}
+
+void Machine::reset_processors() {
+  vm_.set_interrupt_controllers(pristine_controllers_);
+  lines_.refresh();
+  for_each_vcpu([this](std::uint32_t number, kvm::Vcpu& vcpu) { vcpu.restore(*pristine_vcpus_[number]); });
+}
+
+void Machine::sleep() {
+  paused_ = false;  // it waits for what wakes it, and for nothing else
+  stop_running();
+}
+
+bool Machine::wake() {
+  kvm::Vcpu& first = vcpus_->vcpu(0);
+  board_.wake();
+  reset_processors();
+  const auto state = follow_waking_vector(facs_, memory_, first.special_registers());
+  if (!state) {
+    reset();
+    return false;
+  }
+  first.set_special_registers(state->special);
+  first.set_registers(state->registers);
+  ended_.store(false);
+  continue_running();
+  return true;
+}
+
+void Machine::on_sleep_state(PowerManagement::SleepState state) {
+  using enum PowerManagement::SleepState;
+  if (state == s3) {
+    on_guest_event(GuestSuspended{});
+  } else {
+    on_guest_event(GuestShutDown{.is_hibernation = state == s4});
+  }
 }
 
 template <typename Look>

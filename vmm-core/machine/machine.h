@@ -24,6 +24,7 @@
 #include "vmm-core/machine/configuration.h"
 #include "vmm-core/machine/core_dump.h"
 #include "vmm-core/machine/guest_clock.h"
+#include "vmm-core/machine/machine_check.h"
 #include "vmm-core/machine/memory_map.h"
 #include "vmm-core/machine/q35.h"
 #include "vmm-core/machine/vcpu_threads.h"
@@ -53,6 +54,14 @@ class Machine final : public Inspectable {
   // guest had come to its end, unless it was paused by pause().
   void reset();
 
+  // A guest in S3 (GuestSuspended): its devices and its time stop, too, but for the real-time clock.
+  void sleep();
+  // Something that wakes such a guest has happened.
+  bool wakes() noexcept { return board_.power_management().wakes_guest(); }
+  // Devices and processors begin anew, RAM is kept, and the guest goes on where it wants to be woken. False
+  // when it left no word of that: it was reset instead. Throws Error as reset() does.
+  bool wake();
+
   // False when the guest has not enabled it.
   bool press_power_button() noexcept { return board_.power_management().press_power_button(); }
   bool press_ctrl_alt_del() noexcept { return board_.keyboard().press_ctrl_alt_del(); }
@@ -61,6 +70,16 @@ class Machine final : public Inspectable {
   bool release_keys(std::span<const std::uint16_t> codes) noexcept {
     return board_.keyboard().release(codes);
   }
+  // Memory of the host has failed: guest memory if it is that, which a guest learns by a machine check.
+  enum class MemoryFailure {
+    not_of_the_guest,
+    told,       // the guest, which goes on
+    not_taken,  // by a guest that has no machine checks, or not now: if it needs the memory, it is to be
+                // reset
+    recursive,  // the same, in the middle of the one before
+  };
+  // `vcpu` was about to use it (GuestMemoryFailed); none: nobody is.
+  MemoryFailure tell_memory_failure(std::uintptr_t host_address, std::optional<std::size_t> vcpu);
   // To every vCPU whose local APIC lets its LINT1 pin deliver one.
   void inject_nmi();
   // Of all vCPUs, which stand still for a moment.
@@ -133,6 +152,10 @@ class Machine final : public Inspectable {
   void for_each_vcpu(Each each);
   void insert_dimm(const DimmConfiguration& dimm, bool tell);
   void load();
+  void reset_processors();
+  void set_up_machine_checks(kvm::Vcpu& vcpu, const std::vector<kvm_cpuid_entry2>& cpuid);
+  MemoryFailure check_machine(GuestAddress address, std::optional<std::size_t> vcpu);
+  void on_sleep_state(PowerManagement::SleepState state);
   void stop_running();
   // Runs `look` while no vCPU runs; devices and time go on.
   template <typename Look>
@@ -164,10 +187,13 @@ class Machine final : public Inspectable {
   kvm::InterruptControllerState pristine_controllers_;
   std::vector<std::optional<kvm::VcpuState>> pristine_vcpus_;  // of those that were ever there
 
+  std::vector<GuestAddress> failed_pages_;  // since the last reset
+  MachineCheckKind machine_check_kind_ = MachineCheckKind::intel;
+  GuestAddress facs_;
   bool started_ = false;
   bool paused_ = true;                     // by pause(), or not started
   bool running_ = false;                   // vCPUs, devices and time
-  std::atomic<bool> ended_{false};         // the guest came to its end and was not reset
+  std::atomic<bool> ended_{false};         // the guest came to its end, or sleeps
   std::uint64_t stopped_guest_clock_ = 0;  // KVM's clock and the host's TSC when it was paused
   std::uint64_t stopped_time_stamp_ = 0;
   std::uint64_t resets_ = 0;

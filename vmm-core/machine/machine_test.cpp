@@ -118,6 +118,129 @@ TEST_F(MachineTest, TheGuestShutsDownThroughAcpi) {
   EXPECT_FALSE(next_event(50ms)) << "one event is enough";
 }
 
+// Sleep states (ACPI 6.5 §16.1): a guest that enters one, and what it is told when it goes on.
+class SleepTest : public MachineTest {
+ protected:
+  // mov dx,0x604; mov ax,SLP_TYP << 10 | SLP_EN; out dx,ax
+#define SLEEP(type) 0x66, 0xba, 0x04, 0x06, 0x66, 0xb8, 0x00, 0x20 | (type) << 2, 0x66, 0xef, STAY
+  void make_sleeper(std::initializer_list<std::uint8_t> code) {
+    auto made = configuration(make_tiny_kernel(code));
+    made.sleep_states = {.s3 = true, .s4 = true};
+    made.may_wake = [this] { ++may_wake_; };
+    make(std::move(made));
+  }
+  void fall_asleep() {
+    machine_->start(false);
+    EXPECT_EQ(output(1), "x");
+    expect_event<GuestSuspended>();
+    machine_->sleep();
+  }
+  void set_waking_vectors(std::uint32_t real_mode, std::uint64_t protected_mode) {
+    std::uint64_t facs = kAcpiTables.value;
+    while (machine_->memory().read_object<std::uint32_t>({facs}) != 0x53434146u) facs += 64;
+    ASSERT_TRUE(machine_->memory().write_object({facs + 12}, real_mode));
+    ASSERT_TRUE(machine_->memory().write_object({facs + 24}, protected_mode));
+  }
+  template <std::size_t size>
+  void put_code(std::uint64_t address, const std::array<std::uint8_t, size>& code) {
+    ASSERT_TRUE(machine_->memory().write({address}, std::as_bytes(std::span(code))));
+  }
+
+  std::atomic<int> may_wake_ = 0;
+};
+
+TEST_F(SleepTest, AGuestGoesOnInRealModeWithItsMemory) {
+  make_sleeper({PRINT('x'), SLEEP(3)});
+  fall_asleep();
+  EXPECT_FALSE(machine_->wakes());
+  set_waking_vectors(0x8013, 0);
+  // mov dx,0x600; in ax,dx; mov [0x9000],ax; mov dx,0x3f8; mov al,'w'; out dx,al; jmp $
+  put_code(0x8013, std::array<std::uint8_t, 15>{0xba, 0x00, 0x06, 0xed, 0xa3, 0x00, 0x90, 0xba, 0xf8, 0x03,
+                                                0xb0, 'w', 0xee, STAY});
+  EXPECT_TRUE(machine_->press_power_button());
+  EXPECT_EQ(may_wake_, 1);
+  EXPECT_TRUE(machine_->wakes());
+  EXPECT_TRUE(machine_->wake());
+  EXPECT_EQ(output(1), "w");
+  EXPECT_EQ(machine_->memory().read_object<std::uint16_t>({0x9000}), 0x8100) << "WAK_STS, PWRBTN_STS";
+  EXPECT_FALSE(machine_->wakes());
+}
+
+TEST_F(SleepTest, AnExtendedVectorIsInProtectedMode) {
+  make_sleeper({PRINT('x'), SLEEP(3)});
+  fall_asleep();
+  set_waking_vectors(0x8013, 0x180000);
+  put_code(0x180000, std::array<std::uint8_t, 9>{PRINT('p'), STAY});
+  EXPECT_TRUE(machine_->wake());
+  EXPECT_EQ(output(1), "p");
+}
+
+// T30: what the guest left as its vector is anything; the machine then starts as from the beginning.
+TEST_F(SleepTest, T30WithoutAVectorItBeginsAnew) {
+  make_sleeper({PRINT('x'), SLEEP(3)});
+  fall_asleep();
+  for (const auto& [real, extended] : {std::pair<std::uint32_t, std::uint64_t>{0, 0},
+                                       {0x100000, 0},
+                                       {0xffffffff, 0},
+                                       {0x8000, std::uint64_t{1} << 32},
+                                       {0x8000, 0xfff00000}}) {
+    set_waking_vectors(real, extended);
+    EXPECT_FALSE(machine_->wake()) << real << " " << extended;
+    EXPECT_EQ(output(1), "x");
+    expect_event<GuestSuspended>();
+    machine_->sleep();
+  }
+}
+
+TEST_F(SleepTest, AGuestThatSleepsIsReset) {
+  make_sleeper({PRINT('x'), SLEEP(3)});
+  fall_asleep();
+  machine_->reset();
+  EXPECT_EQ(output(1), "x");
+  expect_event<GuestSuspended>();
+}
+
+TEST_F(SleepTest, S4IsAShutdownThatSaysSo) {
+  make_sleeper({PRINT('x'), SLEEP(4)});
+  machine_->start(false);
+  const auto ended = expect_event<GuestShutDown>();
+  ASSERT_TRUE(ended);
+  EXPECT_TRUE(ended->is_hibernation);
+}
+
+TEST_F(MachineTest, MemoryOfOthersThatFailsIsNotTheGuests) {
+  make({COUNT_FOR_EVER});
+  machine_->start(false);
+  EXPECT_EQ(machine_->tell_memory_failure(reinterpret_cast<std::uintptr_t>(this), std::nullopt),
+            Machine::MemoryFailure::not_of_the_guest);
+  EXPECT_TRUE(is_counting());
+  // It has no machine checks (CR4.MCE): it is to be reset, and gets another page for it.
+  const auto page = reinterpret_cast<std::uintptr_t>(machine_->memory().regions()[0].host) + 0x300000;
+  ASSERT_TRUE(machine_->memory().write_object<int>({0x300000}, 5));
+  EXPECT_EQ(machine_->tell_memory_failure(page + 5, std::nullopt), Machine::MemoryFailure::not_taken);
+  EXPECT_TRUE(is_counting()) << "it does not need the page";
+  EXPECT_EQ(machine_->tell_memory_failure(page + 5, 0), Machine::MemoryFailure::not_taken);
+  EXPECT_FALSE(is_counting());
+  machine_->reset();
+  EXPECT_TRUE(is_counting());
+  EXPECT_EQ(machine_->memory().read_object<int>({0x300000}), 0);
+}
+
+TEST_F(MachineTest, AGuestIsToldOfItsMemoryByAMachineCheck) {
+  if (kvm::System::open().machine_check_capabilities() == 0)
+    GTEST_SKIP() << "this host's KVM has no machine checks";
+  // mov eax,cr4; or eax,0x40; mov cr4,eax; …
+  make({0x0f, 0x20, 0xe0, 0x0d, 0x40, 0x00, 0x00, 0x00, 0x0f, 0x22, 0xe0, COUNT_FOR_EVER});
+  machine_->start(false);
+  EXPECT_TRUE(is_counting());
+  const auto page = reinterpret_cast<std::uintptr_t>(machine_->memory().regions()[0].host) + 0x300000;
+  EXPECT_EQ(machine_->tell_memory_failure(page, 0), Machine::MemoryFailure::told);
+  // Without an IDT the exception is its end.
+  const auto crashed = expect_event<GuestCrashed>();
+  ASSERT_TRUE(crashed);
+  EXPECT_NE(crashed->reason.find("triple fault"), std::string::npos) << crashed->reason;
+}
+
 TEST_F(MachineTest, AResetRunsTheKernelAgain) {
   // …; mov dx,0xcf9; mov al,6; out dx,al
   make({PRINT('x'), 0x66, 0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee, STAY});

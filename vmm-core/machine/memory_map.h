@@ -54,6 +54,13 @@ inline constexpr std::uint16_t kPowerManagementBase = 0x600;
 inline constexpr std::uint16_t kPowerManagementSize = 0x80;
 inline constexpr std::uint32_t kSciGsi = 9;
 
+// Behind them, the TCO block (ICH9 TCOBASE, §13.9), where it is there.
+inline constexpr std::uint16_t kTcoOffset = 0x60;
+
+// The chipset's configuration registers (ICH9 RCBA, §10.1), as firmware places them.
+inline constexpr std::uint64_t kRootComplexBase = 0xfed1'c000;
+inline constexpr std::uint64_t kRootComplexSize = 0x4000;
+
 // The registers of vCPUs that come and go, in the chipset's range below the local APICs.
 inline constexpr std::uint64_t kVcpuHotPlugBase = 0xfec2'0000;
 

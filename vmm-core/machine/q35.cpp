@@ -36,12 +36,21 @@ Q35::Q35(MachineConfiguration& configuration, const MemoryMap& map, KvmInterrupt
          const DeviceEnvironment& environment, const Actions& actions)
     : map_(map),
       reset_control_(actions.reset),
-      power_management_(lines.make_line(kSciGsi), actions.guest_nanoseconds, actions.power_off),
+      power_management_(lines.make_line(kSciGsi), actions.guest_nanoseconds, configuration.sleep_states,
+                        {.sleep = actions.sleep,
+                         .wake =
+                             [told = actions.may_wake] {
+                               if (told) told();
+                             }}),
       keyboard_(lines.make_line(kKeyboardGsi), actions.reset),
       clock_(lines.make_line(kClockGsi), host_utc, configuration.clock_offset_nanoseconds,
              actions.clock_changed, configuration.missed_clock_ticks),
       host_bridge_({memory_, ports_, nullptr}, kEcamBase),
-      lpc_bridge_({memory_, ports_, nullptr}, kPowerManagementBase) {
+      lpc_bridge_(
+          {memory_, ports_, nullptr}, kPowerManagementBase,
+          configuration.tco_watchdog ? std::optional(std::uint32_t{kRootComplexBase}) : std::nullopt) {
+  clock_.set_alarm_observer([this] { power_management_.note_alarm(); });
+  if (configuration.tco_watchdog) add_tco_watchdog(*configuration.tco_watchdog);
   map_chipset();
   add_serials(configuration, lines);
   if (configuration.panic_port) {
@@ -62,12 +71,21 @@ void Q35::map_chipset() {
       ports_.map(kPciConfigAddressPort, pci::RootComplex::kConfigPorts, root_.ports(), "PCI configuration"));
   root_.set_byte_handler(&reset_control_);
   mappings_.push_back(memory_.map(kEcamBase, kEcamSize, root_.ecam(), "PCI configuration"));
-  mappings_.push_back(
-      ports_.map(kPowerManagementBase, kPowerManagementSize, power_management_, "power management"));
+  mappings_.push_back(ports_.map(kPowerManagementBase, tco_watchdog_ ? kTcoOffset : kPowerManagementSize,
+                                 power_management_, "power management"));
   mappings_.push_back(ports_.map(kKeyboardPort, kKeyboardPorts, keyboard_, "keyboard controller"));
   mappings_.push_back(ports_.map(kClockPort, kClockPorts, clock_, "real-time clock"));
   root_.attach(0, 0, host_bridge_);
   root_.attach(kLpcSlot, 0, lpc_bridge_);
+}
+
+void Q35::add_tco_watchdog(const TcoConfiguration& configuration) {
+  tco_watchdog_.emplace(configuration.id, *configuration.thread, configuration.expired);
+  mappings_.push_back(ports_.map(kPowerManagementBase + kTcoOffset, TcoWatchdog::kPorts, *tco_watchdog_,
+                                 tco_watchdog_->name()));
+  mappings_.push_back(memory_.map(kRootComplexBase + TcoWatchdog::kGeneralControlOffset,
+                                  TcoWatchdog::kGeneralControlSize, tco_watchdog_->general_control(),
+                                  tco_watchdog_->name() + " control"));
 }
 
 void Q35::add_vcpu_hot_plug(const CpuConfiguration& cpu, const Actions& actions) {
@@ -227,6 +245,7 @@ void Q35::reset() {
   clock_.reset();
   if (vcpu_hot_plug_) vcpu_hot_plug_->reset();
   if (memory_hot_plug_) memory_hot_plug_->reset();
+  if (tco_watchdog_) tco_watchdog_->reset();
   for (const auto& serial : serials_) serial->reset();
   root_.reset();
   host_bridge_.reset();
@@ -236,13 +255,21 @@ void Q35::reset() {
   place_bars();
 }
 
+void Q35::wake() {
+  const PowerManagement::WakeEvents events = power_management_.wake_events();
+  reset();
+  power_management_.wake(events);
+}
+
 void Q35::pause() noexcept {
+  if (tco_watchdog_) tco_watchdog_->pause();
   for (const auto& seated : devices_) {
     if (seated.device.worker != nullptr) seated.device.worker->pause();
   }
 }
 
 void Q35::resume() noexcept {
+  if (tco_watchdog_) tco_watchdog_->resume();
   for (const auto& seated : devices_) {
     if (seated.device.worker != nullptr) seated.device.worker->resume();
   }
@@ -260,6 +287,7 @@ void Q35::inspect(InspectNode& node) const {
   if (panic_port_) panic_port_->inspect(node.child("panic-port"));
   if (vcpu_hot_plug_) vcpu_hot_plug_->inspect(node.child("vcpu-hot-plug"));
   if (memory_hot_plug_) memory_hot_plug_->inspect(node.child("memory-hot-plug"));
+  if (tco_watchdog_) tco_watchdog_->inspect(node.child(tco_watchdog_->name()));
   host_bridge_.inspect(node.child(host_bridge_.name()));
   lpc_bridge_.inspect(node.child(lpc_bridge_.name()));
   for (const auto& port : root_ports_) port.port->inspect(node.child(port.port->name()));

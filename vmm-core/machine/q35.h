@@ -18,6 +18,7 @@
 #include "vmm-core/devices/real_time_clock.h"
 #include "vmm-core/devices/reset_control.h"
 #include "vmm-core/devices/serial.h"
+#include "vmm-core/devices/tco_watchdog.h"
 #include "vmm-core/devices/vcpu_hot_plug.h"
 #include "vmm-core/machine/configuration.h"
 #include "vmm-core/machine/memory_map.h"
@@ -32,7 +33,8 @@ class Q35 final : public Inspectable {
   // Called on vCPU threads; must not wait for them.
   struct Actions {
     std::function<void()> reset;
-    std::function<void()> power_off;
+    std::function<void(PowerManagement::SleepState)> sleep;
+    std::function<void()> may_wake;  // as MachineConfiguration's; or none
     std::function<void()> panicked;
     std::function<void()> clock_changed;  // the RTC's next tick; on any thread
     std::function<std::uint64_t()> guest_nanoseconds;
@@ -60,6 +62,8 @@ class Q35 final : public Inspectable {
 
   // Every device to power-on state and BARs where firmware would put them. While nothing runs.
   void reset();
+  // The same, but the guest is told that it was woken.
+  void wake();
   // I/O threads of devices. While no vCPU runs.
   void pause() noexcept;
   void resume() noexcept;
@@ -88,6 +92,7 @@ class Q35 final : public Inspectable {
 
   Port* port_of(std::uint8_t bus) noexcept;
   void map_chipset();
+  void add_tco_watchdog(const TcoConfiguration& configuration);
   void add_vcpu_hot_plug(const CpuConfiguration& cpu, const Actions& actions);
   void add_memory_hot_plug(std::uint32_t slots, const Actions& actions);
   void add_serials(const MachineConfiguration& configuration, KvmInterruptLines& lines);
@@ -113,6 +118,7 @@ class Q35 final : public Inspectable {
   std::optional<PanicPort> panic_port_;
   std::optional<VcpuHotPlug> vcpu_hot_plug_;
   std::optional<MemoryHotPlug> memory_hot_plug_;
+  std::optional<TcoWatchdog> tco_watchdog_;
 
   pci::HostBridge host_bridge_;
   pci::LpcBridge lpc_bridge_;

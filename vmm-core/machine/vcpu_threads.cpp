@@ -5,12 +5,14 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include <pthread.h>
 #include <unistd.h>
 
 #include "vmm-core/os/error.h"
+#include "vmm-core/os/memory_error.h"
 
 namespace warren::vmm::machine {
 namespace {
@@ -73,6 +75,13 @@ std::string describe(const kvm::InternalError& error) {
   }
   for (const std::uint64_t value : error.data) text += " " + hexadecimal(value);
   return text;
+}
+
+// What the guest needs of failed memory is no reason to end for this process.
+std::pair<kvm::Exit, std::optional<std::uintptr_t>> run_trapped(kvm::Vcpu& vcpu) noexcept {
+  MemoryErrorTrap trap;
+  const kvm::Exit exit = vcpu.run();
+  return {exit, trap.take()};
 }
 
 template <typename... Handlers>
@@ -222,8 +231,15 @@ void VcpuThreads::main(std::size_t index) {
       if (!park(slots_[index])) return;
       continue;
     }
-    const kvm::Exit exit = vcpu.run();
+    const auto [exit, failed] = run_trapped(vcpu);
     count(statistics.exits);
+    if (failed) [[unlikely]] {
+      // KVM has done nothing that would have to be handled.
+      access_in_flight = false;
+      request_pause();
+      environment_.stopped(GuestMemoryFailed{index, *failed});
+      continue;
+    }
     access_in_flight =
         std::holds_alternative<kvm::PortAccess>(exit) || std::holds_alternative<kvm::MmioAccess>(exit);
     if (!handle(index, exit)) request_pause();

@@ -24,13 +24,21 @@
 
 namespace warren::vmm::machine {
 
-// Why the guest came to its end by itself.
-struct GuestShutDown {};
+// Why the guest came to its end by itself, or to a stop: in S3 it waits for what wakes it.
+struct GuestShutDown {
+  bool is_hibernation = false;  // S4: it has saved itself to its disk
+};
 struct GuestReset {};
+struct GuestSuspended {};
 struct GuestCrashed {
   std::string reason;  // which vCPU, what KVM said, registers
 };
-using GuestEvent = std::variant<GuestShutDown, GuestReset, GuestCrashed>;
+// A vCPU was about to use memory that has failed, at that address of this process.
+struct GuestMemoryFailed {
+  std::size_t vcpu = 0;
+  std::uintptr_t address = 0;
+};
+using GuestEvent = std::variant<GuestShutDown, GuestReset, GuestCrashed, GuestSuspended, GuestMemoryFailed>;
 
 class VcpuThreads final : public Inspectable {
  public:

@@ -214,6 +214,14 @@ std::uint64_t GuestMemory::discard(const iovec& slice) noexcept {
   return end - first;
 }
 
+std::optional<GuestAddress> GuestMemory::address_of(std::uintptr_t host) const noexcept {
+  for (const auto& region : regions_) {
+    const auto start = reinterpret_cast<std::uintptr_t>(region.host);  // compared, never followed
+    if (host >= start && host - start < region.size) return GuestAddress{region.start.value + (host - start)};
+  }
+  return std::nullopt;
+}
+
 bool GuestMemory::contains(GuestAddress address, std::uint64_t size) const noexcept {
   std::uint64_t end = 0;
   if (__builtin_add_overflow(address.value, size, &end)) return false;

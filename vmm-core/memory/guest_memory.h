@@ -102,6 +102,9 @@ class GuestMemory {
   std::uint64_t discard(GuestAddress address, std::uint64_t size) noexcept;
   std::uint64_t discard(const iovec& slice) noexcept;
 
+  // Where in RAM a host address is, if it is.
+  [[nodiscard]] std::optional<GuestAddress> address_of(std::uintptr_t host) const noexcept;
+
   // Ascending.
   std::span<const MemoryRegion> regions() const noexcept { return regions_; }
   // Of all RAM but what is plugged by blocks, in bytes.

@@ -36,6 +36,16 @@ TEST_F(GuestMemoryTest, ObjectsComeBackAsWritten) {
   EXPECT_EQ(memory_.read_object<std::uint8_t>(GuestAddress{0x123}), 0x08);
 }
 
+TEST_F(GuestMemoryTest, HostAddressesAreFoundInIt) {
+  const auto regions = memory_.regions();
+  const auto first = reinterpret_cast<std::uintptr_t>(regions.front().host);
+  const auto last = reinterpret_cast<std::uintptr_t>(regions.back().host);
+  EXPECT_EQ(memory_.address_of(first + 5), GuestAddress{5});
+  EXPECT_EQ(memory_.address_of(last + kPage), GuestAddress{0x1'0000'1000});
+  EXPECT_EQ(memory_.address_of(reinterpret_cast<std::uintptr_t>(&regions)), std::nullopt);
+  EXPECT_EQ(memory_.address_of(0), std::nullopt);
+}
+
 TEST_F(GuestMemoryTest, NewMemoryIsZero) {
   EXPECT_EQ(memory_.read_object<std::uint64_t>(GuestAddress{0x1'0000'1000}), 0);
 }

@@ -14,6 +14,9 @@ constexpr std::uint32_t kPciExpressBarEnable = 1;
 constexpr std::uint16_t kPowerManagementBase = 0x40;
 constexpr std::uint16_t kAcpiControl = 0x44;
 constexpr std::uint8_t kAcpiEnable = 1 << 7;
+// §13.1.35: root complex base address.
+constexpr std::uint16_t kRootComplexBase = 0xf0;
+constexpr std::uint32_t kRootComplexEnable = 1;
 
 }  // namespace
 
@@ -30,7 +33,8 @@ HostBridge::HostBridge(Place place, std::uint64_t ecam_base)
   configuration().set_defaults();
 }
 
-LpcBridge::LpcBridge(Place place, std::uint16_t power_management_base)
+LpcBridge::LpcBridge(Place place, std::uint16_t power_management_base,
+                     std::optional<std::uint32_t> root_complex_base)
     : Function("lpc-bridge",
                {.vendor = kIntel,
                 .device = 0x2918,
@@ -41,6 +45,7 @@ LpcBridge::LpcBridge(Place place, std::uint16_t power_management_base)
                std::move(place)) {
   configuration().set32(kPowerManagementBase, power_management_base | 1U);
   configuration().set8(kAcpiControl, kAcpiEnable);
+  if (root_complex_base) configuration().set32(kRootComplexBase, *root_complex_base | kRootComplexEnable);
   configuration().set_defaults();
 }
 

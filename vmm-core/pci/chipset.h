@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "vmm-core/pci/function.h"
 
@@ -16,8 +17,10 @@ class HostBridge final : public Function {
 
 class LpcBridge final : public Function {
  public:
-  // `power_management_base`: the port where the ACPI block is mapped.
-  LpcBridge(Place place, std::uint16_t power_management_base);
+  // `power_management_base`: the port where the ACPI block is mapped. `root_complex_base`: where the
+  // chipset's configuration registers are, if any are.
+  LpcBridge(Place place, std::uint16_t power_management_base,
+            std::optional<std::uint32_t> root_complex_base = std::nullopt);
 };
 
 }  // namespace warren::vmm::pci

@@ -13,6 +13,7 @@
 
 #include "vmm-core/control/server.h"
 #include "vmm-core/os/error.h"
+#include "vmm-core/os/memory_error.h"
 #include "vmm-core/sandbox/filter.h"
 #include "vmm-core/sandbox/isolation.h"
 #include "vmm-core/worker/options.h"
@@ -48,11 +49,13 @@ FileDescriptor open_kvm(int given) {
   return kvm;
 }
 
-void lock_in(const Options& options, const FileDescriptor& listener, const FileDescriptor& kvm) {
+// Returns the pipe of follow_memory_errors().
+FileDescriptor lock_in(const Options& options, const FileDescriptor& listener, const FileDescriptor& kvm) {
   const std::array keep = {STDIN_FILENO,   STDOUT_FILENO, STDERR_FILENO,
                            listener.get(), kvm.get(),     options.network};
   close_descriptors_except(std::span(keep).first(options.network >= 0 ? 6 : 5));
-  if (!options.sandbox) return;
+  FileDescriptor memory_errors = follow_memory_errors();
+  if (!options.sandbox) return memory_errors;
   IsolationOptions isolation;
   isolation.user = options.user;
   isolation.group = options.group;
@@ -60,12 +63,13 @@ void lock_in(const Options& options, const FileDescriptor& listener, const FileD
   enter_isolation(isolation);
   if (options.network >= 0) ::close(options.network);
   install_filter(ThreadKind::control);
+  return memory_errors;
 }
 
 int serve(const Options& options) {
   FileDescriptor listener(options.control);
   FileDescriptor kvm = open_kvm(options.kvm);
-  lock_in(options, listener, kvm);
+  FileDescriptor memory_errors = lock_in(options, listener, kvm);
 
   boost::asio::io_context loop(1);
   std::optional<control::Server> server;
@@ -73,6 +77,7 @@ int serve(const Options& options) {
   worker::Worker machine(
       loop,
       {.kvm = std::move(kvm),
+       .memory_errors = std::move(memory_errors),
        .thread_started =
            [filtered](ThreadKind kind) {
              if (filtered) install_filter(kind);
@@ -85,6 +90,7 @@ int serve(const Options& options) {
        .port_changed = [&](const control::PortChanged& change) { server->announce(change); },
        .balloon_changed = [&](const control::BalloonChanged& change) { server->announce(change); },
        .watchdog_expired = [&](const control::WatchdogExpired& expired) { server->announce(expired); },
+       .memory_failed = [&](const control::MemoryFailed& failure) { server->announce(failure); },
        .device_unplugged = [&](const control::DeviceName& device) { server->announce_unplugged(device); },
        .device_kept = [&](const control::DeviceName& device) { server->announce_kept(device); },
        .memory_resized = [&](const control::MemoryResized& resized) { server->announce(resized); },

@@ -161,6 +161,8 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
                                          : RealTimeClock::MissedTicks::merge;
   configuration.reinject_timer_ticks = specification.pit_reinject;
   configuration.panic_port = specification.panic_port;
+  configuration.sleep_states = {.s3 = specification.sleep.s3, .s4 = specification.sleep.s4};
+  configuration.may_wake = [this] { boost::asio::post(loop_, [this] { guest_may_wake(); }); };
   if (!specification.generation_id.empty())
     configuration.generation_id = control::parse_uuid(specification.generation_id);
   configuration.boot.kernel = take(descriptors, specification.boot.kernel);
@@ -324,6 +326,7 @@ void Worker::add_devices(MachineConfiguration& configuration,
     if (!disk.sata) configuration.devices.push_back(disk_device(disk, descriptors));
   for (const auto& interface : specification.interfaces)
     configuration.devices.push_back(interface_device(interface, descriptors));
+  if (specification.tco_watchdog) configuration.tco_watchdog = tco_watchdog(*specification.tco_watchdog);
   if (specification.watchdog) configuration.devices.push_back(watchdog_device(*specification.watchdog));
   if (!specification.serial_controllers.empty())
     add_serial_controllers(configuration, specification, descriptors, shared_thread());

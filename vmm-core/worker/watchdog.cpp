@@ -1,4 +1,4 @@
-// The machine's watchdog: its place, and what becomes of a guest that has not reloaded it in time.
+// The machine's watchdogs: their places, and what becomes of a guest that has not reloaded it in time.
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
@@ -11,16 +11,24 @@ using control::MachineState;
 using control::StateCause;
 using control::WatchdogAction;
 
-machine::PciDeviceConfiguration Worker::watchdog_device(const control::WatchdogSpecification& watchdog) {
-  EventThread& thread = own_thread(watchdog.id);
-  // On the watchdog's thread, once for each time that it runs out.
-  auto expired = [this, action = watchdog.action] {
+// Called on the watchdog's thread, once for each time that it runs out.
+std::function<void()> Worker::on_expiry(WatchdogAction action) {
+  return [this, action] {
     try {
       boost::asio::post(loop_, [this, action] { watchdog_expired(action); });
     } catch (const std::exception&) {
       // No memory for one small message: a guest that still hangs is found when it is resumed or reset.
     }
   };
+}
+
+machine::TcoConfiguration Worker::tco_watchdog(const control::TcoWatchdogSpecification& watchdog) {
+  return {watchdog.id, &own_thread(watchdog.id), on_expiry(watchdog.action)};
+}
+
+machine::PciDeviceConfiguration Worker::watchdog_device(const control::WatchdogSpecification& watchdog) {
+  EventThread& thread = own_thread(watchdog.id);
+  auto expired = on_expiry(watchdog.action);
   return {watchdog.id,
           {watchdog.address.bus, watchdog.address.slot, watchdog.address.function},
           [id = watchdog.id, &thread, expired](const machine::DeviceEnvironment&, pci::Place place) {

@@ -54,7 +54,9 @@ Worker::Worker(boost::asio::io_context& loop, Surroundings surroundings)
       balloon_watch_(loop, [this] {
         if (surroundings_.balloon_changed)
           surroundings_.balloon_changed({counters_->balloon.actual_bytes.load(std::memory_order_relaxed)});
-      }) {}
+      }) {
+  if (surroundings_.memory_errors) follow_memory_errors();
+}
 
 Worker::~Worker() {
   dump_.reset();
@@ -71,6 +73,7 @@ void Worker::require(bool holds, const char* command) const {
 
 void Worker::enter(MachineState state, StateCause cause, const std::string& detail) {
   state_ = state;
+  cause_ = cause;
   detail_ = detail;
   if (surroundings_.changed) surroundings_.changed({state, cause, detail});
 }
@@ -138,7 +141,9 @@ void Worker::reset() {
 }
 
 void Worker::power_button() {
-  require(state_ == MachineState::running || state_ == MachineState::paused, "power_button");
+  require(
+      state_ == MachineState::running || state_ == MachineState::paused || state_ == MachineState::suspended,
+      "power_button");
   // A guest that has not enabled the button does not notice, as on a real machine: that is no error.
   machine_->press_power_button();
 }
@@ -151,13 +156,42 @@ void Worker::ctrl_alt_del() {
   }
 }
 
+void Worker::wake() {
+  require(state_ == MachineState::suspended, "wake");
+  wake_guest(StateCause::command);
+}
+
+void Worker::wake_guest(StateCause cause) {
+  try {
+    if (machine_->wake()) return enter(MachineState::running, cause);
+  } catch (const Error& error) {
+    return enter(MachineState::crashed, StateCause::host_error, error.what());
+  }
+  ++resets_;
+  enter(MachineState::running, StateCause::guest_reset);
+}
+
+// Told of by whatever thread it happens on: it may have come to nothing by now.
+void Worker::guest_may_wake() {
+  if (state_ == MachineState::suspended && machine_->wakes()) wake_guest(StateCause::guest_wakeup);
+}
+
 void Worker::guest_event(const machine::GuestEvent& event) {
   if (const auto* crashed = std::get_if<machine::GuestCrashed>(&event)) {
     return enter(MachineState::crashed, StateCause::crash, crashed->reason);
   }
-  if (std::holds_alternative<machine::GuestShutDown>(event)) {
-    return enter(MachineState::shut_down, StateCause::guest_shutdown);
+  if (const auto* shut_down = std::get_if<machine::GuestShutDown>(&event)) {
+    return enter(MachineState::shut_down,
+                 shut_down->is_hibernation ? StateCause::guest_hibernation : StateCause::guest_shutdown);
   }
+  if (std::holds_alternative<machine::GuestSuspended>(event)) {
+    machine_->sleep();
+    enter(MachineState::suspended, StateCause::guest_suspend);
+    // What wakes it may have happened before this thread knew that it sleeps.
+    return guest_may_wake();
+  }
+  if (const auto* failed = std::get_if<machine::GuestMemoryFailed>(&event))
+    return memory_failed(failed->address, failed->vcpu, true);
   guest_was_reset();
 }
 
@@ -178,6 +212,7 @@ control::Status Worker::status() const {
   status.version = kVersion;
   status.uuid = uuid_;
   status.state = state_;
+  status.cause = cause_;
   status.detail = detail_;
   status.resets = resets_;
   status.stalled_disks = disks_.stalled();

@@ -43,6 +43,7 @@ class Worker final : public control::Commands {
     FileDescriptor kvm;  // an open /dev/kvm
     // For a character device of kind "terminal"; a worker under a daemon has none.
     FileDescriptor terminal_input, terminal_output;
+    FileDescriptor memory_errors;  // of follow_memory_errors(); or none
     std::function<void(ThreadKind)> thread_started;
     // A change of state, whoever caused it; and quit().
     std::function<void(const control::StateChanged&)> changed;
@@ -53,6 +54,7 @@ class Worker final : public control::Commands {
     std::function<void(const control::PortChanged&)> port_changed = {};
     std::function<void(const control::BalloonChanged&)> balloon_changed = {};
     std::function<void(const control::WatchdogExpired&)> watchdog_expired = {};
+    std::function<void(const control::MemoryFailed&)> memory_failed = {};
     std::function<void(const control::DeviceName&)> device_unplugged = {};
     std::function<void(const control::DeviceName&)> device_kept = {};
     std::function<void(const control::MemoryResized&)> memory_resized = {};
@@ -75,6 +77,7 @@ class Worker final : public control::Commands {
   void reset() override;
   void power_button() override;
   void ctrl_alt_del() override;
+  void wake() override;
   control::Status status() const override;
   void inspect(InspectNode& root) const override;
   FileDescriptor counters() const override;
@@ -141,8 +144,17 @@ class Worker final : public control::Commands {
                               const control::MachineSpecification& specification,
                               control::DescriptorSet& descriptors, EventThread& thread);
   machine::PciDeviceConfiguration watchdog_device(const control::WatchdogSpecification& watchdog);
+  machine::TcoConfiguration tco_watchdog(const control::TcoWatchdogSpecification& watchdog);
+  std::function<void()> on_expiry(control::WatchdogAction action);
   void watchdog_expired(control::WatchdogAction action);
   void guest_was_reset();
+  // memory_failures.cpp
+  void follow_memory_errors();
+  void memory_failed(std::uintptr_t address, std::optional<std::size_t> vcpu, bool action_required);
+  void tell_memory_failure(control::MemoryFailureRecipient recipient, control::MemoryFailureAction action,
+                           bool action_required, bool recursive = false);
+  void guest_may_wake();
+  void wake_guest(control::StateCause cause);
   void add_devices(machine::MachineConfiguration& configuration,
                    const control::MachineSpecification& specification, control::DescriptorSet& descriptors);
 
@@ -183,6 +195,8 @@ class Worker final : public control::Commands {
 
   boost::asio::io_context& loop_;
   Surroundings surroundings_;
+  struct MemoryErrorWatch;
+  std::shared_ptr<MemoryErrorWatch> memory_error_watch_;
   FileDescriptor counters_file_;
   CountersPage* counters_ = nullptr;
   DiskTable disks_;                     // before machine_, whose devices tell it of themselves
@@ -190,6 +204,7 @@ class Worker final : public control::Commands {
   BalloonWatch balloon_watch_;          // likewise
   virtio::Balloon* balloon_ = nullptr;  // one of machine_'s devices
   control::MachineState state_ = control::MachineState::unconfigured;
+  control::StateCause cause_ = control::StateCause::command;
   std::string detail_;
   control::DirtyRateStatus dirty_rate_;
   std::string uuid_;

@@ -93,7 +93,7 @@ constexpr Procedure kProcedures[] = {
     declined<DomainSetLaunchSecurityStateArgs, Nothing>(439, "DOMAIN_SET_LAUNCH_SECURITY_STATE", kLow | kWrite, "domain:write", VIR_ERR_OPERATION_INVALID, "setting a launch secret is only supported in SEV-enabled domains"),
     missing<DomainSaveParamsArgs, Nothing>(440, "DOMAIN_SAVE_PARAMS", kLow | kWrite, "domain:hibernate"),
     missing<DomainRestoreParamsArgs, Nothing>(441, "DOMAIN_RESTORE_PARAMS", kLow | kWrite, "domain:start domain:write"),
-    missing<DomainFdAssociateArgs, Nothing>(443, "DOMAIN_FD_ASSOCIATE", kLow | kWrite | kTakesFds, "domain:write"),
+    served<&handlers::domain_fd_associate>(443, "DOMAIN_FD_ASSOCIATE", kLow | kWrite | kTakesFds, "domain:write"),
 };
 
 }  // namespace

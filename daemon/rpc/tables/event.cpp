@@ -49,10 +49,10 @@ constexpr Procedure kProcedures[] = {
     event<DomainEventCallbackBlockJobMsg>(326, "DOMAIN_EVENT_CALLBACK_BLOCK_JOB"),
     sent_event<DomainEventCallbackDiskChangeMsg>(327, "DOMAIN_EVENT_CALLBACK_DISK_CHANGE"),
     sent_event<DomainEventCallbackTrayChangeMsg>(328, "DOMAIN_EVENT_CALLBACK_TRAY_CHANGE"),
-    event<DomainEventCallbackPmwakeupMsg>(329, "DOMAIN_EVENT_CALLBACK_PMWAKEUP"),
-    event<DomainEventCallbackPmsuspendMsg>(330, "DOMAIN_EVENT_CALLBACK_PMSUSPEND"),
+    sent_event<DomainEventCallbackPmwakeupMsg>(329, "DOMAIN_EVENT_CALLBACK_PMWAKEUP"),
+    sent_event<DomainEventCallbackPmsuspendMsg>(330, "DOMAIN_EVENT_CALLBACK_PMSUSPEND"),
     sent_event<DomainEventCallbackBalloonChangeMsg>(331, "DOMAIN_EVENT_CALLBACK_BALLOON_CHANGE"),
-    event<DomainEventCallbackPmsuspendDiskMsg>(332, "DOMAIN_EVENT_CALLBACK_PMSUSPEND_DISK"),
+    sent_event<DomainEventCallbackPmsuspendDiskMsg>(332, "DOMAIN_EVENT_CALLBACK_PMSUSPEND_DISK"),
     sent_event<DomainEventCallbackDeviceRemovedMsg>(333, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED"),
     event<DomainEventBlockJob2Msg>(339, "DOMAIN_EVENT_BLOCK_JOB_2"),
     sent_event<DomainEventCallbackTunableMsg>(346, "DOMAIN_EVENT_CALLBACK_TUNABLE"),
@@ -80,7 +80,7 @@ constexpr Procedure kProcedures[] = {
     sent_event<SecretEventLifecycleMsg>(382, "SECRET_EVENT_LIFECYCLE"),
     sent_event<SecretEventValueChangedMsg>(383, "SECRET_EVENT_VALUE_CHANGED"),
     sent_event<DomainEventBlockThresholdMsg>(385, "DOMAIN_EVENT_BLOCK_THRESHOLD"),
-    event<DomainEventMemoryFailureMsg>(423, "DOMAIN_EVENT_MEMORY_FAILURE"),
+    sent_event<DomainEventMemoryFailureMsg>(423, "DOMAIN_EVENT_MEMORY_FAILURE"),
     sent_event<DomainEventMemoryDeviceSizeChangeMsg>(438, "DOMAIN_EVENT_MEMORY_DEVICE_SIZE_CHANGE"),
 };
 

@@ -1,0 +1,69 @@
+#!/usr/bin/python3
+"""Memory of a Debian guest fails: the host's kernel is told to give a page up, and the guest is told by a machine check;
+first of what nobody is using, then of what it reads."""
+# time limit: 900 s
+
+import ctypes
+import mmap
+import os
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fixtures import tap
+from fixtures.linux_guest import LinuxGuest
+from fixtures.terminal import Terminal
+from fixtures.warren_daemon import PrivateDaemon
+
+MADV_HWPOISON = 100  # madvise(2)
+MARK = b"a-page-of-the-guest-that-is-about-to-fail-"
+PAGE = 4096
+TOLD = r"recipient: guest.*?action: inject.*?action required: {}.*?recursive: 0"
+
+
+def memory_of(daemon: PrivateDaemon, name: str) -> mmap.mmap:
+    """The guest's RAM: the largest memfd of its worker."""
+    status = next((daemon.root / "run").rglob(f"*{daemon.virsh('domuuid', name)}*.xml")).read_text()
+    pid = status.split(" pid='")[1].split("'")[0]
+    files = [path for path in Path(f"/proc/{pid}/fd").iterdir() if os.readlink(path).startswith("/memfd:")]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    with largest.open("r+b") as file:
+        return mmap.mmap(file.fileno(), 0)
+
+
+def poison(memory: mmap.mmap, offset: int) -> None:
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + offset // PAGE * PAGE
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.madvise(ctypes.c_void_p(address), PAGE, MADV_HWPOISON) != 0:
+        raise OSError(ctypes.get_errno(), "madvise(MADV_HWPOISON)")
+
+
+class MemoryFailure(unittest.TestCase):
+    def test_a_guest_is_told(self):
+        with PrivateDaemon() as daemon:
+            guest = LinuxGuest(daemon, memory_mib=320, devices="<panic model='isa'/>", hardware=True)
+            guest.xml = guest.xml.replace("<on_crash>destroy", "<on_crash>preserve")
+            guest.define()
+            events = Terminal(["virsh", "-c", daemon.uri, "event", "--event", "memory-failure", "--loop"], 240)
+            self.addCleanup(events.close)
+            time.sleep(2)
+            with guest.start_with_console() as console:
+                # Nothing else is that long.
+                console.run(f"m={MARK.decode()}; for i in $(seq 400); do printf '%s' \"$m\"; done > /tmp/page; sync")
+                memory = memory_of(daemon, "debian")
+                place = memory.find(MARK * 40)
+                self.assertGreater(place, 0)
+                poison(memory, place + 20 * len(MARK))
+                events.expect(TOLD.format(0))
+                self.assertEqual(console.run("echo alive"), "alive")
+                self.assertEqual(daemon.virsh("domstate", "debian"), "running")
+                console.send("cat /tmp/page > /dev/null\n")
+                events.expect(TOLD.format(1))
+            daemon.virsh("destroy", "debian")
+
+
+if __name__ == "__main__":
+    tap.main()
