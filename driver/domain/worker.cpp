@@ -192,7 +192,9 @@ Task<bool> Worker::change_medium(control::ChangeMedium change, vmm::FileDescript
   if (medium) {
     std::vector<vmm::FileDescriptor> descriptors;
     descriptors.push_back(std::move(medium));
-    client_->add_descriptors({change.descriptor}, std::move(descriptors), [](auto) {});
+    // No braced list: in a coroutine g++ 12 destroys its strings twice.
+    std::vector<std::string> names(1, change.descriptor);
+    client_->add_descriptors(std::move(names), std::move(descriptors), [](auto) {});
   }
   Request<void> request = [this, change = std::move(change)](auto reply) {
     client_->change_medium(change, std::move(reply));

@@ -96,7 +96,8 @@ class Sleep(unittest.TestCase):
         self.assertIn("not in suspended state", self.refused("dompmwakeup", "debian"))
 
     def test_2_its_own_alarm(self):
-        self.console.send("rtcwake -d /dev/rtc0 -s 8 -m mem; echo AWA''KE-$?\n")
+        self.console.run("echo 0 > /sys/class/rtc/rtc0/wakealarm; echo +10 > /sys/class/rtc/rtc0/wakealarm")
+        self.console.send(f"{SLEEP}; echo AWA''KE-$?\n")
         self.expect_events(("lifecycle", "PMSuspended Memory"), ("lifecycle", "Started Event wakeup"))
         self.console.expect("AWAKE-0")
         self.check_devices()
