@@ -3,12 +3,12 @@
 // Its guest obeys its console, line by line: "poweroff", "reset", "crash TEXT", "pause" (as a host error
 // would), "balloon BYTES", "watchdog pause|poweroff|reset", "disk-fault ALIAS ERRNO stop|report",
 // "disk-threshold ALIAS BYTES EXCESS", "open ID" and "close ID" (of a channel), "let-go ALIAS" (of a device),
-// "keep ALIAS", "memory ALIAS BYTES" (is what the guest has of it), "bad-memory" (of the guest's), "let-go-vcpu N", "keep-vcpu N", "sleep" (S3), "alarm" (which wakes it),
-// "hibernate" (S4), "disconnect" (the control socket goes, the process stays), "exit"; anything else is
-// echoed. Words on the kernel's command line set it up: "ignore-power-button", "refuse-configure",
-// "slow-start", "resettable" (a machine that is shut down can be reset), "refuse-plug", "exit-at-plug",
-// "keep-devices" (until "let-go"), "refuse-link", "refuse-wake", "refuse-memory", "refuse-vcpus", "keep-vcpus" (until
-// "let-go-vcpu").
+// "keep ALIAS", "memory ALIAS BYTES" (is what the guest has of it), "bad-memory" (of the guest's),
+// "let-go-vcpu N", "keep-vcpu N", "sleep" (S3), "alarm" (which wakes it), "hibernate" (S4), "disconnect" (the
+// control socket goes, the process stays), "exit"; anything else is echoed. Words on the kernel's command
+// line set it up: "ignore-power-button", "refuse-configure", "slow-start", "resettable" (a machine that is
+// shut down can be reset), "refuse-plug", "exit-at-plug", "keep-devices" (until "let-go"), "refuse-link",
+// "refuse-wake", "refuse-memory", "refuse-vcpus", "keep-vcpus" (until "let-go-vcpu").
 #include <algorithm>
 #include <cstring>
 #include <optional>

@@ -364,7 +364,8 @@ BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                       (name, uuid, machine, memory_bytes, memory, cpu, numa, boot, smbios, rtc_offset_seconds,
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
                        disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads,
-                       vsocks, sata_controllers, hot_plug_bytes, memory_slots, virtio_memories, dimms, sleep, tco_watchdog))
+                       vsocks, sata_controllers, hot_plug_bytes, memory_slots, virtio_memories, dimms, sleep,
+                       tco_watchdog))
 
 inline constexpr std::uint32_t kMaximumMemorySlots = 128;
 inline constexpr std::uint32_t kMaximumVcpus = 255;

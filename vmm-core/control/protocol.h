@@ -90,9 +90,9 @@ BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
 // ctrl_alt_del wake status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
-// those of probes.h, disks.h, hot_plug.h, media.h, memory_devices.h, memory_failure.h, small_devices.h, vcpus.h and vsock.h.
-// Events: hello(Status), state_changed(StateChanged) after each change, whoever caused it,
-// port_changed(PortChanged); and those of the same headers.
+// those of probes.h, disks.h, hot_plug.h, media.h, memory_devices.h, memory_failure.h, small_devices.h,
+// vcpus.h and vsock.h. Events: hello(Status), state_changed(StateChanged) after each change, whoever caused
+// it, port_changed(PortChanged); and those of the same headers.
 struct StateChanged {
   MachineState state = MachineState::running;  // after the change; running after a reset
   StateCause cause = StateCause::command;

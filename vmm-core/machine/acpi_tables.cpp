@@ -551,7 +551,8 @@ Bytes make_dsdt(const AcpiConfiguration& configuration) {
       join({scope("\\_SB_", join({make_host_bridge(configuration), make_motherboard(configuration),
                                   make_legacy_devices(configuration), make_guest_services(configuration),
                                   make_processors(configuration), make_modules(configuration)})),
-            make_vcpu_event(configuration), make_module_event(configuration), make_sleep_states(configuration.sleep_states)}));
+            make_vcpu_event(configuration), make_module_event(configuration),
+            make_sleep_states(configuration.sleep_states)}));
 }
 
 }  // namespace
