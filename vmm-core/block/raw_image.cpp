@@ -156,6 +156,12 @@ void RawImage::resize(std::uint64_t bytes) {
   size_.store(bytes, std::memory_order_release);
 }
 
+int RawImage::settle_sync(int error) const noexcept {
+  if (options_.direct) return error;
+  if (error != 0) lost_.store(error, std::memory_order_relaxed);
+  return lost_.load(std::memory_order_relaxed);
+}
+
 std::unique_ptr<BlockQueue> RawImage::make_queue(unsigned depth) const {
   if (options_.use_io_uring) {
     if (auto queue = make_uring_queue(*this, depth)) return queue;
@@ -173,6 +179,18 @@ bool is_aligned(const RawImage& image, const Request& request) noexcept {
   });
 }
 
+namespace {
+
+int sync(const RawImage& image) noexcept {
+  int error = 0;
+  do {
+    error = ::fdatasync(image.descriptor()) == 0 ? 0 : errno;
+  } while (error == EINTR);
+  return image.settle_sync(error);
+}
+
+}  // namespace
+
 int perform(const RawImage& image, Request& request) noexcept {
   RequestProgress(request).begin();
   int error = 0;
@@ -182,14 +200,14 @@ int perform(const RawImage& image, Request& request) noexcept {
       error = is_aligned(image, request) ? transfer(image, request) : transfer_by_bounce(image, request);
       break;
     case Operation::flush:
-      return ::fdatasync(image.descriptor()) == 0 ? 0 : errno;
+      return sync(image);
     case Operation::discard:
     case Operation::write_zeroes:
       error = zero_range(image, request);
       break;
   }
   if (error == 0 && request.durable && request.operation != Operation::read) {
-    error = ::fdatasync(image.descriptor()) == 0 ? 0 : errno;
+    error = sync(image);
   }
   return error;
 }

@@ -35,6 +35,11 @@ class RawImage final : public Image {
   bool is_block_device() const noexcept { return is_block_device_; }
   const std::string& name() const noexcept { return name_; }
 
+  // What a guest is to be told of a sync that ended with `error`, 0 or an errno. A page that the host's cache
+  // could not write is clean to the kernel, and gone: after one failure every sync of this image fails, but
+  // with O_DIRECT, where there was nothing in between. Any thread.
+  int settle_sync(int error) const noexcept;
+
   std::unique_ptr<BlockQueue> make_queue(unsigned depth) const override;
 
  private:
@@ -45,6 +50,7 @@ class RawImage final : public Image {
   RawImageOptions options_;
   std::atomic<std::uint64_t> size_{0};
   bool is_block_device_ = false;
+  mutable std::atomic<int> lost_{0};  // the errno of the sync that failed
 };
 
 // The two engines. make_uring_queue gives nothing when the host has no io_uring, or forbids it.

@@ -140,8 +140,9 @@ class UringQueue final : public BlockQueue {
   Next proceed(Request& request, int result) noexcept {
     RequestProgress progress(request);
     if (result == -EINTR || result == -EAGAIN) return Next::again;
+    if (progress.is_syncing() || request.operation == Operation::flush)
+      return complete(request, image_.settle_sync(-result));
     if (result < 0) return complete(request, -result);
-    if (progress.is_syncing() || request.operation == Operation::flush) return complete(request, 0);
     if (result == 0 && progress.left() != 0) return complete(request, EIO);  // the file has become shorter
     progress.advance(static_cast<std::uint64_t>(result));
     if (progress.left() != 0) return Next::again;
