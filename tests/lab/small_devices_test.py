@@ -119,7 +119,7 @@ class Watchdogs(DeviceCase):
             self.daemon.virsh("attach-device", "debian", str(itco), "--live")
         self.assertEqual(self.daemon.virsh("dumpxml", "debian"), before)
         self.daemon.virsh("attach-device", "debian", str(file), "--live")
-        self.wait_for("ls /sys/class/watchdog", "watchdog0\nwatchdog1")
+        self.wait_for("ls -1 /sys/class/watchdog | wc -l", "2")
         self.assertEqual(self.console.run("cat /sys/class/watchdog/watchdog1/identity"), "i6300ESB timer")
 
     def test_with_a_linux_guest(self):
