@@ -58,9 +58,10 @@ class DomainAgentTest : public DriverFixture {
   bool snapshot_is_active() {
     return driver_->environment().table.by_uuid(test_uuid())->snapshot()->is_active();
   }
-  ~DomainAgentTest() override {
+  void TearDown() override {
     end_workers();
     guest_.reset();
+    DriverFixture::TearDown();
   }
 
   std::unique_ptr<agent::FakeAgent> guest_;

@@ -68,6 +68,12 @@ void DomainTable::rename(const std::shared_ptr<Domain>& domain, const std::strin
 void DomainTable::set_id(const std::shared_ptr<Domain>& domain, int id) {
   by_id_.insert_or_assign(id, domain);
 }
+void DomainTable::clear() noexcept {
+  by_uuid_.clear();
+  by_name_.clear();
+  by_id_.clear();
+}
+
 void DomainTable::clear_id(int id) {
   by_id_.erase(id);
 }

@@ -28,6 +28,8 @@ class DomainTable {
   void rename(const std::shared_ptr<Domain>& domain, const std::string& to);
   void set_id(const std::shared_ptr<Domain>& domain, int id);
   void clear_id(int id);
+  // When the driver ends: domains and what they share would keep each other.
+  void clear() noexcept;
 
   // By name; includes those that are not published yet.
   const std::map<std::string, std::shared_ptr<Domain>>& all() const noexcept { return by_name_; }

@@ -29,10 +29,13 @@ class DriverFixture : public ::testing::Test {
     std::ofstream(root_ / "disk.img") << std::string(65536, 'x');
     start_daemon();
   }
-  ~DriverFixture() override {
+  // Events still come while workers end, and what listens to them belongs to the test.
+  void TearDown() override {
     end_workers();
     driver_.reset();
     loop_.reset();
+  }
+  ~DriverFixture() override {
     std::error_code ignored;
     std::filesystem::remove_all(root_, ignored);
   }

@@ -43,6 +43,7 @@ LocalDriver::~LocalDriver() {
   // A copy: a job may have the last hold of a domain that is leaving the table.
   const auto domains = environment_->table.all();
   for (const auto& [name, domain] : domains) domain->let_go();
+  environment_->table.clear();
   environment_->cgroups.remove_if_empty();
 }
 
