@@ -61,12 +61,11 @@ void DescriptorBackend::drop(std::span<const std::byte> bytes) noexcept {
     const ssize_t logged = ::write(log_.get(), bytes.data(), bytes.size());
 }
 
-// As write(2); a socket whose peer is gone fails without a signal.
+// write(2), of sockets too: a UART is written by vCPU threads, which may make no calls of sockets.
 std::int64_t DescriptorBackend::send(std::span<const std::byte> bytes) noexcept {
-  if (kind_ == Kind::socket) return ::send(input_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   if (kind_ != Kind::listener) return ::write(output_descriptor(), bytes.data(), bytes.size());
   const std::lock_guard lock(client_mutex_);
-  if (client_) return ::send(client_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (client_) return ::write(client_.get(), bytes.data(), bytes.size());
   errno = ENOTCONN;
   return -1;
 }

@@ -2,7 +2,8 @@
 // nothing at all.
 //
 // Knows no event loop: whoever runs one waits as wait() says, calls on_event() when something is there, and
-// is told through the wake function, from any thread, that the answer of wait() may have changed.
+// is told through the wake function, from any thread, that the answer of wait() may have changed. The process
+// ignores SIGPIPE.
 #pragma once
 
 #include <atomic>

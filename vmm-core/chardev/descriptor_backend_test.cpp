@@ -1,6 +1,7 @@
 // Back ends on sockets: clients come, leave with words unread, and make room for the next.
 #include "vmm-core/chardev/descriptor_backend.h"
 
+#include <csignal>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -41,6 +42,7 @@ class SocketTest : public testing::Test {
     // The way of sockets.
     ASSERT_EQ(::bind(listening_, reinterpret_cast<const sockaddr*>(&where), sizeof(where)), 0);
     ASSERT_EQ(::listen(listening_, 4), 0);
+    std::signal(SIGPIPE, SIG_IGN);
     backend_.set_listener(&listener_);
     EXPECT_FALSE(backend_.watch_peer(&listener_));
   }

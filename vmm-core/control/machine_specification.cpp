@@ -334,10 +334,6 @@ void validate(const MachineSpecification& specification) {
     places.take_id(serial.id, member);
     require(serial.port < 4 && ports.insert(serial.port).second, member + ".port", "above 3 or used twice");
     validate_character(serial.character, member + ".character");
-    // A UART is written by vCPU threads, which may not use sockets.
-    require(
-        serial.character.kind != CharacterKind::socket && serial.character.kind != CharacterKind::listener,
-        member + ".character.kind", "no serial port is on a socket");
   });
   for_each_device(specification.serial_controllers, "serial_controllers",
                   [&](const auto& controller, const std::string& member) {
