@@ -22,22 +22,20 @@
 #include "vmm-core/worker/version.h"
 #include "vmm-core/worker/worker.h"
 
-namespace {
-
-using  // What a sanitizer finds ends the worker; its environment is empty, so nobody else can say so.
+// What a sanitizer finds ends the worker; its environment is empty, so nobody else can say so.
 #if defined(__SANITIZE_ADDRESS__)
-    extern "C" const char*
-    __ubsan_default_options() {
+extern "C" const char* __ubsan_default_options() {
   return "halt_on_error=1:print_stacktrace=1";
 }
 #elif defined(__SANITIZE_THREAD__)
-    extern "C" const char*
-    __tsan_default_options() {
+extern "C" const char* __tsan_default_options() {
   return "halt_on_error=1";
 }
 #endif
 
-namespace warren::vmm;
+namespace {
+
+using namespace warren::vmm;
 using worker::Options;
 
 enum ExitCode { kShutDown = 0, kFailed = 1, kCrashed = 2, kReset = 3 };
