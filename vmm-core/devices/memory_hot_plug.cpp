@@ -2,18 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace warren::vmm {
 namespace {
-
-constexpr std::uint32_t kStatusPresent = 0xf;  // present, enabled, shown, functioning (ACPI 6.5 §6.3.7)
-constexpr unsigned kNotificationShift = 16;
-
-// Source events of an _OST that answers a request to eject: the notification itself, or its processing
-// (ACPI 6.5 table 6.22).
-constexpr std::uint32_t kEjectionProcessing = 0x103;
-// Status codes that are no refusal (tables 6.23 and 6.25).
-constexpr std::uint32_t kSuccess = 0, kEjectionPending = 0x84;
 
 std::uint32_t half(std::uint64_t value, std::uint64_t offset) {
   return static_cast<std::uint32_t>(offset % 8 == 0 ? value : value >> 32);
@@ -29,33 +21,19 @@ bool MemoryHotPlug::is_present(std::uint32_t slot) const noexcept {
   return slot < slots_.size() && slots_[slot].module;
 }
 
-std::uint32_t MemoryHotPlug::next_event() const noexcept {
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i].event != 0) {
-      return static_cast<std::uint32_t>(i) | std::uint32_t{slots_[i].event} << kNotificationShift;
-    }
-  }
-  return 0;
-}
-
 void MemoryHotPlug::take_off(std::uint32_t event) noexcept {
-  const std::uint32_t slot = event & 0xffff;
-  if (event != 0 && slot < slots_.size() && slots_[slot].event == event >> kNotificationShift) {
-    slots_[slot].event = 0;
-  } else {
-    ++malformed_;
-  }
+  if (!take_acpi_event(std::span(slots_), event)) ++malformed_;
 }
 
 std::uint32_t MemoryHotPlug::read_register(std::uint64_t offset) const noexcept {
-  if (offset == kEvent) return next_event();
+  if (offset == kEvent) return next_acpi_event(std::span(std::as_const(slots_)));
   const std::uint64_t number = offset / kSlotSize;
   if (number >= slots_.size() || !slots_[number].module) return 0;
   const Module& module = *slots_[number].module;
   const std::uint64_t place = offset % kSlotSize;
   switch (place) {
     case kStatus:
-      return kStatusPresent;
+      return kAcpiStatusPresent;
     case kFirst:
     case kFirst + 4:
       return half(module.address, place);
@@ -106,13 +84,10 @@ void MemoryHotPlug::write(std::uint64_t offset, std::span<const std::byte> data)
       slot = {};
       ejected = static_cast<std::uint32_t>(number);
     } else if (place == kSourceEvent) {
-      slot.source_event = value;
+      slot.request.source_event = value;
     } else if (place != kStatusCode) {
       ++malformed_;
-    } else if (slot.removal_requested &&
-               (slot.source_event == kEjectRequest || slot.source_event == kEjectionProcessing) &&
-               value != kSuccess && value != kEjectionPending) {
-      slot.removal_requested = false;
+    } else if (slot.request.is_refused_by(value)) {
       refused = static_cast<std::uint32_t>(number);
     }
   }
@@ -126,7 +101,7 @@ bool MemoryHotPlug::insert(std::uint32_t slot, const Module& module, bool tell) 
     if (slot >= slots_.size() || slots_[slot].module || module.size == 0) return false;
     slots_[slot] = {};
     slots_[slot].module = module;
-    if (tell) slots_[slot].event = kDeviceCheck;
+    if (tell) slots_[slot].request.check();
   }
   if (tell) actions_.notify();
   return true;
@@ -136,8 +111,7 @@ bool MemoryHotPlug::request_removal(std::uint32_t slot) noexcept {
   {
     const std::lock_guard lock(mutex_);
     if (slot >= slots_.size() || !slots_[slot].module) return false;
-    slots_[slot].removal_requested = true;
-    slots_[slot].event = kEjectRequest;
+    slots_[slot].request.ask_to_eject();
   }
   actions_.notify();
   return true;
@@ -146,9 +120,7 @@ bool MemoryHotPlug::request_removal(std::uint32_t slot) noexcept {
 void MemoryHotPlug::reset() noexcept {
   const std::lock_guard lock(mutex_);
   for (Slot& slot : slots_) {
-    slot.event = 0;
-    slot.removal_requested = false;
-    slot.source_event = 0;
+    slot.request = {};
   }
 }
 
@@ -163,10 +135,7 @@ void MemoryHotPlug::restore(const State& state) {
     Slot& slot = slots_[i];
     const Slot& saved = state.slots[i];
     if (!slot.module || !saved.module) continue;
-    slot.source_event = saved.source_event;
-    slot.removal_requested = saved.removal_requested;
-    const bool is_event = saved.event == kDeviceCheck || saved.event == kEjectRequest;
-    slot.event = is_event ? saved.event : std::uint8_t{0};
+    slot.request.restore(saved.request);
   }
 }
 
@@ -178,8 +147,8 @@ void MemoryHotPlug::inspect(InspectNode& node) const {
     InspectNode& child = node.child("slot" + std::to_string(i));
     child.add("address", slots_[i].module->address);
     child.add("size", slots_[i].module->size);
-    child.add("event", std::uint64_t{slots_[i].event});
-    child.add("removal_requested", slots_[i].removal_requested);
+    child.add("event", std::uint64_t{slots_[i].request.event});
+    child.add("removal_requested", slots_[i].request.removal_requested);
   }
 }
 

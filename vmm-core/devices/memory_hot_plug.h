@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "vmm-core/bus/io_handler.h"
+#include "vmm-core/devices/acpi_hot_plug.h"
 #include "vmm-core/state/inspect.h"
 
 namespace warren::vmm {
@@ -36,9 +37,6 @@ class MemoryHotPlug final : public IoHandler, public Inspectable {
   static constexpr std::uint64_t kEvent = kSlotSize * kMaximumSlots;
   static constexpr std::uint64_t kSize = kEvent + 0x1000;
 
-  // What a device is notified with (ACPI 6.5 table 5.164).
-  static constexpr std::uint8_t kDeviceCheck = 1, kEjectRequest = 3;
-
   struct Module {
     std::uint64_t address = 0;
     std::uint64_t size = 0;  // bytes, not 0
@@ -46,9 +44,7 @@ class MemoryHotPlug final : public IoHandler, public Inspectable {
   };
   struct Slot {
     std::optional<Module> module;
-    std::uint8_t event = 0;  // to be notified; 0: none
-    bool removal_requested = false;
-    std::uint32_t source_event = 0;
+    AcpiRequest request;
   };
   struct State {
     std::uint32_t version = 1;
@@ -85,7 +81,6 @@ class MemoryHotPlug final : public IoHandler, public Inspectable {
 
  private:
   std::uint32_t read_register(std::uint64_t offset) const noexcept;
-  std::uint32_t next_event() const noexcept;
   void take_off(std::uint32_t event) noexcept;
 
   const Actions actions_;

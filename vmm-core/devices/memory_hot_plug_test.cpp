@@ -102,7 +102,7 @@ TEST_F(MemoryHotPlugTest, WhatIsThereSurvivesAResetAndEventsDoNot) {
   // T21: a state that tells of modules and events that are none.
   MemoryHotPlug::State hostile = state;
   hostile.slots.resize(1000);
-  for (auto& slot : hostile.slots) slot = {.module = kModule, .event = 0xff};
+  for (auto& slot : hostile.slots) slot = {.module = kModule, .request = {.event = 0xff}};
   device_.restore(hostile);
   EXPECT_EQ(get(MemoryHotPlug::kEvent), 0U);
   EXPECT_EQ(status(2), 0U);

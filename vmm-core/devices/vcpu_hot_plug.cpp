@@ -2,21 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace warren::vmm {
-namespace {
-
-constexpr std::uint32_t kStatusPresent = 0xf;  // present, enabled, shown, functioning (ACPI 6.5 §6.3.7)
-constexpr unsigned kNotificationShift = 16;
-
-// Source events of an _OST that answers a request to eject: the notification itself, or its processing
-// (ACPI 6.5 table 6.22).
-constexpr std::uint32_t kEjectionProcessing = 0x103;
-// Status codes that are no refusal (tables 6.23 and 6.25).
-constexpr std::uint32_t kSuccess = 0, kEjectionPending = 0x84;
-
-}  // namespace
-
 VcpuHotPlug::VcpuHotPlug(std::uint32_t vcpus, std::span<const std::uint32_t> hot_pluggable,
                          std::span<const std::uint32_t> absent, Actions actions)
     : actions_(std::move(actions)), slots_(std::min(vcpus, kMaximumVcpus)) {
@@ -39,29 +27,15 @@ bool VcpuHotPlug::is_present(std::uint32_t vcpu) const noexcept {
   return vcpu < slots_.size() && slots_[vcpu].present;
 }
 
-std::uint32_t VcpuHotPlug::next_event() const noexcept {
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i].event != 0) {
-      return static_cast<std::uint32_t>(i) | std::uint32_t{slots_[i].event} << kNotificationShift;
-    }
-  }
-  return 0;
-}
-
 void VcpuHotPlug::take_off(std::uint32_t event) noexcept {
-  const std::uint32_t vcpu = event & 0xffff;
-  if (vcpu < slots_.size() && slots_[vcpu].event == event >> kNotificationShift) {
-    slots_[vcpu].event = 0;
-  } else {
-    ++malformed_;
-  }
+  if (!take_acpi_event(std::span(slots_), event)) ++malformed_;
 }
 
 std::uint32_t VcpuHotPlug::read_register(std::uint64_t index) const noexcept {
   const std::uint64_t vcpu = index * 4 / kSlotSize;
   if (index * 4 % kSlotSize != kStatus || vcpu >= slots_.size()) return 0;
-  if (vcpu == 0) return next_event();
-  return slots_[vcpu].hot_pluggable && slots_[vcpu].present ? kStatusPresent : 0;
+  if (vcpu == 0) return next_acpi_event(std::span(std::as_const(slots_)));
+  return slots_[vcpu].hot_pluggable && slots_[vcpu].present ? kAcpiStatusPresent : 0;
 }
 
 void VcpuHotPlug::read(std::uint64_t offset, std::span<std::byte> data) noexcept {
@@ -93,16 +67,13 @@ void VcpuHotPlug::write(std::uint64_t offset, std::span<const std::byte> data) n
     } else if (place == kEject) {
       // A guest may let go of one that nobody asked for.
       if ((value & 1) != 0) {
-        slot.present = slot.removal_requested = false;
-        slot.event = 0;
+        slot.present = false;
+        slot.request = {};
         ejected = vcpu;
       }
     } else if (place == kSourceEvent) {
-      slot.source_event = value;
-    } else if (slot.removal_requested &&
-               (slot.source_event == kEjectRequest || slot.source_event == kEjectionProcessing) &&
-               value != kSuccess && value != kEjectionPending) {
-      slot.removal_requested = false;
+      slot.request.source_event = value;
+    } else if (slot.request.is_refused_by(value)) {
       refused = vcpu;
     }
   }
@@ -115,8 +86,7 @@ bool VcpuHotPlug::insert(std::uint32_t vcpu) noexcept {
     const std::lock_guard lock(mutex_);
     if (vcpu >= slots_.size() || !slots_[vcpu].hot_pluggable || slots_[vcpu].present) return false;
     slots_[vcpu].present = true;
-    slots_[vcpu].removal_requested = false;
-    slots_[vcpu].event = kDeviceCheck;
+    slots_[vcpu].request.check();
   }
   actions_.notify();
   return true;
@@ -126,8 +96,7 @@ bool VcpuHotPlug::request_removal(std::uint32_t vcpu) noexcept {
   {
     const std::lock_guard lock(mutex_);
     if (vcpu >= slots_.size() || !slots_[vcpu].hot_pluggable || !slots_[vcpu].present) return false;
-    slots_[vcpu].removal_requested = true;
-    slots_[vcpu].event = kEjectRequest;
+    slots_[vcpu].request.ask_to_eject();
   }
   actions_.notify();
   return true;
@@ -136,9 +105,7 @@ bool VcpuHotPlug::request_removal(std::uint32_t vcpu) noexcept {
 void VcpuHotPlug::reset() noexcept {
   const std::lock_guard lock(mutex_);
   for (Slot& slot : slots_) {
-    slot.event = 0;
-    slot.removal_requested = false;
-    slot.source_event = 0;
+    slot.request = {};
   }
 }
 
@@ -154,10 +121,7 @@ void VcpuHotPlug::restore(const State& state) {
     if (!slot.hot_pluggable) continue;
     const Slot& saved = state.slots[i];
     slot.present = saved.present;
-    slot.source_event = saved.source_event;
-    slot.removal_requested = saved.present && saved.removal_requested;
-    const bool is_event = saved.event == kDeviceCheck || saved.event == kEjectRequest;
-    slot.event = saved.present && is_event ? saved.event : std::uint8_t{0};
+    slot.request.restore(saved.present ? saved.request : AcpiRequest());
   }
 }
 
@@ -168,8 +132,8 @@ void VcpuHotPlug::inspect(InspectNode& node) const {
     if (!slots_[i].hot_pluggable) continue;
     InspectNode& child = node.child("vcpu" + std::to_string(i));
     child.add("present", slots_[i].present);
-    child.add("event", std::uint64_t{slots_[i].event});
-    child.add("removal_requested", slots_[i].removal_requested);
+    child.add("event", std::uint64_t{slots_[i].request.event});
+    child.add("removal_requested", slots_[i].request.removal_requested);
   }
 }
 

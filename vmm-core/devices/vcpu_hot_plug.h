@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "vmm-core/bus/io_handler.h"
+#include "vmm-core/devices/acpi_hot_plug.h"
 #include "vmm-core/state/inspect.h"
 
 namespace warren::vmm {
@@ -31,15 +32,10 @@ class VcpuHotPlug final : public IoHandler, public Inspectable {
   static constexpr std::uint32_t kStatus = 0, kEject = 4, kSourceEvent = 8, kStatusCode = 12;
   static constexpr std::uint32_t kMaximumVcpus = kSize / kSlotSize;
 
-  // What a device is notified with (ACPI 6.5 table 5.164).
-  static constexpr std::uint8_t kDeviceCheck = 1, kEjectRequest = 3;
-
   struct Slot {
     bool hot_pluggable = false;
     bool present = false;
-    std::uint8_t event = 0;  // to be notified; 0: none
-    bool removal_requested = false;
-    std::uint32_t source_event = 0;
+    AcpiRequest request;
   };
   struct State {
     std::uint32_t version = 1;
@@ -78,7 +74,6 @@ class VcpuHotPlug final : public IoHandler, public Inspectable {
 
  private:
   std::uint32_t read_register(std::uint64_t index) const noexcept;
-  std::uint32_t next_event() const noexcept;
   void take_off(std::uint32_t event) noexcept;
 
   const Actions actions_;

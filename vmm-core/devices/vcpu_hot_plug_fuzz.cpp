@@ -48,7 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         // What one hostile document says of the whole.
         VcpuHotPlug::State state = device.save();
         state.slots.resize(step.argument);
-        for (auto& slot : state.slots) slot.event = step.offset;
+        for (auto& slot : state.slots) slot.request.event = step.offset;
         device.restore(state);
         break;
       }

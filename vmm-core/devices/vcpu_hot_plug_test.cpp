@@ -103,7 +103,8 @@ TEST_F(VcpuHotPlugTest, StateIsSavedAndHostileStateIsTamed) {
   EXPECT_TRUE(device_.is_present(3));
   EXPECT_EQ(get(0), 2U | 3U << 16);
   auto hostile = saved;
-  for (auto& slot : hostile.slots) slot = {.hot_pluggable = true, .present = false, .event = 0xff};
+  for (auto& slot : hostile.slots)
+    slot = {.hot_pluggable = true, .present = false, .request = {.event = 0xff}};
   hostile.slots.resize(4096);
   device_.restore(hostile);
   EXPECT_TRUE(device_.is_present(0));
