@@ -46,12 +46,8 @@ Task<> Domain::change_medium(config::Disk drive, bool by_force) {
   for (int attempt = 0;; ++attempt) {
     vmm::FileDescriptor medium;
     if (image) medium = image->file.duplicate();
-    const bool is_changed = co_await require_worker().change_medium(command, std::move(medium), doing);
-    if (is_changed) co_return;
-    // Each a statement of its own: g++ 12 destroys twice what an operand of || that awaits was called with.
-    bool opens = false;
-    if (attempt == 0) opens = co_await tray_opens(alias);
-    if (!opens) {
+    if (co_await require_worker().change_medium(command, std::move(medium), doing)) co_return;
+    if (attempt > 0 || !co_await tray_opens(alias)) {
       throw operation_failed(fmt::format(
           "cannot {}: its tray is locked by the guest, which was asked to open it and did not; unmount the "
           "medium there, or use --force",

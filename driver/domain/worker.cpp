@@ -47,72 +47,30 @@ void Worker::set_handlers(Handlers handlers) {
 
 void Worker::connect(vmm::FileDescriptor socket) {
   if (!socket) return;
-  control::Client::Handlers handlers;
   std::weak_ptr<Worker> weak = weak_from_this();
-  handlers.hello = [weak](const control::Status& status) {
-    auto self = weak.lock();
-    if (self && self->handlers_.hello) self->handlers_.hello(status);
+  const auto pass_on = [weak](auto Handlers::* handler) {
+    return [weak, handler](const auto& news) {
+      auto self = weak.lock();
+      if (self && self->handlers_.*handler) (self->handlers_.*handler)(news);
+    };
   };
-  handlers.state_changed = [weak](const control::StateChanged& change) {
-    auto self = weak.lock();
-    if (self && self->handlers_.state_changed) self->handlers_.state_changed(change);
-  };
-  handlers.port_changed = [weak](const control::PortChanged& change) {
-    auto self = weak.lock();
-    if (self && self->handlers_.port_changed) self->handlers_.port_changed(change);
-  };
-  handlers.tray_moved = [weak](const control::TrayMoved& moved) {
-    auto self = weak.lock();
-    if (self && self->handlers_.tray_moved) self->handlers_.tray_moved(moved);
-  };
-  handlers.clock_set = [weak](const control::ClockSet& change) {
-    auto self = weak.lock();
-    if (self && self->handlers_.clock_set) self->handlers_.clock_set(change);
-  };
-  handlers.disk_fault = [weak](const control::DiskFault& fault) {
-    auto self = weak.lock();
-    if (self && self->handlers_.disk_fault) self->handlers_.disk_fault(fault);
-  };
-  handlers.disk_threshold = [weak](const control::DiskThresholdCrossed& crossed) {
-    auto self = weak.lock();
-    if (self && self->handlers_.disk_threshold) self->handlers_.disk_threshold(crossed);
-  };
-  handlers.device_unplugged = [weak](const control::DeviceName& device) {
-    auto self = weak.lock();
-    if (self && self->handlers_.device_unplugged) self->handlers_.device_unplugged(device);
-  };
-  handlers.device_kept = [weak](const control::DeviceName& device) {
-    auto self = weak.lock();
-    if (self && self->handlers_.device_kept) self->handlers_.device_kept(device);
-  };
-  handlers.memory_resized = [weak](const control::MemoryResized& resized) {
-    auto self = weak.lock();
-    if (self && self->handlers_.memory_resized) self->handlers_.memory_resized(resized);
-  };
-  handlers.vsock_connection_wanted = [weak](const control::VsockConnectionWanted& wanted) {
-    auto self = weak.lock();
-    if (self && self->handlers_.vsock_connection_wanted) self->handlers_.vsock_connection_wanted(wanted);
-  };
-  handlers.vcpu_unplugged = [weak](const control::VcpuNumber& number) {
-    auto self = weak.lock();
-    if (self && self->handlers_.vcpu_unplugged) self->handlers_.vcpu_unplugged(number);
-  };
-  handlers.vcpu_kept = [weak](const control::VcpuNumber& number) {
-    auto self = weak.lock();
-    if (self && self->handlers_.vcpu_kept) self->handlers_.vcpu_kept(number);
-  };
-  handlers.balloon_changed = [weak](const control::BalloonChanged& change) {
-    auto self = weak.lock();
-    if (self && self->handlers_.balloon_changed) self->handlers_.balloon_changed(change);
-  };
-  handlers.watchdog_expired = [weak](const control::WatchdogExpired& expired) {
-    auto self = weak.lock();
-    if (self && self->handlers_.watchdog_expired) self->handlers_.watchdog_expired(expired);
-  };
-  handlers.memory_failed = [weak](const control::MemoryFailed& failure) {
-    auto self = weak.lock();
-    if (self && self->handlers_.memory_failed) self->handlers_.memory_failed(failure);
-  };
+  control::Client::Handlers handlers;
+  handlers.hello = pass_on(&Handlers::hello);
+  handlers.state_changed = pass_on(&Handlers::state_changed);
+  handlers.port_changed = pass_on(&Handlers::port_changed);
+  handlers.tray_moved = pass_on(&Handlers::tray_moved);
+  handlers.clock_set = pass_on(&Handlers::clock_set);
+  handlers.disk_fault = pass_on(&Handlers::disk_fault);
+  handlers.disk_threshold = pass_on(&Handlers::disk_threshold);
+  handlers.device_unplugged = pass_on(&Handlers::device_unplugged);
+  handlers.device_kept = pass_on(&Handlers::device_kept);
+  handlers.memory_resized = pass_on(&Handlers::memory_resized);
+  handlers.vsock_connection_wanted = pass_on(&Handlers::vsock_connection_wanted);
+  handlers.vcpu_unplugged = pass_on(&Handlers::vcpu_unplugged);
+  handlers.vcpu_kept = pass_on(&Handlers::vcpu_kept);
+  handlers.balloon_changed = pass_on(&Handlers::balloon_changed);
+  handlers.watchdog_expired = pass_on(&Handlers::watchdog_expired);
+  handlers.memory_failed = pass_on(&Handlers::memory_failed);
   handlers.closed = [weak](const std::string& reason) {
     auto self = weak.lock();
     if (!self) return;
@@ -192,9 +150,7 @@ Task<bool> Worker::change_medium(control::ChangeMedium change, vmm::FileDescript
   if (medium) {
     std::vector<vmm::FileDescriptor> descriptors;
     descriptors.push_back(std::move(medium));
-    // No braced list: in a coroutine g++ 12 destroys its strings twice.
-    std::vector<std::string> names(1, change.descriptor);
-    client_->add_descriptors(std::move(names), std::move(descriptors), [](auto) {});
+    client_->add_descriptors({change.descriptor}, std::move(descriptors), [](auto) {});
   }
   Request<void> request = [this, change = std::move(change)](auto reply) {
     client_->change_medium(change, std::move(reply));
