@@ -65,6 +65,8 @@ class RequestProgress {
       request_.ranges = request_.ranges.subspan(1);
     }
   }
+  // They were done elsewhere, and the ranges are those of the rest already.
+  void add_done(std::uint64_t bytes) noexcept { request_.done_ += bytes; }
   // What is left becomes the request, to be submitted again after an error.
   void keep_rest() noexcept {
     request_.offset += request_.done_;
