@@ -37,24 +37,26 @@ void collect(void* context, xmlErrorPtr error) {
 
 void ignore_error(void*, xmlErrorPtr) {}
 
-xmlRelaxNGPtr compile_schema(const XmlGrammar& grammar) {
+using Schema = std::unique_ptr<xmlRelaxNG, void (*)(xmlRelaxNGPtr)>;
+
+Schema compile_schema(const XmlGrammar& grammar) {
   std::unique_ptr<xmlRelaxNGParserCtxt, void (*)(xmlRelaxNGParserCtxtPtr)> parser(
       xmlRelaxNGNewMemParserCtxt(grammar.text.data(), static_cast<int>(grammar.text.size())),
       xmlRelaxNGFreeParserCtxt);
-  if (!parser) return nullptr;
+  if (!parser) return {nullptr, xmlRelaxNGFree};
   Finding finding;
   xmlRelaxNGSetParserStructuredErrors(parser.get(), collect, &finding);
-  return xmlRelaxNGParse(parser.get());
+  return {xmlRelaxNGParse(parser.get()), xmlRelaxNGFree};
 }
 
-// Each is compiled once, only read after that, and never freed.
+// Each is compiled once, and only read after that.
 xmlRelaxNGPtr schema(const XmlGrammar& grammar) {
   static std::mutex mutex;
-  static std::map<const char*, xmlRelaxNGPtr> compiled;
+  static std::map<const char*, Schema> compiled;
   std::lock_guard lock(mutex);
-  const auto [place, is_new] = compiled.try_emplace(grammar.text.data(), nullptr);
+  const auto [place, is_new] = compiled.try_emplace(grammar.text.data(), nullptr, xmlRelaxNGFree);
   if (is_new) place->second = compile_schema(grammar);
-  return place->second;
+  return place->second.get();
 }
 
 }  // namespace

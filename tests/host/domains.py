@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from fixtures.terminal import Terminal
 from fixtures.warren_daemon import PrivateDaemon, build_directory
 
+SANITIZED = "WARREN_SANITIZER" in os.environ  # the daemon and its workers: they hold memory back, and shadow it
 GUEST = build_directory() / "tests/guest/warren-test-guest.elf"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from domain_test import DomainCase
-from domains import Holdings, define, require_daemon, wait_until_ready
+from domains import SANITIZED, Holdings, define, require_daemon, wait_until_ready
 from fixtures import tap
 
 
@@ -68,6 +68,7 @@ class Groups(DomainCase):
 
 
 class SlowClient(DomainCase):
+    @unittest.skipIf(SANITIZED, "it measures memory, which a sanitizer holds back")
     def test_events_that_nobody_reads(self):
         """T27: the daemon's memory is bounded, whatever a client leaves unread."""
         define(self.daemon, "busy", "echo")

@@ -151,7 +151,7 @@ def _sanitized_script(script: Path, build: Build, tier: str) -> Outcome:
     log, found = _logs(build) / f"{script.stem}.log", _logs(build) / f"{script.stem}.found"
     shutil.rmtree(found, ignore_errors=True)
     found.mkdir(parents=True)
-    environment = _environment(build)
+    environment = _environment(build) | {"WARREN_SANITIZER": tier}
     for sanitizer in ("ASAN", "UBSAN", "TSAN"):
         environment[f"{sanitizer}_OPTIONS"] += f":log_path={found}/report"
     limit = _limit(script) * 5
