@@ -59,6 +59,8 @@ std::vector<BitmapRange> bitmap_ranges(HostFile& file, const Header& header, con
         kEntryBytes + load<std::uint16_t>(entry + 18) + std::uint64_t{load<std::uint32_t>(entry + 20)}, 8);
     if (bytes > directory.size() - at) refuse(name, "an entry ends beyond the directory");
     add_table(file, geometry, load<std::uint64_t>(entry), load<std::uint32_t>(entry + 8), ranges, name);
+    // Each has its own clusters, so that all of them are no more than the file has.
+    if (ranges.size() > file.size() / geometry.cluster_size() + 1) refuse(name, "they overlap");
     at += bytes;
   }
   if (at != directory.size()) refuse(name, "the directory is longer than its entries");

@@ -231,6 +231,11 @@ void File::apply_snapshot(const std::string& id_or_name) {
   if (snapshot.disk_size != size() && header().bitmaps)
     throw Error(std::errc::operation_not_supported,
                 name_ + ": has persistent bitmaps, which do not fit the size of the snapshot");
+  if (geometry_.l1_entries_for(snapshot.disk_size) * 8 > kMaximumL1Bytes) {
+    change.end();
+    throw Error(std::errc::file_too_large, message(name_, ": the snapshot is of a disk of ",
+                                                   snapshot.disk_size, " bytes, which is too large"));
+  }
   std::vector<std::uint64_t> l1 = change.read_l1(snapshot);
   l1.resize(std::max<std::uint64_t>(l1.size(), geometry_.l1_entries_for(snapshot.disk_size)));
   change.count_all(l1, 1);

@@ -45,7 +45,12 @@ void ReferenceWalk::add(std::uint64_t offset, std::uint64_t bytes, std::uint64_t
 }
 
 void ReferenceWalk::collect_l1(std::uint64_t offset, std::uint64_t entries, bool active) {
+  const std::uint64_t before = result_.corruptions;
   add(offset, entries * 8, 1, "an L1 table");
+  // Tables that share no cluster are together no larger than the file; others are not worth the time.
+  l1_clusters_ += divide_up(entries * 8, geometry_.cluster_size());
+  if (l1_clusters_ > file_clusters_) complain("the L1 tables overlap");
+  if (result_.corruptions != before) return;
   auto table = read_table(offset, entries);
   for (const std::uint64_t entry : table) {
     const std::uint64_t l2 = entry & kOffsetMask;

@@ -44,6 +44,7 @@ class ReferenceWalk {
   ReferenceCounts counts_;
   std::unordered_map<std::uint64_t, std::uint64_t> l2_tables_;  // offset -> how often they are referred to
   std::vector<std::uint64_t> active_l1_, blocks_;
+  std::uint64_t l1_clusters_ = 0;  // of all L1 tables so far
   bool bad_blocks_ = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -59,7 +60,7 @@ int StructureMap::insert(Structure structure, std::uint64_t offset, std::uint64_
   if (there != Structure::none) return EEXIST;
   if (!is_single(structure)) {
     try {
-      ranges_.push_back({structure, first, count});
+      ranges_.insert(std::ranges::upper_bound(ranges_, first, {}, &Range::first), {structure, first, count});
     } catch (const std::bad_alloc&) {
       return ENOMEM;
     }
@@ -96,9 +97,10 @@ Structure StructureMap::at(std::uint64_t cluster) const noexcept {
 }
 
 Structure StructureMap::find(std::uint64_t cluster, std::uint64_t count) const noexcept {
-  for (const Range& range : ranges_) {
-    if (cluster < range.first + range.count && range.first < cluster + count) return range.structure;
-  }
+  // They do not overlap: of those that begin before the end, the last one reaches furthest.
+  const auto behind = std::ranges::lower_bound(ranges_, cluster + count, {}, &Range::first);
+  if (behind != ranges_.begin() && std::prev(behind)->first + std::prev(behind)->count > cluster)
+    return std::prev(behind)->structure;
   if (capacity_ == 0) return Structure::none;
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t single = singles_[slot_of(cluster + i)];

@@ -51,7 +51,7 @@ class StructureMap {
   bool grow() noexcept;
 
   const unsigned cluster_bits_;
-  std::vector<Range> ranges_;
+  std::vector<Range> ranges_;  // by their first clusters
   // cluster << 4 | structure; 0: empty.
   std::unique_ptr<std::uint64_t[]> singles_;
   std::size_t capacity_ = 0, used_ = 0;
