@@ -1,7 +1,6 @@
 // The watchdog under random accesses, pauses and hostile saved states (classes T5 and T21).
 #include "vmm-core/devices/i6300esb_watchdog.h"
 #include "vmm-core/devices/register_fuzz.h"
-#include "vmm-core/os/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace warren::vmm;
@@ -23,18 +22,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case 1:
         device.config_write(0x68, std::span(bytes).first(1));
         break;
-      case 2: {
-        device.pause();
-        auto state = device.save();
-        state.stage = step.argument;
-        std::memcpy(&state.left_nanoseconds, step.data.data(), sizeof(state.left_nanoseconds));
-        try {
-          device.restore(state);
-        } catch (const Error&) {
-        }
-        device.resume();
+      case 2:
+        restore_spoiled(device, [&](auto& state) {
+          state.stage = step.argument;
+          std::memcpy(&state.left_nanoseconds, step.data.data(), sizeof(state.left_nanoseconds));
+        });
         break;
-      }
       case 3:
         if (step.argument == 0) device.reset();
         break;

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "vmm-core/bus/io_handler.h"
+#include "vmm-core/os/error.h"
 
 namespace warren::vmm {
 
@@ -29,6 +30,20 @@ inline void access(IoHandler& device, const FuzzStep& step, std::uint64_t ports)
   } else {
     device.read(step.offset % ports, std::span(data).first(size));
   }
+}
+
+// Pauses the device and has it take back its saved state, as `spoil` has changed it (class T21): it may
+// refuse.
+template <typename Device, typename Spoil>
+void restore_spoiled(Device& device, Spoil spoil) {
+  device.pause();
+  auto state = device.save();
+  spoil(state);
+  try {
+    device.restore(state);
+  } catch (const Error&) {
+  }
+  device.resume();
 }
 
 // Calls `each` for every step of the input.

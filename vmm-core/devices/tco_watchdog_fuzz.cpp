@@ -1,7 +1,6 @@
 // The chipset's watchdog under random accesses, pauses and hostile saved states (classes T5 and T21).
 #include "vmm-core/devices/register_fuzz.h"
 #include "vmm-core/devices/tco_watchdog.h"
-#include "vmm-core/os/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace warren::vmm;
@@ -12,18 +11,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case 0:
         access(device.general_control(), step, TcoWatchdog::kGeneralControlSize);
         break;
-      case 1: {
-        device.pause();
-        auto state = device.save();
-        state.timeouts = step.argument;
-        std::memcpy(&state.left_nanoseconds, step.data.data(), sizeof(state.left_nanoseconds));
-        try {
-          device.restore(state);
-        } catch (const Error&) {
-        }
-        device.resume();
+      case 1:
+        restore_spoiled(device, [&](auto& state) {
+          state.timeouts = step.argument;
+          std::memcpy(&state.left_nanoseconds, step.data.data(), sizeof(state.left_nanoseconds));
+        });
         break;
-      }
       case 2:
         if (step.argument == 0) device.reset();
         break;
