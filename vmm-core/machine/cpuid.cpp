@@ -35,6 +35,9 @@ Shifts shifts_of(const CpuConfiguration& configuration) noexcept {
   return shifts;
 }
 
+// CPUID leaf 0, EBX: "Auth", "Hygo".
+constexpr std::uint32_t kAmd = 0x68747541, kHygon = 0x6f677948;
+
 class Leaves {
  public:
   explicit Leaves(std::span<const kvm_cpuid_entry2> supported)
@@ -110,6 +113,15 @@ void set_identity(Leaves& leaves, const CpuConfiguration& configuration) {
     std::memcpy(&entry.ecx, text.data() + i * 16 + 8, 4);
     std::memcpy(&entry.edx, text.data() + i * 16 + 12, 4);
   }
+}
+
+// KVM tells a guest of no recovery from machine checks, which are ours to make: without it an AMD guest does
+// not take those that memory which has failed is told by, but gives up (APM 3 §E.4.6: McaOverflowRecov,
+// SUCCOR).
+void offer_recovery(Leaves& leaves) {
+  constexpr std::uint32_t kOverflowRecovery = 1 << 0, kSoftwareRecovery = 1 << 1;
+  auto* power = leaves.find(0x80000007);
+  if (power != nullptr && is_amd(leaves.get(0).ebx)) power->ebx |= kOverflowRecovery | kSoftwareRecovery;
 }
 
 void apply_masks(Leaves& leaves, const CpuConfiguration& configuration) {
@@ -196,6 +208,10 @@ void set_hypervisor(Leaves& leaves, std::uint32_t tsc_khz) {
 
 }  // namespace
 
+bool is_amd(std::uint32_t leaf0_ebx) noexcept {
+  return leaf0_ebx == kAmd || leaf0_ebx == kHygon;
+}
+
 std::uint32_t apic_id(const CpuConfiguration& configuration, std::uint32_t vcpu) noexcept {
   const Shifts shifts = shifts_of(configuration);
   const std::uint32_t thread = vcpu % configuration.threads;
@@ -212,6 +228,7 @@ std::vector<kvm_cpuid_entry2> make_cpuid(std::span<const kvm_cpuid_entry2> suppo
   // The in-kernel local APIC gives these wherever KVM runs; KVM_GET_SUPPORTED_CPUID leaves some of them to
   // us. Before the masks, so that a domain can be without them.
   leaves.get(1).ecx |= kHypervisor | kX2Apic | kTscDeadline;
+  offer_recovery(leaves);
   apply_masks(leaves, configuration);
   set_identity(leaves, configuration);
   const Shifts shifts = shifts_of(configuration);

@@ -37,6 +37,9 @@ struct CpuConfiguration {
 // (SDM 3A §9.9.3), so that the topology leaves describe it.
 std::uint32_t apic_id(const CpuConfiguration& configuration, std::uint32_t vcpu) noexcept;
 
+// Whether a vendor, as register EBX of leaf 0 begins its name, makes CPUs by AMD's manuals.
+bool is_amd(std::uint32_t leaf0_ebx) noexcept;
+
 // The leaves of one vCPU from what KVM supports. `tsc_khz` 0 when not known.
 std::vector<kvm_cpuid_entry2> make_cpuid(std::span<const kvm_cpuid_entry2> supported,
                                          const CpuConfiguration& configuration, std::uint32_t vcpu,

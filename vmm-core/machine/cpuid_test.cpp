@@ -49,6 +49,25 @@ TEST(Cpuid, TopologyOfSocketsDiesCoresAndThreads) {
   EXPECT_EQ(find(0, 0).eax, 0x1fu);
 }
 
+// An AMD guest that is told of no recovery panics for memory that only one of its programs uses.
+TEST(Cpuid, AnAmdGuestIsToldThatItCanRecover) {
+  for (const bool is_amd : {false, true}) {
+    kvm_cpuid_entry2 basic{}, power{};
+    basic.ebx = is_amd ? 0x68747541 : 0x756e6547;
+    power.function = 0x80000007;
+    power.edx = 1 << 8;
+    CpuConfiguration configuration;
+    const auto recovery = [&] {
+      for (const auto& entry : make_cpuid(std::array{basic, power}, configuration, 0, 0))
+        if (entry.function == power.function) return entry.ebx;
+      return ~0u;
+    };
+    EXPECT_EQ(recovery(), is_amd ? 3u : 0u);
+    configuration.masks.push_back({0x80000007, 0, {~0u, 0, ~0u, ~0u}, {}});
+    EXPECT_EQ(recovery(), 0u) << "a domain can be without it";
+  }
+}
+
 TEST(Cpuid, MasksTakeFeaturesAway) {
   CpuConfiguration configuration;
   configuration.masks.push_back({1, 0, {~0u, ~0u, ~(1u << 31), ~0u}, {}});

@@ -1,6 +1,7 @@
 // Memory of the host that has failed, and was the guest's.
 #include <algorithm>
 
+#include "vmm-core/machine/cpuid.h"
 #include "vmm-core/machine/machine.h"
 
 namespace warren::vmm::machine {
@@ -13,15 +14,12 @@ constexpr std::uint64_t kCr4MachineChecks = 1 << 6;
 // Of IA32_MCG_CAP: IA32_MCG_CTL is there; errors may be recovered from. Nothing else is offered.
 constexpr std::uint64_t kControl = 1 << 8, kRecovery = 1 << 24;
 
-// CPUID leaf 0, EBX: "Auth", "Hygo".
-constexpr std::uint32_t kAmd = 0x68747541, kHygon = 0x6f677948;
-
 }  // namespace
 
 void Machine::set_up_machine_checks(kvm::Vcpu& vcpu, const std::vector<kvm_cpuid_entry2>& cpuid) {
   const auto vendor = std::ranges::find(cpuid, 0u, &kvm_cpuid_entry2::function);
-  const bool is_amd = vendor != cpuid.end() && (vendor->ebx == kAmd || vendor->ebx == kHygon);
-  machine_check_kind_ = is_amd ? MachineCheckKind::amd : MachineCheckKind::intel;
+  machine_check_kind_ =
+      vendor != cpuid.end() && is_amd(vendor->ebx) ? MachineCheckKind::amd : MachineCheckKind::intel;
   const std::uint64_t offered = system_.machine_check_capabilities();
   // Without them a guest that is to be told is reset instead.
   if (offered != 0) (void)vcpu.set_up_machine_checks((offered & (kControl | kRecovery)) | kMachineCheckBanks);

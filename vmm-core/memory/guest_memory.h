@@ -97,8 +97,11 @@ class GuestMemory {
   void detach(GuestAddress start) noexcept;
 
   // Gives the host back the whole pages of a range: they read as zeros from then on. Says how many bytes that
-  // were: 0 for a range that is not all RAM, and always for huge pages, whose places in the host's pool would
-  // be lost with them. A range is [address, address + size), or one that slices() gave.
+  // were: 0 for a range that is not all RAM, and always for huge pages. A range is [address, address + size),
+  // or one that slices() gave.
+  // DEVNOTE: a hole in a file of huge pages gives up its place in the host's pool as well. The guest may
+  // touch what it gave at any time (it need not wait for an answer, virtio 1.2 §5.5.6), and a pool that is
+  // empty by then kills this process. So what was reserved for a guest stays so.
   std::uint64_t discard(GuestAddress address, std::uint64_t size) noexcept;
   std::uint64_t discard(const iovec& slice) noexcept;
 

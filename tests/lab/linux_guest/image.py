@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Makes (once) the Linux guest's kernel and initramfs: Debian's cloud kernel with its own virtio, serial and ACPI
-drivers, busybox, lsblk and a program for AF_VSOCK, and with `with_agent` Debian's qemu-guest-agent; with `hardware`
+drivers, busybox, lsblk, a program for AF_VSOCK and one whose memory fails, and with `with_agent` Debian's qemu-guest-agent; with `hardware`
 Debian's usual kernel, which has drivers of real devices too, and eject. Prints the folder that holds `vmlinuz` and
 `initramfs`."""
 
@@ -19,7 +19,7 @@ MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_r
            "ext4", "pvpanic-mmio", "vmw_vsock_virtio_transport", "virtio_mem"]
 HARDWARE_MODULES = ["i6300esb", "lpc_ich", "iTCO_wdt", "ahci", "sd_mod", "sr_mod", "isofs"]  # of the usual kernel only
 PROGRAMS = {"/bin/lsblk": Path("/bin/lsblk")}
-VSOCK_PIPE = HERE / "vsock_pipe.c"
+OUR_PROGRAMS = ("vsock_pipe", "memory_touch")
 
 
 def _compiled(source: Path) -> Path:
@@ -32,7 +32,7 @@ def _compiled(source: Path) -> Path:
 
 def image(with_agent: bool = False, hardware: bool = False) -> Path:
     version = cache.newest_kernel("amd64" if hardware else "cloud-amd64")
-    programs = PROGRAMS | {"/bin/vsock_pipe": _compiled(VSOCK_PIPE)}
+    programs = PROGRAMS | {f"/bin/{name}": _compiled(HERE / f"{name}.c") for name in OUR_PROGRAMS}
     if with_agent:
         programs["/sbin/qemu-ga"] = cache.package("qemu-guest-agent") / "usr/sbin/qemu-ga"
     if hardware:
