@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/socket.h>
+
 #include "vmm-core/control/hot_plug.h"
 #include "vmm-core/control/media.h"
 #include "vmm-core/control/memory_failure.h"
@@ -124,9 +126,9 @@ class Client {
   std::shared_ptr<Implementation> implementation_;
 };
 
-// A listening control socket at `path`, mode 0600, in place of whatever socket was there; and a connection to
-// one. Paths longer than sockaddr_un allows are fine. Throw Error.
-FileDescriptor listen_at(const std::string& path);
+// A listening unix socket at `path`, mode 0600, in place of whatever socket was there; and a connection to a
+// control socket. Paths longer than sockaddr_un allows are fine. Throw Error.
+FileDescriptor listen_at(const std::string& path, int type = SOCK_STREAM);
 FileDescriptor connect_to(const std::string& path);
 
 }  // namespace warren::vmm::control

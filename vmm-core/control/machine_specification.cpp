@@ -303,7 +303,15 @@ void validate_memory_devices(const MachineSpecification& specification, Places& 
 void validate_vsock(const VsockSpecification& vsock, const std::string& member) {
   require(vsock.guest_cid >= 3 && vsock.guest_cid != 0xffff'ffff, member + ".guest_cid",
           "not 3 to 4294967294");
-  require(!vsock.listener.empty(), member + ".listener", "missing");
+  require(vsock.vhost.has_value() || !vsock.listener.empty(), member + ".listener", "missing");
+  require(!vsock.vhost || (vsock.listener.empty() && !vsock.seqpacket_listener), member + ".vhost",
+          "beside listeners");
+}
+
+void add_descriptors(const VsockSpecification& vsock, std::vector<std::string>& names) {
+  if (!vsock.listener.empty()) names.push_back(vsock.listener);
+  if (vsock.seqpacket_listener) names.push_back(*vsock.seqpacket_listener);
+  if (vsock.vhost) names.push_back(*vsock.vhost);
 }
 
 }  // namespace
@@ -421,7 +429,7 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
   for (const auto& interface : specification.interfaces) {
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   }
-  for (const auto& vsock : specification.vsocks) names.push_back(vsock.listener);
+  for (const auto& vsock : specification.vsocks) add_descriptors(vsock, names);
   return names;
 }
 
@@ -477,7 +485,7 @@ std::vector<std::string> descriptor_names(const PlugDevice& command) {
   for (const auto& disk : command.disks) names.push_back(disk.descriptor);
   for (const auto& interface : command.interfaces)
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
-  for (const auto& vsock : command.vsocks) names.push_back(vsock.listener);
+  for (const auto& vsock : command.vsocks) add_descriptors(vsock, names);
   return names;
 }
 

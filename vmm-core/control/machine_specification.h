@@ -249,14 +249,17 @@ struct TcoWatchdogSpecification {
 };
 BOOST_DESCRIBE_STRUCT(TcoWatchdogSpecification, (), (id, action))
 
-// A virtio socket device; a machine has one at most. Programs of the host reach the guest by the listener.
+// A virtio socket device; a machine has one at most. The host's kernel serves it, or the worker: then
+// programs of the host reach the guest by the listeners.
 struct VsockSpecification {
   std::string id;
   PciAddress address;
-  std::uint32_t guest_cid = 0;  // 3 to 2^32 - 2
-  std::string listener;         // descriptor: a listening unix stream socket, non-blocking
+  std::uint32_t guest_cid = 0;                    // 3 to 2^32 - 2
+  std::string listener;                           // descriptor: a listening unix stream socket, non-blocking
+  std::optional<std::string> seqpacket_listener;  // the same of type SOCK_SEQPACKET
+  std::optional<std::string> vhost;  // descriptor: /dev/vhost-vsock, which has the CID; and no listener
 };
-BOOST_DESCRIBE_STRUCT(VsockSpecification, (), (id, address, guest_cid, listener))
+BOOST_DESCRIBE_STRUCT(VsockSpecification, (), (id, address, guest_cid, listener, seqpacket_listener, vhost))
 
 // A virtio memory device: memory that the guest plugs by block, up to what is requested.
 struct VirtioMemorySpecification {

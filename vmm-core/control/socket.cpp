@@ -39,18 +39,18 @@ Place place_of(const std::string& path) {
   return {std::move(opened), path.substr(slash + 1)};
 }
 
-FileDescriptor unix_socket(const std::string& path) {
-  FileDescriptor made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+FileDescriptor unix_socket(const std::string& path, int type) {
+  FileDescriptor made(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!made) throw_errno(path);
   return made;
 }
 
 }  // namespace
 
-FileDescriptor listen_at(const std::string& path) {
+FileDescriptor listen_at(const std::string& path, int type) {
   const Place place = place_of(path);
   const sockaddr_un address = address_of(place.directory, place.name, path);
-  FileDescriptor listener = unix_socket(path);
+  FileDescriptor listener = unix_socket(path, type);
   if (::unlinkat(place.directory.get(), place.name.c_str(), 0) != 0 && errno != ENOENT) throw_errno(path);
   // The mode of a socket file comes from its descriptor's, so it is never open to others, not even for a
   // moment.
@@ -65,7 +65,7 @@ FileDescriptor listen_at(const std::string& path) {
 FileDescriptor connect_to(const std::string& path) {
   const Place place = place_of(path);
   const sockaddr_un address = address_of(place.directory, place.name, path);
-  FileDescriptor connected = unix_socket(path);
+  FileDescriptor connected = unix_socket(path, SOCK_STREAM);
   // The sockets API takes every kind of address through the generic one.
   if (::connect(connected.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
     throw_errno(path);

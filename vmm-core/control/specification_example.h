@@ -45,7 +45,7 @@ inline MachineSpecification example_specification() {
   interface.descriptors = {"tap0", "tap1"};
   s.interfaces.push_back(interface);
   s.balloon = {"balloon0", {0, 5, 0}, std::uint64_t{256} << 20, true, true, 5};
-  s.vsocks.push_back({"vsock0", {0, 7, 0}, 42, "vsock"});
+  s.vsocks.push_back({"vsock0", {0, 7, 0}, 42, "vsock", "vsock.seqpacket", {}});
   s.watchdog = {"watchdog0", {0, 6, 0}, WatchdogAction::inject_nmi};
   s.hot_plug_bytes = std::uint64_t{4} << 30;
   s.memory_slots = 3;

@@ -1,11 +1,12 @@
 // Connections that a guest's sockets want to the host, which a worker cannot make: it asks the daemon.
 //
 // Event of the control protocol (protocol.h): vsock_connection_wanted(VsockConnectionWanted). Command:
-// answer_vsock(AnswerVsock), with one descriptor, the connected unix stream socket, or none when the host
-// refuses. Each question is answered once; one that is not is given up after a while.
+// answer_vsock(AnswerVsock), with one descriptor, the connected unix socket of the type asked for, or none
+// when the host refuses. Each question is answered once; one that is not is given up after a while.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include <boost/describe/class.hpp>
@@ -15,11 +16,12 @@
 namespace warren::vmm::control {
 
 struct VsockConnectionWanted {
-  std::string id;             // of the device
-  std::uint32_t request = 0;  // the question, for the answer
-  std::uint32_t port = 0;     // of the host
+  std::string id;                      // of the device
+  std::uint32_t request = 0;           // the question, for the answer
+  std::uint32_t port = 0;              // of the host
+  std::optional<bool> seqpacket = {};  // SOCK_SEQPACKET rather than SOCK_STREAM; said only then
 };
-BOOST_DESCRIBE_STRUCT(VsockConnectionWanted, (), (id, request, port))
+BOOST_DESCRIBE_STRUCT(VsockConnectionWanted, (), (id, request, port, seqpacket))
 
 struct AnswerVsock {
   std::string id;

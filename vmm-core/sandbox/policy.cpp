@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "vmm-core/os/kvm_interface.h"
+#include "vmm-core/os/vhost_interface.h"
 #include "vmm-core/sandbox/filter.h"
 
 namespace warren::vmm {
@@ -98,6 +99,17 @@ constexpr auto kVcpuRules = std::to_array<FilterRule>({
     request(KVM_IRQFD),
     request(KVM_IOEVENTFD),
     request(KVM_SET_USER_MEMORY_REGION),
+    // A driver that is ready hands its queues to the host's kernel, and takes them back.
+    request(VHOST_SET_FEATURES),
+    request(VHOST_SET_MEM_TABLE),
+    request(VHOST_SET_VRING_NUM),
+    request(VHOST_SET_VRING_BASE),
+    request(VHOST_GET_VRING_BASE),
+    request(VHOST_SET_VRING_ADDR),
+    request(VHOST_SET_VRING_KICK),
+    request(VHOST_SET_VRING_CALL),
+    request(VHOST_SET_VRING_ERR),
+    request(VHOST_VSOCK_SET_RUNNING),
     RUNTIME_RULES,
 });
 
@@ -189,6 +201,8 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     request(TUNSETQUEUE),
     request(TUNGETFEATURES),
     request(TUNSETVNETLE),
+    request(VHOST_SET_OWNER),
+    request(VHOST_GET_FEATURES),
     request(KVM_GET_API_VERSION),
     request(KVM_CHECK_EXTENSION),
     request(KVM_GET_VCPU_MMAP_SIZE),

@@ -30,24 +30,15 @@ class VsockHost final : public FakeHost {
     std::string data;
   };
 
-  VsockHost() : listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
-    // An abstract name the kernel chooses.
-    const sa_family_t family = AF_UNIX;
-    sockaddr address{};
-    address.sa_family = family;
-    length_ = sizeof(name_);
-    if (!listener_ || ::bind(listener_.get(), &address, sizeof(family)) != 0 ||
-        ::listen(listener_.get(), 600) != 0 || ::getsockname(listener_.get(), name(), &length_) != 0)
-      throw_errno("listener");
-  }
   std::unique_ptr<Device> make_device() override {
     auto device = std::make_unique<Vsock>("vsock",
                                           VsockOptions{.guest_cid = kCid,
-                                                       .listener = listener_.duplicate(),
+                                                       .listener = streams_.socket.duplicate(),
+                                                       .seqpacket_listener = messages_.socket.duplicate(),
                                                        .connect =
-                                                           [this](std::uint32_t request, std::uint32_t port) {
+                                                           [this](const VsockQuestion& question) {
                                                              const std::lock_guard lock(mutex_);
-                                                             asked_.push_back({request, port});
+                                                             asked_.push_back(question);
                                                            }},
                                           thread_);
     device_ = device.get();
@@ -90,7 +81,7 @@ class VsockHost final : public FakeHost {
   static VsockHeader complete(VsockHeader header) {
     if (header.source_cid == 0) header.source_cid = kCid;
     if (header.destination_cid == 0) header.destination_cid = kVsockHostCid;
-    if (header.type == 0) header.type = kVsockStream;
+    if (header.type == VsockType{}) header.type = VsockType::stream;
     return header;
   }
   // The next packet for the guest; nothing after so long.
@@ -116,9 +107,10 @@ class VsockHost final : public FakeHost {
   void forget_buffers() noexcept { posted_ = 0; }
 
   // A program of the host that connects.
-  FileDescriptor connect() const {
-    FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!socket || ::connect(socket.get(), name(), length_) != 0) throw_errno("connect");
+  FileDescriptor connect(VsockType type = VsockType::stream) const {
+    const Listening& listener = type == VsockType::stream ? streams_ : messages_;
+    FileDescriptor socket(::socket(AF_UNIX, listener.type | SOCK_CLOEXEC, 0));
+    if (!socket || ::connect(socket.get(), listener.name(), listener.length) != 0) throw_errno("connect");
     return socket;
   }
   FileDescriptor connect_to(std::uint32_t port) const {
@@ -140,32 +132,45 @@ class VsockHost final : public FakeHost {
     return text;
   }
 
-  struct Asked {
-    std::uint32_t request = 0, port = 0;
-  };
-  std::optional<Asked> take_asked() {
+  std::optional<VsockQuestion> take_asked() {
     const std::lock_guard lock(mutex_);
     if (asked_.empty()) return std::nullopt;
-    const Asked first = asked_.front();
+    const VsockQuestion first = asked_.front();
     asked_.pop_front();
     return first;
   }
   Vsock& device() noexcept { return *device_; }
 
  private:
-  sockaddr* name() const noexcept {
-    // The kernel's interface takes every address by this type.
-    return reinterpret_cast<sockaddr*>(const_cast<sockaddr_un*>(&name_));
-  }
+  struct Listening {
+    explicit Listening(int its_type)
+        : type(its_type), socket(::socket(AF_UNIX, its_type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+      // An abstract name the kernel chooses.
+      const sa_family_t family = AF_UNIX;
+      sockaddr wanted{};
+      wanted.sa_family = family;
+      length = sizeof(address);
+      if (!socket || ::bind(socket.get(), &wanted, sizeof(family)) != 0 || ::listen(socket.get(), 600) != 0 ||
+          ::getsockname(socket.get(), name(), &length) != 0)
+        throw_errno("listener");
+    }
+    sockaddr* name() const noexcept {
+      // The kernel's interface takes every address by this type.
+      return reinterpret_cast<sockaddr*>(const_cast<sockaddr_un*>(&address));
+    }
 
-  FileDescriptor listener_;
-  sockaddr_un name_{};
-  socklen_t length_ = 0;
+    int type;
+    FileDescriptor socket;
+    sockaddr_un address{};
+    socklen_t length = 0;
+  };
+
+  Listening streams_{SOCK_STREAM}, messages_{SOCK_SEQPACKET};
   Vsock* device_ = nullptr;
   unsigned posted_ = 0;
   std::uint32_t next_port_ = 5000;
   std::mutex mutex_;
-  std::deque<Asked> asked_;
+  std::deque<VsockQuestion> asked_;
 };
 
 }  // namespace warren::vmm::virtio

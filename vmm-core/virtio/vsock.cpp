@@ -35,22 +35,30 @@ class Vsock::Wake final : public EventHandler {
 
 class Vsock::Listener final : public EventHandler {
  public:
-  explicit Listener(Vsock& device) : device_(device) {}
-  void on_event(std::uint32_t) noexcept override { device_.accept_clients(); }
+  Listener(Vsock& device, FileDescriptor socket, VsockType type)
+      : socket_(std::move(socket)), device_(device), type_(type) {}
+  void on_event(std::uint32_t) noexcept override { device_.accept_clients(socket_, type_); }
+  int socket() const noexcept { return socket_.get(); }
 
  private:
+  const FileDescriptor socket_;
   Vsock& device_;
+  const VsockType type_;
 };
 
 Vsock::Vsock(std::string name, VsockOptions options, EventThread& thread)
     : ServedDevice(std::move(name), {&thread}),
       options_(std::move(options)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      waker_(std::make_unique<Wake>(*this)),
-      listener_(std::make_unique<Listener>(*this)) {
+      waker_(std::make_unique<Wake>(*this)) {
   if (!wake_) throw_errno(this->name() + ": eventfd");
   if (options_.guest_cid <= kVsockHostCid || options_.guest_cid >= 0xffff'ffff)
     throw Error(std::errc::invalid_argument, this->name() + ": its CID is not 3 to 4294967294");
+  if (options_.listener)
+    listeners_[0] = std::make_unique<Listener>(*this, std::move(options_.listener), VsockType::stream);
+  if (options_.seqpacket_listener)
+    listeners_[1] =
+        std::make_unique<Listener>(*this, std::move(options_.seqpacket_listener), VsockType::seqpacket);
   // All there will ever be: nothing below allocates but a new connection.
   connections_.reserve(kMaximumConnections);
   dead_.reserve(kMaximumConnections);
@@ -76,7 +84,8 @@ void Vsock::started(std::uint16_t) noexcept {
   if (running_queues_++ != 0) return;
   try {
     thread_of(0).add(wake_.get(), EPOLLIN, *waker_);
-    if (options_.listener) thread_of(0).add(options_.listener.get(), EPOLLIN, *listener_);
+    for (const auto& listener : listeners_)
+      if (listener) thread_of(0).add(listener->socket(), EPOLLIN, *listener);
     listens_ = true;
   } catch (const Error&) {
     return host()->request_reset();
@@ -89,8 +98,15 @@ void Vsock::started(std::uint16_t) noexcept {
 void Vsock::stopped(std::uint16_t) noexcept {
   if (--running_queues_ != 0) return;
   thread_of(0).remove(wake_.get());
-  if (options_.listener) thread_of(0).remove(options_.listener.get());
+  for (const auto& listener : listeners_)
+    if (listener) thread_of(0).remove(listener->socket());
   for (const auto& connection : connections_) detach(*connection);
+}
+
+void Vsock::listen(bool wanted) noexcept {
+  listens_ = wanted;
+  for (const auto& listener : listeners_)
+    if (listener) thread_of(0).change(listener->socket(), wanted ? std::uint32_t{EPOLLIN} : 0);
 }
 
 void Vsock::deactivate() noexcept {
@@ -170,7 +186,7 @@ VsockHeader Vsock::header_for(Connection& connection, std::uint16_t operation) c
           .destination_cid = options_.guest_cid,
           .source_port = connection.host_port,
           .destination_port = connection.guest_port,
-          .type = kVsockStream,
+          .type = connection.type,
           .operation = operation,
           .buffer_bytes = kBufferBytes,
           .forwarded_bytes = connection.told_forwarded};
@@ -197,11 +213,12 @@ bool Vsock::deliver(Connection& connection, Chain& chain) noexcept {
     header = header_for(connection, kVsockShutdown);
     header.flags = (connection.host_receives_no_more ? kVsockNoReceive : 0) |
                    (connection.host_sends_no_more ? kVsockNoSend : 0);
-  } else if (connection.reads() && connection.is_readable && connection.credit() == 0 &&
+  } else if (connection.reads() && connection.has_input() && connection.credit() == 0 &&
              !std::exchange(connection.has_asked_for_credit, true)) {
     header = header_for(connection, kVsockCreditRequest);
-  } else if (connection.reads() && connection.is_readable && connection.credit() != 0) {
-    return deliver_data(connection, chain);
+  } else if (connection.reads() && connection.has_input() && connection.credit() != 0) {
+    return connection.type == VsockType::stream ? deliver_data(connection, chain)
+                                                : deliver_message(connection, chain);
   } else if (take(Untold::kCreditUpdate)) {
     header = header_for(connection, kVsockCreditUpdate);
   } else {
@@ -220,10 +237,8 @@ bool Vsock::deliver_data(Connection& connection, Chain& chain) noexcept {
   static_cast<void>(buffer.skip(sizeof(VsockHeader)));
   // What does not fit into the pieces is not used.
   static_cast<void>(buffer.rest(pieces, std::min<std::uint64_t>(connection.credit(), kMaximumPacket), count));
-  if (count == 0) {  // a header's room and no more: this buffer is good for other packets only
-    counters_.malformed.fetch_add(1, std::memory_order_relaxed);
-    chain.ticket.complete(0);
-    enqueue(connection);
+  if (count == 0) {
+    waste(connection, chain);
     return true;
   }
   msghdr message{};
@@ -241,22 +256,41 @@ bool Vsock::deliver_data(Connection& connection, Chain& chain) noexcept {
     enqueue(connection);
     return true;
   }
-  if (got < 0 && errno == EINTR) {
-    enqueue(connection);
-  } else if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-    connection.is_readable = false;
-    update_interest(connection);
-    if (connection.untold != 0) enqueue(connection);
-  } else if (got == 0) {
-    connection.host_sends_no_more = true;
-    if (connection.has_hung_up) stop_writing(connection);
-    connection.untold |= Connection::kShutdown;
-    enqueue(connection);
-    update_interest(connection);
-  } else {
-    reset(connection);
-  }
+  nothing_read(connection, got);
   return false;
+}
+
+// A header's room and no more: such a buffer is good for other packets only.
+void Vsock::waste(Connection& connection, Chain& chain) noexcept {
+  counters_.malformed.fetch_add(1, std::memory_order_relaxed);
+  chain.ticket.complete(0);
+  enqueue(connection);
+}
+
+// As much of the message at hand, or of the next one, as the buffer and the guest's credit hold.
+bool Vsock::deliver_message(Connection& connection, Chain& chain) noexcept {
+  if (connection.message.empty() && !read_message(connection)) return false;
+  auto piece = connection.message.left();
+  piece = piece.first(std::min({piece.size(), std::size_t{connection.credit()}, std::size_t{kMaximumPacket},
+                                std::size_t{chain.writable_bytes - sizeof(VsockHeader)}}));
+  if (piece.empty()) {
+    waste(connection, chain);
+    return true;
+  }
+  VsockHeader header = header_for(connection, kVsockData);
+  header.length = static_cast<std::uint32_t>(piece.size());
+  if (piece.size() == connection.message.left().size()) header.flags = kVsockEndOfMessage;
+  connection.sent += header.length;
+  counters_.to_guest.fetch_add(header.length, std::memory_order_relaxed);
+  // Told by this packet.
+  connection.untold = static_cast<std::uint8_t>(connection.untold & ~Connection::kCreditUpdate);
+  Writer writer(chain.writable);
+  writer.write(std::as_bytes(std::span(&header, 1)));
+  writer.write(piece);
+  chain.ticket.complete(static_cast<std::uint32_t>(writer.written()));
+  connection.message.take(piece.size());
+  enqueue(connection);
+  return true;
 }
 
 // --- From the guest ---
@@ -291,11 +325,18 @@ void Vsock::take(Chain& chain) noexcept {
     counters_.malformed.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  if (header.destination_cid != kVsockHostCid || header.type != kVsockStream) return refuse(header);
+  if (header.destination_cid != kVsockHostCid || !takes(header.type)) return refuse(header);
   Connection* connection = find(header.destination_port, header.source_port);
+  if (connection != nullptr && connection->type != header.type) return refuse(header);
   if (connection != nullptr) return take_for(*connection, header, reader);
   if (header.operation == kVsockRequest) return take_request(header);
   refuse(header);
+}
+
+// Streams need no feature (§5.10.3).
+bool Vsock::takes(VsockType type) const noexcept {
+  return type == VsockType::stream ||
+         (type == VsockType::seqpacket && (accepted_features() & kFeatureSeqpacket) != 0);
 }
 
 // RST for a packet that has no connection; none for an RST (§5.10.6.5).
@@ -320,7 +361,7 @@ void Vsock::take_for(Connection& connection, const VsockHeader& header, Reader& 
   connection.peer_buffer = header.buffer_bytes;
   connection.peer_forwarded = header.forwarded_bytes;
   connection.has_asked_for_credit = false;
-  if (connection.is_readable) enqueue(connection);
+  if (connection.has_input()) enqueue(connection);
   const bool is_open = connection.state == State::open;
   switch (header.operation) {
     case kVsockReset:
@@ -332,7 +373,7 @@ void Vsock::take_for(Connection& connection, const VsockHeader& header, Reader& 
       if (is_open) return take_shutdown(connection, header.flags);
       break;
     case kVsockData:
-      if (is_open && !connection.guest_sends_no_more) return write_out(connection, payload, header.length);
+      if (is_open && !connection.guest_sends_no_more) return write_out(connection, payload, header);
       break;
     case kVsockCreditUpdate:
       if (is_open) return;
@@ -351,7 +392,7 @@ void Vsock::take_for(Connection& connection, const VsockHeader& header, Reader& 
 void Vsock::take_request(const VsockHeader& header) noexcept {
   expire_questions();
   if (!options_.connect || questions_.size() >= kMaximumAsked) return refuse(header);
-  Connection* connection = make_connection();
+  Connection* connection = make_connection(header.type);
   if (connection == nullptr) return refuse(header);
   if (!give_ports(*connection, header.destination_port, header.source_port)) {
     destroy(*connection);
@@ -364,7 +405,7 @@ void Vsock::take_request(const VsockHeader& header) noexcept {
   timespec now{};
   (void)::clock_gettime(CLOCK_MONOTONIC, &now);
   questions_.push_back({connection->request, now.tv_sec});
-  options_.connect(connection->request, header.destination_port);
+  options_.connect({connection->request, header.destination_port, header.type});
 }
 
 void Vsock::take_shutdown(Connection& connection, std::uint32_t flags) noexcept {
@@ -378,7 +419,7 @@ void Vsock::take_shutdown(Connection& connection, std::uint32_t flags) noexcept 
 
 // The guest is through with the connection. What it sent before is the host's still (nothing is lost).
 void Vsock::take_reset(Connection& connection) noexcept {
-  if (connection.state != Connection::State::open || connection.buffer.empty()) return destroy(connection);
+  if (connection.state != Connection::State::open || !connection.has_output()) return destroy(connection);
   forget_ports(connection);
   line_.remove(&connection);
   connection.is_queued = false;
@@ -389,6 +430,7 @@ void Vsock::take_reset(Connection& connection) noexcept {
 
 void Vsock::inspect(InspectNode& node) const {
   ServedDevice::inspect(node);
+  node.add("served_by", "worker");
   node.add("guest_cid", options_.guest_cid);
   node.add("connections", counters_.connections.load(std::memory_order_relaxed));
   node.add("opened", counters_.opened.load(std::memory_order_relaxed));

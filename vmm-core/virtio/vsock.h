@@ -1,10 +1,15 @@
-// The virtio socket device (virtio 1.2 §5.10): stream sockets between programs of the guest and of the host,
-// without a network. On the host they are unix sockets:
+// The virtio socket device (virtio 1.2 §5.10): sockets between programs of the guest and of the host, without
+// a network. On the host they are unix sockets of the same type, SOCK_STREAM or SOCK_SEQPACKET:
 //
-// - to the guest: a program connects to the device's listening socket, writes "CONNECT <port>\n" and reads
-//   "OK <its own port>\n" when the guest has accepted, or the end of the file when it has not;
+// - to the guest: a program connects to the device's listening socket of the type, writes "CONNECT <port>\n"
+// and
+//   reads "OK <its own port>\n" when the guest has accepted, or the end of the file when it has not;
 // - to the host: for a connection of the guest to CID 2 somebody else is asked for a connected socket, since
 //   this process can reach none.
+//
+// A message is delivered whole: it is kept until its end has come, and is at most kBufferBytes long. A longer
+// one, or one that the other side's buffer could never hold, ends its connection. An empty message cannot be
+// told from the end of a unix socket, and is taken for it; the guest's empty ones are dropped.
 //
 // Nothing is lost and nothing grows: bytes are read from a host socket only when the guest has said that it
 // takes them, and of the guest's bytes that a host socket does not take at least kBufferBytes are kept, which
@@ -26,27 +31,36 @@
 
 namespace warren::vmm::virtio {
 
+// The guest wants a connection to `port` of the host.
+struct VsockQuestion {
+  std::uint32_t request = 0;  // for the answer
+  std::uint32_t port = 0;
+  VsockType type = VsockType::stream;
+};
+
 struct VsockOptions {
-  std::uint64_t guest_cid = 3;  // 3 to 2^32 - 2
-  FileDescriptor listener;      // a listening unix stream socket, non-blocking; or none
-  // The guest wants a connection to `port` of the host: answer() is called with the same number, soon or
-  // never. On the device's thread; does not throw. None: every such connection is refused.
-  std::function<void(std::uint32_t request, std::uint32_t port)> connect;
+  std::uint64_t guest_cid = 3;        // 3 to 2^32 - 2
+  FileDescriptor listener;            // a listening unix stream socket, non-blocking; or none
+  FileDescriptor seqpacket_listener;  // the same of the other type
+  // answer() is called with the question's number, soon or never. On the device's thread; does not throw.
+  // None: every such connection is refused.
+  std::function<void(const VsockQuestion& question)> connect;
 };
 
 class Vsock final : public ServedDevice {
  public:
-  static constexpr std::uint64_t kFeatureStream = 1;  // §5.10.3
+  static constexpr std::uint64_t kFeatureStream = 1, kFeatureSeqpacket = 2;  // §5.10.3
   static constexpr std::size_t kBufferBytes = 128 * 1024;
-  static constexpr std::size_t kMaximumConnections = 512;  // class T8: 64 MiB when no program reads
-  static constexpr std::size_t kMaximumAsked = 64;         // connections of the guest not yet answered
-  static constexpr std::int64_t kPatienceSeconds = 10;     // with whoever answers
+  // Class T8: 64 MiB when no program reads, and as much again when no guest reads its messages.
+  static constexpr std::size_t kMaximumConnections = 512;
+  static constexpr std::size_t kMaximumAsked = 64;      // connections of the guest not yet answered
+  static constexpr std::int64_t kPatienceSeconds = 10;  // with whoever answers
   static constexpr std::uint32_t kFirstHostPort = 1U << 30;
 
   Vsock(std::string name, VsockOptions options, EventThread& thread);
   ~Vsock() override;
 
-  // What was asked for: a connected stream socket, or none when the host refuses.
+  // What was asked for: a connected socket of the type, or none when the host refuses.
   // Any thread but the device's.
   void answer(std::uint32_t request, FileDescriptor socket) noexcept;
   // The machine was set to an earlier state, whose connections are gone: the driver is told (§5.10.6.7).
@@ -54,7 +68,7 @@ class Vsock final : public ServedDevice {
   void tell_transport_reset() noexcept { transport_was_reset_.store(true); }
 
   DeviceType type() const noexcept override { return DeviceType::vsock; }
-  std::uint64_t features() const noexcept override { return kFeatureStream; }
+  std::uint64_t features() const noexcept override { return kFeatureStream | kFeatureSeqpacket; }
   bool offers_packed() const noexcept override { return true; }
   std::uint16_t queue_count() const noexcept override { return 3; }
   std::uint16_t queue_size() const noexcept override { return 128; }
@@ -101,6 +115,9 @@ class Vsock final : public ServedDevice {
   Served serve_event() noexcept;
   bool deliver(Connection& connection, Chain& chain) noexcept;
   bool deliver_data(Connection& connection, Chain& chain) noexcept;
+  bool deliver_message(Connection& connection, Chain& chain) noexcept;
+  void waste(Connection& connection, Chain& chain) noexcept;
+  bool takes(VsockType type) const noexcept;
   void put(Chain& chain, const VsockHeader& header) noexcept;
   void take(Chain& chain) noexcept;
   void take_for(Connection& connection, const VsockHeader& header, Reader& payload) noexcept;
@@ -111,12 +128,16 @@ class Vsock final : public ServedDevice {
   VsockHeader header_for(Connection& connection, std::uint16_t operation) const noexcept;
 
   // vsock_host.cpp: the host's side.
-  void accept_clients() noexcept;
+  void accept_clients(const FileDescriptor& listener, VsockType type) noexcept;
   void socket_event(Connection& connection, std::uint32_t events) noexcept;
   void read_greeting(Connection& connection) noexcept;
   void begin_request(Connection& connection, std::uint32_t port) noexcept;
   void guest_accepted(Connection& connection) noexcept;
-  void write_out(Connection& connection, Reader& payload, std::uint32_t length) noexcept;
+  bool read_message(Connection& connection) noexcept;
+  void nothing_read(Connection& connection, std::ptrdiff_t result) noexcept;
+  void write_out(Connection& connection, Reader& payload, const VsockHeader& header) noexcept;
+  std::uint64_t write_directly(Connection& connection, const Reader& payload,
+                               const VsockHeader& header) noexcept;
   void flush(Connection& connection) noexcept;
   void stop_writing(Connection& connection) noexcept;
   void answered(std::uint32_t request, FileDescriptor socket) noexcept;
@@ -125,10 +146,11 @@ class Vsock final : public ServedDevice {
 
   // Of connections; on the device's thread.
   Connection* find(std::uint32_t host_port, std::uint32_t guest_port) noexcept;
-  Connection* make_connection() noexcept;
+  Connection* make_connection(VsockType type) noexcept;
   bool give_ports(Connection& connection, std::uint32_t host_port, std::uint32_t guest_port) noexcept;
   void forget_ports(Connection& connection) noexcept;
   void enqueue(Connection& connection) noexcept;
+  void listen(bool wanted) noexcept;
   void attach(Connection& connection) noexcept;
   void detach(Connection& connection) noexcept;
   void update_interest(Connection& connection) noexcept;
@@ -157,7 +179,7 @@ class Vsock final : public ServedDevice {
   std::vector<Question> questions_;
   FileDescriptor wake_;
   std::unique_ptr<Wake> waker_;
-  std::unique_ptr<Listener> listener_;
+  std::array<std::unique_ptr<Listener>, 2> listeners_;  // null: there is none of that type
   bool listens_ = false;
   unsigned running_queues_ = 0;
   std::atomic<bool> transport_was_reset_{false};

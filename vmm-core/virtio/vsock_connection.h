@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <span>
 
 #include "vmm-core/virtio/vsock.h"
 
@@ -23,6 +25,7 @@ class VsockBuffer {
     if (bytes == 0) return true;
     if (!bytes_) bytes_.reset(new (std::nothrow) std::byte[Vsock::kBufferBytes]);
     if (!bytes_) return false;
+    unfinished_ += bytes;
     const std::size_t end = (start_ + size_) % Vsock::kBufferBytes;
     const std::size_t first = std::min(bytes, Vsock::kBufferBytes - end);
     if (!source.read(std::span(bytes_.get() + end, first))) return false;
@@ -30,9 +33,10 @@ class VsockBuffer {
     size_ += bytes;
     return true;
   }
-  std::array<iovec, 2> pieces() const noexcept {
-    const std::size_t first = std::min(size_, Vsock::kBufferBytes - start_);
-    return {{{bytes_.get() + start_, first}, {bytes_.get(), size_ - first}}};
+  // The first `bytes` of it.
+  std::array<iovec, 2> pieces(std::size_t bytes) const noexcept {
+    const std::size_t first = std::min(bytes, Vsock::kBufferBytes - start_);
+    return {{{bytes_.get() + start_, first}, {bytes_.get(), bytes - first}}};
   }
   void drop(std::size_t bytes) noexcept {
     size_ -= bytes;
@@ -41,12 +45,75 @@ class VsockBuffer {
   }
   void clear() noexcept {
     bytes_.reset();
-    start_ = size_ = 0;
+    ends_.reset();
+    start_ = size_ = messages_ = unfinished_ = 0;
+  }
+
+  // The rest is of messages, whose ends are marked: however short they are, marks take no more memory.
+
+  // What was appended since the last end is a message; nothing when that is nothing. False when the host has
+  // no memory.
+  bool end_message() noexcept {
+    if (unfinished_ == 0) return true;
+    if (!ends_) ends_.reset(new (std::nothrow) std::uint64_t[Vsock::kBufferBytes / 64]());
+    if (!ends_) return false;
+    const std::size_t last = (start_ + size_ - 1) % Vsock::kBufferBytes;
+    ends_[last / 64] |= std::uint64_t{1} << last % 64;
+    ++messages_;
+    unfinished_ = 0;
+    return true;
+  }
+  bool has_message() const noexcept { return messages_ != 0; }
+  // How long the first one is.
+  std::size_t first_message() const noexcept {
+    for (std::size_t at = start_;;) {
+      const std::uint64_t marks = ends_[at / 64] >> at % 64;
+      if (marks != 0) {
+        at += static_cast<std::size_t>(std::countr_zero(marks));
+        return (at + Vsock::kBufferBytes - start_) % Vsock::kBufferBytes + 1;
+      }
+      at = (at / 64 + 1) * 64 % Vsock::kBufferBytes;
+    }
+  }
+  void drop_message(std::size_t bytes) noexcept {
+    const std::size_t last = (start_ + bytes - 1) % Vsock::kBufferBytes;
+    ends_[last / 64] &= ~(std::uint64_t{1} << last % 64);
+    --messages_;
+    drop(bytes);
   }
 
  private:
   std::unique_ptr<std::byte[]> bytes_;
-  std::size_t start_ = 0, size_ = 0;
+  std::unique_ptr<std::uint64_t[]> ends_;  // a bit for each byte of the buffer
+  std::size_t start_ = 0, size_ = 0, messages_ = 0, unfinished_ = 0;
+};
+
+// A message of the host, of which the guest has not had all yet.
+class VsockMessage {
+ public:
+  bool empty() const noexcept { return taken_ == size_; }
+  std::span<const std::byte> left() const noexcept { return {bytes_.get() + taken_, size_ - taken_}; }
+  void take(std::size_t bytes) noexcept {
+    taken_ += bytes;
+    if (empty()) clear();
+  }
+  // Room for one; empty when the host has no memory.
+  std::span<std::byte> begin(std::size_t bytes) noexcept {
+    bytes_.reset(new (std::nothrow) std::byte[bytes]);
+    return {bytes_.get(), bytes_ ? bytes : 0};
+  }
+  void filled(std::size_t bytes) noexcept {
+    size_ = bytes;
+    taken_ = 0;
+  }
+  void clear() noexcept {
+    bytes_.reset();
+    size_ = taken_ = 0;
+  }
+
+ private:
+  std::unique_ptr<std::byte[]> bytes_;
+  std::size_t size_ = 0, taken_ = 0;
 };
 
 class Vsock::Connection final : public EventHandler {
@@ -70,7 +137,7 @@ class Vsock::Connection final : public EventHandler {
     kReset = 32,
   };
 
-  explicit Connection(Vsock& device) : device_(device) {}
+  Connection(Vsock& device, VsockType its_type) : type(its_type), device_(device) {}
   void on_event(std::uint32_t events) noexcept override { device_.socket_event(*this, events); }
 
   std::uint64_t key() const noexcept { return std::uint64_t{host_port} << 32 | guest_port; }
@@ -87,7 +154,14 @@ class Vsock::Connection final : public EventHandler {
   bool reads() const noexcept {
     return state == State::open && !host_sends_no_more && !guest_receives_no_more;
   }
+  // The host socket has something for the guest, as far as is known.
+  bool has_input() const noexcept { return is_readable || !message.empty(); }
+  // The host socket is to take something.
+  bool has_output() const noexcept {
+    return type == VsockType::stream ? !buffer.empty() : buffer.has_message();
+  }
 
+  const VsockType type;
   State state = State::greeting;
   FileDescriptor socket;
   bool is_attached = false;     // its socket is waited for
@@ -110,6 +184,7 @@ class Vsock::Connection final : public EventHandler {
   bool host_receives_no_more = false, host_sends_no_more = false;
   bool is_write_shut = false;  // the socket's end of the file was told
   VsockBuffer buffer;
+  VsockMessage message;
 
  private:
   Vsock& device_;

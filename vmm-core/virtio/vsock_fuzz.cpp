@@ -4,7 +4,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace warren::vmm::virtio;
   static VsockHost host;
-  static DeviceFuzzer fuzzer(host, Vsock::kFeatureStream);
+  static DeviceFuzzer fuzzer(host, Vsock::kFeatureStream | Vsock::kFeatureSeqpacket);
   fuzzer.run(data, size);
   return 0;
 }

@@ -27,9 +27,9 @@ Vsock::Connection* Vsock::find(std::uint32_t host_port, std::uint32_t guest_port
 }
 
 // Null when there are as many as there may be, or the host has no memory.
-Vsock::Connection* Vsock::make_connection() noexcept {
+Vsock::Connection* Vsock::make_connection(VsockType type) noexcept {
   if (connections_.size() >= kMaximumConnections) return nullptr;
-  auto made = std::unique_ptr<Connection>(new (std::nothrow) Connection(*this));
+  auto made = std::unique_ptr<Connection>(new (std::nothrow) Connection(*this, type));
   if (!made) return nullptr;
   Connection* connection = made.get();
   connections_.push_back(std::move(made));
@@ -84,7 +84,7 @@ void Vsock::update_interest(Connection& connection) noexcept {
   std::uint32_t events = 0;
   if (connection.state == Connection::State::greeting || (connection.reads() && !connection.is_readable))
     events |= EPOLLIN;
-  if (!connection.buffer.empty()) events |= EPOLLOUT;
+  if (connection.has_output()) events |= EPOLLOUT;
   if (events == connection.waits_for) return;
   connection.waits_for = events;
   thread_of(0).change(connection.socket.get(), events);
@@ -95,6 +95,7 @@ void Vsock::reset(Connection& connection) noexcept {
   detach(connection);
   connection.socket.reset();
   connection.buffer.clear();
+  connection.message.clear();
   connection.state = Connection::State::resetting;
   connection.untold = Connection::kReset;
   enqueue(connection);
@@ -114,26 +115,21 @@ void Vsock::destroy(Connection& connection) noexcept {
   *place = std::move(connections_.back());
   connections_.pop_back();
   counters_.connections.store(connections_.size(), std::memory_order_relaxed);
-  if (!listens_ && running_queues_ != 0 && options_.listener) {
-    listens_ = true;
-    thread_of(0).change(options_.listener.get(), EPOLLIN);
-  }
+  if (!listens_ && running_queues_ != 0) listen(true);
 }
 
 // --- From the host to the guest ---
 
-void Vsock::accept_clients() noexcept {
+void Vsock::accept_clients(const FileDescriptor& listener, VsockType type) noexcept {
   sweep();
   for (unsigned i = 0; i < kAcceptedAtOnce; ++i) {
     if (connections_.size() >= kMaximumConnections) {
       // The rest waits in the socket's backlog until one of these has ended.
-      listens_ = false;
-      thread_of(0).change(options_.listener.get(), 0);
-      return;
+      return listen(false);
     }
-    FileDescriptor socket(::accept4(options_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    FileDescriptor socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket) return;
-    Connection* connection = make_connection();
+    Connection* connection = make_connection(type);
     if (connection == nullptr) return;
     connection->socket = std::move(socket);
     attach(*connection);
@@ -167,18 +163,24 @@ void Vsock::socket_event(Connection& connection, std::uint32_t events) noexcept 
   update_interest(connection);
 }
 
-// One line, read byte by byte: what may come behind it is the guest's.
+// One line, read byte by byte: what may come behind it is the guest's. Or one message, which is the line.
 void Vsock::read_greeting(Connection& connection) noexcept {
+  const bool is_stream = connection.type == VsockType::stream;
   for (;;) {
-    char next = 0;
-    const ssize_t got = ::recv(connection.socket.get(), &next, 1, MSG_DONTWAIT);
+    std::array<char, 33> next{};
+    const ssize_t got =
+        ::recv(connection.socket.get(), next.data(), is_stream ? std::size_t{1} : next.size(), MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
     if (got <= 0) return destroy(connection);
-    if (next == '\n') break;
-    if (connection.line_length == connection.line.size()) return destroy(connection);
-    connection.line[connection.line_length++] = next;
+    std::string_view text(next.data(), static_cast<std::size_t>(got));
+    const bool ends = !is_stream || text == "\n";
+    if (text.ends_with('\n')) text.remove_suffix(1);
+    if (text.size() > connection.line.size() - connection.line_length) return destroy(connection);
+    connection.line_length += text.copy(connection.line.data() + connection.line_length, text.size());
+    if (ends) break;
   }
+  if (!takes(connection.type)) return destroy(connection);  // the guest's driver does not know such sockets
   const std::string_view line(connection.line.data(), connection.line_length);
   if (!line.starts_with(kConnect)) return destroy(connection);
   const std::string_view number = line.substr(kConnect.size());
@@ -212,6 +214,45 @@ void Vsock::guest_accepted(Connection& connection) noexcept {
   counters_.opened.fetch_add(1, std::memory_order_relaxed);
   connection.is_readable = true;  // there may be something, from before it was read
   enqueue(connection);
+}
+
+// What a read that brought nothing means: an errno, or the end of the file.
+void Vsock::nothing_read(Connection& connection, std::ptrdiff_t result) noexcept {
+  if (result < 0 && errno == EINTR) {
+    enqueue(connection);
+  } else if (result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    connection.is_readable = false;
+    update_interest(connection);
+    if (connection.untold != 0) enqueue(connection);
+  } else if (result == 0) {
+    connection.host_sends_no_more = true;
+    if (connection.has_hung_up) stop_writing(connection);
+    connection.untold |= Connection::kShutdown;
+    enqueue(connection);
+    update_interest(connection);
+  } else {
+    reset(connection);
+  }
+}
+
+// The program's next message, whole. False when there is none, which has been seen to.
+bool Vsock::read_message(Connection& connection) noexcept {
+  const int socket = connection.socket.get();
+  const ssize_t length = ::recv(socket, nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+  if (length <= 0) {
+    nothing_read(connection, length);
+    return false;
+  }
+  const auto bytes = static_cast<std::size_t>(length);
+  const bool fits = bytes <= kBufferBytes && bytes <= connection.peer_buffer;
+  const auto room = fits ? connection.message.begin(bytes) : std::span<std::byte>();
+  if (room.empty() || ::recv(socket, room.data(), room.size(), MSG_DONTWAIT) != length) {
+    counters_.refused.fetch_add(1, std::memory_order_relaxed);
+    reset(connection);
+    return false;
+  }
+  connection.message.filled(bytes);
+  return true;
 }
 
 // --- From the guest to the host ---
@@ -260,42 +301,50 @@ void Vsock::expire_questions() noexcept {
   });
 }
 
-void Vsock::write_out(Connection& connection, Reader& payload, std::uint32_t length) noexcept {
+void Vsock::write_out(Connection& connection, Reader& payload, const VsockHeader& header) noexcept {
   // More than it was told it may send (§5.10.6.3).
-  if (length > connection.buffer.room()) {
+  if (header.length > connection.buffer.room()) {
     counters_.malformed.fetch_add(1, std::memory_order_relaxed);
     return reset(connection);
   }
-  connection.received += length;
-  counters_.to_host.fetch_add(length, std::memory_order_relaxed);
-  std::uint64_t sent = 0;
-  if (connection.host_receives_no_more) {
-    sent = length;  // nobody wants it, as the guest knows or will
-  } else if (connection.buffer.empty() && length != 0) {
-    std::array<iovec, 64> pieces;
-    std::size_t count = 0;
-    static_cast<void>(payload.rest(pieces, length, count));
-    msghdr message{};
-    message.msg_iov = pieces.data();
-    message.msg_iovlen = count;
-    const ssize_t result = ::sendmsg(connection.socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (result >= 0) {
-      sent = static_cast<std::uint64_t>(result);
-    } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-      sent = length;
-      stop_writing(connection);
-    }
-  }
+  connection.received += header.length;
+  counters_.to_host.fetch_add(header.length, std::memory_order_relaxed);
+  const std::uint64_t sent = write_directly(connection, payload, header);
   static_cast<void>(payload.skip(sent));
-  if (!connection.buffer.append(payload, static_cast<std::size_t>(length - sent))) return reset(connection);
+  if (!connection.buffer.append(payload, static_cast<std::size_t>(header.length - sent)))
+    return reset(connection);
+  const bool ends = connection.type == VsockType::seqpacket && (header.flags & kVsockEndOfMessage) != 0;
+  if (ends && !connection.buffer.end_message()) return reset(connection);
   connection.note_forwarded();
   if (connection.untold != 0) enqueue(connection);
   update_interest(connection);
 }
 
+// How much of it there is no need to keep: what the host socket takes at once, and all that nobody wants.
+std::uint64_t Vsock::write_directly(Connection& connection, const Reader& payload,
+                                    const VsockHeader& header) noexcept {
+  if (connection.host_receives_no_more) return header.length;  // as the guest knows or will
+  if (!connection.buffer.empty() || header.length == 0) return 0;
+  const bool is_message = connection.type == VsockType::seqpacket;
+  if (is_message && (header.flags & kVsockEndOfMessage) == 0) return 0;
+  std::array<iovec, 64> pieces;
+  std::size_t count = 0;
+  if (!payload.rest(pieces, header.length, count) && is_message) return 0;
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = count;
+  const ssize_t result = ::sendmsg(connection.socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (result >= 0) return static_cast<std::uint64_t>(result);
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return 0;
+  stop_writing(connection);
+  return header.length;
+}
+
 void Vsock::flush(Connection& connection) noexcept {
-  while (!connection.buffer.empty()) {
-    auto pieces = connection.buffer.pieces();
+  const bool is_message = connection.type == VsockType::seqpacket;
+  while (connection.has_output()) {
+    const std::size_t length = is_message ? connection.buffer.first_message() : connection.buffer.size();
+    auto pieces = connection.buffer.pieces(length);
     msghdr message{};
     message.msg_iov = pieces.data();
     message.msg_iovlen = pieces.size();
@@ -306,10 +355,13 @@ void Vsock::flush(Connection& connection) noexcept {
       stop_writing(connection);
       break;
     }
-    connection.buffer.drop(static_cast<std::size_t>(sent));
+    if (is_message) {
+      connection.buffer.drop_message(length);
+    } else {
+      connection.buffer.drop(static_cast<std::size_t>(sent));
+    }
   }
-  if (connection.buffer.empty() && connection.state == Connection::State::draining)
-    return destroy(connection);
+  if (!connection.has_output() && connection.state == Connection::State::draining) return destroy(connection);
   connection.note_forwarded();
   if (connection.untold != 0) enqueue(connection);
   check_ends(connection);
@@ -327,7 +379,7 @@ void Vsock::stop_writing(Connection& connection) noexcept {
 // The guest's end of the file comes behind its last byte; when both directions are over so is the connection,
 // which RST confirms (§5.10.6.6).
 void Vsock::check_ends(Connection& connection) noexcept {
-  if (connection.state != Connection::State::open || !connection.buffer.empty()) return;
+  if (connection.state != Connection::State::open || connection.has_output()) return;
   if (!connection.guest_sends_no_more) return;
   if (connection.guest_receives_no_more) return reset(connection);
   if (!std::exchange(connection.is_write_shut, true)) ::shutdown(connection.socket.get(), SHUT_WR);

@@ -44,7 +44,7 @@ class VsockTest : public testing::Test {
   FileDescriptor open_from_guest() {
     host_port_ = 80;
     EXPECT_TRUE(send(kVsockRequest));
-    std::optional<VsockHost::Asked> asked;
+    std::optional<VsockQuestion> asked;
     EXPECT_TRUE(FakeGuest::eventually([&] { return (asked = host_.take_asked()).has_value(); }));
     EXPECT_EQ(asked->port, 80U);
     std::array<int, 2> ends{};
@@ -124,7 +124,7 @@ TEST_F(VsockTest, AHostThatRefusesResetsTheConnection) {
   start();
   host_port_ = 81;
   ASSERT_TRUE(send(kVsockRequest));
-  std::optional<VsockHost::Asked> asked;
+  std::optional<VsockQuestion> asked;
   ASSERT_TRUE(FakeGuest::eventually([&] { return (asked = host_.take_asked()).has_value(); }));
   host_.device().answer(asked->request, {});
   EXPECT_EQ(next_operation(), kVsockReset);
@@ -252,11 +252,11 @@ TEST_F(VsockTest, T1HostilePacketsAreRefused) {
   EXPECT_TRUE(refused(stray)) << "there is nobody but the host";
   EXPECT_EQ(last_.header.source_cid, 3U);
   stray.destination_cid = 2;
-  stray.type = 2;
-  EXPECT_TRUE(refused(stray)) << "only streams are offered";
-  stray.type = 77;
+  stray.type = VsockType::seqpacket;
+  EXPECT_TRUE(refused(stray)) << "the driver has accepted streams only";
+  stray.type = VsockType{77};
   EXPECT_TRUE(refused(stray));
-  stray.type = 1;
+  stray.type = VsockType::stream;
   stray.operation = kVsockReset;
   EXPECT_FALSE(refused(stray)) << "an RST is not answered";
   stray.operation = kVsockData;

@@ -272,24 +272,6 @@ machine::PciDeviceConfiguration Worker::rng_device(const control::RngSpecificati
   });
 }
 
-machine::PciDeviceConfiguration Worker::vsock_device(const control::VsockSpecification& vsock,
-                                                     control::DescriptorSet& descriptors) {
-  EventThread& thread = own_thread(vsock.id);
-  auto listener = std::make_shared<FileDescriptor>(take(descriptors, vsock.listener));
-  return on_pci(vsock.id, vsock.address, [this, vsock, listener, &thread] {
-    auto device = std::make_unique<virtio::Vsock>(
-        vsock.id,
-        virtio::VsockOptions{
-            .guest_cid = vsock.guest_cid,
-            .listener = std::move(*listener),
-            .connect = [this, id = vsock.id](std::uint32_t request,
-                                             std::uint32_t port) { ask_for_connection(id, request, port); }},
-        thread);
-    vsocks_[vsock.id] = device.get();
-    return device;
-  });
-}
-
 void Worker::add_serial_controllers(MachineConfiguration& configuration,
                                     const control::MachineSpecification& specification,
                                     control::DescriptorSet& descriptors, EventThread& thread) {

@@ -171,9 +171,10 @@ class Worker final : public control::Commands {
   machine::PciDeviceConfiguration interface_device(const control::InterfaceSpecification& interface,
                                                    control::DescriptorSet& descriptors);
   machine::PciDeviceConfiguration rng_device(const control::RngSpecification& rng);
+  // vsock.cpp
   machine::PciDeviceConfiguration vsock_device(const control::VsockSpecification& vsock,
                                                control::DescriptorSet& descriptors);
-  void ask_for_connection(const std::string& id, std::uint32_t request, std::uint32_t port) noexcept;
+  void ask_for_connection(const std::string& id, const virtio::VsockQuestion& question) noexcept;
   // memory_devices.cpp
   machine::DeviceMemoryConfiguration virtio_memory(const control::VirtioMemorySpecification& device);
   machine::PciDeviceConfiguration virtio_memory_device(const control::VirtioMemorySpecification& device);

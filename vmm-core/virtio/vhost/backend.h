@@ -1,0 +1,83 @@
+// Queues of a virtio device that the host's kernel serves (vhost): what its devices have in common, as
+// linux/vhost.h says. Who derives a device from it adds the one request that sets it to work.
+//
+// The kernel reads and writes guest memory through this process's mappings. What it may reach is told to it
+// each time it is set to work, which is whenever the machine goes on: so it follows memory that came or went.
+//
+// DEVNOTE: of memory that is plugged by block the kernel sees the whole device, as it sees no bitmap. A guest
+// that has it write to a block it does not have, which VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE forbids, can have
+// no more memory for that than the device's size.
+//
+// Changes come one at a time, from the transport (device.h: activate, deactivate, pause, resume).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vmm-core/memory/guest_memory.h"
+#include "vmm-core/os/event_thread.h"
+#include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/virtio/device.h"
+
+namespace warren::vmm::virtio::vhost {
+
+// A vhost device of the kernel: the seam for tests.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  // ioctl(2): 0, or the errno it failed with.
+  virtual int request(unsigned long number, void* argument) noexcept = 0;
+};
+
+// `device` is an open one (/dev/vhost-…) that nobody owns yet.
+std::unique_ptr<Kernel> kernel_of(FileDescriptor device);
+
+class Backend {
+ public:
+  // The kernel works for this process from now on. `name` is the device's, for messages; `memory` and
+  // `thread` outlive it. Throws Error, also when the kernel cannot do what every queue of ours does.
+  Backend(std::string name, std::unique_ptr<Kernel> kernel, GuestMemory& memory, EventThread& thread);
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  ~Backend();
+
+  // Those of the device itself (virtio 1.2 §6: bits 0 to 23) that the kernel knows.
+  std::uint64_t features() const noexcept;
+
+  // Hands the first `count` queues over, from where they have come to. All of them are active. Then the
+  // device's own request sets the kernel to work. Throws Error; nothing was handed over then.
+  void give(const Activation& activation, std::uint16_t count);
+  // After the device's own request has stopped the kernel, or was refused: the queues know where they have
+  // come to, and interrupts that were due have been raised. Harmless when nothing was handed over.
+  void take() noexcept;
+
+  // A request of the device's own. require() throws Error, which names it.
+  int request(unsigned long number, void* argument) noexcept { return kernel_->request(number, argument); }
+  void require(unsigned long number, void* argument, const char* request_name);
+
+ private:
+  // The descriptor the kernel signals, and what that means.
+  class Signal;
+
+  void set_memory_table();
+  void set_ring(std::uint16_t index, const Queue& queue, int doorbell);
+  std::uint64_t host_address(GuestAddress address, std::uint64_t size, const char* what);
+  void listen();
+  void listen_no_more() noexcept;
+  void take_ring(std::uint16_t index) noexcept;
+  void raise_due() noexcept;
+
+  const std::string name_;
+  const std::unique_ptr<Kernel> kernel_;
+  GuestMemory& memory_;
+  EventThread& thread_;
+  std::uint64_t kernel_features_ = 0;
+  DeviceHost* host_ = nullptr;
+  std::span<Queue* const> queues_;                // handed over
+  std::vector<std::unique_ptr<Signal>> signals_;  // by queue: something was used; the last: a ring is damaged
+};
+
+}  // namespace warren::vmm::virtio::vhost
