@@ -29,6 +29,7 @@
 #include "driver/domain/native_format.h"
 #include "driver/host/driver.h"
 #include "driver/secret/driver.h"
+#include "driver/storage/driver.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::daemon {
@@ -109,6 +110,7 @@ class Daemon {
         host_(driver::host::make_host_driver(loop_, facts_)),
         driver_(driver::domain::make_domain_driver(loop_, driver_settings(), facts_)),
         secrets_(driver::secret::make_secret_driver(loop_, secret_settings())),
+        storage_(driver::storage::make_storage_driver(loop_, storage_settings())),
         native_formats_(driver::domain::make_native_formats(loop_, facts_)),
         server_(loop_, session_services(nullptr), server_settings("virtwarrend")),
         admin_server_(loop_, session_services(&administration_), server_settings("admin")) {}
@@ -122,7 +124,7 @@ class Daemon {
         fail();
         return;
       }
-      begin_to_listen();
+      storage_->load([this](std::expected<void, driver::Error>) { begin_to_listen(); });
     });
     loop_.run();
     log_.info("virtwarrend has ended");
@@ -165,10 +167,35 @@ class Daemon {
     return settings;
   }
 
+  driver::storage::StorageSettings storage_settings() {
+    driver::storage::StorageSettings settings{
+        .configuration_directory = directories_.configuration / "storage",
+        .runtime_directory = directories_.runtime / "storage",
+        .state_directory = directories_.state / "storage",
+        .helper_program = find_storage_helper()};
+    settings.secret = [this](const std::string& uuid, const std::string& usage, int type) {
+      return secret_value(uuid, usage, type);
+    };
+    settings.report = [this](std::string_view text) {
+      log_.write(LogLevel::warning, text, "driver.storage");
+    };
+    return settings;
+  }
+
+  // As the daemon itself, which may read private ones too.
+  std::string secret_value(const std::string& uuid, const std::string& usage, int type) {
+    const driver::Caller self;
+    driver::Uuid secret = driver::Uuid::parse(uuid).value_or(driver::Uuid{});
+    if (uuid.empty()) secret = secrets_->lookup_by_usage(self, type, usage).uuid;
+    const driver::SecretValue value = secrets_->value_for_use(secret);
+    return {value.bytes().begin(), value.bytes().end()};
+  }
+
   rpc::SessionServices session_services(rpc::Administration* administration) {
     return {.hypervisor = *driver_,
             .host = *host_,
             .secrets = secrets_.get(),
+            .storage = storage_.get(),
             .native_formats = native_formats_.get(),
             .administration = administration,
             .session_mode = options_.session,
@@ -295,6 +322,7 @@ class Daemon {
   std::unique_ptr<driver::HostDriver> host_;
   std::unique_ptr<driver::domain::DomainDriver> driver_;
   std::unique_ptr<driver::SecretDriver> secrets_;
+  std::unique_ptr<driver::storage::LocalStorage> storage_;
   std::unique_ptr<driver::NativeFormats> native_formats_;
   rpc::Server server_;
   rpc::Administration administration_{

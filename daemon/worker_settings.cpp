@@ -8,15 +8,28 @@
 
 namespace warren::daemon {
 
-std::filesystem::path find_worker_program(const Configuration& configuration) {
-  if (!configuration.worker_program.empty()) return configuration.worker_program;
+namespace {
+
+// Beside the daemon, in its libexec directory, or in the `folder` of the tree it was built in.
+std::filesystem::path find_program(const std::string& name, const std::string& folder) {
   std::error_code error;
   std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  for (const char* place : {"warren-vmm", "../libexec/warren-vmm", "../vmm-core/worker/warren-vmm"}) {
+  for (const std::string& place : {name, "../libexec/" + name, folder + name}) {
     std::filesystem::path candidate = (here / place).lexically_normal();
     if (std::filesystem::exists(candidate, error)) return candidate;
   }
-  return here / "warren-vmm";
+  return here / name;
+}
+
+}  // namespace
+
+std::filesystem::path find_worker_program(const Configuration& configuration) {
+  if (!configuration.worker_program.empty()) return configuration.worker_program;
+  return find_program("warren-vmm", "../vmm-core/worker/");
+}
+
+std::filesystem::path find_storage_helper() {
+  return find_program("warren-storage-helper", "../driver/storage/backend/");
 }
 
 WorkerIdentity find_worker_identity(const Configuration& configuration) {

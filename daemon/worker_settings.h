@@ -17,6 +17,8 @@ struct WorkerIdentity {
 // The configured program; or warren-vmm beside the daemon, in its libexec directory, or in the tree it was
 // built in. When there is none, the first of these, which the start of a domain then names.
 std::filesystem::path find_worker_program(const Configuration& configuration);
+// warren-storage-helper, in the same places.
+std::filesystem::path find_storage_helper();
 // Throws ConfigurationError for a user or group that does not exist.
 WorkerIdentity find_worker_identity(const Configuration& configuration);
 

@@ -33,6 +33,9 @@ class FakeSecrets : public driver::SecretDriver {
     return driver::SecretValue(
         std::span(reinterpret_cast<const std::uint8_t*>(stored.data()), stored.size()));
   }
+  driver::SecretValue value_for_use(const driver::Uuid&) const override {
+    return value(driver::Caller{}, driver::Uuid{}, 0);
+  }
   void define(const driver::Caller&, std::string, unsigned int,
               driver::Completion<driver::SecretHandle> done) override {
     done(secret);

@@ -12,6 +12,7 @@
 #include "daemon/rpc/fake_hypervisor.h"
 #include "daemon/rpc/fake_native_formats.h"
 #include "daemon/rpc/fake_secrets.h"
+#include "daemon/rpc/fake_storage.h"
 #include "daemon/rpc/packet.h"
 #include "daemon/rpc/protocol/objects.h"
 #include "daemon/rpc/session.h"
@@ -122,8 +123,12 @@ struct SessionHarness {
   FakeHost host;
   FakeNativeFormats native_formats;
   FakeSecrets secrets;
-  SessionServices services{
-      .hypervisor = hypervisor, .host = host, .secrets = &secrets, .native_formats = &native_formats};
+  FakeStorage storage;
+  SessionServices services{.hypervisor = hypervisor,
+                           .host = host,
+                           .secrets = &secrets,
+                           .storage = &storage,
+                           .native_formats = &native_formats};
   std::vector<std::string> reports;
   MemoryTransport transport;
   std::shared_ptr<Session> session;

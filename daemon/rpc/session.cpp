@@ -65,7 +65,10 @@ void Session::on_closed() {
   streams_.close_all();
   events_.clear();
   // An admin connection starts no domains, and its id is another server's, too.
-  if (services_.administration == nullptr) services_.hypervisor.connection_closed(caller_.connection_id);
+  if (services_.administration == nullptr) {
+    services_.hypervisor.connection_closed(caller_.connection_id);
+    if (services_.storage != nullptr) services_.storage->connection_closed(caller_.connection_id);
+  }
 }
 
 bool Session::accepting() const {
@@ -281,6 +284,12 @@ void Session::set_identity(std::optional<uid_t> user, std::optional<gid_t> group
   caller_.user_id = user;
   caller_.group_id = group;
   caller_.process_id = process;
+}
+
+driver::StorageDriver& Session::storage() {
+  if (services_.storage == nullptr)
+    throw driver::Error(VIR_ERR_NO_SUPPORT, "this daemon has no storage", VIR_FROM_STORAGE);
+  return *services_.storage;
 }
 
 driver::SecretDriver& Session::secrets() {

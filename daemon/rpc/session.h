@@ -30,6 +30,7 @@
 #include "driver/contract/hypervisor.h"
 #include "driver/contract/native_format.h"
 #include "driver/contract/secrets.h"
+#include "driver/contract/storage.h"
 
 namespace warren::daemon::rpc {
 
@@ -40,6 +41,7 @@ struct SessionServices {
   driver::HypervisorDriver& hypervisor;
   driver::HostDriver& host;
   driver::SecretDriver* secrets = nullptr;          // null: this daemon keeps none
+  driver::StorageDriver* storage = nullptr;         // null: this daemon has none
   driver::NativeFormats* native_formats = nullptr;  // null: there are none
   // Of the admin socket, whose sessions serve ADMIN and nothing else; null: all other programs.
   Administration* administration = nullptr;
@@ -92,6 +94,7 @@ class Session : public std::enable_shared_from_this<Session> {
   driver::HostDriver& host() { return services_.host; }
   // Throws driver::Error (NO_SUPPORT) where there is none.
   driver::SecretDriver& secrets();
+  driver::StorageDriver& storage();
   driver::NativeFormats& native_formats();
   const SessionServices& services() const { return services_; }
   const driver::Caller& caller() const { return caller_; }
@@ -112,7 +115,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Subscriptions of this client; they are dropped at its end. `begin` subscribes at the source of the
   // events, for the callback id it is given, and returns what ends the subscription. subscribe() gives the
   // callback id and throws driver::Error; unsubscribe() is false for an id that is not of that kind.
-  enum class EventKind : std::uint8_t { domain, secret };
+  enum class EventKind : std::uint8_t { domain, secret, storage_pool };
   using EndSubscription = std::move_only_function<void()>;
   std::int32_t subscribe(EventKind kind,
                          const std::function<EndSubscription(std::int32_t callback_id)>& begin);

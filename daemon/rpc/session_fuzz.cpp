@@ -16,7 +16,7 @@ namespace warren::daemon::rpc {
 namespace {
 
 // The other end of a console: takes and gives what it is told to.
-class FuzzStream : public SparseStream {
+class FuzzStream : public driver::SparseStream {
  public:
   explicit FuzzStream(std::uint8_t behaviour) : behaviour_(behaviour) {}
   ReadResult read_some(std::span<std::byte> buffer) override {
@@ -36,7 +36,7 @@ class FuzzStream : public SparseStream {
   }
   void abort() noexcept override {}
   std::int64_t read_hole() override { return 0; }
-  void write_hole(std::int64_t) override {}
+  bool write_hole(std::int64_t) override { return true; }
 
  private:
   std::uint8_t behaviour_;

@@ -27,7 +27,8 @@ struct StreamTable::Stream {
 
   Header call;
   std::unique_ptr<driver::Stream> body;
-  SparseStream* sparse = nullptr;  // the body, if it is one
+  driver::SparseStream* sparse = nullptr;      // the body, if it is one
+  driver::SettlingStream* settling = nullptr;  // likewise
   std::deque<Item> queue;
   std::size_t queued = 0;    // bytes in the queue
   bool finishing = false;    // the client has sent its last packet
@@ -47,7 +48,8 @@ bool StreamTable::can_open(std::uint32_t procedure, std::uint32_t serial) const 
 void StreamTable::open(const Header& call, std::unique_ptr<driver::Stream> body) {
   auto stream = std::make_shared<Stream>();
   stream->call = call;
-  stream->sparse = dynamic_cast<SparseStream*>(body.get());
+  stream->sparse = dynamic_cast<driver::SparseStream*>(body.get());
+  stream->settling = dynamic_cast<driver::SettlingStream*>(body.get());
   stream->body = std::move(body);
   streams_[{call.procedure, call.serial}] = stream;
   pump_to_client(stream);
@@ -106,7 +108,7 @@ bool StreamTable::write_items(Stream& stream) {
   while (!stream.queue.empty()) {
     Stream::Item& item = stream.queue.front();
     if (item.hole > 0) {
-      stream.sparse->write_hole(item.hole);
+      if (!stream.sparse->write_hole(item.hole)) return false;
     } else {
       std::size_t taken = stream.body->write_some(std::span(item.data).subspan(item.taken));
       item.taken += taken;
@@ -125,7 +127,9 @@ void StreamTable::pump_from_client(const std::shared_ptr<Stream>& stream) {
   if (stream->waiting_writable) return;
   guard(stream, [&] {
     bool was_full = full();
-    if (!write_items(*stream)) {
+    // What is to be settled is settled last, and waited for as room is.
+    if (!write_items(*stream) ||
+        (stream->finishing && stream->settling != nullptr && !stream->settling->settle())) {
       stream->waiting_writable = true;
       // The table outlives its streams, and a closed stream drops its waits.
       stream->body->wait_writable([this, weak = std::weak_ptr(stream)] {

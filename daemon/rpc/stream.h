@@ -18,7 +18,7 @@
 
 #include "daemon/rpc/packet.h"
 #include "driver/contract/error.h"
-#include "driver/contract/stream.h"
+#include "driver/contract/volume_stream.h"
 
 namespace warren::daemon::rpc {
 
@@ -28,15 +28,6 @@ class Session;
 inline constexpr std::size_t kStreamBacklog = std::size_t{1} << 20;
 // Most bytes from the client that wait for the other end before the connection is held up.
 inline constexpr std::size_t kStreamQueue = std::size_t{256} << 10;
-
-// A stream that also knows ranges without data (VIR_STORAGE_VOL_…_SPARSE_STREAM).
-class SparseStream : public driver::Stream {
- public:
-  // Length of the hole at the reading position, skipped by this call; 0 where there is data or the end.
-  virtual std::int64_t read_hole() = 0;
-  // A hole of `length` > 0 bytes at the writing position. Throws driver::Error.
-  virtual void write_hole(std::int64_t length) = 0;
-};
 
 class StreamTable {
  public:

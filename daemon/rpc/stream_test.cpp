@@ -33,7 +33,7 @@ struct EndState {
   }
 };
 
-class FakeEnd : public SparseStream {
+class FakeEnd : public driver::SparseStream {
  public:
   explicit FakeEnd(EndState& state) : state_(state) {}
   ~FakeEnd() override {
@@ -63,7 +63,10 @@ class FakeEnd : public SparseStream {
   }
   void abort() noexcept override { state_.aborted = true; }
   std::int64_t read_hole() override { return std::exchange(state_.hole, 0); }
-  void write_hole(std::int64_t length) override { state_.input += "<" + std::to_string(length) + ">"; }
+  bool write_hole(std::int64_t length) override {
+    state_.input += "<" + std::to_string(length) + ">";
+    return true;
+  }
 
  private:
   EndState& state_;

@@ -25,6 +25,8 @@ class XmlWriter {
     attribute(name, std::string_view(fmt::format_int(value).c_str()));
   }
   void text(std::string_view text);
+  // Ends the start tag: without children the element then gets an end tag of its own, not <name/>.
+  void content() { close_tag(); }
   void end();
 
   // <name/>

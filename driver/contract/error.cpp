@@ -39,6 +39,12 @@ std::string_view template_of(virErrorNumber code) {
       return "Domain not found: %s";
     case VIR_ERR_NO_NETWORK:
       return "Network not found: %s";
+    case VIR_ERR_NO_STORAGE_POOL:
+      return "Storage pool not found: %s";
+    case VIR_ERR_NO_STORAGE_VOL:
+      return "Storage volume not found: %s";
+    case VIR_ERR_STORAGE_VOL_EXIST:
+      return "storage volume %s exists already";
     case VIR_ERR_INVALID_SECRET:
       return "Invalid secret: %s";
     case VIR_ERR_NO_SECRET:

@@ -48,6 +48,8 @@ class SecretDriver {
   virtual std::string xml(const Caller& caller, const Uuid& secret, unsigned int flags) const = 0;
   // VIR_ERR_INVALID_SECRET for a private one, VIR_ERR_NO_SECRET for one without a value.
   virtual SecretValue value(const Caller& caller, const Uuid& secret, unsigned int flags) const = 0;
+  // For the daemon's own use, of a private one too. VIR_ERR_NO_SECRET for one without a value.
+  virtual SecretValue value_for_use(const Uuid& secret) const = 0;
 
   // `flags` are VIR_SECRET_DEFINE_*. A secret may be defined again under its UUID with the same usage;
   // a private one stays private.

@@ -105,6 +105,11 @@ SecretValue LocalSecretDriver::value(const Caller&, const Uuid& uuid, unsigned i
   check_flags(flags, 0, "virSecretGetValue");
   const Secret& secret = find(uuid);
   if (secret.definition.is_private) throw secret_error(VIR_ERR_INVALID_SECRET, "secret is private");
+  return value_for_use(uuid);
+}
+
+SecretValue LocalSecretDriver::value_for_use(const Uuid& uuid) const {
+  const Secret& secret = find(uuid);
   if (!secret.value) throw no_secret(fmt::format("secret '{}' does not have a value", uuid.to_string()));
   return sealer_.open(uuid, *secret.value);
 }

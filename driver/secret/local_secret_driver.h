@@ -24,6 +24,7 @@ class LocalSecretDriver final : public SecretDriver {
                                const std::string& usage_id) const override;
   std::string xml(const Caller& caller, const Uuid& secret, unsigned int flags) const override;
   SecretValue value(const Caller& caller, const Uuid& secret, unsigned int flags) const override;
+  SecretValue value_for_use(const Uuid& secret) const override;
   void define(const Caller& caller, std::string xml, unsigned int flags,
               Completion<SecretHandle> completion) override;
   void undefine(const Caller& caller, const Uuid& secret, Completion<void> completion) override;

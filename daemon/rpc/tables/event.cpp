@@ -3,6 +3,7 @@
 #include "daemon/rpc/handlers_event.h"
 #include "daemon/rpc/handlers_domain_tuning.h"
 #include "daemon/rpc/handlers_secret.h"
+#include "daemon/rpc/handlers_storage_pool.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/event.h"
 #include "daemon/rpc/tables.h"
@@ -66,10 +67,10 @@ constexpr Procedure kProcedures[] = {
     served<&handlers::domain_get_perf_events>(365, "DOMAIN_GET_PERF_EVENTS", kLow, "domain:read"),
     served<&handlers::domain_set_perf_events>(366, "DOMAIN_SET_PERF_EVENTS", kLow | kWrite, "domain:write"),
     sent_event<DomainEventCallbackDeviceRemovalFailedMsg>(367, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED"),
-    missing<ConnectStoragePoolEventRegisterAnyArgs, ConnectStoragePoolEventRegisterAnyResult>(368, "CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY", kHigh, "connect:search_storage_pools"),
-    missing<ConnectStoragePoolEventDeregisterAnyArgs, Nothing>(369, "CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
-    event<StoragePoolEventLifecycleMsg>(370, "STORAGE_POOL_EVENT_LIFECYCLE"),
-    event<StoragePoolEventRefreshMsg>(373, "STORAGE_POOL_EVENT_REFRESH"),
+    served<&handlers::connect_storage_pool_event_register_any>(368, "CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY", kHigh, "connect:search_storage_pools"),
+    served<&handlers::connect_storage_pool_event_deregister_any>(369, "CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
+    sent_event<StoragePoolEventLifecycleMsg>(370, "STORAGE_POOL_EVENT_LIFECYCLE"),
+    sent_event<StoragePoolEventRefreshMsg>(373, "STORAGE_POOL_EVENT_REFRESH"),
     missing<ConnectNodeDeviceEventRegisterAnyArgs, ConnectNodeDeviceEventRegisterAnyResult>(374, "CONNECT_NODE_DEVICE_EVENT_REGISTER_ANY", kHigh, "connect:search_node_devices"),
     missing<ConnectNodeDeviceEventDeregisterAnyArgs, Nothing>(375, "CONNECT_NODE_DEVICE_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
     event<NodeDeviceEventLifecycleMsg>(376, "NODE_DEVICE_EVENT_LIFECYCLE"),
