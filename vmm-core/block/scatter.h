@@ -5,10 +5,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 
 #include <sys/uio.h>
+
+#include "vmm-core/memory/guest_bytes.h"
 
 namespace warren::vmm::block {
 
@@ -30,19 +31,19 @@ class Scatter {
     return {batch_.data(), used};
   }
   void fill_zeros(std::uint64_t length) noexcept {
-    each(length, [](void* to, std::size_t size) { std::memset(to, 0, size); });
+    each(length, [](void* to, std::size_t size) { zero_guest_bytes(to, size); });
   }
   void copy_from(std::span<const std::byte> from) noexcept {
     const std::byte* next = from.data();
     each(from.size(), [&next](void* to, std::size_t size) {
-      std::memcpy(to, next, size);
+      copy_guest_bytes(to, next, size);
       next += size;
     });
   }
   void copy_to(std::span<std::byte> to) noexcept {
     std::byte* next = to.data();
     each(to.size(), [&next](const void* from, std::size_t size) {
-      std::memcpy(next, from, size);
+      copy_guest_bytes(next, from, size);
       next += size;
     });
   }

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <limits>
 
 #include <sys/mman.h>
 
+#include "vmm-core/memory/guest_bytes.h"
 #include "vmm-core/memory/memory_file.h"
 #include "vmm-core/os/error.h"
 
@@ -147,8 +147,8 @@ bool GuestMemory::copy_across(GuestAddress address, std::byte* out, const std::b
     const MemoryRegion* region = find(here);
     const std::uint64_t offset = here.value - region->start.value;
     const std::uint64_t part = std::min(size - done, region->size - offset);
-    if (out != nullptr) std::memcpy(out + done, region->host + offset, part);
-    if (in != nullptr) std::memcpy(region->host + offset, in + done, part);
+    if (out != nullptr) copy_guest_bytes(out + done, region->host + offset, part);
+    if (in != nullptr) copy_guest_bytes(region->host + offset, in + done, part);
     done += part;
   }
   return true;
@@ -159,7 +159,7 @@ bool GuestMemory::read(GuestAddress address, std::span<std::byte> destination) c
   if (host == nullptr) [[unlikely]] {
     return copy_across(address, destination.data(), nullptr, destination.size());
   }
-  if (!destination.empty()) std::memcpy(destination.data(), host, destination.size());
+  if (!destination.empty()) copy_guest_bytes(destination.data(), host, destination.size());
   return true;
 }
 
@@ -167,7 +167,7 @@ bool GuestMemory::write(GuestAddress address, std::span<const std::byte> source)
   std::byte* host = resolve(address, source.size());
   if (host == nullptr) [[unlikely]]
     return copy_across(address, nullptr, source.data(), source.size());
-  if (!source.empty()) std::memcpy(host, source.data(), source.size());
+  if (!source.empty()) copy_guest_bytes(host, source.data(), source.size());
   return true;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "vmm-core/memory/guest_bytes.h"
+
 namespace warren::vmm::virtio {
 
 std::uint64_t Reader::left() const noexcept {
@@ -15,7 +17,7 @@ bool Reader::read(std::span<std::byte> destination) noexcept {
   while (!destination.empty()) {
     const iovec& range = ranges_.front();
     const std::size_t piece = std::min(destination.size(), range.iov_len - offset_);
-    std::memcpy(destination.data(), static_cast<const std::byte*>(range.iov_base) + offset_, piece);
+    copy_guest_bytes(destination.data(), static_cast<const std::byte*>(range.iov_base) + offset_, piece);
     destination = destination.subspan(piece);
     offset_ += piece;
     if (offset_ == range.iov_len) {
@@ -59,7 +61,7 @@ std::size_t Writer::write(std::span<const std::byte> source) noexcept {
   while (!source.empty() && !ranges_.empty()) {
     const iovec& range = ranges_.front();
     const std::size_t piece = std::min(source.size(), range.iov_len - offset_);
-    std::memcpy(static_cast<std::byte*>(range.iov_base) + offset_, source.data(), piece);
+    copy_guest_bytes(static_cast<std::byte*>(range.iov_base) + offset_, source.data(), piece);
     source = source.subspan(piece);
     offset_ += piece;
     if (offset_ == range.iov_len) {
@@ -75,7 +77,7 @@ std::size_t Writer::write(std::span<const std::byte> source) noexcept {
 bool put_byte(std::span<const iovec> ranges, std::uint64_t offset, std::byte value) noexcept {
   for (const auto& range : ranges) {
     if (offset < range.iov_len) {
-      static_cast<std::byte*>(range.iov_base)[offset] = value;
+      copy_guest_bytes(static_cast<std::byte*>(range.iov_base) + offset, &value, 1);
       return true;
     }
     offset -= range.iov_len;

@@ -86,7 +86,8 @@ class BlockHost final : public FakeHost {
     return guest.memory().read_object<std::uint64_t>({kData + 512 + 8}) == value;
   }
   std::size_t offer(FakeGuest& guest) override {
-    std::vector<FakeBuffer> chain = {{kData, 4096, true}};
+    // Each into a place of its own: a few are under way at a time.
+    std::vector<FakeBuffer> chain = {{kData + 4096 * (offered_++ % 8), 4096, true}};
     static_cast<void>(prepare(guest, 0, 0, chain));
     guest.queue(0).offer(chain);
     return 0;
@@ -111,7 +112,7 @@ class BlockHost final : public FakeHost {
   const bool use_io_uring_;
   FileDescriptor file_;
   BlockCounters counters_{};
-  std::uint64_t value_ = 0;
+  std::uint64_t value_ = 0, offered_ = 0;
 };
 
 class RngHost final : public FakeHost {
