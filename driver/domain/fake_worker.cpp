@@ -75,6 +75,7 @@ class FakeMachine final : public control::Commands {
     for (const auto& interface : machine.interfaces) status_.devices->push_back(interface.id);
     for (const auto& rng : machine.rngs) status_.devices->push_back(rng.id);
     for (const auto& vsock : machine.vsocks) status_.devices->push_back(vsock.id);
+    for (const auto& input : machine.inputs) status_.devices->push_back(input.id);
     status_.memory_devices.emplace();
     for (const auto& memory : machine.virtio_memories) add_virtio_memory(memory);
     for (const auto& dimm : machine.dimms) add_dimm(dimm);
@@ -148,6 +149,7 @@ class FakeMachine final : public control::Commands {
     for (const auto& rng : command.rngs) id = rng.id;
     for (const auto& vsock : command.vsocks) id = vsock.id;
     for (const auto& watchdog : command.watchdogs) id = watchdog.id;
+    for (const auto& input : command.inputs) id = input.id;
     for (const auto& memory : command.virtio_memories) add_virtio_memory(memory);
     for (const auto& memory : command.virtio_memories) id = memory.id;
     if (command.virtio_memories.empty()) status_.devices->push_back(id);
@@ -226,6 +228,14 @@ class FakeMachine final : public control::Commands {
   void send_keys(const control::SendKeys& keys) override {
     last_probe_ = "keys";
     for (const auto code : keys.codes) last_probe_ += " " + std::to_string(code);
+    for (const auto code : keys.linux_codes) last_probe_ += " linux " + std::to_string(code);
+  }
+  void send_input(const control::SendInput& input) override {
+    if (has_word("no-input")) throw Error(std::errc::no_such_device, "no input device takes that");
+    last_probe_ = "input";
+    for (const auto& event : input.events)
+      last_probe_ += " " + std::to_string(event.type) + "." + std::to_string(event.code) + "=" +
+                     std::to_string(event.value);
   }
   void set_reset_action(control::GuestAction action) override {
     last_probe_ = action == control::GuestAction::stop ? "stop" : "reset";

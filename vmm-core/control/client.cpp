@@ -425,6 +425,10 @@ void Client::send_keys(const SendKeys& keys, Reply<void> reply) {
   implementation_->request("send_keys", to_json(keys), {}, expect_nothing(std::move(reply)));
 }
 
+void Client::send_input(const SendInput& input, Reply<void> reply) {
+  implementation_->request("send_input", to_json(input), {}, expect_nothing(std::move(reply)));
+}
+
 void Client::set_reset_action(GuestAction action, Reply<void> reply) {
   implementation_->request("set_reset_action", to_json(SetResetAction{action}), {},
                            expect_nothing(std::move(reply)));

@@ -86,6 +86,7 @@ class Client {
   // probes.h
   void inject_nmi(Reply<void> reply);
   void send_keys(const SendKeys& keys, Reply<void> reply);
+  void send_input(const SendInput& input, Reply<void> reply);
   void set_reset_action(GuestAction action, Reply<void> reply);
   void read_memory(const ReadMemory& range, Reply<std::vector<std::uint8_t>> reply);
   void dump(const BeginDump& how, FileDescriptor file, Reply<void> reply);

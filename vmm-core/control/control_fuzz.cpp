@@ -40,6 +40,7 @@ class Absorbing final : public Commands {
   FileDescriptor counters() const override { return FileDescriptor(::dup(0)); }
   void inject_nmi() override {}
   void send_keys(const SendKeys&) override {}
+  void send_input(const SendInput&) override {}
   void set_reset_action(GuestAction) override {}
   std::vector<std::byte> read_memory(const ReadMemory& range) override {
     return std::vector<std::byte>(range.size, std::byte{0x5a});

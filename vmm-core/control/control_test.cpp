@@ -76,6 +76,9 @@ class FakeCommands final : public Commands {
   void send_keys(const SendKeys& keys) override {
     log.push_back("keys " + std::to_string(keys.codes.size()));
   }
+  void send_input(const SendInput& input) override {
+    log.push_back("input " + std::to_string(input.events.size()));
+  }
   void set_reset_action(GuestAction) override {}
   std::vector<std::byte> read_memory(const ReadMemory& range) override {
     return std::vector<std::byte>(range.size, std::byte{0x5a});
@@ -194,6 +197,23 @@ TEST_F(ControlTest, ConfiguresAndStartsInOneGo) {
   EXPECT_THAT(commands_.log, testing::ElementsAre("start paused"));
   ASSERT_EQ(hellos_.size(), 1u);
   EXPECT_EQ(hellos_[0].resets, 3u);
+}
+
+TEST_F(ControlTest, InputIsCheckedBeforeItIsDone) {
+  auto peer = client();
+  peer->send_input({{{.type = 1, .code = 30, .value = 1, .at_code = 0x1e}, {.type = 3, .value = -5}}},
+                   note());
+  peer->send_input({}, note());
+  peer->send_input({std::vector<InputEventSpecification>(65, {.type = 1})}, note());
+  peer->send_input({{{.type = 0}}}, note());
+  peer->send_input({{{.type = 1, .at_code = 0x80}}}, note());
+  peer->send_keys({{0x1e, 0x1f}, 10, {30}}, note());
+  run();
+  EXPECT_THAT(commands_.log, testing::ElementsAre("input 2"));
+  EXPECT_THAT(answers_,
+              testing::ElementsAre("ok", testing::HasSubstr("1 to 64"), testing::HasSubstr("1 to 64"),
+                                   testing::HasSubstr("neither"), testing::HasSubstr("is no key"),
+                                   testing::HasSubstr("not as many")));
 }
 
 TEST_F(ControlTest, ProbesAreCheckedBeforeTheyAreDone) {

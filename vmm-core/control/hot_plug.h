@@ -24,8 +24,9 @@ struct PlugDevice {
   std::vector<VsockSpecification> vsocks;
   std::vector<WatchdogSpecification> watchdogs;
   std::vector<VirtioMemorySpecification> virtio_memories;
+  std::vector<InputSpecification> inputs;
 };
-BOOST_DESCRIBE_STRUCT(PlugDevice, (), (disks, interfaces, rngs, vsocks, watchdogs, virtio_memories))
+BOOST_DESCRIBE_STRUCT(PlugDevice, (), (disks, interfaces, rngs, vsocks, watchdogs, virtio_memories, inputs))
 
 // A port comes to a console device that offers ports.
 struct PlugPort {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <functional>
 #include <set>
 #include <string_view>
 
@@ -314,6 +315,29 @@ void add_descriptors(const VsockSpecification& vsock, std::vector<std::string>& 
   if (vsock.vhost) names.push_back(*vsock.vhost);
 }
 
+constexpr std::size_t kMaximumAxes = 64;  // ABS_CNT
+
+void validate_input(const InputSpecification& input, const std::string& member) {
+  require(input.host.has_value() == (input.kind == InputKind::passthrough), member + ".host",
+          "of passthrough, and of nothing else");
+  if (!input.host) return;
+  const HostInputSpecification& host = *input.host;
+  const auto check_codes = [](const std::vector<std::uint16_t>& codes, const std::string& where) {
+    constexpr std::uint16_t kCodes = 1024;
+    const bool ascends = std::ranges::adjacent_find(codes, std::greater_equal{}) == codes.end();
+    require(ascends && (codes.empty() || codes.back() < kCodes), where, "not ascending, or not below 1024");
+  };
+  require(!host.descriptor.empty(), member + ".host.descriptor", "missing");
+  check_codes(host.properties, member + ".host.properties");
+  std::set<std::uint16_t> types;
+  for (const InputCodes& events : host.events) {
+    require(events.type != 0 && events.type < 0x20 && types.insert(events.type).second,
+            member + ".host.events", "a type that is 0, above 31 or there twice");
+    check_codes(events.codes, member + ".host.events");
+  }
+  require(host.axes.size() <= kMaximumAxes, member + ".host.axes", "more than 64");
+}
+
 }  // namespace
 
 void validate(const MachineSpecification& specification) {
@@ -405,6 +429,16 @@ void validate(const MachineSpecification& specification) {
     places.take_address(vsock.address, member);
     validate_vsock(vsock, member);
   });
+  for_each_device(specification.inputs, "inputs", [&](const auto& input, const std::string& member) {
+    places.take_id(input.id, member);
+    places.take_address(input.address, member);
+    validate_input(input, member);
+  });
+  for_each_device(specification.evdevs, "evdevs", [&](const auto& evdev, const std::string& member) {
+    places.take_id(evdev.id, member);
+    require(!evdev.descriptor.empty(), member + ".descriptor", "missing");
+    require(evdev.axes.size() <= kMaximumAxes, member + ".axes", "more than 64");
+  });
   validate_memory_devices(specification, places);
   require(specification.generation_id.empty() || parse_uuid(specification.generation_id), "generation_id",
           "not a UUID");
@@ -430,12 +464,15 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   }
   for (const auto& vsock : specification.vsocks) add_descriptors(vsock, names);
+  for (const auto& input : specification.inputs)
+    if (input.host) names.push_back(input.host->descriptor);
+  for (const auto& evdev : specification.evdevs) names.push_back(evdev.descriptor);
   return names;
 }
 
 void validate(const PlugDevice& command) {
   require(command.disks.size() + command.interfaces.size() + command.rngs.size() + command.vsocks.size() +
-                  command.watchdogs.size() + command.virtio_memories.size() ==
+                  command.watchdogs.size() + command.virtio_memories.size() + command.inputs.size() ==
               1,
           "arguments", "not exactly one device");
   const auto check = [](const auto& device, const std::string& member) {
@@ -461,6 +498,10 @@ void validate(const PlugDevice& command) {
     validate_vsock(vsock, "vsocks[0]");
   }
   for (const auto& watchdog : command.watchdogs) check(watchdog, "watchdogs[0]");
+  for (const auto& input : command.inputs) {
+    check(input, "inputs[0]");
+    validate_input(input, "inputs[0]");
+  }
   for (const auto& memory : command.virtio_memories) {
     check(memory, "virtio_memories[0]");
     validate_virtio_memory(memory, "virtio_memories[0]");
@@ -486,6 +527,8 @@ std::vector<std::string> descriptor_names(const PlugDevice& command) {
   for (const auto& interface : command.interfaces)
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   for (const auto& vsock : command.vsocks) add_descriptors(vsock, names);
+  for (const auto& input : command.inputs)
+    if (input.host) names.push_back(input.host->descriptor);
   return names;
 }
 

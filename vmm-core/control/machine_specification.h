@@ -261,6 +261,57 @@ struct VsockSpecification {
 };
 BOOST_DESCRIBE_STRUCT(VsockSpecification, (), (id, address, guest_cid, listener, seqpacket_listener, vhost))
 
+enum class InputKind { keyboard, mouse, tablet, passthrough };
+BOOST_DESCRIBE_ENUM(InputKind, keyboard, mouse, tablet, passthrough)
+
+// What an evdev device of the host says of itself (EVIOCG… of linux/input.h).
+struct InputCodes {
+  std::uint16_t type = 0;            // EV_KEY, EV_REL, …
+  std::vector<std::uint16_t> codes;  // ascending, below 1024
+};
+BOOST_DESCRIBE_STRUCT(InputCodes, (), (type, codes))
+
+struct InputAxisSpecification {
+  std::uint16_t code = 0;  // ABS_…
+  std::int32_t minimum = 0, maximum = 0, fuzz = 0, flat = 0, resolution = 0;
+};
+BOOST_DESCRIBE_STRUCT(InputAxisSpecification, (), (code, minimum, maximum, fuzz, flat, resolution))
+
+struct HostInputSpecification {
+  std::string descriptor;  // of its node, non-blocking
+  std::string name, serial;
+  std::uint16_t bus = 0, vendor = 0, product = 0, version = 0;
+  std::vector<std::uint16_t> properties;  // as InputCodes::codes
+  std::vector<InputCodes> events;
+  std::vector<InputAxisSpecification> axes;
+};
+BOOST_DESCRIBE_STRUCT(HostInputSpecification, (),
+                      (descriptor, name, serial, bus, vendor, product, version, properties, events, axes))
+
+// A virtio keyboard, mouse or tablet, or a device of the host.
+struct InputSpecification {
+  std::string id;
+  PciAddress address;
+  InputKind kind = InputKind::keyboard;
+  std::optional<HostInputSpecification> host;  // of passthrough, and of nothing else
+};
+BOOST_DESCRIBE_STRUCT(InputSpecification, (), (id, address, kind, host))
+
+// The keys that, pressed together, give a device back to the host, and to the machine again.
+enum class GrabToggle { ctrl_ctrl, alt_alt, shift_shift, meta_meta, scrolllock, ctrl_scrolllock };
+BOOST_DESCRIBE_ENUM(GrabToggle, ctrl_ctrl, alt_alt, shift_shift, meta_meta, scrolllock, ctrl_scrolllock)
+
+// A device of the host with which its user types and points on whatever keyboard and pointer the machine has.
+struct EvdevSpecification {
+  std::string id;
+  std::string descriptor;  // of its node, non-blocking and grabbed
+  GrabToggle toggle = GrabToggle::ctrl_ctrl;
+  bool grab_all = false;                     // its toggle is that of all others, too
+  bool repeat = false;                       // keys that it repeats are repeated
+  std::vector<InputAxisSpecification> axes;  // absolute ones
+};
+BOOST_DESCRIBE_STRUCT(EvdevSpecification, (), (id, descriptor, toggle, grab_all, repeat, axes))
+
 // A virtio memory device: memory that the guest plugs by block, up to what is requested.
 struct VirtioMemorySpecification {
   std::string id;
@@ -358,6 +409,8 @@ struct MachineSpecification {
   std::optional<WatchdogSpecification> watchdog;
   std::optional<TcoWatchdogSpecification> tco_watchdog;
   std::vector<VsockSpecification> vsocks;
+  std::vector<InputSpecification> inputs;
+  std::vector<EvdevSpecification> evdevs;
   std::vector<VirtioMemorySpecification> virtio_memories;
   std::vector<DimmSpecification> dimms;
   bool panic_port = false;    // pvpanic at port 0x505: a guest that panics is crashed
@@ -368,7 +421,7 @@ BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
                        disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads,
                        vsocks, sata_controllers, hot_plug_bytes, memory_slots, virtio_memories, dimms, sleep,
-                       tco_watchdog))
+                       tco_watchdog, inputs, evdevs))
 
 inline constexpr std::uint32_t kMaximumMemorySlots = 128;
 inline constexpr std::uint32_t kMaximumVcpus = 255;

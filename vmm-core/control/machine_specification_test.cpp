@@ -34,7 +34,7 @@ TEST(MachineSpecification, ExampleIsValidAndNamesItsDescriptors) {
   EXPECT_EQ(refusal(example_specification()), "");
   EXPECT_THAT(descriptor_names(example_specification()),
               testing::ElementsAre("kernel", "initrd", "serial0", "serial0-log", "console0", "channel0",
-                                   "disk0", "tap0", "tap1", "vsock", "vsock.seqpacket"));
+                                   "disk0", "tap0", "tap1", "vsock", "vsock.seqpacket", "input1", "input2"));
 }
 
 TEST(MachineSpecification, NumaNodesHaveAllMemoryAndEveryVcpuOnce) {

@@ -33,18 +33,35 @@ json::value read_memory(Probes& probes, const json::value& arguments) {
   return to_json(MemoryBytes{hexadecimal(probes.read_memory(range))});
 }
 
+void check_key(std::uint16_t code, const char* where) {
+  const unsigned prefix = code >> 8, low = code & 0xff;
+  if ((prefix != 0 && prefix != 0xe0) || low == 0 || low > 0x7f)
+    throw Error(std::errc::invalid_argument, std::string(where) + ": " + std::to_string(code) + " is no key");
+}
+
 void send_keys(Probes& probes, const json::value& arguments) {
   const auto keys = arguments_of<SendKeys>(arguments);
   if (keys.codes.empty() || keys.codes.size() > kMaximumKeys)
     throw Error(std::errc::invalid_argument, "send_keys.codes: 1 to " + std::to_string(kMaximumKeys));
   if (keys.hold_ms > kMaximumHoldMilliseconds)
     throw Error(std::errc::invalid_argument, "send_keys.hold_ms: more than a minute");
-  for (const std::uint16_t code : keys.codes) {
-    const unsigned prefix = code >> 8, low = code & 0xff;
-    if ((prefix != 0 && prefix != 0xe0) || low == 0 || low > 0x7f)
-      throw Error(std::errc::invalid_argument, "send_keys.codes: " + std::to_string(code) + " is no key");
-  }
+  for (const std::uint16_t code : keys.codes) check_key(code, "send_keys.codes");
+  if (!keys.linux_codes.empty() && keys.linux_codes.size() != keys.codes.size())
+    throw Error(std::errc::invalid_argument, "send_keys.linux_codes: not as many as codes");
   probes.send_keys(keys);
+}
+
+void send_input(Probes& probes, const json::value& arguments) {
+  const auto input = arguments_of<SendInput>(arguments);
+  if (input.events.empty() || input.events.size() > kMaximumInputEvents)
+    throw Error(std::errc::invalid_argument,
+                "send_input.events: 1 to " + std::to_string(kMaximumInputEvents));
+  for (const InputEventSpecification& event : input.events) {
+    if (event.type < 1 || event.type > 3)
+      throw Error(std::errc::invalid_argument, "send_input.events: neither key, button nor motion");
+    if (event.at_code != 0) check_key(event.at_code, "send_input.events");
+  }
+  probes.send_input(input);
 }
 
 void dump(Probes& probes, const json::value& arguments, std::vector<FileDescriptor>& descriptors) {
@@ -61,6 +78,8 @@ std::optional<json::value> serve_probe(Probes& probes, std::string_view name, co
     probes.inject_nmi();
   } else if (name == "send_keys") {
     send_keys(probes, arguments);
+  } else if (name == "send_input") {
+    send_input(probes, arguments);
   } else if (name == "set_reset_action") {
     probes.set_reset_action(arguments_of<SetResetAction>(arguments).action);
   } else if (name == "read_memory") {

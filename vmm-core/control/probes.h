@@ -1,12 +1,12 @@
 // What the daemon does to a running machine beyond its life cycle: keys, NMIs, a look at memory, a core dump.
 //
 // Commands of the control protocol (protocol.h), each with one of the structs below as its arguments or
-// answer: inject_nmi, send_keys(SendKeys), set_reset_action(SetResetAction), read_memory(ReadMemory) →
-// MemoryBytes, dump(BeginDump), dump_status → DumpStatus, abort_dump, add_iothread(IoThreadName),
-// delete_iothread(IoThreadName), start_dirty_rate(StartDirtyRate), dirty_rate → DirtyRateStatus,
-// kvm_statistics → KvmStatisticsNames (descriptors: KVM's files for the machine and for each of these vCPUs;
-// none where it has none).
-// Event: clock_set(ClockSet), when the guest has set its real-time clock.
+// answer: inject_nmi, send_keys(SendKeys), send_input(SendInput), set_reset_action(SetResetAction),
+// read_memory(ReadMemory) → MemoryBytes, dump(BeginDump), dump_status → DumpStatus, abort_dump,
+// add_iothread(IoThreadName), delete_iothread(IoThreadName), start_dirty_rate(StartDirtyRate), dirty_rate →
+// DirtyRateStatus, kvm_statistics → KvmStatisticsNames (descriptors: KVM's files for the machine and for each
+// of these vCPUs; none where it has none). Event: clock_set(ClockSet), when the guest has set its real-time
+// clock.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,27 @@ inline constexpr std::uint32_t kMaximumPeekBytes = 65'536;
 struct SendKeys {
   std::vector<std::uint16_t> codes;  // AT set 1 make codes, 0xe0 in the high byte for extended keys
   std::uint32_t hold_ms = 0;
+  // The same as codes of Linux's input events, for a virtio keyboard; none: the PS/2 keyboard has them.
+  std::vector<std::uint16_t> linux_codes = {};
 };
-BOOST_DESCRIBE_STRUCT(SendKeys, (), (codes, hold_ms))
+BOOST_DESCRIBE_STRUCT(SendKeys, (), (codes, hold_ms, linux_codes))
+
+inline constexpr std::size_t kMaximumInputEvents = 64;
+
+// An event of Linux's input layer; a button or key with value 1 goes down, with 0 up.
+struct InputEventSpecification {
+  std::uint16_t type = 0;  // EV_KEY, EV_REL or EV_ABS
+  std::uint16_t code = 0;
+  std::int32_t value = 0;
+  std::uint16_t at_code = 0;  // of a key that the PS/2 keyboard has: as SendKeys::codes; else 0
+};
+BOOST_DESCRIBE_STRUCT(InputEventSpecification, (), (type, code, value, at_code))
+
+// What happens at once, each to the keyboard or pointer that has such a thing and whose driver came last.
+struct SendInput {
+  std::vector<InputEventSpecification> events;
+};
+BOOST_DESCRIBE_STRUCT(SendInput, (), (events))
 
 struct SetResetAction {
   GuestAction action = GuestAction::reset;
@@ -104,6 +123,7 @@ class Probes {
  public:
   virtual void inject_nmi() = 0;
   virtual void send_keys(const SendKeys& keys) = 0;
+  virtual void send_input(const SendInput& input) = 0;
   virtual void set_reset_action(GuestAction action) = 0;
   virtual std::vector<std::byte> read_memory(const ReadMemory& range) = 0;
   // Returns when the dump has begun.

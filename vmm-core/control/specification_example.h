@@ -46,6 +46,18 @@ inline MachineSpecification example_specification() {
   s.interfaces.push_back(interface);
   s.balloon = {"balloon0", {0, 5, 0}, std::uint64_t{256} << 20, true, true, 5};
   s.vsocks.push_back({"vsock0", {0, 7, 0}, 42, "vsock", "vsock.seqpacket", {}});
+  s.inputs.push_back({"input0", {0, 29, 0}, InputKind::tablet, {}});
+  s.inputs.push_back({"input1",
+                      {0, 30, 0},
+                      InputKind::passthrough,
+                      HostInputSpecification{.descriptor = "input1",
+                                             .name = "Keyboard",
+                                             .serial = "7",
+                                             .bus = 3,
+                                             .events = {{1, {30, 48}}, {3, {0}}},
+                                             .axes = {{.code = 0, .minimum = -5, .maximum = 5}}}});
+  s.evdevs.push_back(
+      {"input2", "input2", GrabToggle::meta_meta, true, true, {{.code = 1, .minimum = 0, .maximum = 100}}});
   s.watchdog = {"watchdog0", {0, 6, 0}, WatchdogAction::inject_nmi};
   s.hot_plug_bytes = std::uint64_t{4} << 30;
   s.memory_slots = 3;

@@ -28,8 +28,9 @@ class PowerManagement final : public IoHandler, public Inspectable {
     bool s3 = false;
     bool s4 = false;
   };
-  // The general events that vCPUs or memory modules came or are to go (_E02 and _E03 of the DSDT).
-  static constexpr std::uint8_t kVcpuEvent = 2, kMemoryEvent = 3;
+  // The general events that vCPUs, memory modules or PCI devices came or are to go (_E02, _E03 and _E04 of
+  // the tables).
+  static constexpr std::uint8_t kVcpuEvent = 2, kMemoryEvent = 3, kPciEvent = 4;
 
   struct State {
     std::uint32_t version = 3;

@@ -9,6 +9,7 @@
 
 #include "vmm-core/devices/memory_hot_plug.h"
 #include "vmm-core/devices/panic_port.h"
+#include "vmm-core/devices/pci_hot_plug.h"
 #include "vmm-core/devices/power_management.h"
 #include "vmm-core/devices/reset_control.h"
 #include "vmm-core/devices/vcpu_hot_plug.h"
@@ -140,21 +141,24 @@ Bytes table(const char (&signature)[5], std::uint8_t revision, const Bytes& body
 // Puts tables one behind the other, 64-byte aligned as the FACS wants it.
 class Placer {
  public:
-  explicit Placer(GuestMemory& memory) : memory_(memory) {}
+  Placer(GuestMemory& memory, GuestAddress start, std::uint64_t size)
+      : memory_(memory), start_(start), size_(size) {}
 
   std::uint64_t put(const Bytes& bytes) {
-    const std::uint64_t place = kAcpiTables.value + used_;
-    if (bytes.size() > kAcpiTablesSize - used_ ||
+    const std::uint64_t place = start_.value + used_;
+    if (bytes.size() > size_ - used_ ||
         !memory_.write(GuestAddress{place}, std::as_bytes(std::span(bytes)))) {
       throw Error(std::errc::not_enough_memory, "ACPI tables");
     }
     used_ = (used_ + bytes.size() + 63) / 64 * 64;
-    if (used_ > kAcpiTablesSize) used_ = kAcpiTablesSize;
+    if (used_ > size_) used_ = size_;
     return place;
   }
 
  private:
   GuestMemory& memory_;
+  const GuestAddress start_;
+  const std::uint64_t size_;
   std::uint64_t used_ = 0;
 };
 
@@ -294,17 +298,35 @@ Bytes make_fadt(std::uint64_t facs, std::uint64_t dsdt) {
   return table("FACP", 6, bytes_of(body));
 }
 
+// Where _OSC says who drives the slots behind root ports.
+Bytes make_choice_register() {
+  const auto place = static_cast<std::uint32_t>(kPciHotPlugBase + PciHotPlug::kControl);
+  return aml::join({aml::memory_region("PCTL", place, 4), aml::dword_fields("PCTL", {{"PNAT", 0}})});
+}
+
+// A query (bit 0 of the first dword) changes nothing.
+Bytes make_choice() {
+  using namespace aml;
+  constexpr std::uint64_t kQuery = 1;
+  static_assert(PciHotPlug::kNative == 1, "is bit 0 of what is granted");
+  const Bytes nowhere{0x00};  // the value of the expression is all that is wanted
+  return when(equal(bit_and(path("CDW1"), integer(kQuery), nowhere), integer(0)),
+              store(bit_and(path("CDW3"), integer(PciHotPlug::kNative), nowhere), path("PNAT")));
+}
+
 // _OSC of the host bridge (PCI Firmware 3.3 §4.5.1): the guest gets native hot plug (bit 0), PME, AER and the
 // express capability structure (bits 2 to 4); of another UUID, "unrecognized" (bit 2 of the first dword).
-Bytes make_osc() {
+Bytes make_osc(bool has_slots) {
   using namespace aml;
   constexpr std::uint64_t kGranted = 0x1d;
-  return method("_OSC", 4,
-                join({create_dword_field(argument(3), 0, "CDW1"),
-                      when(equal(argument(0), uuid("33db4d5b-1ff7-401c-9657-7441c03dd766")),
-                           join({create_dword_field(argument(3), 8, "CDW3"),
-                                 bit_and(path("CDW3"), integer(kGranted), path("CDW3"))})),
-                      otherwise(bit_or(path("CDW1"), integer(4), path("CDW1"))), give_back(argument(3))}));
+  return serialized_method(
+      "_OSC", 4,
+      join({create_dword_field(argument(3), 0, "CDW1"),
+            when(equal(argument(0), uuid("33db4d5b-1ff7-401c-9657-7441c03dd766")),
+                 join({create_dword_field(argument(3), 8, "CDW3"),
+                       bit_and(path("CDW3"), integer(kGranted), path("CDW3")),
+                       has_slots ? make_choice() : Bytes{}})),
+            otherwise(bit_or(path("CDW1"), integer(4), path("CDW1"))), give_back(argument(3))}));
 }
 
 // _PRT (§6.2.13): which GSI the pins of the slots of bus 0 end at.
@@ -322,6 +344,7 @@ Bytes make_prt() {
 Bytes make_host_bridge(const AcpiConfiguration& configuration) {
   using namespace aml;
   const auto& map = configuration.memory_map;
+  const bool has_slots = !configuration.hot_plug_ports.empty();
   const Bytes resources =
       template_of({bus_range(0, kLastBus), io_ports(kPciConfigAddressPort, 8),
                    port_window(0, kPciConfigAddressPort - 1), port_window(kPciConfigDataPort + 4, 0xffff),
@@ -330,7 +353,8 @@ Bytes make_host_bridge(const AcpiConfiguration& configuration) {
                    memory_window64(map.pci_window64_start, map.pci_window64_end - 1)});
   return device("PCI0", join({name("_HID", eisa_id("PNP0A08")), name("_CID", eisa_id("PNP0A03")),
                               name("_SEG", integer(0)), name("_BBN", integer(0)), name("_UID", integer(0)),
-                              name("_CRS", resources), make_prt(), make_osc()}));
+                              name("_CRS", resources), make_prt(),
+                              has_slots ? make_choice_register() : Bytes{}, make_osc(has_slots)}));
 }
 
 // The motherboard's own: the ECAM window must be reserved somewhere other than in the host bridge's _CRS
@@ -348,6 +372,7 @@ Bytes make_motherboard(const AcpiConfiguration& configuration) {
       {ecam, ports,
        registers(!configuration.hot_pluggable_vcpus.empty(), kVcpuHotPlugBase, VcpuHotPlug::kSize),
        registers(configuration.memory_slots != 0, kMemoryHotPlugBase, MemoryHotPlug::kSize),
+       registers(!configuration.hot_plug_ports.empty(), kPciHotPlugBase, PciHotPlug::kSize),
        registers(configuration.root_complex, kRootComplexBase, kRootComplexSize)});
   return device("MRES",
                 join({name("_HID", eisa_id("PNP0C02")), name("_UID", integer(1)), name("_CRS", resources)}));
@@ -532,6 +557,62 @@ Bytes make_module_event(const AcpiConfiguration& configuration) {
                      method("_E03", 0, join({store(path("MEVT"), event), loop_while(event, each)}))}));
 }
 
+std::string port_segment(const HotPlugPort& port) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  return std::string("RP") + kDigits[port.bus / 16 % 16] + kDigits[port.bus % 16];
+}
+constexpr const char* kSlotBehindPort = "SL00";
+
+// The slots behind root ports for guests that do not drive them themselves (§6.1.1, §6.3.3, §6.3.5; PCI
+// Firmware 3.3 §4.5): a device of the bus behind each, which it can let go of.
+Bytes make_ports(const std::vector<HotPlugPort>& ports) {
+  using namespace aml;
+  static_assert(PciHotPlug::kPortSize == 1 << 4);
+  const Bytes place = add(integer(kPciHotPlugBase), add(shift_left(argument(0), integer(4)), argument(1)));
+  Bytes content =
+      serialized_method("PSET", 3,
+                        join({memory_region("PREG", place, 4), dword_fields("PREG", {{"PVAL", 0}}),
+                              store(argument(2), path("PVAL"))}));
+  for (const HotPlugPort& port : ports) {
+    const auto set = [&](std::uint32_t offset, const Bytes& value) {
+      return call("PSET", {integer(port.bus), integer(offset), value});
+    };
+    const Bytes slot =
+        device(kSlotBehindPort, join({name("_ADR", integer(0)), name("_SUN", integer(port.number)),
+                                      method("_EJ0", 1, set(PciHotPlug::kEject, integer(1))),
+                                      method("_OST", 3,
+                                             join({set(PciHotPlug::kSourceEvent, argument(0)),
+                                                   set(PciHotPlug::kStatusCode, argument(1))}))}));
+    const std::uint64_t address = std::uint64_t{port.slot} << 16 | port.function;
+    content = join({content, device(port_segment(port), join({name("_ADR", integer(address)), slot}))});
+  }
+  return scope("\\_SB_.PCI0", content);
+}
+
+// As make_vcpu_event().
+Bytes make_port_event(const std::vector<HotPlugPort>& ports) {
+  using namespace aml;
+  constexpr std::uint64_t kNumber = 0xffff, kNotificationShift = 16;
+  const Bytes event = local(0), number = local(1), notification = local(2);
+  Bytes chosen;
+  for (const HotPlugPort& port : ports) {
+    const std::string slot = "\\_SB_.PCI0." + port_segment(port) + "." + kSlotBehindPort;
+    chosen = join({chosen, when(equal(number, integer(port.bus)), notify(path(slot), notification))});
+  }
+  const Bytes each = join({store(event, path("PEVT")), bit_and(event, integer(kNumber), number),
+                           shift_right(event, integer(kNotificationShift), notification), chosen,
+                           store(path("PEVT"), event)});
+  static_assert(PowerManagement::kPciEvent == 4, "the method is named after it");
+  const auto place = static_cast<std::uint32_t>(kPciHotPlugBase + PciHotPlug::kEvent);
+  return scope("\\_GPE",
+               join({memory_region("PREG", place, 4), dword_fields("PREG", {{"PEVT", 0}}),
+                     method("_E04", 0, join({store(path("PEVT"), event), loop_while(event, each)}))}));
+}
+
+Bytes make_port_table(const std::vector<HotPlugPort>& ports) {
+  return table("SSDT", 2, aml::join({make_ports(ports), make_port_event(ports)}));
+}
+
 // §7.4.2: what is to be written to PM1a_CNT.SLP_TYP, PM1b_CNT.SLP_TYP for a state.
 Bytes make_sleep_states(const PowerManagement::SleepStates& states) {
   using namespace aml;
@@ -559,7 +640,7 @@ Bytes make_dsdt(const AcpiConfiguration& configuration) {
 
 AcpiPlaces write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory& memory) {
   if (configuration.generation_id) write_generation_id(*configuration.generation_id, memory);
-  Placer placer(memory);
+  Placer placer(memory, kAcpiTables, kAcpiTablesSize);
   // The root pointer comes first, on a 16-byte boundary where old kernels scan for it (§5.2.5.1).
   RootPointer root;
   const GuestAddress root_place{placer.put(bytes_of(root))};
@@ -572,6 +653,10 @@ AcpiPlaces write_acpi_tables(const AcpiConfiguration& configuration, GuestMemory
   if (!configuration.numa.empty()) {
     append_little(entries, placer.put(make_srat(configuration)));
     append_little(entries, placer.put(make_slit(configuration)));
+  }
+  if (!configuration.hot_plug_ports.empty()) {
+    Placer more(memory, kMoreAcpiTables, kMoreAcpiTablesSize);
+    append_little(entries, more.put(make_port_table(configuration.hot_plug_ports)));
   }
   root.xsdt = placer.put(table("XSDT", 1, entries));
 

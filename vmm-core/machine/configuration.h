@@ -126,6 +126,8 @@ struct MachineConfiguration {
   // The guest has let go of the device behind the root port with that secondary bus, whose removal was
   // requested; unplug() is next. On a vCPU thread or within a call of the machine, and must not come back.
   std::function<void(std::uint8_t bus)> device_released;
+  // The guest keeps the device behind that port, whose removal was requested through ACPI. Likewise.
+  std::function<void(std::uint8_t bus)> device_kept;
   // The guest has let go of a vCPU, asked or not; remove_vcpu() is next. On a vCPU thread, and must not come
   // back.
   std::function<void(std::uint32_t vcpu)> vcpu_released;

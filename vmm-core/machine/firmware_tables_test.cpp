@@ -47,6 +47,13 @@ class FirmwareTablesTest : public testing::Test {
     for (std::uint32_t i = 0; i < 256; ++i) configuration.apic_ids.push_back(i);
     configuration.memory_map = make_memory_map(5 * kGibibyte, 10 * kGibibyte, 128);
     configuration.memory_slots = 128;
+    // As many as bus 0 has room for.
+    for (std::uint8_t bus = 1; bus <= 240; ++bus) {
+      const auto slot = static_cast<std::uint8_t>(1 + (bus - 1) / 8),
+                 function = static_cast<std::uint8_t>((bus - 1) % 8);
+      configuration.hot_plug_ports.push_back(
+          {bus, slot, function, static_cast<std::uint8_t>(slot << 3 | function)});
+    }
     configuration.numa = {{kGibibyte, {0, 255}, {10, 20, 40}},
                           {3 * kGibibyte, {1}, {20, 10, 30}},
                           {kGibibyte, {}, {40, 30, 10}}};
@@ -88,7 +95,7 @@ TEST_F(FirmwareTablesTest, AcpiTablesAddUpToZeroAndAreFoundFromTheRoot) {
     found += signature + " ";
     EXPECT_EQ(sum(table, get<std::uint32_t>(table + 4)), 0u) << found;
   }
-  EXPECT_EQ(found, "FACP APIC MCFG SRAT SLIT ");
+  EXPECT_EQ(found, "FACP APIC MCFG SRAT SLIT SSDT ");
 }
 
 // Node 1 has RAM on both sides of the hole below 4 GiB.
@@ -100,6 +107,23 @@ TEST_F(FirmwareTablesTest, TheGenerationIdHasAPageOfItsOwn) {
   EXPECT_EQ(get<std::uint16_t>(kGenerationIdPage.value + 6), 0x6677U);
   EXPECT_EQ(get<std::uint64_t>(kGenerationIdPage.value + 8), 0xffeeddccbbaa9988U);
   EXPECT_EQ(sum(kGenerationIdPage.value + 16, 4080), 0U);
+}
+
+// A machine without such ports is as it was.
+TEST_F(FirmwareTablesTest, PortsWhoseDevicesComeAndGoHaveATable) {
+  AcpiConfiguration configuration;
+  configuration.apic_ids = {0};
+  configuration.memory_map = make_memory_map(kGibibyte);
+  EXPECT_EQ(tables(write_acpi_tables(configuration, memory_).root).back().first, "MCFG");
+  configuration.hot_plug_ports = {{.bus = 0x1a, .slot = 2, .function = 1, .number = 17}};
+  const auto found = tables(write_acpi_tables(configuration, memory_).root);
+  ASSERT_EQ(found.back().first, "SSDT");
+  const auto content = bytes(found.back().second, get<std::uint32_t>(found.back().second + 4));
+  const std::string text(content.begin(), content.end());
+  using namespace std::string_literals;
+  EXPECT_THAT(text, testing::HasSubstr("RP1A\x08_ADR\x0c\x01\0\x02\0"s)) << "where it is on bus 0";
+  EXPECT_THAT(text, testing::HasSubstr("SL00\x08_ADR\0\x08_SUN\x0a\x11"s)) << "what is behind it";
+  EXPECT_THAT(text, testing::HasSubstr("_E04"));
 }
 
 TEST_F(FirmwareTablesTest, SratPartsTheMemoryAndSlitTellsDistances) {

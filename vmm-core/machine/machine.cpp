@@ -82,6 +82,7 @@ Machine::Machine(MachineConfiguration configuration, EventSink sink)
               .clock_changed = [this] { events_.wake(); },
               .guest_nanoseconds = [this] { return clock_.now(); },
               .device_released = configuration_.device_released,
+              .device_kept = configuration_.device_kept,
               .vcpu_released = configuration_.vcpu_released,
               .vcpu_kept = configuration_.vcpu_kept,
               .dimm_released = configuration_.dimm_released,
@@ -211,6 +212,7 @@ void Machine::load() {
   acpi.serial_ports.reserve(configuration_.serials.size());
   for (const auto& serial : configuration_.serials) acpi.serial_ports.push_back(serial.port);
   acpi.memory_slots = configuration_.memory_slots;
+  acpi.hot_plug_ports = board_.hot_plug_ports();
   acpi.panic_port = configuration_.panic_port;
   acpi.root_complex = configuration_.tco_watchdog.has_value();
   acpi.sleep_states = configuration_.sleep_states;

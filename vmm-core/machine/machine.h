@@ -102,6 +102,7 @@ class Machine final : public Inspectable {
   // Destroys what is behind the port of that bus and returns its id; empty when nothing is.
   std::string unplug(std::uint8_t bus);
   std::vector<std::string> device_names() const { return board_.device_names(); }
+  std::string device_behind(std::uint8_t bus) const { return board_.device_behind(bus); }
 
   // Memory for the memory device of that id, which is plugged in next; and taken away after the device was.
   // Nothing runs meanwhile: I/O that is under way comes to its end. Throws Error; remove_memory() only for

@@ -64,8 +64,9 @@ inline constexpr std::uint64_t kRootComplexSize = 0x4000;
 // The registers of vCPUs that come and go, in the chipset's range below the local APICs.
 inline constexpr std::uint64_t kVcpuHotPlugBase = 0xfec2'0000;
 
-// Likewise of memory modules.
+// Likewise of memory modules, and of PCI devices behind root ports.
 inline constexpr std::uint64_t kMemoryHotPlugBase = 0xfec3'0000;
+inline constexpr std::uint64_t kPciHotPlugBase = 0xfec4'0000;
 
 inline constexpr std::uint32_t kIoApicPins = 24;
 

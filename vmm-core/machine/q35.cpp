@@ -60,6 +60,7 @@ Q35::Q35(MachineConfiguration& configuration, const MemoryMap& map, KvmInterrupt
   if (!configuration.cpu.hot_pluggable.empty()) add_vcpu_hot_plug(configuration.cpu, actions);
   if (configuration.memory_slots != 0) add_memory_hot_plug(configuration.memory_slots, actions);
   add_ports(configuration, lines, actions);
+  add_pci_hot_plug(actions);
   add_devices(configuration, lines, environment);
   place_bars();
 }
@@ -119,6 +120,39 @@ void Q35::add_memory_hot_plug(std::uint32_t slots, const Actions& actions) {
       memory_.map(kMemoryHotPlugBase, MemoryHotPlug::kSize, *memory_hot_plug_, "memory hot plug"));
 }
 
+void Q35::add_pci_hot_plug(const Actions& actions) {
+  std::vector<std::uint8_t> buses;
+  for (const auto& port : root_ports_)
+    if (port.hot_plug) buses.push_back(port.named_bus);
+  if (buses.empty()) return;
+  pci_hot_plug_.emplace(
+      buses,
+      PciHotPlug::Actions{.notify = [this] { power_management_.raise_event(PowerManagement::kPciEvent); },
+                          .ejected =
+                              [this, told = actions.device_released](std::uint8_t bus) {
+                                port_of(bus)->port->set_power(false);
+                                if (told) told(bus);
+                              },
+                          .refused =
+                              [told = actions.device_kept](std::uint8_t bus) {
+                                if (told) told(bus);
+                              }});
+  mappings_.push_back(memory_.map(kPciHotPlugBase, PciHotPlug::kSize, *pci_hot_plug_, "PCI hot plug"));
+}
+
+// The guest has not asked for the slots by _OSC, nor taken them without a word, as one without ACPI does.
+bool Q35::drives_slots_by_acpi(const Port& port) const noexcept {
+  return !pci_hot_plug_->is_native() && !port.port->is_driven();
+}
+
+std::vector<HotPlugPort> Q35::hot_plug_ports() const {
+  std::vector<HotPlugPort> ports;
+  for (const auto& port : root_ports_)
+    if (port.hot_plug)
+      ports.push_back({port.named_bus, port.address.slot, port.address.function, port.port->slot_number()});
+  return ports;
+}
+
 void Q35::add_serials(const MachineConfiguration& configuration, KvmInterruptLines& lines) {
   for (const auto& serial : configuration.serials) {
     if (serial.port >= kSerialPlaces.size() || serial.backend == nullptr) {
@@ -138,7 +172,7 @@ pci::Place Q35::root_place(const pci::Address& address, KvmInterruptLines& lines
 
 // INTA# behind a port comes out as INTA# of the port's slot: slot 0, pin 0.
 pci::Place Q35::place_behind(const Port& port, KvmInterruptLines& lines) {
-  pci::Place place = root_place({.slot = port.slot}, lines);
+  pci::Place place = root_place({.slot = port.address.slot}, lines);
   place.express = true;
   return place;
 }
@@ -158,7 +192,7 @@ void Q35::add_ports(const MachineConfiguration& configuration, KvmInterruptLines
                                                                 port.port_number, std::move(release))
                               : std::make_unique<pci::RootPort>(port.id, pci::Place{memory_, ports_, nullptr},
                                                                 port.port_number);
-    root_ports_.push_back({std::move(made), port.secondary_bus, port.address.slot, port.hot_plug});
+    root_ports_.push_back({std::move(made), port.secondary_bus, port.address, port.hot_plug});
     root_.attach_port(port.address.slot, port.address.function, *root_ports_.back().port);
   }
 }
@@ -179,6 +213,7 @@ void Q35::add_devices(MachineConfiguration& configuration, KvmInterruptLines& li
     }
     devices_.push_back({device.build(environment, place_behind(*port, lines)), device.address.bus});
     port->port->attach(device.address.function, *devices_.back().device.function);
+    if (port->hot_plug) pci_hot_plug_->insert(device.address.bus, false);
   }
   // What is there from the beginning has power.
   for (const auto& port : root_ports_) port.port->reset();
@@ -200,7 +235,10 @@ void Q35::plug(const PciDeviceConfiguration& device, KvmInterruptLines& lines,
   Seated seated{device.build(environment, place_behind(*port, lines)), device.address.bus};
   if (!running && seated.device.worker != nullptr) seated.device.worker->pause();
   port->port->plug(*seated.device.function);
+  const bool by_acpi = drives_slots_by_acpi(*port);
+  if (by_acpi) port->port->set_power(true);
   devices_.push_back(std::move(seated));
+  pci_hot_plug_->insert(device.address.bus, by_acpi);
 }
 
 pci::RemovalRequest Q35::request_removal(const std::string& id) {
@@ -212,7 +250,8 @@ pci::RemovalRequest Q35::request_removal(const std::string& id) {
     throw Error(std::errc::operation_not_supported,
                 "device " + id + " sits where devices cannot be removed at run time");
   }
-  return port->port->request_removal();
+  if (!drives_slots_by_acpi(*port)) return port->port->request_removal();
+  return pci_hot_plug_->request_removal(found->bus) ? pci::RemovalRequest::asked : pci::RemovalRequest::empty;
 }
 
 std::string Q35::unplug(std::uint8_t bus) {
@@ -220,10 +259,16 @@ std::string Q35::unplug(std::uint8_t bus) {
   Port* port = port_of(bus);
   if (found == devices_.end() || port == nullptr || !port->hot_plug) return {};
   port->port->unplug();
+  pci_hot_plug_->remove(bus);
   if (found->device.worker != nullptr) found->device.worker->pause();
   std::string id = found->device.function->name();
   devices_.erase(found);
   return id;
+}
+
+std::string Q35::device_behind(std::uint8_t bus) const {
+  const auto found = std::ranges::find(devices_, bus, &Seated::bus);
+  return found == devices_.end() ? std::string() : found->device.function->name();
 }
 
 std::vector<std::string> Q35::device_names() const {
@@ -245,6 +290,7 @@ void Q35::reset() {
   clock_.reset();
   if (vcpu_hot_plug_) vcpu_hot_plug_->reset();
   if (memory_hot_plug_) memory_hot_plug_->reset();
+  if (pci_hot_plug_) pci_hot_plug_->reset();
   if (tco_watchdog_) tco_watchdog_->reset();
   for (const auto& serial : serials_) serial->reset();
   root_.reset();
@@ -257,7 +303,10 @@ void Q35::reset() {
 
 void Q35::wake() {
   const PowerManagement::WakeEvents events = power_management_.wake_events();
+  // What the guest chose by _OSC stands over S3, after which it does not ask again.
+  const auto hot_plug = pci_hot_plug_ ? std::optional(pci_hot_plug_->save()) : std::nullopt;
   reset();
+  if (hot_plug) pci_hot_plug_->restore(*hot_plug);
   power_management_.wake(events);
 }
 
@@ -287,6 +336,7 @@ void Q35::inspect(InspectNode& node) const {
   if (panic_port_) panic_port_->inspect(node.child("panic-port"));
   if (vcpu_hot_plug_) vcpu_hot_plug_->inspect(node.child("vcpu-hot-plug"));
   if (memory_hot_plug_) memory_hot_plug_->inspect(node.child("memory-hot-plug"));
+  if (pci_hot_plug_) pci_hot_plug_->inspect(node.child("pci-hot-plug"));
   if (tco_watchdog_) tco_watchdog_->inspect(node.child(tco_watchdog_->name()));
   host_bridge_.inspect(node.child(host_bridge_.name()));
   lpc_bridge_.inspect(node.child(lpc_bridge_.name()));

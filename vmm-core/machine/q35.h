@@ -14,6 +14,7 @@
 #include "vmm-core/devices/keyboard_controller.h"
 #include "vmm-core/devices/memory_hot_plug.h"
 #include "vmm-core/devices/panic_port.h"
+#include "vmm-core/devices/pci_hot_plug.h"
 #include "vmm-core/devices/power_management.h"
 #include "vmm-core/devices/real_time_clock.h"
 #include "vmm-core/devices/reset_control.h"
@@ -38,9 +39,9 @@ class Q35 final : public Inspectable {
     std::function<void()> panicked;
     std::function<void()> clock_changed;  // the RTC's next tick; on any thread
     std::function<std::uint64_t()> guest_nanoseconds;
-    std::function<void(std::uint8_t bus)> device_released;             // as MachineConfiguration's; or none
-    std::function<void(std::uint32_t vcpu)> vcpu_released, vcpu_kept;  // likewise
-    std::function<void(std::uint32_t slot)> dimm_released, dimm_kept;  // likewise
+    std::function<void(std::uint8_t bus)> device_released, device_kept;  // as MachineConfiguration's; or none
+    std::function<void(std::uint32_t vcpu)> vcpu_released, vcpu_kept;    // likewise
+    std::function<void(std::uint32_t slot)> dimm_released, dimm_kept;    // likewise
   };
 
   // `lines` and what `environment` holds outlive the board. Takes what it needs out of `configuration`.
@@ -59,6 +60,8 @@ class Q35 final : public Inspectable {
   VcpuHotPlug* vcpu_hot_plug() noexcept { return vcpu_hot_plug_ ? &*vcpu_hot_plug_ : nullptr; }
   // Null when no memory does.
   MemoryHotPlug* memory_hot_plug() noexcept { return memory_hot_plug_ ? &*memory_hot_plug_ : nullptr; }
+  // The ports whose device comes and goes, as the tables name them.
+  std::vector<HotPlugPort> hot_plug_ports() const;
 
   // Every device to power-on state and BARs where firmware would put them. While nothing runs.
   void reset();
@@ -75,6 +78,7 @@ class Q35 final : public Inspectable {
   pci::RemovalRequest request_removal(const std::string& id);
   std::string unplug(std::uint8_t bus);
   std::vector<std::string> device_names() const;
+  std::string device_behind(std::uint8_t bus) const;  // its id; empty: nothing is there
 
   void inspect(InspectNode& node) const override;
 
@@ -82,7 +86,7 @@ class Q35 final : public Inspectable {
   struct Port {
     std::unique_ptr<pci::RootPort> port;
     std::uint8_t named_bus = 0;
-    std::uint8_t slot = 0;
+    pci::Address address;
     bool hot_plug = false;
   };
   struct Seated {
@@ -95,6 +99,8 @@ class Q35 final : public Inspectable {
   void add_tco_watchdog(const TcoConfiguration& configuration);
   void add_vcpu_hot_plug(const CpuConfiguration& cpu, const Actions& actions);
   void add_memory_hot_plug(std::uint32_t slots, const Actions& actions);
+  void add_pci_hot_plug(const Actions& actions);
+  bool drives_slots_by_acpi(const Port& port) const noexcept;
   void add_serials(const MachineConfiguration& configuration, KvmInterruptLines& lines);
   void add_ports(const MachineConfiguration& configuration, KvmInterruptLines& lines, const Actions& actions);
   void add_devices(MachineConfiguration& configuration, KvmInterruptLines& lines,
@@ -118,6 +124,7 @@ class Q35 final : public Inspectable {
   std::optional<PanicPort> panic_port_;
   std::optional<VcpuHotPlug> vcpu_hot_plug_;
   std::optional<MemoryHotPlug> memory_hot_plug_;
+  std::optional<PciHotPlug> pci_hot_plug_;
   std::optional<TcoWatchdog> tco_watchdog_;
 
   pci::HostBridge host_bridge_;

@@ -102,6 +102,20 @@ void HotPlugSlot::set_present(bool present) {
   raise(events);
 }
 
+bool HotPlugSlot::is_driven() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return (control_ & kInterruptEnable) != 0;
+}
+
+void HotPlugSlot::set_power(bool on) {
+  const std::lock_guard lock(mutex_);
+  const bool was_linked = is_linked();
+  const unsigned rest = control_ & ~unsigned{kPowerIndicator | kPowerOff};
+  control_ = static_cast<std::uint16_t>(rest | (on ? kPowerIndicatorOn : kPowerIndicatorOff | kPowerOff));
+  removal_requested_ = false;
+  raise(was_linked == is_linked() ? std::uint16_t{0} : kLinkChanged);
+}
+
 RemovalRequest HotPlugSlot::request_removal() {
   {
     const std::lock_guard lock(mutex_);

@@ -44,6 +44,11 @@ class HotPlugSlot final : public IoHandler {
   // A device is in the slot from now on, or no longer; the guest is told. Nothing happens when it is so
   // already.
   void set_present(bool present);
+  // The guest's own driver listens to the slot: its interrupt is enabled.
+  bool is_driven() const noexcept;
+  // What firmware does to a slot that no driver of the guest's drives: power for what is in it, or none. An
+  // orderly removal that was under way has come to its end then, without the release function being called.
+  void set_power(bool on);
   // Asks the guest to let go.
   RemovalRequest request_removal();
   // Whether what is in the slot answers: it is there and has power.

@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::memcpy(&step, data, sizeof(step));
     const auto bytes = std::as_bytes(std::span(step.bytes)).first(1U << step.size % 3);
     const std::uint64_t offset = step.offset % 0x3c;
-    switch (step.action % 6) {
+    switch (step.action % 8) {
       case 0:
         slot.set_present(step.offset % 2 != 0);
         break;
@@ -59,6 +59,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         slot.restore(state);
         break;
       }
+      case 4:
+        slot.set_power(step.offset % 2 != 0);
+        break;
       default:
         slot.write(offset, bytes);
     }

@@ -203,5 +203,21 @@ TEST(HotPlugSlot, StateIsKeptAndChecked) {
   EXPECT_THROW(HotPlugSlot(8192, {}), Error);
 }
 
+// Without a driver of the guest's, the machine does what firmware would.
+TEST_F(HotPlugSlotTest, FirmwareGivesPowerWhereNobodyDrivesTheSlot) {
+  EXPECT_FALSE(port_.is_driven());
+  port_.plug(device_);
+  EXPECT_EQ(read(1, 0), 0xffff) << "without power nothing answers";
+  port_.set_power(true);
+  EXPECT_EQ(read(1, 0), 0x1af4);
+  port_.set_power(false);
+  EXPECT_EQ(read(1, 0), 0xffff);
+  EXPECT_EQ(released_, 0);
+  port_.unplug();
+  EXPECT_FALSE(line_);
+  set(kControl, kListen);
+  EXPECT_TRUE(port_.is_driven());
+}
+
 }  // namespace
 }  // namespace warren::vmm::pci

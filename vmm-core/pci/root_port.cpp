@@ -26,6 +26,7 @@ RootPort::RootPort(std::string name, Place place, std::uint8_t port_number)
 
 RootPort::RootPort(std::string name, Place place, std::uint8_t port_number, std::function<void()> release)
     : Function(std::move(name), kIdentity, std::move(place)),
+      slot_number_(port_number),
       slot_(std::make_unique<HotPlugSlot>(
           port_number,
           HotPlugSlot::Actions{[this](bool level) { set_interrupt(level); }, std::move(release)})) {

@@ -45,6 +45,10 @@ class RootPort final : public Function {
   void plug(Function& device);
   void unplug();
   bool has_slot() const noexcept { return slot_ != nullptr; }
+  std::uint8_t slot_number() const noexcept { return slot_number_; }
+  // As HotPlugSlot.
+  bool is_driven() const noexcept { return slot_->is_driven(); }
+  void set_power(bool on) { slot_->set_power(on); }
   // Asks the guest to let go. Any thread.
   RemovalRequest request_removal() { return slot_->request_removal(); }
 
@@ -61,6 +65,7 @@ class RootPort final : public Function {
   void set_register(std::uint16_t offset, T value);
 
   std::array<Function*, kFunctions> devices_{};
+  std::uint8_t slot_number_ = 0;
   std::unique_ptr<HotPlugSlot> slot_;  // null: not hot-pluggable
 };
 

@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/if_tun.h>
+#include <linux/input.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -169,6 +170,7 @@ constexpr std::uint32_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE
 
 constexpr auto kControlRules = std::to_array<FilterRule>({
     when(SYS_clone, 0, kThreadFlags),
+    request(EVIOCGRAB),  // a device of the host that its user takes back
     call(SYS_accept4),
     call(SYS_shutdown),
     call(SYS_getsockopt),

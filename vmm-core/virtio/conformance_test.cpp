@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "vmm-core/virtio/fake_devices.h"
+#include "vmm-core/virtio/fake_input.h"
 #include "vmm-core/virtio/fake_memory.h"
 #include "vmm-core/virtio/fake_vsock.h"
 
@@ -44,6 +45,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      Subject{"BlockThreads",
                                              [] { return std::make_unique<BlockHost>(false); }},
                                      Subject{"Balloon", [] { return std::make_unique<BalloonHost>(); }},
+                                     Subject{"Input", [] { return std::make_unique<InputHost>(); }},
                                      Subject{"Memory", [] { return std::make_unique<MemoryHost>(); }},
                                      Subject{"Rng", [] { return std::make_unique<RngHost>(); }},
                                      Subject{"Console", [] { return std::make_unique<ConsoleHost>(); }},

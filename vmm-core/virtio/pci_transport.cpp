@@ -70,6 +70,8 @@ std::uint32_t class_code_of(DeviceType type) noexcept {
       return 0x010000;
     case DeviceType::console:
       return 0x078000;
+    case DeviceType::input:
+      return 0x098000;
     case DeviceType::rng:
     case DeviceType::balloon:
     case DeviceType::vsock:

@@ -48,6 +48,7 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
                           : !command.vsocks.empty()     ? command.vsocks.front().id
                           : !command.watchdogs.empty()  ? command.watchdogs.front().id
                           : !command.rngs.empty()       ? command.rngs.front().id
+                          : !command.inputs.empty()     ? command.inputs.front().id
                                                         : command.virtio_memories.front().id;
   const auto present = machine_->device_names();
   if (std::ranges::find(present, id) != present.end())
@@ -63,6 +64,8 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
       machine_->plug(watchdog_device(command.watchdogs.front()));
     } else if (!command.rngs.empty()) {
       machine_->plug(rng_device(command.rngs.front()));
+    } else if (!command.inputs.empty()) {
+      machine_->plug(input_device(command.inputs.front(), descriptors));
     } else {
       plug_virtio_memory(command.virtio_memories.front());
     }
@@ -99,6 +102,7 @@ void Worker::device_released(std::uint8_t bus) {
 void Worker::forget_device(const std::string& id) {
   interfaces_.erase(id);
   vsocks_.erase(id);
+  inputs_.erase(id);
   disks_.forget(id);
   clear_slot(counters_->disks, id);
   clear_slot(counters_->interfaces, id);

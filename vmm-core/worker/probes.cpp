@@ -17,18 +17,6 @@ void Worker::inject_nmi() {
   machine_->inject_nmi();
 }
 
-void Worker::send_keys(const control::SendKeys& keys) {
-  require(state_ == MachineState::running || state_ == MachineState::paused, "send_keys");
-  if (!machine_->press_keys(keys.codes)) {
-    throw Error(std::errc::resource_unavailable_try_again, "send_keys: the guest does not read its keyboard");
-  }
-  auto timer = std::make_shared<boost::asio::steady_timer>(loop_, std::chrono::milliseconds(keys.hold_ms));
-  timer->async_wait([this, timer, codes = keys.codes](boost::system::error_code cancelled) {
-    // The guest has up to now to make room; keys it never fetched stay down for it, as on a real keyboard.
-    if (!cancelled && machine_) (void)machine_->release_keys(codes);
-  });
-}
-
 void Worker::set_reset_action(control::GuestAction action) {
   on_reset_ = action;
 }

@@ -180,6 +180,13 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
   configuration.device_released = [this](std::uint8_t bus) {
     boost::asio::post(loop_, [this, bus] { device_released(bus); });
   };
+  configuration.device_kept = [this](std::uint8_t bus) {
+    boost::asio::post(loop_, [this, bus] {
+      if (!machine_) return;
+      const std::string id = machine_->device_behind(bus);
+      if (!id.empty() && surroundings_.device_kept) surroundings_.device_kept({id});
+    });
+  };
   follow_vcpus(configuration);
   configuration.counters = counters_;
   configuration.thread_started = surroundings_.thread_started;
@@ -315,6 +322,9 @@ void Worker::add_devices(MachineConfiguration& configuration,
   for (const auto& rng : specification.rngs) configuration.devices.push_back(rng_device(rng));
   for (const auto& vsock : specification.vsocks)
     configuration.devices.push_back(vsock_device(vsock, descriptors));
+  for (const auto& input : specification.inputs)
+    configuration.devices.push_back(input_device(input, descriptors));
+  add_evdevs(specification, descriptors);
   if (const auto& balloon = specification.balloon) {
     configuration.devices.push_back(
         on_pci(balloon->id, balloon->address,

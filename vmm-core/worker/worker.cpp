@@ -60,6 +60,7 @@ Worker::Worker(boost::asio::io_context& loop, Surroundings surroundings)
 
 Worker::~Worker() {
   dump_.reset();
+  evdevs_.clear();
   machine_.reset();
   threads_.clear();
   ::munmap(counters_, sizeof(CountersPage));
@@ -96,6 +97,7 @@ void Worker::configure(const control::MachineSpecification& specification,
           boost::asio::post(loop_, [this, event] { guest_event(event); });
         });
   } catch (...) {
+    evdevs_.clear();
     balloon_ = nullptr;
     iothreads_.clear();
     device_threads_.clear();
@@ -103,6 +105,7 @@ void Worker::configure(const control::MachineSpecification& specification,
     shared_thread_ = nullptr;
     threads_.clear();
     interfaces_.clear();
+    inputs_.clear();
     memory_devices_.clear();
     optical_drives_.clear();
     for (auto& slot : counters_->disks) slot.owner.store(0);
@@ -233,6 +236,7 @@ void Worker::inspect(InspectNode& root) const {
   root.add("state", std::string(boost::describe::enum_to_string(state_, "?")));
   root.add("detail", detail_);
   root.add("resets", resets_);
+  for (const auto& evdev : evdevs_) root.child(evdev->id()).add("grabbed", evdev->is_grabbed());
   if (machine_) machine_->inspect(root.child("machine"));
 }
 

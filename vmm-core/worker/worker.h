@@ -21,11 +21,13 @@
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/counters.h"
 #include "vmm-core/virtio/console.h"
+#include "vmm-core/virtio/input.h"
 #include "vmm-core/virtio/memory_device.h"
 #include "vmm-core/virtio/net.h"
 #include "vmm-core/virtio/vsock.h"
 #include "vmm-core/worker/balloon_watch.h"
 #include "vmm-core/worker/disk_table.h"
+#include "vmm-core/worker/evdev_source.h"
 #include "vmm-core/worker/port_table.h"
 
 namespace boost::asio {
@@ -111,9 +113,12 @@ class Worker final : public control::Commands {
   void plug_dimm(const control::PlugDimm& command) override;
   void unplug_dimm(const control::UnplugDimm& command) override;
 
+  // inputs.cpp
+  void send_keys(const control::SendKeys& keys) override;
+  void send_input(const control::SendInput& input) override;
+
   // probes.cpp
   void inject_nmi() override;
-  void send_keys(const control::SendKeys& keys) override;
   void set_reset_action(control::GuestAction action) override;
   std::vector<std::byte> read_memory(const control::ReadMemory& range) override;
   void dump(const control::BeginDump& how, FileDescriptor file) override;
@@ -175,6 +180,13 @@ class Worker final : public control::Commands {
   machine::PciDeviceConfiguration vsock_device(const control::VsockSpecification& vsock,
                                                control::DescriptorSet& descriptors);
   void ask_for_connection(const std::string& id, const virtio::VsockQuestion& question) noexcept;
+  // inputs.cpp
+  machine::PciDeviceConfiguration input_device(const control::InputSpecification& input,
+                                               control::DescriptorSet& descriptors);
+  // The one whose driver came last, of those that take it and are no device of the host; or null.
+  virtio::Input* input_for(std::uint16_t type, std::uint16_t code) const;
+  void add_evdevs(const control::MachineSpecification& specification, control::DescriptorSet& descriptors);
+  void release_keys_later(const control::SendKeys& keys, const std::string& keyboard);
   // memory_devices.cpp
   machine::DeviceMemoryConfiguration virtio_memory(const control::VirtioMemorySpecification& device);
   machine::PciDeviceConfiguration virtio_memory_device(const control::VirtioMemorySpecification& device);
@@ -224,6 +236,8 @@ class Worker final : public control::Commands {
   std::map<std::string, std::uint32_t> used_iothreads_;  // by disk
   std::map<std::string, virtio::Net*> interfaces_;
   std::map<std::string, virtio::Vsock*> vsocks_;
+  std::map<std::string, virtio::Input*> inputs_;
+  std::vector<std::shared_ptr<EvdevSource>> evdevs_;
   std::map<std::string, virtio::MemoryDevice*> memory_devices_;
   struct SataDrive {
     AhciController* controller = nullptr;  // one of machine_'s devices
