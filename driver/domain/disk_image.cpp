@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "driver/contract/error.h"
+#include "driver/store/declared_format.h"
 
 namespace warren::driver::domain {
 
@@ -136,6 +137,9 @@ DiskImage open_disk_image(const config::Disk& disk) {
         fmt::format("{}: '{}' is not a block device; use <disk type='file'> for a file", what, disk.source));
   }
   lock_image(disk, what, image.file);
+  // What the guest writes from here on says nothing about its format (T32). Where it cannot be kept a pool's
+  // refresh would look at the content, and nothing else does.
+  if (!disk.read_only) store::mark_declared_format(image.file.get(), "raw");
   if (image.direct) image.direct_alignment = direct_alignment(image.file);
   return image;
 }

@@ -22,6 +22,13 @@ std::optional<std::uint32_t> parse_id(config::XmlElement* element) {
 
 }  // namespace
 
+void check_root(const config::XmlElement& root, std::string_view name) {
+  if (root.name() == name) return;
+  throw Error(VIR_ERR_XML_ERROR,
+              fmt::format("unexpected root element <{}>, expecting <{}>", root.name().substr(0, 64), name),
+              VIR_FROM_XML);
+}
+
 std::string child_text(config::XmlElement& parent, std::string_view name) {
   config::XmlElement* child = parent.child(name);
   return child == nullptr ? std::string() : std::string(child->text());
@@ -63,10 +70,18 @@ void format_permissions(config::XmlWriter& writer, const Permissions& permission
 
 std::optional<std::uint64_t> parse_size(config::XmlElement* element) {
   if (element == nullptr) return std::nullopt;
+  // An empty element says nothing.
+  if (element->text().empty()) {
+    element->attribute("unit");
+    return std::nullopt;
+  }
   const std::string_view unit_name = element->attribute("unit").value_or("bytes");
   const auto unit = unit_name == "B" ? std::optional<std::uint64_t>(1) : config::unit_bytes(unit_name);
-  if (!unit)
-    throw element->malformed_attribute("unit", fmt::format("'{}' is no unit", unit_name.substr(0, 64)));
+  if (!unit) {
+    throw Error(VIR_ERR_INVALID_ARG,
+                fmt::format("{}: unknown suffix '{}'", element->path(), unit_name.substr(0, 64)),
+                VIR_FROM_STORAGE);
+  }
   const std::string_view text = element->text();
   const auto value = config::parse_unsigned(text);
   if (!value) throw element->malformed("malformed capacity element: it is no number");

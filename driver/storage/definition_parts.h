@@ -18,11 +18,14 @@ auto as_storage_error(Parse parse) {
   try {
     return parse();
   } catch (const Error& error) {
-    if (error.domain() != VIR_FROM_DOMAIN) throw;
+    // A violated grammar is of the XML itself.
+    if (error.domain() == VIR_FROM_XML || error.domain() == VIR_FROM_STORAGE) throw;
     throw Error(error.code(), error.detail(), VIR_FROM_STORAGE);
   }
 }
 
+// The document is to be <`name`>. Throws XML_ERROR of the XML itself.
+void check_root(const config::XmlElement& root, std::string_view name);
 // The text of a child; empty if it is not there.
 std::string child_text(config::XmlElement& parent, std::string_view name);
 // A name that can be a file's or an entry's: no control characters.

@@ -33,8 +33,9 @@ virErrorNumber code_of(const std::function<void()>& action) {
     action();
   } catch (const Error& error) {
     // A grammar's violation is of the XML itself.
-    EXPECT_EQ(error.domain(), error.code() == VIR_ERR_XML_INVALID_SCHEMA ? VIR_FROM_XML : VIR_FROM_STORAGE)
-        << error.message();
+    const bool is_of_xml =
+        error.code() == VIR_ERR_XML_INVALID_SCHEMA || error.detail().starts_with("unexpected root");
+    EXPECT_EQ(error.domain(), is_of_xml ? VIR_FROM_XML : VIR_FROM_STORAGE) << error.message();
     return error.code();
   }
   return VIR_ERR_OK;
@@ -157,9 +158,13 @@ TEST(VolumeDefinition, ASizeFromNowhereIsRefused) {
   EXPECT_EQ(volume_error("<volume><name>a</name></volume>"), VIR_ERR_XML_ERROR);
   EXPECT_EQ(volume_error("<volume><name>a</name><capacity>x</capacity></volume>"), VIR_ERR_XML_ERROR);
   EXPECT_EQ(volume_error("<volume><name>a</name><capacity unit='Q'>1</capacity></volume>"),
-            VIR_ERR_XML_ERROR);
+            VIR_ERR_INVALID_ARG);
   EXPECT_EQ(volume_error("<volume><name>a</name><capacity unit='E'>16</capacity></volume>"),
             VIR_ERR_OVERFLOW);
+  EXPECT_EQ(parse_volume("<volume><name>a</name><capacity>7</capacity><allocation/></volume>", PoolType::dir,
+                         CapacityRule::required)
+                .allocation,
+            7U);
   EXPECT_EQ(parse_volume("<volume><name>a</name></volume>", PoolType::dir, CapacityRule::optional).capacity,
             0U);
 }

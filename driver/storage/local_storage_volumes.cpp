@@ -172,15 +172,18 @@ Task<VolumeHandle> LocalStorageDriver::clone(std::uint64_t connection, Uuid uuid
   const Place from = find_volume(original);
   VolumeDefinition wanted = parse_volume(xml, pool->definition.type, CapacityRule::optional,
                                          (flags & VIR_STORAGE_VOL_CREATE_VALIDATE) != 0);
-  if (pool->volumes.contains(wanted.name)) {
-    throw storage_error(VIR_ERR_INTERNAL_ERROR,
-                        fmt::format("storage volume name '{}' already in use.", wanted.name));
-  }
   if (from.volume->is_building) {
     throw storage_error(VIR_ERR_OPERATION_INVALID,
                         fmt::format("volume '{}' is still being allocated.", original.name));
   }
   const JobMark mark(from.pool, from.volume);
+  // It may have grown since it was looked at.
+  co_await look_again(from.pool, from.volume);
+  require_active(*pool);
+  if (pool->volumes.contains(wanted.name)) {
+    throw storage_error(VIR_ERR_INTERNAL_ERROR,
+                        fmt::format("storage volume name '{}' already in use.", wanted.name));
+  }
   // What is smaller, or not said, is as large as the original.
   const VolumeDefinition& source = from.volume->definition;
   wanted.capacity = std::max(wanted.capacity, source.capacity);

@@ -111,9 +111,7 @@ PoolDefinition parse(std::string_view xml, bool validate) {
   }
   config::XmlDocument document(xml, "storage_pool_definition", kLimits);
   XmlElement& root = document.root();
-  if (root.name() != "pool")
-    throw root.malformed(
-        fmt::format("unexpected root element <{}>, expecting <pool>", root.name().substr(0, 64)));
+  check_root(root, "pool");
   PoolDefinition definition;
   const PoolTraits& traits = parse_type(root);
   definition.type = traits.type;

@@ -105,9 +105,7 @@ VolumeDefinition parse(std::string_view xml, PoolType pool, CapacityRule rule, b
   }
   config::XmlDocument document(xml, "storage_volume_definition", kLimits);
   XmlElement& root = document.root();
-  if (root.name() != "volume")
-    throw root.malformed(
-        fmt::format("unexpected root element <{}>, expecting <volume>", root.name().substr(0, 64)));
+  check_root(root, "volume");
   VolumeDefinition definition;
   if (const auto type = root.attribute("type")) {
     const auto found = std::ranges::find(kTypes, *type);
@@ -134,12 +132,9 @@ VolumeDefinition parse(std::string_view xml, PoolType pool, CapacityRule rule, b
   definition.target.format = traits_of(pool).default_volume_format;
   if (XmlElement* target = root.child("target")) definition.target = parse_image(*target, pool);
   if (XmlElement* backing = root.child("backingStore")) {
-    if (backing->child("path") != nullptr) {
-      definition.backing = parse_image(*backing, pool);
-      if (definition.backing->path.empty()) throw backing->malformed("its <path> is empty");
-    } else {
-      parse_image(*backing, pool);
-    }
+    // Without a path there is none, whatever else is said of it.
+    Image image = parse_image(*backing, pool);
+    if (!image.path.empty()) definition.backing = std::move(image);
   }
   const auto capacity = parse_size(root.child("capacity"));
   if (!capacity && (rule == CapacityRule::required ||

@@ -113,6 +113,10 @@ PendingFile::~PendingFile() {
   if (!name_.empty()) ::unlinkat(directory_.get(), name_.c_str(), 0);
 }
 
+std::string PendingFile::path() const {
+  return fmt::format("/proc/{}/fd/{}", ::getpid(), file_.get());
+}
+
 void PendingFile::publish(const std::string& name) {
   check_entry_name(name);
   if (::fsync(file_.get()) != 0)

@@ -46,7 +46,8 @@ class PendingFile {
   PendingFile& operator=(const PendingFile&) = delete;
 
   int get() const { return file_.get(); }
-  std::string path() const { return directory_.path_of(name_); }
+  // For a tool: this very file, whatever its name leads to by then (proc(5), /proc/PID/fd).
+  std::string path() const;
   // Makes it durable under its name. Throws driver::Error: OPERATION_INVALID if there is one already.
   void publish(const std::string& name);
 

@@ -71,12 +71,13 @@ void read_qcow2(Bytes bytes, ImageHeader& header) {
   const std::uint32_t cluster_bits = be32(bytes, 20);
   if (cluster_bits >= 9 && cluster_bits <= 21) header.cluster_bytes = std::uint64_t{1} << cluster_bits;
   header.capacity = be64(bytes, 24);
-  header.compatibility = version >= 3 ? "1.1" : "0.10";
   const std::uint32_t encryption = be32(bytes, 32);
   if (encryption != 0) header.encryption = encryption == 2 ? "luks" : "qcow";
   header.backing_path = text_at(bytes, be64(bytes, 8), be32(bytes, 16));
   std::uint64_t length = 72;
   if (version >= 3) {
+    // Of the older version libvirt shows none.
+    header.compatibility = "1.1";
     length = be32(bytes, 100);
     header.features.emplace();
     if ((be64(bytes, 80) & 1) != 0) header.features->emplace_back("lazy_refcounts");

@@ -118,7 +118,7 @@ std::vector<VolumeDefinition> LogicalBackend::list() const {
                   "lv_name,origin,lv_uuid,devices,stripes,seg_size,vg_extent_size,lv_size,lv_attr", "--",
                   pool_.source.name}));
   std::vector<VolumeDefinition> volumes;
-  for (const json::value& row : rows(output, "lv")) {
+  for (const json::value& row : rows(output, "seg")) {
     const std::string name = field(row, "lv_name");
     const std::string attributes = field(row, "lv_attr");
     // Pools and metadata of thin volumes hold no data of their own; what is not active cannot be reached
