@@ -272,6 +272,21 @@ Devices make_devices(Dice& dice) {
     devices.interfaces.push_back(make_interface(dice, i));
   make_characters(dice, devices);
   if (dice.flip()) devices.inputs.push_back({.info = make_info(dice, false)});
+  if (dice.flip()) {
+    Input evdev{.type = InputType::evdev, .bus = InputBus::none, .source = "/dev/input/event99"};
+    evdev.grab_all = dice.flip();
+    if (dice.flip()) evdev.grab_toggle = static_cast<GrabToggle>(dice.below(6));
+    evdev.repeat = dice.maybe_bool();
+    evdev.info = make_info(dice, false);
+    devices.inputs.push_back(std::move(evdev));
+  }
+  for (std::uint32_t i = 0, count = dice.below(3); i < count; ++i) {
+    Input input{.type = static_cast<InputType>(dice.below(4)), .bus = InputBus::virtio};
+    if (dice.flip()) input.model = static_cast<InputModel>(dice.below(2));
+    if (input.type == InputType::passthrough) input.source = fmt::format("/dev/input/event{}", i);
+    input.info = make_info(dice, true);
+    devices.inputs.push_back(std::move(input));
+  }
   for (std::uint32_t i = 0, count = dice.below(3); i < count; ++i) {
     Rng rng{.backend = static_cast<RngBackend>(dice.below(2))};
     if (rng.backend == RngBackend::random && dice.flip())

@@ -24,8 +24,30 @@ struct Rng {
   bool operator==(const Rng&) const = default;
 };
 
-// <input type='keyboard' bus='ps2'/>: the i8042 of the machine has one, whether named or not.
+enum class InputType {
+  keyboard,
+  mouse,
+  tablet,
+  passthrough,  // <source evdev=…/>: a device of the host
+  evdev,        // <source dev=…/>: one whose user types and points on what the guest has
+};
+enum class InputBus {
+  ps2,  // the i8042 of the machine has one keyboard, whether named or not
+  virtio,
+  none,  // of evdev
+};
+enum class GrabToggle { ctrl_ctrl, alt_alt, shift_shift, meta_meta, scrolllock, ctrl_scrolllock };
+enum class InputModel { virtio, virtio_non_transitional };
+
+// <input type= bus= model=/>
 struct Input {
+  InputType type = InputType::keyboard;
+  InputBus bus = InputBus::ps2;
+  std::optional<InputModel> model;  // of bus virtio; the same device either way
+  std::string source;               // of passthrough and evdev: the path of its node
+  bool grab_all = false;            // of evdev: <source grab='all'/>
+  std::optional<GrabToggle> grab_toggle;
+  std::optional<bool> repeat;
   DeviceInfo info;
   bool operator==(const Input&) const = default;
 };

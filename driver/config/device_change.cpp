@@ -92,8 +92,9 @@ bool fits(const Channel& wanted, const Channel& has) {
   return wanted.name == has.name && (!wanted.address || wanted.address == has.address) &&
          fits_place(wanted.info, has.info);
 }
-bool fits(const Input&, const Input&) {
-  return true;
+bool fits(const Input& wanted, const Input& has) {
+  return wanted.type == has.type && wanted.bus == has.bus && wanted.source == has.source &&
+         fits_place(wanted.info, has.info);
 }
 bool fits(const Rng& wanted, const Rng& has) {
   return wanted.backend == has.backend && wanted.path == has.path && wanted.rate_bytes == has.rate_bytes &&
@@ -202,8 +203,11 @@ void check_new(const Devices& devices, const Channel& channel) {
     if (!channel.name.empty() && other.name == channel.name)
       throw operation_invalid(fmt::format("a channel of the name '{}' already exists", channel.name));
 }
-void check_new(const Devices&, const Input&) {
-  throw operation_invalid("the machine has its one PS/2 keyboard already");
+void check_new(const Devices& devices, const Input& input) {
+  if (input.bus == InputBus::ps2) throw operation_invalid("the machine has its one PS/2 keyboard already");
+  for (const Input& other : devices.inputs)
+    if (!input.source.empty() && other.source == input.source)
+      throw operation_invalid(fmt::format("the input device {} is the domain's already", input.source));
 }
 void check_new(const Devices& devices, const Watchdog& watchdog) {
   for (const Watchdog& other : devices.watchdogs)
@@ -240,8 +244,8 @@ void check_removable(const Devices& devices, const Controller& controller) {
       is_used = true;
   if (is_used) throw operation_failed("device cannot be detached: device is busy");
 }
-void check_removable(const Devices&, const Input&) {
-  throw operation_unsupported("the PS/2 keyboard is part of the machine");
+void check_removable(const Devices&, const Input& input) {
+  if (input.bus == InputBus::ps2) throw operation_unsupported("the PS/2 keyboard is part of the machine");
 }
 void check_removable(const Devices& devices, const Console& console) {
   if (console.target == ConsoleTarget::serial && !devices.serials.empty())
@@ -370,6 +374,12 @@ Device device_with_alias(const DomainDefinition& definition, std::string_view al
   look(devices.inputs);
   if (!found) throw Error(VIR_ERR_DEVICE_MISSING, fmt::format("no device found with alias {}", alias));
   return *found;
+}
+
+bool has_device(const DomainDefinition& definition, std::string_view alias) {
+  bool found = false;
+  for_each_info(definition.devices, [&](const DeviceInfo& info) { found = found || info.alias == alias; });
+  return found && !alias.empty();
 }
 
 void require_new(const Devices& devices, const Device& device) {

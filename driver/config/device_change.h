@@ -40,6 +40,7 @@ Device find_device(const DomainDefinition& definition, const Device& wanted);
 // The memory device that an update names, by its place alone. Throws VIR_ERR_INVALID_ARG for none.
 MemoryDevice find_memory_to_update(const DomainDefinition& definition, const MemoryDevice& wanted);
 Device device_with_alias(const DomainDefinition& definition, std::string_view alias);
+bool has_device(const DomainDefinition& definition, std::string_view alias);
 
 // Throws for a device that is there already, by what tells it from others of its kind.
 void require_new(const Devices& devices, const Device& device);
@@ -51,8 +52,9 @@ Device remove_device(DomainDefinition& definition, const Device& wanted);
 void replace_device(DomainDefinition& definition, const Device& changed);
 
 // Of a running domain: the alias and the slot of a DIMM; the alias and the place of a disk, interface,
-// entropy source, socket device or watchdog that is to be plugged in, as place_hot_plugged(); and of a
-// channel or virtio console, for which one of its virtio-serial controllers has a free port. Throws Error.
+// entropy source, socket device, input device or watchdog that is to be plugged in, as place_hot_plugged();
+// and of a channel or virtio console, for which one of its virtio-serial controllers has a free port. Throws
+// Error.
 void assign_hot_plugged(const DomainDefinition& live, Device& device);
 // Whether the device at that address may come and go: it is the only function behind a root port whose slot
 // takes devices at run time.

@@ -173,6 +173,29 @@ TEST(DeviceChange, WhatIsThereAlreadyIsRefused) {
             VIR_ERR_CONFIG_UNSUPPORTED);
 }
 
+TEST(DeviceChange, InputDevicesAreToldApartByTypeBusAndSource) {
+  DomainDefinition definition = whole();
+  constexpr std::string_view kKeyboard = "<input type='keyboard' bus='virtio'/>",
+                             kHost =
+                                 "<input type='passthrough' bus='virtio'>"
+                                 "<source evdev='/dev/input/event0'/></input>";
+  add_device(definition, device(kKeyboard));
+  add_device(definition, device(kHost));
+  EXPECT_EQ(refusal([&] { add_device(definition, device(kHost)); }).first, VIR_ERR_OPERATION_INVALID);
+  fill_defaults(definition, {});
+  check_readable(definition);
+  ASSERT_EQ(definition.devices.inputs.size(), 3u);
+  EXPECT_FALSE(definition.devices.inputs[0].info.pci);
+  EXPECT_TRUE(definition.devices.inputs[1].info.pci);
+  EXPECT_TRUE(definition.devices.inputs[2].info.pci);
+  remove_device(definition, device(kKeyboard, DeviceUse::removal));
+  EXPECT_EQ(refusal([&] { remove_device(definition, device(kKeyboard, DeviceUse::removal)); }).first,
+            VIR_ERR_DEVICE_MISSING);
+  remove_device(definition, device(kHost, DeviceUse::removal));
+  ASSERT_EQ(definition.devices.inputs.size(), 1u);
+  EXPECT_EQ(definition.devices.inputs[0].bus, InputBus::ps2);
+}
+
 TEST(DeviceChange, WhatIsNotThereAndWhatIsSeveralAreToldApart) {
   DomainDefinition definition = whole();
   const DomainDefinition before = definition;

@@ -1,4 +1,4 @@
-// <devices>: disks, interfaces, controllers, rng, input.
+// <devices>: disks, interfaces, controllers, rng.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -378,15 +378,6 @@ Rng parse_rng(XmlElement& element, bool inactive) {
   return rng;
 }
 
-Input parse_input(XmlElement& element, bool inactive) {
-  if (const std::string type = require_text(element, "type"); type != "keyboard") {
-    throw element.unsupported(fmt::format(
-        "Warren has no '{}' input device yet; the machine has a PS/2 keyboard", type.substr(0, 64)));
-  }
-  accept_only(element, "bus", "ps2");
-  return {.info = parse_device_info(element, inactive, false, false)};
-}
-
 }  // namespace
 
 Devices parse_devices(XmlElement* element, bool inactive) {
@@ -420,8 +411,7 @@ Devices parse_devices(XmlElement* element, bool inactive) {
   }
   for (XmlElement* child : element->children("input"))
     devices.inputs.push_back(parse_input(*child, inactive));
-  if (devices.inputs.size() > 1)
-    throw element->unsupported("there is one PS/2 keyboard, and there are two <input>");
+  check_inputs(*element, devices.inputs);
   for (XmlElement* child : element->children("rng")) devices.rngs.push_back(parse_rng(*child, inactive));
   if (XmlElement* balloon = element->child("memballoon"))
     devices.memory_balloon = parse_memory_balloon(*balloon, inactive);

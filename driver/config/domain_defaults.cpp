@@ -330,7 +330,9 @@ void fill_models(Devices& devices, const RandomBytes& random) {
   for (Vsock& vsock : devices.vsocks) complete(vsock, random);
   if (!devices.memory_balloon) devices.memory_balloon.emplace();
   if (devices.panic) devices.panic->has_model = true;
-  if (devices.inputs.empty()) devices.inputs.emplace_back();  // the i8042 has its keyboard, asked for or not
+  // The i8042 has its keyboard, asked for or not.
+  if (std::ranges::find(devices.inputs, InputBus::ps2, &Input::bus) == devices.inputs.end())
+    devices.inputs.emplace_back();
 }
 
 // A domain that was written for QEMU runs on Warren's worker, as one of machine 'pc' runs as 'q35'; what is

@@ -140,6 +140,22 @@ inline constexpr EnumName<RngBackend> kRngBackend[] = {{"random", RngBackend::ra
                                                        {"builtin", RngBackend::builtin}};
 inline constexpr std::string_view kRngBackendRefused[] = {"egd"};
 
+inline constexpr EnumName<InputType> kInputType[] = {{"keyboard", InputType::keyboard},
+                                                     {"mouse", InputType::mouse},
+                                                     {"tablet", InputType::tablet},
+                                                     {"passthrough", InputType::passthrough},
+                                                     {"evdev", InputType::evdev}};
+inline constexpr EnumName<GrabToggle> kGrabToggle[] = {
+    {"ctrl-ctrl", GrabToggle::ctrl_ctrl},     {"alt-alt", GrabToggle::alt_alt},
+    {"shift-shift", GrabToggle::shift_shift}, {"meta-meta", GrabToggle::meta_meta},
+    {"scrolllock", GrabToggle::scrolllock},   {"ctrl-scrolllock", GrabToggle::ctrl_scrolllock}};
+inline constexpr EnumName<InputBus> kInputBus[] = {
+    {"ps2", InputBus::ps2}, {"virtio", InputBus::virtio}, {"none", InputBus::none}};
+inline constexpr std::string_view kInputBusRefused[] = {"usb", "xen", "parallels"};
+inline constexpr EnumName<InputModel> kInputModel[] = {
+    {"virtio", InputModel::virtio}, {"virtio-non-transitional", InputModel::virtio_non_transitional}};
+inline constexpr std::string_view kInputModelRefused[] = {"virtio-transitional"};
+
 inline constexpr EnumName<BalloonModel> kBalloonModel[] = {{"virtio", BalloonModel::virtio},
                                                            {"none", BalloonModel::none}};
 inline constexpr std::string_view kBalloonModelRefused[] = {"virtio-transitional", "virtio-non-transitional",
@@ -194,6 +210,10 @@ inline constexpr EnumTable<ConsoleTarget> kConsoleTarget{detail::kConsoleTarget,
 inline constexpr EnumTable<ControllerType> kController{detail::kController, detail::kControllerRefused};
 inline constexpr EnumTable<ControllerModel> kPciModel{detail::kPciModel, detail::kPciModelRefused};
 inline constexpr EnumTable<RngBackend> kRngBackend{detail::kRngBackend, detail::kRngBackendRefused};
+inline constexpr EnumTable<InputType> kInputType{detail::kInputType, {}};
+inline constexpr EnumTable<GrabToggle> kGrabToggle{detail::kGrabToggle, {}};
+inline constexpr EnumTable<InputBus> kInputBus{detail::kInputBus, detail::kInputBusRefused};
+inline constexpr EnumTable<InputModel> kInputModel{detail::kInputModel, detail::kInputModelRefused};
 inline constexpr EnumTable<BalloonModel> kBalloonModel{detail::kBalloonModel, detail::kBalloonModelRefused};
 inline constexpr EnumTable<WatchdogModel> kWatchdogModel{detail::kWatchdogModel,
                                                          detail::kWatchdogModelRefused};

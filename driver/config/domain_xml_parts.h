@@ -60,6 +60,9 @@ MemoryBalloon parse_memory_balloon(XmlElement& element, bool inactive);
 Watchdog parse_watchdog(XmlElement& element, bool inactive);
 PanicDevice parse_panic(XmlElement& element, bool inactive);
 Vsock parse_vsock(XmlElement& element, bool inactive);
+Input parse_input(XmlElement& element, bool inactive);
+// Of all <input> together.
+void check_inputs(XmlElement& devices, const std::vector<Input>& inputs);
 // memory_device.cpp
 MemoryDevice parse_memory_device(XmlElement& element, bool inactive);
 void parse_maximum_memory(XmlElement& root, Memory& memory);
@@ -92,5 +95,6 @@ void format_memory_balloon(XmlWriter& writer, const MemoryBalloon& balloon, cons
 void format_watchdog(XmlWriter& writer, const Watchdog& watchdog, const FormatContext& context);
 void format_panic(XmlWriter& writer, const PanicDevice& panic, const FormatContext& context);
 void format_vsock(XmlWriter& writer, const Vsock& vsock, const FormatContext& context);
+void format_input(XmlWriter& writer, const Input& input, const FormatContext& context);
 
 }  // namespace warren::driver::config

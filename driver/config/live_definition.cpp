@@ -161,6 +161,7 @@ struct AssignAlias {
     memory.current_kib = 0;
   }
   void operator()(Vsock& vsock) const { give_alias(vsock.info, next_alias(devices.vsocks, "vsock")); }
+  void operator()(Input& input) const { give_alias(input.info, next_alias(devices.inputs, "input")); }
   void operator()(Rng& rng) const { give_alias(rng.info, next_alias(devices.rngs, "rng")); }
   void operator()(Channel& channel) const {
     give_alias(channel.info, next_alias(devices.channels, "channel"));

@@ -53,6 +53,9 @@ std::vector<Place> endpoints(Devices& devices) {
     places.push_back({&devices.memory_balloon->info, "/domain/devices/memballoon"});
   for (std::size_t i = 0; i < devices.rngs.size(); ++i)
     places.push_back({&devices.rngs[i].info, numbered("rng", i)});
+  for (std::size_t i = 0; i < devices.inputs.size(); ++i)
+    if (devices.inputs[i].bus == InputBus::virtio)
+      places.push_back({&devices.inputs[i].info, numbered("input", i)});
   for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
     places.push_back({&devices.vsocks[i].info, numbered("vsock", i)});
   for (std::size_t i = 0; i < devices.memories.size(); ++i)

@@ -53,4 +53,21 @@ void format_vsock(XmlWriter& writer, const Vsock& vsock, const FormatContext& co
   writer.end();
 }
 
+void format_input(XmlWriter& writer, const Input& input, const FormatContext& context) {
+  writer.begin("input");
+  writer.attribute("type", names::kInputType.name(input.type));
+  if (input.bus != InputBus::none) writer.attribute("bus", names::kInputBus.name(input.bus));
+  if (input.model) writer.attribute("model", names::kInputModel.name(*input.model));
+  if (!input.source.empty()) {
+    writer.begin("source");
+    writer.attribute(input.type == InputType::evdev ? "dev" : "evdev", input.source);
+    if (input.grab_all) writer.attribute("grab", "all");
+    if (input.grab_toggle) writer.attribute("grabToggle", names::kGrabToggle.name(*input.grab_toggle));
+    if (input.repeat) writer.attribute("repeat", *input.repeat ? "on" : "off");
+    writer.end();
+  }
+  format_device_info(writer, input.info, context);
+  writer.end();
+}
+
 }  // namespace warren::driver::config

@@ -317,6 +317,38 @@ TEST_F(DeviceTest, WhereNoDeviceComesOrGoes) {
   EXPECT_EQ(live(), before);
 }
 
+TEST_F(DeviceTest, InputDevicesComeAndGo) {
+  ASSERT_EQ(create(with_ports()), "");
+  subscribe();
+  ASSERT_EQ(attach("<input type='tablet' bus='virtio'/>", kLive), "");
+  ASSERT_EQ(attach("<input type='keyboard' bus='virtio' model='virtio'/>", kLive), "");
+  EXPECT_TRUE(wait_until_told("+input2"));
+  EXPECT_THAT(live(), HasSubstr("<input type='tablet' bus='virtio'>"));
+  EXPECT_THAT(live(), HasSubstr("<input type='keyboard' bus='virtio' model='virtio'>"));
+  // What fits both keyboards by type is told apart by the bus.
+  ASSERT_EQ(detach("<input type='keyboard' bus='virtio'/>", kLive), "");
+  EXPECT_TRUE(wait_until_told("-input2"));
+  ASSERT_EQ(detach_alias("input1", kLive), "");
+  EXPECT_TRUE(wait_until_told("-input1"));
+  EXPECT_THAT(live(), Not(HasSubstr("bus='virtio'>\n      <alias name='input")));
+  EXPECT_THAT(live(), HasSubstr("<input type='keyboard' bus='ps2'>"));
+  EXPECT_THAT(detach("<input type='mouse' bus='virtio'/>", kLive), HasSubstr("input"));
+  EXPECT_EQ(last_code_, VIR_ERR_DEVICE_MISSING);
+}
+
+TEST_F(DeviceTest, AnInputDeviceOfTheHostIsOpenedOrNamed) {
+  ASSERT_EQ(create(with_ports()), "");
+  const std::string before = live();
+  const auto passthrough = [](const std::string& path) {
+    return fmt::format("<input type='passthrough' bus='virtio'><source evdev='{}'/></input>", path);
+  };
+  EXPECT_THAT(attach(passthrough("/nonexistent/event0"), kLive), HasSubstr("/nonexistent/event0"));
+  EXPECT_EQ(last_code_, VIR_ERR_SYSTEM_ERROR);
+  EXPECT_THAT(attach(passthrough("/dev/null"), kLive), HasSubstr("'/dev/null' is no evdev device"));
+  EXPECT_EQ(last_code_, VIR_ERR_CONFIG_UNSUPPORTED);
+  EXPECT_EQ(live(), before);
+}
+
 TEST_F(DeviceTest, AnUpdateOfARunningDiskChangesItsLimitsAlone) {
   ASSERT_EQ(create(with_ports()), "");
   const std::string before = live();

@@ -30,6 +30,8 @@
 
 namespace warren::driver::domain {
 
+struct MonitorInput;
+
 using DefinitionPointer = std::shared_ptr<const config::DomainDefinition>;
 
 class Domain : public std::enable_shared_from_this<Domain> {
@@ -107,6 +109,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // domain_probes.cpp
   Task<> inject_nmi(Caller caller);
   Task<> send_keys(Caller caller, vmm::control::SendKeys keys);
+  Task<std::string> answer_monitor_input(Caller caller, MonitorInput input);
   Task<std::vector<std::uint8_t>> read_memory(Caller caller, vmm::control::ReadMemory range);
   Task<> set_lifecycle_action(Caller caller, unsigned int type, config::LifecycleAction action,
                               unsigned int flags);

@@ -117,7 +117,7 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   resources.live.vsock_cids = std::move(cids);
   config::assign_live(definition, resources.live);
   launched->machine.specification =
-      machine_of(definition, environment_->facts, resources.disks, std::time(nullptr));
+      machine_of(definition, environment_->facts, resources, std::time(nullptr));
   launched->machine.names = std::move(resources.names);
   launched->machine.descriptors = std::move(resources.descriptors);
   for (DiskChangeEvent& event : launched->dropped)

@@ -89,15 +89,4 @@ Task<> Domain::memory_resized(std::weak_ptr<Worker> from, control::MemoryResized
 }
 
 // The guest does not let go of a device that it was asked for.
-void Domain::device_kept(const std::string& alias) {
-  if (!is_active()) return;
-  const auto& memories = live_->devices.memories;
-  if (std::ranges::none_of(memories, [&](const auto& device) { return device.info.alias == alias; })) return;
-  emit(DeviceRemovalFailedEvent{alias});
-  if (auto waiting = removals_.extract(alias)) {
-    refused_removals_.insert(alias);
-    waiting.mapped()->cancel();
-  }
-}
-
 }  // namespace warren::driver::domain

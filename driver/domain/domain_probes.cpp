@@ -6,6 +6,7 @@
 
 #include "driver/domain/domain.h"
 #include "driver/domain/machine_translation.h"
+#include "driver/domain/monitor_input.h"
 
 namespace warren::driver::domain {
 
@@ -17,13 +18,48 @@ Task<> Domain::inject_nmi(Caller caller) {
                                     fmt::format("send domain '{}' an NMI", name_));
 }
 
+namespace {
+
+// A keyboard that the worker may have to type on, besides the PS/2 keyboard.
+bool has_virtio_keyboard(const config::DomainDefinition& live) {
+  return std::ranges::any_of(live.devices.inputs, [](const config::Input& input) {
+    return input.bus == config::InputBus::virtio && input.type == config::InputType::keyboard;
+  });
+}
+
+}  // namespace
+
 Task<> Domain::send_keys(Caller caller, vmm::control::SendKeys keys) {
   auto hold = co_await slot_.acquire(job_of("send key", caller));
   Worker& worker = require_worker();
+  // A worker of an earlier revision, which has none, does not know what that is (failure class T31).
+  if (!has_virtio_keyboard(*live_)) keys.linux_codes.clear();
   Request<void> request = [&worker, keys = std::move(keys)](auto reply) {
     worker.client().send_keys(keys, std::move(reply));
   };
   co_await worker.ask<void>(std::move(request), fmt::format("send keys to domain '{}'", name_));
+}
+
+// What is refused is an answer, too.
+Task<std::string> Domain::answer_monitor_input(Caller caller, MonitorInput input) {
+  std::string refused;
+  try {
+    if (const auto* why = std::get_if<std::string>(&input.request)) {
+      refused = *why;
+    } else if (const auto* keys = std::get_if<control::SendKeys>(&input.request)) {
+      co_await send_keys(caller, *keys);
+    } else if (const auto events = std::get<control::SendInput>(input.request); !events.events.empty()) {
+      auto hold = co_await slot_.acquire(job_of("send input", caller));
+      Worker& worker = require_worker();
+      Request<void> request = [&worker, events](auto reply) {
+        worker.client().send_input(events, std::move(reply));
+      };
+      co_await worker.ask<void>(std::move(request), fmt::format("send domain '{}' input", name_));
+    }
+  } catch (const Error& error) {
+    refused = error.what();
+  }
+  co_return domain::answer_monitor_input(input, refused);
 }
 
 Task<std::vector<std::uint8_t>> Domain::read_memory(Caller caller, vmm::control::ReadMemory range) {

@@ -49,16 +49,18 @@ void refuse_controller(const config::Controller& controller, std::string_view do
                                           doing == "attach" ? "plugged" : "unplugged"));
 }
 
-void refuse_input(std::string_view doing) {
-  throw Error(VIR_ERR_CONFIG_UNSUPPORTED, fmt::format("input device on bus 'ps2' cannot be {}",
-                                                      doing == "attach" ? "hot plugged." : "detached"));
+void require_virtio(const config::Input& input, std::string_view doing) {
+  if (input.bus == config::InputBus::virtio) return;
+  throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+              fmt::format("input device on bus '{}' cannot be {}", config::names::kInputBus.name(input.bus),
+                          doing == "attach" ? "hot plugged." : "detached"));
 }
 
 void require_hot_plug(const config::Device& device, std::string_view doing) {
   if (is_port(device)) return;
   if (const auto* controller = std::get_if<config::Controller>(&device))
     refuse_controller(*controller, doing);
-  if (std::holds_alternative<config::Input>(device)) refuse_input(doing);
+  if (const auto* input = std::get_if<config::Input>(&device)) require_virtio(*input, doing);
   if (const auto* disk = std::get_if<config::Disk>(&device);
       disk != nullptr && disk->bus != config::DiskBus::virtio) {
     throw operation_unsupported(disk->device == config::DiskDevice::cdrom
@@ -70,7 +72,7 @@ void require_hot_plug(const config::Device& device, std::string_view doing) {
     throw operation_unsupported("hotplug of watchdog of model itco is not supported");
   if (std::holds_alternative<config::Disk>(device) || std::holds_alternative<config::Interface>(device) ||
       std::holds_alternative<config::Rng>(device) || std::holds_alternative<config::Vsock>(device) ||
-      std::holds_alternative<config::Watchdog>(device) ||
+      std::holds_alternative<config::Watchdog>(device) || std::holds_alternative<config::Input>(device) ||
       std::holds_alternative<config::MemoryDevice>(device))
     return;
   throw operation_unsupported(
@@ -177,7 +179,7 @@ Task<> Domain::hand_over(DefinitionPointer live, const config::Device& device, R
     co_await plug_memory(*memory);
     co_return;
   }
-  control::PlugDevice command = plug_of(device, resources.disks, *live_);
+  control::PlugDevice command = plug_of(device, resources, *live_);
   std::string doing = fmt::format("plug device {} into domain '{}'", alias, name_);
   co_await worker.plug_device(std::move(command), std::move(resources.names),
                               std::move(resources.descriptors), std::move(doing));
@@ -305,8 +307,9 @@ bool Domain::drop_device(const std::string& alias) {
   }
   if (std::erase_if(devices.disks, is_it) + std::erase_if(devices.interfaces, is_it) +
           std::erase_if(devices.rngs, is_it) + std::erase_if(devices.vsocks, is_it) +
-          std::erase_if(devices.watchdogs, is_it) + drop_memory(*live, is_it) +
-          std::erase_if(devices.channels, is_it) + std::erase_if(devices.consoles, is_it) ==
+          std::erase_if(devices.watchdogs, is_it) + std::erase_if(devices.inputs, is_it) +
+          drop_memory(*live, is_it) + std::erase_if(devices.channels, is_it) +
+          std::erase_if(devices.consoles, is_it) ==
       0)
     return false;
   if (devices.vsocks.empty() && !live_->devices.vsocks.empty()) release_cid();
@@ -333,6 +336,8 @@ void Domain::forget_devices_but(const control::Status& found) {
   look(live_->devices.interfaces);
   look(live_->devices.rngs);
   look(live_->devices.vsocks);
+  for (const config::Input& input : live_->devices.inputs)
+    if (input.bus == config::InputBus::virtio) look(std::span(&input, 1));
   for (const config::Watchdog& watchdog : live_->devices.watchdogs)
     if (watchdog.model != config::WatchdogModel::itco) look(std::span(&watchdog, 1));
   for (const config::MemoryDevice& memory : live_->devices.memories) {
@@ -348,6 +353,16 @@ void Domain::forget_devices_but(const control::Status& found) {
     drop_device(alias);
     publish();
     emit(DeviceRemovedEvent{alias});
+  }
+}
+
+// The guest does not let go of it, and has said so.
+void Domain::device_kept(const std::string& alias) {
+  if (!is_active() || !config::has_device(*live_, alias)) return;
+  emit(DeviceRemovalFailedEvent{alias});
+  if (auto waiting = removals_.extract(alias)) {
+    refused_removals_.insert(alias);
+    waiting.mapped()->cancel();
   }
 }
 

@@ -42,13 +42,11 @@ std::int32_t code_in(const KeyCodes& key, std::uint32_t code_set) noexcept {
 
 }  // namespace
 
-std::optional<std::uint16_t> at_set1_code(std::uint32_t code_set, std::uint32_t code) noexcept {
-  if (code > 0xffff) return std::nullopt;
-  for (const KeyCodes& key : all_keys()) {
-    if (code_in(key, code_set) == static_cast<std::int32_t>(code))
-      return static_cast<std::uint16_t>(key.at_set1);
-  }
-  return std::nullopt;
+const KeyCodes* find_key(std::uint32_t code_set, std::uint32_t code) noexcept {
+  if (code > 0xffff) return nullptr;
+  for (const KeyCodes& key : all_keys())
+    if (code_in(key, code_set) == static_cast<std::int32_t>(code)) return &key;
+  return nullptr;
 }
 
 const char* name_of_code_set(std::uint32_t code_set) noexcept {

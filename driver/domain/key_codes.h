@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 
 namespace warren::driver::domain {
@@ -19,8 +18,8 @@ struct KeyCodes {
 
 std::span<const KeyCodes> all_keys() noexcept;
 
-// `code_set` is a virKeycodeSet. nullopt for a key the keyboard does not have, or the set does not.
-std::optional<std::uint16_t> at_set1_code(std::uint32_t code_set, std::uint32_t code) noexcept;
+// `code_set` is a virKeycodeSet. Null for a key the keyboard does not have, or the set does not.
+const KeyCodes* find_key(std::uint32_t code_set, std::uint32_t code) noexcept;
 // "linux", "atset1", …; "" for a number that is no set.
 const char* name_of_code_set(std::uint32_t code_set) noexcept;
 

@@ -7,6 +7,7 @@
 #include "driver/domain/key_codes.h"
 #include "driver/domain/local_driver.h"
 #include "driver/domain/monitor.h"
+#include "driver/domain/monitor_input.h"
 
 namespace warren::driver::domain {
 
@@ -181,13 +182,14 @@ void LocalDriver::send_key(const Caller& caller, const Uuid& uuid, KeyPress keys
     if (press.hold_ms > vmm::control::kMaximumHoldMilliseconds)
       throw invalid_argument("keys cannot be held for more than a minute");
     for (const std::uint32_t code : keys.codes) {
-      const auto found = at_set1_code(keys.code_set, code);
-      if (!found) {
+      const KeyCodes* key = find_key(keys.code_set, code);
+      if (key == nullptr) {
         throw internal_error(
-            fmt::format("cannot translate keycode {} of {} codeset to a key of the PS/2 keyboard", code,
+            fmt::format("cannot translate keycode {} of {} codeset to a key of a PC keyboard", code,
                         name_of_code_set(keys.code_set)));
       }
-      press.codes.push_back(*found);
+      press.codes.push_back(static_cast<std::uint16_t>(key->at_set1));
+      press.linux_codes.push_back(static_cast<std::uint16_t>(key->linux_input));
     }
     return domain.send_keys(caller, std::move(press));
   });
@@ -257,8 +259,17 @@ void LocalDriver::core_dump(const Caller& caller, const Uuid& uuid, std::string 
   });
 }
 
-void LocalDriver::monitor_command(const Caller&, const Uuid& uuid, std::string command, unsigned int flags,
-                                  Completion<std::string> completion) {
+void LocalDriver::monitor_command(const Caller& caller, const Uuid& uuid, std::string command,
+                                  unsigned int flags, Completion<std::string> completion) {
+  if (flags == 0) {
+    if (auto input = parse_monitor_input(command)) {
+      return change<std::string>(uuid, std::move(completion), [&](Domain& domain) {
+        require_active(*domain.snapshot());
+        domain.taint_by_monitor();
+        return domain.answer_monitor_input(caller, std::move(*input));
+      });
+    }
+  }
   std::expected<std::string, Error> answer = std::unexpected(internal_error("no answer"));
   try {
     check_flags(flags, VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP, "virDomainQemuMonitorCommand");

@@ -272,6 +272,58 @@ control::VsockSpecification vsock_of(const config::Vsock& vsock, std::size_t ind
   return {vsock.info.alias, address_of(vsock.info), vsock.cid.value(), vsock_descriptor(index)};
 }
 
+control::InputSpecification input_of(const config::Input& input,
+                                     const std::optional<control::HostInputSpecification>& host) {
+  control::InputSpecification result{.id = input.info.alias, .address = address_of(input.info)};
+  switch (input.type) {
+    case config::InputType::keyboard:
+      result.kind = control::InputKind::keyboard;
+      break;
+    case config::InputType::mouse:
+      result.kind = control::InputKind::mouse;
+      break;
+    case config::InputType::tablet:
+      result.kind = control::InputKind::tablet;
+      break;
+    case config::InputType::passthrough:
+      result.kind = control::InputKind::passthrough;
+      break;
+    case config::InputType::evdev:
+      throw internal_error("an evdev is no device of the guest's");
+  }
+  result.host = host;
+  return result;
+}
+
+control::EvdevSpecification evdev_of(const config::Input& input,
+                                     const control::HostInputSpecification& host) {
+  control::EvdevSpecification result{.id = input.info.alias, .descriptor = host.descriptor};
+  switch (input.grab_toggle.value_or(config::GrabToggle::ctrl_ctrl)) {
+    case config::GrabToggle::ctrl_ctrl:
+      result.toggle = control::GrabToggle::ctrl_ctrl;
+      break;
+    case config::GrabToggle::alt_alt:
+      result.toggle = control::GrabToggle::alt_alt;
+      break;
+    case config::GrabToggle::shift_shift:
+      result.toggle = control::GrabToggle::shift_shift;
+      break;
+    case config::GrabToggle::meta_meta:
+      result.toggle = control::GrabToggle::meta_meta;
+      break;
+    case config::GrabToggle::scrolllock:
+      result.toggle = control::GrabToggle::scrolllock;
+      break;
+    case config::GrabToggle::ctrl_scrolllock:
+      result.toggle = control::GrabToggle::ctrl_scrolllock;
+      break;
+  }
+  result.grab_all = input.grab_all;
+  result.repeat = input.repeat.value_or(false);
+  result.axes = host.axes;
+  return result;
+}
+
 // As the domain's own RAM where the device says nothing.
 control::DeviceMemorySpecification memory_of(const config::MemoryDevice& memory,
                                              const config::MemoryBacking& backing) {
@@ -339,7 +391,7 @@ void add_sata(const config::Devices& devices, control::MachineSpecification& mac
   }
 }
 
-void add_devices(const config::Devices& devices, const std::vector<DiskProperties>& disks,
+void add_devices(const config::Devices& devices, const Resources& resources,
                  control::MachineSpecification& machine) {
   for (const auto& controller : devices.controllers) {
     if (controller.model != config::ControllerModel::pcie_root_port) continue;
@@ -355,7 +407,7 @@ void add_devices(const config::Devices& devices, const std::vector<DiskPropertie
   }
   add_serial_controllers(devices, machine);
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
-    machine.disks.push_back(disk_of(devices.disks[i], i, disks.at(i)));
+    machine.disks.push_back(disk_of(devices.disks[i], i, resources.disks.at(i)));
   }
   add_sata(devices, machine);
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
@@ -380,6 +432,13 @@ void add_devices(const config::Devices& devices, const std::vector<DiskPropertie
   machine.panic_port = devices.panic.has_value();
   for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
     machine.vsocks.push_back(vsock_of(devices.vsocks[i], i));
+  for (std::size_t i = 0; i < devices.inputs.size(); ++i) {
+    const config::Input& input = devices.inputs[i];
+    if (input.bus == config::InputBus::virtio)
+      machine.inputs.push_back(input_of(input, resources.inputs.at(i)));
+    if (input.type == config::InputType::evdev)
+      machine.evdevs.push_back(evdev_of(input, resources.inputs.at(i).value()));
+  }
 }
 
 }  // namespace
@@ -412,19 +471,21 @@ control::DimmSpecification dimm_of(const config::MemoryDevice& memory, const con
           .memory = memory_of(memory, live.memory_backing)};
 }
 
-control::PlugDevice plug_of(const config::Device& device, const std::vector<DiskProperties>& disks,
+control::PlugDevice plug_of(const config::Device& device, const Resources& resources,
                             const config::DomainDefinition& live) {
   control::PlugDevice plug;
   if (const auto* memory = std::get_if<config::MemoryDevice>(&device))
     plug.virtio_memories.push_back(virtio_memory_of(*memory, live.memory_backing));
   if (const auto* disk = std::get_if<config::Disk>(&device))
-    plug.disks.push_back(disk_of(*disk, 0, disks.at(0)));
+    plug.disks.push_back(disk_of(*disk, 0, resources.disks.at(0)));
   if (const auto* interface = std::get_if<config::Interface>(&device))
     plug.interfaces.push_back(interface_of(*interface, 0));
   if (const auto* rng = std::get_if<config::Rng>(&device)) plug.rngs.push_back(rng_of(*rng));
   if (const auto* vsock = std::get_if<config::Vsock>(&device)) plug.vsocks.push_back(vsock_of(*vsock, 0));
   if (const auto* watchdog = std::get_if<config::Watchdog>(&device))
     plug.watchdogs.push_back(watchdog_of(*watchdog));
+  if (const auto* input = std::get_if<config::Input>(&device))
+    plug.inputs.push_back(input_of(*input, resources.inputs.at(0)));
   control::validate(plug);
   return plug;
 }
@@ -450,7 +511,7 @@ control::PlugPort port_of(const config::Devices& devices, const config::Device& 
 }
 
 control::MachineSpecification machine_of(const config::DomainDefinition& live, const config::HostFacts& facts,
-                                         const std::vector<DiskProperties>& disks, std::int64_t now) {
+                                         const Resources& resources, std::int64_t now) {
   control::MachineSpecification machine;
   machine.name = live.name;
   machine.uuid = live.uuid.value().to_string();
@@ -471,7 +532,7 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
       live.lifecycle.on_reboot.value_or(config::LifecycleAction::restart) == config::LifecycleAction::restart;
   machine.on_reset = restarts ? control::GuestAction::reset : control::GuestAction::stop;
   for (const config::IoThread& thread : live.iothreads) machine.iothreads.push_back(thread.id);
-  add_devices(live.devices, disks, machine);
+  add_devices(live.devices, resources, machine);
   add_memory_devices(live, machine);
   if (machine.balloon) machine.balloon->target_bytes = balloon_target_kib(live) * 1024;
   control::validate(machine);

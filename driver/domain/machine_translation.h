@@ -12,14 +12,14 @@
 
 namespace warren::driver::domain {
 
-// `live` has been through fill_defaults() and assign_live(); `disks` are in its order. `now` is host UTC in
-// seconds. Throws Error (CONFIG_UNSUPPORTED) for what no specification can say.
+// `live` has been through fill_defaults() and assign_live(); of `resources`, disks and inputs are in its
+// order. `now` is host UTC in seconds. Throws Error (CONFIG_UNSUPPORTED) for what no specification can say.
 vmm::control::MachineSpecification machine_of(const config::DomainDefinition& live,
-                                              const config::HostFacts& facts,
-                                              const std::vector<DiskProperties>& disks, std::int64_t now);
+                                              const config::HostFacts& facts, const Resources& resources,
+                                              std::int64_t now);
 
 // One device of a running machine, with its resources named as by open_resources(Device&).
-vmm::control::PlugDevice plug_of(const config::Device& device, const std::vector<DiskProperties>& disks,
+vmm::control::PlugDevice plug_of(const config::Device& device, const Resources& resources,
                                  const config::DomainDefinition& live);
 // The same for a memory module, which has its slot.
 vmm::control::DimmSpecification dimm_of(const config::MemoryDevice& memory,

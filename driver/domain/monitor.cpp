@@ -7,6 +7,7 @@
 #include <libvirt/libvirt.h>
 
 #include "driver/contract/error.h"
+#include "driver/domain/monitor_input.h"
 #include "driver/domain/worker_threads.h"
 
 namespace warren::driver::domain {
@@ -188,6 +189,8 @@ constexpr auto kCommands = std::to_array<Command>({
 json::value query_commands(const Snapshot&) {
   json::array all;
   for (const Command& command : kCommands) all.push_back(json::object{{"name", json::string(command.name)}});
+  for (const std::string_view name : kMonitorInputCommands)
+    all.push_back(json::object{{"name", json::string(name)}});
   return all;
 }
 

@@ -2,7 +2,7 @@
 // human monitor's "info".
 //
 // Everything is answered from the snapshot and the counters; nothing that changes the machine is taken, for
-// there are calls for that. Reads procfs; any thread.
+// there are calls for that, but for what monitor_input.h has. Reads procfs; any thread.
 #pragma once
 
 #include <string>

@@ -62,6 +62,13 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
                 "a worker that runs by itself has no socket device: its connections to the host are the "
                 "daemon's to make");
   }
+  for (const config::Input& input : devices.inputs) {
+    if (!input.source.empty())
+      throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                  fmt::format("a worker that runs by itself has no input device of the host: '{}' is the "
+                              "daemon's to open",
+                              input.source));
+  }
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
     const config::Disk& disk = devices.disks[i];
     if (disk.source.empty()) continue;
@@ -147,8 +154,10 @@ std::string format_native(config::DomainDefinition definition, const config::Hos
   config::LiveResources live{.id = 1};
   native.descriptors = resources_of(definition, live);
   config::assign_live(definition, live);
-  const std::vector<DiskProperties> disks(definition.devices.disks.size());
-  native.machine = machine_of(definition, facts, disks, std::time(nullptr));
+  Resources resources;
+  resources.disks.resize(definition.devices.disks.size());
+  resources.inputs.resize(definition.devices.inputs.size());
+  native.machine = machine_of(definition, facts, resources, std::time(nullptr));
   try {
     control::validate(native.machine);
   } catch (const vmm::Error& error) {

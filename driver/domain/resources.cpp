@@ -5,6 +5,7 @@
 #include "driver/contract/error.h"
 #include "driver/domain/character_file.h"
 #include "driver/domain/disk_image.h"
+#include "driver/domain/host_input.h"
 #include "driver/domain/tap.h"
 #include "driver/domain/vsock.h"
 
@@ -18,6 +19,9 @@ std::string tap_descriptor(std::size_t index, std::size_t queue) {
 }
 std::string vsock_descriptor(std::size_t index) {
   return fmt::format("vsock{}", index);
+}
+std::string input_descriptor(std::size_t index) {
+  return fmt::format("input{}", index);
 }
 std::string serial_descriptor(std::size_t index) {
   return fmt::format("serial{}", index);
@@ -80,6 +84,16 @@ std::string open_channel(Resources& resources, const config::Channel& channel, s
   return pty.empty() ? backend.path : pty;
 }
 
+void open_input(Resources& resources, const config::Input& input, std::size_t index) {
+  auto& description = resources.inputs.emplace_back();
+  const bool is_evdev = input.type == config::InputType::evdev;
+  if (input.type != config::InputType::passthrough && !is_evdev) return;
+  HostInput opened = open_host_input(input.source, is_evdev ? HostInputUse::listen : HostInputUse::whole);
+  description = std::move(opened.description);
+  description->descriptor = input_descriptor(index);
+  add(resources, description->descriptor, std::move(opened.device));
+}
+
 }  // namespace
 
 Resources open_resources(const config::DomainDefinition& definition, const SocketDirectories& directories,
@@ -120,6 +134,7 @@ Resources open_resources(const config::DomainDefinition& definition, const Socke
         open_channel(resources, devices.channels[i], i, directories.domain));
   for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
     add(resources, vsock_descriptor(i), listen_vsock(directories.vsock));
+  for (std::size_t i = 0; i < devices.inputs.size(); ++i) open_input(resources, devices.inputs[i], i);
   return resources;
 }
 
@@ -143,6 +158,8 @@ Resources open_resources(config::Device& device, const SocketDirectories& direct
       console->backend.path = console->tty = std::move(path);
   } else if (std::holds_alternative<config::Vsock>(device)) {
     add(resources, vsock_descriptor(0), listen_vsock(directories.vsock));
+  } else if (const auto* input = std::get_if<config::Input>(&device)) {
+    open_input(resources, *input, 0);
   }
   return resources;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "driver/config/domain_defaults.h"
 #include "driver/config/domain_definition.h"
 #include "driver/domain/descriptor_groups.h"
+#include "vmm-core/control/machine_specification.h"
 #include "vmm-core/os/file_descriptor.h"
 
 namespace warren::driver::domain {
@@ -25,6 +27,8 @@ struct Resources {
   std::vector<std::string> names;  // as machine_of() writes them into the specification
   std::vector<vmm::FileDescriptor> descriptors;
   std::vector<DiskProperties> disks;
+  // What the domain's devices of the host say of themselves, in the order of the input devices.
+  std::vector<std::optional<vmm::control::HostInputSpecification>> inputs;
   config::LiveResources live;  // ptys and taps; not the id
 };
 
@@ -49,6 +53,7 @@ std::string serial_descriptor(std::size_t index);
 std::string console_descriptor(std::size_t index);
 std::string channel_descriptor(std::size_t index);
 std::string vsock_descriptor(std::size_t index);
+std::string input_descriptor(std::size_t index);
 std::string log_descriptor(const std::string& character_descriptor);
 inline constexpr const char* kKernelDescriptor = "kernel";
 inline constexpr const char* kInitrdDescriptor = "initrd";

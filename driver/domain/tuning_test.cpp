@@ -264,7 +264,68 @@ TEST_F(TuningTest, KeysNmisAndTheResetAction) {
   EXPECT_NE(set_action(9, 0).find("unknown"), std::string::npos);
 }
 
+// As for QEMU: a keyboard of virtio's gets them, where there is one.
+TEST_F(TuningTest, KeysForAVirtioKeyboardHaveLinuxsCodesToo) {
+  std::string text = xml();
+  text.insert(text.find("</devices>"), "<input type='keyboard' bus='virtio'/>");
+  ASSERT_EQ(define(text), "");
+  ASSERT_EQ(start(), "");
+  const KeyPress keys{VIR_KEYCODE_SET_ATSET1, 0, {0x1d, 0xe053}};
+  EXPECT_EQ(wait<void>([&](auto done) { driver_->send_key(caller_, test_uuid(), keys, 0, std::move(done)); }),
+            "");
+  EXPECT_EQ(last_probe(), "keys 29 57427 linux 29 linux 111");
+}
+
+TEST_F(TuningTest, TheMonitorTypesAndPoints) {
+  ASSERT_EQ(define(xml()), "");
+  ASSERT_EQ(start(), "");
+  const auto ask = [&](const std::string& arguments, const std::string& command = "input-send-event") {
+    std::string text;
+    const std::string request =
+        fmt::format(R"({{"execute":"{}","id":5,"arguments":{}}})", command, arguments);
+    const std::string failed = wait<std::string>(
+        [&](auto done) { driver_->monitor_command(caller_, test_uuid(), request, 0, std::move(done)); },
+        &text);
+    return failed.empty() ? text : "failed: " + failed;
+  };
+  constexpr const char* kDone = R"({"return":{},"id":5})";
+  EXPECT_EQ(ask(R"({"events":[{"type":"abs","data":{"axis":"x","value":32767}},)"
+                R"({"type":"abs","data":{"axis":"y","value":0}},)"
+                R"({"type":"btn","data":{"down":true,"button":"left"}}]})"),
+            kDone);
+  EXPECT_EQ(last_probe(), "input 3.0=32767 3.1=0 1.272=1");
+  EXPECT_EQ(ask(R"({"device":"video0","events":[{"type":"rel","data":{"axis":"y","value":-5}},)"
+                R"({"type":"btn","data":{"down":true,"button":"wheel-down"}},)"
+                R"({"type":"btn","data":{"down":false,"button":"wheel-down"}},)"
+                R"({"type":"key","data":{"down":false,"key":{"type":"number","data":157}}}]})"),
+            kDone);
+  EXPECT_EQ(last_probe(), "input 2.1=-5 2.8=-1 1.97=0");
+  EXPECT_EQ(ask(R"({"keys":[{"type":"qcode","data":"ctrl"},{"type":"qcode","data":"a"}]})", "send-key"),
+            kDone);
+  EXPECT_EQ(last_probe(), "keys 29 30");
+  EXPECT_EQ(ask(R"({"events":[]})"), kDone);
+  for (const char* bad :
+       {R"(7)", R"({})", R"({"events":7})", R"({"events":[7]})", R"({"events":[{"type":"abs"}]})",
+        R"({"events":[{"type":"abs","data":{"axis":"x","value":32768}}]})",
+        R"({"events":[{"type":"abs","data":{"axis":"z","value":0}}]})",
+        R"({"events":[{"type":"rel","data":{"axis":"x","value":1e99}}]})",
+        R"({"events":[{"type":"rel","data":{"axis":"x","value":4294967296}}]})",
+        R"({"events":[{"type":"btn","data":{"down":1,"button":"left"}}]})",
+        R"({"events":[{"type":"btn","data":{"down":true,"button":"fire"}}]})",
+        R"({"events":[{"type":"mtt","data":{}}]})",
+        R"({"events":[{"type":"key","data":{"down":true,"key":{"type":"qcode","data":"unmapped"}}}]})",
+        R"({"events":[{"type":"key","data":{"down":true,"key":{"type":"number","data":-1}}}]})"}) {
+    EXPECT_NE(ask(bad).find(R"("class":"GenericError")"), std::string::npos) << bad << ask(bad);
+  }
+  EXPECT_NE(ask(R"({"keys":[]})", "send-key").find("1 to 16"), std::string::npos);
+  EXPECT_EQ(last_probe(), "keys 29 30") << "nothing of it was done";
+}
+
 TEST(KeyCodesTest, EverySetFindsTheSameKey) {
+  const auto at_set1_code = [](std::uint32_t code_set, std::uint32_t code) -> std::optional<int> {
+    const KeyCodes* key = find_key(code_set, code);
+    return key == nullptr ? std::nullopt : std::optional<int>(key->at_set1);
+  };
   // The letter A and the right control key.
   EXPECT_EQ(at_set1_code(VIR_KEYCODE_SET_LINUX, 30), 0x1e);
   EXPECT_EQ(at_set1_code(VIR_KEYCODE_SET_ATSET2, 0x1c), 0x1e);
