@@ -1,6 +1,7 @@
 // The storage driver with its real helper on temporary directories, and with helpers that misbehave.
 
 #include <atomic>
+#include <csignal>
 #include <fstream>
 #include <iostream>
 #include <semaphore>
@@ -12,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "driver/contract/volume_stream.h"
@@ -404,8 +406,11 @@ TEST_F(StorageDriverTest, AHelperKilledAtAnyMomentLeavesNothingHalfMade) {
   restart([delay](const vmm::FileDescriptor& control, const vmm::FileDescriptor& data) {
     HelperProcess process = launch_program(STORAGE_HELPER_PATH)(control, data);
     if (*delay >= 0) {
-      std::this_thread::sleep_for(std::chrono::microseconds(*delay));
-      process.kill();
+      // Meanwhile it gets its request and works.
+      std::thread([own = process.pidfd.duplicate(), after = std::chrono::microseconds(*delay)] {
+        std::this_thread::sleep_for(after);
+        ::syscall(SYS_pidfd_send_signal, own.get(), SIGKILL, nullptr, 0);
+      }).detach();
     }
     return process;
   });
@@ -413,7 +418,7 @@ TEST_F(StorageDriverTest, AHelperKilledAtAnyMomentLeavesNothingHalfMade) {
   const VolumeHandle original = driver_->volume_by_name({}, pool.uuid, "original");
   int killed = 0, survived = 0;
   for (int step = 0; step < 60; ++step) {
-    *delay = step * 2000;
+    *delay = step * 400;
     const bool is_clone = step % 2 == 1;
     const std::string xml =
         fmt::format("<volume><name>v{}</name><capacity>2000000</capacity></volume>", step);
