@@ -9,6 +9,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 namespace warren::daemon::rpc {
@@ -33,6 +34,12 @@ std::vector<FileDescriptor> attached_descriptors(msghdr& message) {
     }
   }
   return found;
+}
+
+// Whether the peer has closed its end, and not just its direction of it (poll(2), POLLHUP).
+bool has_hung_up(int socket) {
+  pollfd state{socket, 0, 0};
+  return ::poll(&state, 1, 0) > 0 && (state.revents & POLLHUP) != 0;
 }
 
 }  // namespace
@@ -78,7 +85,10 @@ asio::awaitable<void> Connection::read_loop() {
     // client that waits for its reply it costs less than a read that finds nothing.
     auto [error] = co_await socket_.async_wait(Socket::wait_read, kNoThrow);
     if (error) co_return;
-    if (receive() == 0) half_closed_ = true;
+    if (receive() != 0) continue;
+    half_closed_ = true;
+    // Closed in both directions nobody is left to hear of what is still being done.
+    if (has_hung_up(socket_.native_handle())) co_return;
   }
 }
 

@@ -239,6 +239,59 @@ class Storage(unittest.TestCase):
         self.assertLess(worst, 5)
         self.assertEqual(self.virsh("vol-name", folder / "19999.img"), "19999.img")
 
+    def copy_in_the_background(self) -> subprocess.Popen:
+        """virsh that clones a volume of 256 MiB without holes; returns when there is something of the copy."""
+        folder = self.folder("stopped")
+        process = subprocess.Popen(["virsh", "-q", "-c", self.daemon.uri, "vol-clone", "large.img", "copy.img", "--pool",
+                                    "stopped"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while process.poll() is None and not list(folder.glob(".warren-part-*")) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return process
+
+    def nothing_half_made(self) -> bool:
+        """Whether the copy was stopped in time; it is whole otherwise."""
+        folder = self.folder("stopped")
+        self.virsh("pool-refresh", "stopped")
+        names = sorted(path.name for path in folder.iterdir())
+        if names == ["large.img"]:
+            return True
+        self.assertEqual(names, ["copy.img", "large.img"])
+        self.assertEqual((folder / "copy.img").read_bytes(), (folder / "large.img").read_bytes())
+        self.virsh("vol-delete", "copy.img", "--pool", "stopped")
+        return False
+
+    def test_work_that_is_stopped(self):
+        """T14: by kill -9 of the daemon, or by the client that asked going away."""
+        folder = self.pool("stopped")
+        block = os.urandom(1 << 20)
+        with (folder / "large.img").open("wb") as image:
+            for _ in range(256):
+                image.write(block)
+        self.virsh("pool-refresh", "stopped")
+        in_time = {"daemon": 0, "client": 0}
+        for _ in range(5):
+            client = self.copy_in_the_background()
+            self.daemon.kill()
+            client.wait()
+            self.daemon.start()
+            in_time["daemon"] += self.nothing_half_made()
+            client = self.copy_in_the_background()
+            client.kill()
+            client.wait()
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline:
+                try:
+                    in_time["client"] += self.nothing_half_made()
+                    break
+                except RuntimeError as error:
+                    self.assertIn("asynchronous jobs", str(error))
+                    time.sleep(0.05)
+        print(f"# stopped in time, of 5: {in_time}")
+        self.assertGreater(in_time["daemon"], 0)
+        self.assertGreater(in_time["client"], 0)
+
     def test_readers(self):
         self.pool("read")
         for command in (["pool-destroy", "read"], ["vol-create-as", "read", "a", "1M"], ["pool-refresh", "read"]):
