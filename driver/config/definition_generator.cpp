@@ -318,6 +318,7 @@ Devices make_devices(Dice& dice) {
   if (dice.flip()) {
     Vsock vsock{.has_model = dice.flip(), .auto_cid = dice.maybe_bool(), .info = make_info(dice, true)};
     if (vsock.auto_cid == false || (!vsock.auto_cid && dice.flip())) vsock.cid = dice.between(3, 0xffff'fffe);
+    if (dice.flip()) vsock.driver = dice.flip() ? VsockDriver::worker : VsockDriver::vhost;
     devices.vsocks.push_back(std::move(vsock));
   }
   return devices;

@@ -105,7 +105,8 @@ bool fits(const Watchdog& wanted, const Watchdog& has) {
   return wanted.model == has.model && wanted.action == has.action && fits_place(wanted.info, has.info);
 }
 bool fits(const Vsock& wanted, const Vsock& has) {
-  return (!wanted.cid || !has.cid || wanted.cid == has.cid) && fits_place(wanted.info, has.info);
+  return (!wanted.cid || !has.cid || wanted.cid == has.cid) &&
+         (!wanted.driver || !has.driver || wanted.driver == has.driver) && fits_place(wanted.info, has.info);
 }
 
 // A persistent definition may say nothing of the slot.

@@ -33,7 +33,6 @@ struct LiveResources {
   std::vector<std::string> console_ptys;       // likewise; those of target serial are ignored
   std::vector<std::string> interface_targets;  // names of the taps
   std::vector<std::string> channel_paths;      // ptys and sockets of channels; "" where there is neither
-  std::vector<std::uint32_t> vsock_cids;
 };
 
 // Makes the live definition of a complete one: id, aliases ("virtio-disk0", "net0", "pci.1", …), ptys, taps.

@@ -114,6 +114,8 @@ inline constexpr EnumName<CharacterBackendType> kCharacter[] = {{"pty", Characte
                                                                 {"unix", CharacterBackendType::unix_socket}};
 inline constexpr std::string_view kCharacterRefused[] = {
     "dev", "pipe", "stdio", "tcp", "udp", "vc", "spicevmc", "spiceport", "nmdm", "qemu-vdagent", "dbus"};
+inline constexpr EnumName<VsockDriver> kVsockDriver[] = {{"qemu", VsockDriver::worker},
+                                                         {"vhost", VsockDriver::vhost}};
 inline constexpr EnumName<SocketMode> kSocketMode[] = {{"bind", SocketMode::bind},
                                                        {"connect", SocketMode::connect}};
 inline constexpr EnumName<ConsoleTarget> kConsoleTarget[] = {{"serial", ConsoleTarget::serial},
@@ -205,6 +207,7 @@ inline constexpr EnumTable<InterfaceType> kInterfaceType{detail::kInterfaceType,
 inline constexpr EnumTable<bool> kLinkState{detail::kLinkState, {}};
 inline constexpr EnumTable<CharacterBackendType> kCharacter{detail::kCharacter, detail::kCharacterRefused};
 inline constexpr EnumTable<SocketMode> kSocketMode{detail::kSocketMode, {}};
+inline constexpr EnumTable<VsockDriver> kVsockDriver{detail::kVsockDriver, {}};
 inline constexpr EnumTable<ConsoleTarget> kConsoleTarget{detail::kConsoleTarget,
                                                          detail::kConsoleTargetRefused};
 inline constexpr EnumTable<ControllerType> kController{detail::kController, detail::kControllerRefused};

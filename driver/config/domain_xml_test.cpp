@@ -137,6 +137,8 @@ INSTANTIATE_TEST_SUITE_P(
              VIR_ERR_CONFIG_UNSUPPORTED, "/domain/devices/memballoon/@autodeflate", ""},
         Case{"vsock_model", domain("<vsock model='virtio-transitional'/>"), VIR_ERR_CONFIG_UNSUPPORTED,
              "/domain/devices/vsock/@model", "'virtio'"},
+        Case{"vsock_driver", domain("<vsock model='virtio'><driver name='vfio'/></vsock>"), VIR_ERR_XML_ERROR,
+             "/domain/devices/vsock/driver/@name", "qemu, vhost"},
         Case{"vsock_cid", domain("<vsock model='virtio'><cid auto='no' address='2'/></vsock>"),
              VIR_ERR_XML_ERROR, "/domain/devices/vsock/cid/@address", ">= 3"},
         Case{"vsock_any", domain("<vsock model='virtio'><cid address='4294967295'/></vsock>"),

@@ -239,8 +239,6 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
   }
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i)
     devices.interfaces[i].target = resources.interface_targets[i];
-  require(resources.vsock_cids.size() == devices.vsocks.size(), "socket devices");
-  for (std::size_t i = 0; i < devices.vsocks.size(); ++i) devices.vsocks[i].cid = resources.vsock_cids[i];
 }
 
 }  // namespace warren::driver::config

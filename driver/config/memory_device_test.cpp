@@ -59,12 +59,8 @@ MemoryDevice device(const std::string& xml, bool inactive = true) {
 
 DomainDefinition live(const std::string& xml) {
   DomainDefinition definition = whole(xml);
-  assign_live(definition, {.id = 1,
-                           .serial_ptys = {},
-                           .console_ptys = {},
-                           .interface_targets = {},
-                           .channel_paths = {},
-                           .vsock_cids = {}});
+  assign_live(definition,
+              {.id = 1, .serial_ptys = {}, .console_ptys = {}, .interface_targets = {}, .channel_paths = {}});
   return definition;
 }
 

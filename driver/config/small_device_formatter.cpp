@@ -43,6 +43,11 @@ void format_panic(XmlWriter& writer, const PanicDevice& panic, const FormatConte
 void format_vsock(XmlWriter& writer, const Vsock& vsock, const FormatContext& context) {
   writer.begin("vsock");
   if (vsock.has_model) writer.attribute("model", "virtio");
+  if (vsock.driver) {
+    writer.begin("driver");
+    writer.attribute("name", names::kVsockDriver.name(*vsock.driver));
+    writer.end();
+  }
   if (vsock.auto_cid || vsock.cid) {
     writer.begin("cid");
     if (vsock.auto_cid) writer.attribute("auto", *vsock.auto_cid ? "yes" : "no");

@@ -47,6 +47,8 @@ PanicDevice parse_panic(XmlElement& element, bool inactive) {
 Vsock parse_vsock(XmlElement& element, bool inactive) {
   Vsock vsock;
   vsock.has_model = accept_only(element, "model", "virtio");
+  if (XmlElement* driver = element.child("driver"))
+    vsock.driver = require_enum(*driver, "name", names::kVsockDriver);
   if (XmlElement* cid = element.child("cid")) {
     vsock.auto_cid = read_yes_no(*cid, "auto");
     vsock.cid = read_number(*cid, "address", 0, 0xffff'fffe);

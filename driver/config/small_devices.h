@@ -45,12 +45,17 @@ struct PanicDevice {
   bool operator==(const PanicDevice&) const = default;
 };
 
-// <vsock model='virtio'><cid auto= address=/></vsock>
+// Who serves a socket device: the worker, over unix sockets of the host, or the host's kernel (vhost-vsock).
+// Named as the same choice for an interface is.
+enum class VsockDriver { worker, vhost };
+
+// <vsock model='virtio'><driver name=/><cid auto= address=/></vsock>
 struct Vsock {
   bool has_model = false;            // always set after fill_defaults
   std::optional<bool> auto_cid;      // likewise: the start of a domain chooses
   std::optional<std::uint32_t> cid;  // of the guest, from 3; of a running domain always, in a definition only
                                      // when it is not chosen
+  std::optional<VsockDriver> driver;  // of a running domain always
   DeviceInfo info;
   bool operator==(const Vsock&) const = default;
 };

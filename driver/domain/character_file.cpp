@@ -68,7 +68,7 @@ vmm::FileDescriptor open_output_file(const std::string& path, bool append) {
   return file;
 }
 
-vmm::FileDescriptor listen_character_socket(const std::string& path) {
+vmm::FileDescriptor listen_character_socket(const std::string& path, int type) {
   struct stat found{};
   if (::lstat(path.c_str(), &found) == 0 && !S_ISSOCK(found.st_mode)) {
     throw Error(VIR_ERR_SYSTEM_ERROR,
@@ -76,7 +76,7 @@ vmm::FileDescriptor listen_character_socket(const std::string& path) {
         .with_numbers(EEXIST, -1);
   }
   try {
-    return vmm::control::listen_at(path);
+    return vmm::control::listen_at(path, type);
   } catch (const vmm::Error& error) {
     throw Error(VIR_ERR_SYSTEM_ERROR, fmt::format("cannot make the socket '{}': {}", path, error.what()));
   }

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include <sys/socket.h>
+
 #include "driver/config/character_device.h"
 #include "vmm-core/os/file_descriptor.h"
 
@@ -30,7 +32,7 @@ vmm::FileDescriptor open_output_file(const std::string& path, bool append);
 std::string own_socket(const config::CharacterBackend& backend);
 // The host's end of a character device: a listening socket at `path`, 0600, in place of a socket that was
 // there but of nothing else; or a connection to one.
-vmm::FileDescriptor listen_character_socket(const std::string& path);
+vmm::FileDescriptor listen_character_socket(const std::string& path, int type = SOCK_STREAM);
 vmm::FileDescriptor connect_character_socket(const std::string& path);
 // When nobody listens there any more; nothing but a socket is removed.
 void remove_character_socket(const std::string& path) noexcept;

@@ -294,7 +294,6 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> apply_statistics_period(std::uint32_t seconds);
   Task<> balloon_changed(std::weak_ptr<Worker> from, std::uint64_t bytes);
   void vsock_connection_wanted(const vmm::control::VsockConnectionWanted& wanted);
-  void claim_cid(config::Device& device);
   void release_cid() noexcept;
   // False when the live definition says so already.
   bool note_balloon(std::uint64_t bytes);

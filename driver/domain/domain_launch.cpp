@@ -107,14 +107,10 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   status.start_time = process.start_time;
   note_start(status, preparation);
   launched->dropped = drop_missing_sources(definition.devices);
-  std::vector<std::uint32_t> cids;
-  for (const config::Vsock& vsock : definition.devices.vsocks)
-    cids.push_back(environment_->cids.claim(uuid_, vsock.auto_cid == true ? std::nullopt : vsock.cid));
   // The worker sets itself up while its resources are opened.
-  Resources resources =
-      open_resources(definition, {directory, vsock_directory(settings.runtime_directory, uuid_)}, groups);
+  Resources resources = open_resources(definition, directory, groups);
+  for (config::Vsock& vsock : definition.devices.vsocks) open_vsock(*environment_, uuid_, vsock, resources);
   resources.live.id = id;
-  resources.live.vsock_cids = std::move(cids);
   config::assign_live(definition, resources.live);
   launched->machine.specification =
       machine_of(definition, environment_->facts, resources, std::time(nullptr));

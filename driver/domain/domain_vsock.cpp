@@ -11,14 +11,9 @@ namespace warren::driver::domain {
 void Domain::vsock_connection_wanted(const vmm::control::VsockConnectionWanted& wanted) {
   if (!worker_ || !worker_->is_connected()) return;
   vmm::FileDescriptor socket =
-      connect_vsock(vsock_directory(environment_->settings.runtime_directory, uuid_), wanted.port);
+      connect_vsock(vsock_directory(environment_->settings.runtime_directory, uuid_), wanted.port,
+                    wanted.seqpacket.value_or(false) ? SOCK_SEQPACKET : SOCK_STREAM);
   worker_->client().answer_vsock({wanted.id, wanted.request}, std::move(socket), [](auto) {});
-}
-
-// A device that is to be plugged in gets its CID; what was claimed for one that did not come is given back.
-void Domain::claim_cid(config::Device& device) {
-  if (auto* vsock = std::get_if<config::Vsock>(&device))
-    vsock->cid = environment_->cids.claim(uuid_, vsock->auto_cid == true ? std::nullopt : vsock->cid);
 }
 
 void Domain::release_cid() noexcept {

@@ -32,6 +32,7 @@ struct DriverSettings {
   std::filesystem::path log_directory;      // /var/log/warren: NAME.log of each domain
   std::filesystem::path dump_directory;     // /var/lib/warren/dump: cores that nobody named a file for
   std::filesystem::path worker_program;     // warren-vmm
+  std::filesystem::path vhost_vsock = "/dev/vhost-vsock";  // which need not be there
   // Who a worker becomes when the daemon is root.
   uid_t worker_user = 65534;
   gid_t worker_group = 65534;

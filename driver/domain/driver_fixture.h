@@ -61,6 +61,7 @@ class DriverFixture : public ::testing::Test {
     settings.dump_directory = root_ / "dump";
     settings.worker_program = FAKE_WORKER_PATH;
     settings.worker_sandbox = false;
+    settings.vhost_vsock = root_ / "vhost-vsock";  // not there, unless a test makes it
     settings.log = [this](LogPriority, std::string_view text) { log_ += std::string(text) + "\n"; };
     return settings;
   }

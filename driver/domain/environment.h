@@ -46,6 +46,9 @@ struct Environment {
   // The socket of a running domain's agent channel; tests put one of their own here.
   std::function<std::optional<std::string>(const config::DomainDefinition&)> agent_socket = agent_socket_of;
 
+  // Likewise: the guest behind an open vhost-vsock gets its CID (vsock.h).
+  SetGuestCid set_guest_cid = system_set_guest_cid;
+
   // Tests shorten these.
   std::chrono::milliseconds command_deadline{10'000};
   std::chrono::milliseconds quit_deadline{1'000};

@@ -122,19 +122,13 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
     DescriptorGroupMap groups;
     if (const auto* disk = std::get_if<config::Disk>(&*device))
       groups = descriptor_groups_.named_by(std::span(disk, 1));
-    claim_cid(*device);
     std::move_only_function<std::shared_ptr<Opened>()> work =
         [device = *std::move(device), groups = std::move(groups), environment = environment_, uuid = uuid_,
-         directories =
-             SocketDirectories{runtime_directory(),
-                               vsock_directory(environment_->settings.runtime_directory, uuid_)}]() mutable {
+         directory = runtime_directory()]() mutable {
           auto made = std::make_shared<Opened>(Opened{std::move(device), {}});
-          try {
-            made->resources = open_resources(made->device, directories, groups);
-          } catch (...) {
-            if (std::holds_alternative<config::Vsock>(made->device)) environment->cids.release(uuid);
-            throw;
-          }
+          made->resources = open_resources(made->device, directory, groups);
+          if (auto* vsock = std::get_if<config::Vsock>(&made->device))
+            open_vsock(*environment, uuid, *vsock, made->resources);
           return made;
         };
     opened = co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work));

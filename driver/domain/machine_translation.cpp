@@ -268,8 +268,18 @@ control::RngSpecification rng_of(const config::Rng& rng) {
           rng.rate_period_ms.value_or(1000)};
 }
 
-control::VsockSpecification vsock_of(const config::Vsock& vsock, std::size_t index) {
-  return {vsock.info.alias, address_of(vsock.info), vsock.cid.value(), vsock_descriptor(index)};
+control::VsockSpecification vsock_of(const config::Vsock& vsock) {
+  control::VsockSpecification made;
+  made.id = vsock.info.alias;
+  made.address = address_of(vsock.info);
+  made.guest_cid = vsock.cid.value();
+  if (vsock.driver == config::VsockDriver::vhost) {
+    made.vhost = kVhostVsockDescriptor;
+  } else {
+    made.listener = kVsockDescriptor;
+    made.seqpacket_listener = kVsockSeqpacketDescriptor;
+  }
+  return made;
 }
 
 control::InputSpecification input_of(const config::Input& input,
@@ -430,8 +440,7 @@ void add_devices(const config::Devices& devices, const Resources& resources,
     }
   }
   machine.panic_port = devices.panic.has_value();
-  for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
-    machine.vsocks.push_back(vsock_of(devices.vsocks[i], i));
+  for (const config::Vsock& vsock : devices.vsocks) machine.vsocks.push_back(vsock_of(vsock));
   for (std::size_t i = 0; i < devices.inputs.size(); ++i) {
     const config::Input& input = devices.inputs[i];
     if (input.bus == config::InputBus::virtio)
@@ -481,7 +490,7 @@ control::PlugDevice plug_of(const config::Device& device, const Resources& resou
   if (const auto* interface = std::get_if<config::Interface>(&device))
     plug.interfaces.push_back(interface_of(*interface, 0));
   if (const auto* rng = std::get_if<config::Rng>(&device)) plug.rngs.push_back(rng_of(*rng));
-  if (const auto* vsock = std::get_if<config::Vsock>(&device)) plug.vsocks.push_back(vsock_of(*vsock, 0));
+  if (const auto* vsock = std::get_if<config::Vsock>(&device)) plug.vsocks.push_back(vsock_of(*vsock));
   if (const auto* watchdog = std::get_if<config::Watchdog>(&device))
     plug.watchdogs.push_back(watchdog_of(*watchdog));
   if (const auto* input = std::get_if<config::Input>(&device))

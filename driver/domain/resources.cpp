@@ -7,7 +7,6 @@
 #include "driver/domain/disk_image.h"
 #include "driver/domain/host_input.h"
 #include "driver/domain/tap.h"
-#include "driver/domain/vsock.h"
 
 namespace warren::driver::domain {
 
@@ -16,9 +15,6 @@ std::string disk_descriptor(std::size_t index) {
 }
 std::string tap_descriptor(std::size_t index, std::size_t queue) {
   return fmt::format("tap{}.{}", index, queue);
-}
-std::string vsock_descriptor(std::size_t index) {
-  return fmt::format("vsock{}", index);
 }
 std::string input_descriptor(std::size_t index) {
   return fmt::format("input{}", index);
@@ -96,7 +92,7 @@ void open_input(Resources& resources, const config::Input& input, std::size_t in
 
 }  // namespace
 
-Resources open_resources(const config::DomainDefinition& definition, const SocketDirectories& directories,
+Resources open_resources(const config::DomainDefinition& definition, const std::filesystem::path& directory,
                          const DescriptorGroupMap& groups) {
   Resources resources;
   add(resources, kKernelDescriptor, open_boot_file(definition.os.kernel, "/domain/os/kernel"));
@@ -130,15 +126,12 @@ Resources open_resources(const config::DomainDefinition& definition, const Socke
         own_device ? open_character(resources, devices.consoles[i].backend, console_descriptor(i)) : "");
   }
   for (std::size_t i = 0; i < devices.channels.size(); ++i)
-    resources.live.channel_paths.push_back(
-        open_channel(resources, devices.channels[i], i, directories.domain));
-  for (std::size_t i = 0; i < devices.vsocks.size(); ++i)
-    add(resources, vsock_descriptor(i), listen_vsock(directories.vsock));
+    resources.live.channel_paths.push_back(open_channel(resources, devices.channels[i], i, directory));
   for (std::size_t i = 0; i < devices.inputs.size(); ++i) open_input(resources, devices.inputs[i], i);
   return resources;
 }
 
-Resources open_resources(config::Device& device, const SocketDirectories& directories,
+Resources open_resources(config::Device& device, const std::filesystem::path& directory,
                          const DescriptorGroupMap& groups) {
   Resources resources;
   if (const auto* disk = std::get_if<config::Disk>(&device)) {
@@ -151,13 +144,11 @@ Resources open_resources(config::Device& device, const SocketDirectories& direct
       add(resources, tap_descriptor(0, queue), std::move(tap.queues[queue]));
     interface->target = tap.name;
   } else if (auto* channel = std::get_if<config::Channel>(&device)) {
-    if (std::string path = open_channel(resources, *channel, 0, directories.domain); !path.empty())
+    if (std::string path = open_channel(resources, *channel, 0, directory); !path.empty())
       channel->backend.path = std::move(path);
   } else if (auto* console = std::get_if<config::Console>(&device)) {
     if (std::string path = open_character(resources, console->backend, console_descriptor(0)); !path.empty())
       console->backend.path = console->tty = std::move(path);
-  } else if (std::holds_alternative<config::Vsock>(device)) {
-    add(resources, vsock_descriptor(0), listen_vsock(directories.vsock));
   } else if (const auto* input = std::get_if<config::Input>(&device)) {
     open_input(resources, *input, 0);
   }

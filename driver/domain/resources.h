@@ -32,18 +32,13 @@ struct Resources {
   config::LiveResources live;  // ptys and taps; not the id
 };
 
-// Where sockets of a running domain are made.
-struct SocketDirectories {
-  std::filesystem::path domain;  // of channels that name no path: below it
-  std::filesystem::path vsock;   // vsock.h
-};
-
-// `groups` has what the disks name of descriptors that clients lent.
-Resources open_resources(const config::DomainDefinition& definition, const SocketDirectories& directories,
+// `groups` has what the disks name of descriptors that clients lent. Sockets of channels that name no path
+// are made below `directory`. Socket devices have theirs from open_vsock() (vsock.h).
+Resources open_resources(const config::DomainDefinition& definition, const std::filesystem::path& directory,
                          const DescriptorGroupMap& groups);
 // What one device is plugged in with, named as the first of its kind. The name of an interface's tap becomes
 // its target.
-Resources open_resources(config::Device& device, const SocketDirectories& directories,
+Resources open_resources(config::Device& device, const std::filesystem::path& directory,
                          const DescriptorGroupMap& groups);
 
 // Names of descriptors.
@@ -52,10 +47,12 @@ std::string tap_descriptor(std::size_t index, std::size_t queue);
 std::string serial_descriptor(std::size_t index);
 std::string console_descriptor(std::size_t index);
 std::string channel_descriptor(std::size_t index);
-std::string vsock_descriptor(std::size_t index);
 std::string input_descriptor(std::size_t index);
 std::string log_descriptor(const std::string& character_descriptor);
 inline constexpr const char* kKernelDescriptor = "kernel";
 inline constexpr const char* kInitrdDescriptor = "initrd";
+inline constexpr const char* kVsockDescriptor = "vsock";  // there is one device at most
+inline constexpr const char* kVsockSeqpacketDescriptor = "vsock.seqpacket";
+inline constexpr const char* kVhostVsockDescriptor = "vhost-vsock";
 
 }  // namespace warren::driver::domain

@@ -49,6 +49,16 @@ class VsockTest : public DriverFixture {
     return wait<void>(
         [&](auto done) { driver_->detach_device(caller_, test_uuid(), device, 0, std::move(done)); });
   }
+  // The host has vhost-vsock, whose kernel knows of a guest of somebody else's with the CID 3.
+  void make_vhost() {
+    std::ofstream(root_ / "vhost-vsock").put(' ');
+    driver_->environment().set_guest_cid = [this](const vmm::FileDescriptor& vhost, std::uint32_t cid) {
+      if (!vhost) return EBADF;
+      if (cid == 3) return EADDRINUSE;
+      given_.push_back(cid);
+      return 0;
+    };
+  }
   // What a program that listens at the port reads of the first connection.
   static std::string accept_one(const vmm::FileDescriptor& listener) {
     pollfd wait{.fd = listener.get(), .events = POLLIN, .revents = 0};
@@ -58,6 +68,7 @@ class VsockTest : public DriverFixture {
     const ssize_t got = ::read(client.get(), text.data(), text.size());
     return got > 0 ? std::string(text.data(), static_cast<std::size_t>(got)) : "";
   }
+  std::vector<std::uint32_t> given_;
 };
 
 TEST(CidTable, GivesEachGuestACidOfItsOwn) {
@@ -71,6 +82,54 @@ TEST(CidTable, GivesEachGuestACidOfItsOwn) {
   EXPECT_EQ(table.claim(one, 0xffff'fffe), 0xffff'fffeU);
   table.release(two);
   EXPECT_EQ(table.claim(two, std::nullopt), 3U) << "the lowest that is free";
+  EXPECT_EQ(table.claim(two, std::nullopt, 4), 4U) << "another one";
+  table.release(one);
+  EXPECT_EQ(table.claim(one, 3), 3U) << "which is not its any more";
+  EXPECT_THROW(table.claim(one, std::nullopt, 0xffff'ffff), Error);
+}
+
+// As on every host of qemu's.
+TEST_F(VsockTest, WhereTheHostHasVhostItsKernelServesTheDevice) {
+  make_vhost();
+  ASSERT_EQ(create(with_vsock()), "");
+  EXPECT_THAT(live(), HasSubstr("<driver name='vhost'/>"));
+  EXPECT_THAT(live(), HasSubstr("<cid auto='yes' address='4'/>")) << "3 is a guest of another program's";
+  EXPECT_THAT(given_, testing::ElementsAre(4U));
+  EXPECT_FALSE(std::filesystem::exists(directory())) << "there are no unix sockets";
+  EXPECT_THAT(
+      create(with_vsock("<vsock model='virtio'><cid auto='no' address='3'/></vsock>", "other", kOther)),
+      HasSubstr("another program"));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_FAILED);
+  ASSERT_EQ(destroy(), "");
+  ASSERT_EQ(create(with_vsock("<vsock model='virtio'><driver name='qemu'/></vsock>")), "");
+  EXPECT_THAT(live(), HasSubstr("<driver name='qemu'/>"));
+  EXPECT_TRUE(std::filesystem::exists(directory() / "vsock.sock"));
+}
+
+TEST_F(VsockTest, WhereItHasNoneTheWorkerDoesUnlessItMayNot) {
+  ASSERT_EQ(create(with_vsock()), "");
+  EXPECT_THAT(live(), HasSubstr("<driver name='qemu'/>"));
+  ASSERT_EQ(destroy(), "");
+  EXPECT_THAT(create(with_vsock("<vsock model='virtio'><driver name='vhost'/></vsock>")),
+              HasSubstr((root_ / "vhost-vsock").string()));
+  EXPECT_EQ(last_code_, VIR_ERR_SYSTEM_ERROR);
+  ASSERT_EQ(create(with_vsock("<vsock model='virtio'><cid auto='no' address='3'/></vsock>")), "")
+      << "nothing of the failure remains";
+}
+
+TEST_F(VsockTest, VhostComesAndGoesAndIsKnownToANewDaemon) {
+  make_vhost();
+  ASSERT_EQ(define(with_vsock("")), "");
+  ASSERT_EQ(start(), "");
+  ASSERT_EQ(attach(kAny), "");
+  EXPECT_THAT(live(), HasSubstr("<driver name='vhost'/>"));
+  EXPECT_THAT(live(), HasSubstr("address='4'"));
+  start_daemon();  // T14
+  make_vhost();
+  EXPECT_THAT(live(), HasSubstr("<driver name='vhost'/>"));
+  EXPECT_THAT(detach("<vsock model='virtio'><driver name='qemu'/></vsock>"), HasSubstr("not found"));
+  ASSERT_EQ(detach(kAny), "");
+  ASSERT_EQ(attach("<vsock model='virtio'><cid auto='no' address='4'/></vsock>"), "") << "it is free again";
 }
 
 TEST_F(VsockTest, ACidIsChosenAtTheStartAndIsNoPartOfTheDefinition) {
@@ -103,9 +162,11 @@ TEST_F(VsockTest, T20TheGuestsSocketIsPrivateAndGoesWithIt) {
   struct stat found{};
   ASSERT_EQ(::stat(directory().c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 07777, 0700U);
-  ASSERT_EQ(::stat((directory() / "vsock.sock").c_str(), &found), 0);
-  EXPECT_TRUE(S_ISSOCK(found.st_mode));
-  EXPECT_EQ(found.st_mode & 07777, 0600U);
+  for (const char* name : {"vsock.sock", "vsock.seqpacket"}) {
+    ASSERT_EQ(::stat((directory() / name).c_str(), &found), 0);
+    EXPECT_TRUE(S_ISSOCK(found.st_mode));
+    EXPECT_EQ(found.st_mode & 07777, 0600U);
+  }
   ASSERT_EQ(destroy(), "");
   EXPECT_FALSE(std::filesystem::exists(directory()));
 }
@@ -134,6 +195,10 @@ TEST_F(VsockTest, T19TheDaemonConnectsToSocketsOfTheDirectoryOnly) {
   EXPECT_FALSE(connect_vsock(directory(), 2));
   EXPECT_TRUE(connect_vsock(directory(), 3));
   EXPECT_FALSE(connect_vsock(directory(), 4));
+  EXPECT_FALSE(connect_vsock(directory(), 3, SOCK_SEQPACKET)) << "it is of the other type";
+  const auto messages = listen_character_socket((directory() / "vsock.sock_5").string(), SOCK_SEQPACKET);
+  EXPECT_TRUE(connect_vsock(directory(), 5, SOCK_SEQPACKET));
+  EXPECT_FALSE(connect_vsock(directory(), 5));
   EXPECT_FALSE(connect_vsock(root_ / "nowhere", 3));
 }
 

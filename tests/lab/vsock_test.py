@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A Debian guest's AF_VSOCK sockets and programs of the host: megabytes both ways, hot plug, a daemon that goes."""
+"""A Debian guest's AF_VSOCK sockets and programs of the host, over unix sockets: megabytes both ways, messages, hot
+plug, a daemon that goes."""
 # time limit: 900 s
 
 import hashlib
@@ -21,7 +22,7 @@ from fixtures.warren_daemon import PrivateDaemon
 MEGABYTES = 6
 LIMIT = 300.0
 PORTS = "<controller type='pci' model='pcie-root-port'/>" * 2
-VSOCK = "<vsock model='virtio'><cid auto='yes'/></vsock>"
+VSOCK = "<vsock model='virtio'><driver name='qemu'/><cid auto='yes'/></vsock>"
 
 
 class Vsock(unittest.TestCase):
@@ -29,17 +30,17 @@ class Vsock(unittest.TestCase):
         uuid = self.daemon.virsh("domuuid", "debian").strip()
         return next(Path(self.daemon.root).rglob(f"vsock/{uuid}"))
 
-    def connect(self, port: int) -> socket.socket:
+    def connect(self, port: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
         """To a port of the guest, when its program listens."""
         deadline = time.monotonic() + LIMIT
         while True:
-            client = socket.socket(socket.AF_UNIX)
+            client = socket.socket(socket.AF_UNIX, kind)
             client.settimeout(LIMIT)
-            client.connect(str(self.folder() / "vsock.sock"))
+            client.connect(str(self.folder() / ("vsock.sock" if kind == socket.SOCK_STREAM else "vsock.seqpacket")))
             client.sendall(f"CONNECT {port}\n".encode())
             answer = b""
-            while not answer.endswith(b"\n") and (byte := client.recv(1)):
-                answer += byte
+            while not answer.endswith(b"\n") and (more := client.recv(1 if kind == socket.SOCK_STREAM else 64)):
+                answer += more
             if answer:
                 self.assertRegex(answer, rb"^OK \d+\n$")
                 return client
@@ -81,6 +82,27 @@ class Vsock(unittest.TestCase):
             path.unlink()
         self.assertEqual(self.console.run("md5sum < /tmp/said").split()[0], heard.hexdigest())
 
+    def check_messages(self) -> None:
+        texts = [b"one", b"t" * 100_000, b"three"]
+        self.console.run("vsock_pipe listen 1003 messages > /tmp/heard & true")
+        with self.connect(1003, socket.SOCK_SEQPACKET) as client:
+            for text in texts:
+                client.sendall(text)
+        self.console.run("wait")
+        heard = hashlib.md5(b"".join(text + b"\n" for text in texts)).hexdigest()
+        self.assertEqual(self.console.run("md5sum < /tmp/heard").split()[0], heard)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(str(self.folder() / "vsock.sock_1004"))
+            listener.listen()
+            listener.settimeout(LIMIT)
+            self.console.run("(echo first; echo second) | vsock_pipe connect 1004 messages > /tmp/heard & true")
+            client, _ = listener.accept()
+            with client:
+                self.assertEqual([client.recv(100), client.recv(100), client.recv(100)], [b"first", b"second", b""])
+                client.sendall(b"both of them")
+        self.console.run("wait")
+        self.assertEqual(self.console.run("cat /tmp/heard").strip(), "both of them")
+
     def check_refusals(self) -> None:
         self.assertIn("connect:", self.console.run("vsock_pipe connect 4 < /dev/null 2>&1; true"))
         client = socket.socket(socket.AF_UNIX)
@@ -111,6 +133,7 @@ class Vsock(unittest.TestCase):
                 self.check_refusals()
                 self.host_to_guest(1000)
                 self.guest_to_host(1001)
+                self.check_messages()
                 file = Path(self.daemon.root, "vsock.xml")
                 file.write_text(VSOCK)
                 self.daemon.virsh("detach-device", "debian", str(file), "--live")
