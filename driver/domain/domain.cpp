@@ -97,9 +97,11 @@ std::filesystem::path Domain::runtime_directory() const {
 
 Task<> Domain::store(DefinitionPointer definition) {
   auto environment = environment_;
-  std::move_only_function<Done()> work = [environment, definition] {
-    environment->definitions.write(definition->name,
-                                   config::format_domain(*definition, {.inactive = true, .secure = true}));
+  auto waiting = environment->commits.write(definition->name, [definition] {
+    return config::format_domain(*definition, {.inactive = true, .secure = true});
+  });
+  std::move_only_function<Done()> work = [environment, waiting] {
+    environment->commits.finish(waiting);
     return Done{};
   };
   co_await run_blocking<Done>(environment->store_thread, std::move(work));

@@ -38,8 +38,9 @@ Task<> Domain::undefine(Caller caller) {
   if (!snapshot_ || (!persistent_ && !is_active())) throw no_domain(uuid_, name_);
   if (!persistent_) throw operation_invalid("cannot undefine transient domain");
   auto environment = environment_;
-  std::move_only_function<Done()> work = [environment, name = name_] {
-    environment->definitions.remove(name);
+  auto waiting = environment->commits.remove(name_);
+  std::move_only_function<Done()> work = [environment, waiting] {
+    environment->commits.finish(waiting);
     return Done{};
   };
   co_await run_blocking<Done>(environment->store_thread, std::move(work));

@@ -16,6 +16,7 @@
 #include "driver/domain/task.h"
 #include "driver/domain/volatile_files.h"
 #include "driver/domain/vsock.h"
+#include "driver/store/commit_queue.h"
 #include "driver/store/document_store.h"
 
 namespace warren::driver::domain {
@@ -34,6 +35,7 @@ struct Environment {
   const DriverSettings settings;
   const config::HostFacts facts;
   store::DocumentStore definitions;  // store_thread only
+  store::CommitQueue commits{definitions};
   VolatileFileOperations volatile_files;
   std::mutex statuses_mutex;
   store::DocumentStore statuses;  // any pool thread, under statuses_mutex

@@ -12,6 +12,9 @@ class VolatileFileOperations final : public store::FileOperations {
  public:
   int create(int directory, const std::string& name) override { return real_.create(directory, name); }
   int open_read(int directory, const std::string& name) override { return real_.open_read(directory, name); }
+  int open_update(int directory, const std::string& name) override {
+    return real_.open_update(directory, name);
+  }
   int open_directory(int directory, const std::string& name) override {
     return real_.open_directory(directory, name);
   }
@@ -23,7 +26,12 @@ class VolatileFileOperations final : public store::FileOperations {
     return real_.write(fd, data, size);
   }
   std::ptrdiff_t read(int fd, char* data, std::size_t size) override { return real_.read(fd, data, size); }
+  std::ptrdiff_t write_at(int fd, const char* data, std::size_t size, std::size_t offset) override {
+    return real_.write_at(fd, data, size, offset);
+  }
   int sync(int) override { return 0; }
+  int sync_data(int) override { return 0; }
+  int sync_all(int) override { return 0; }
   int rename(int directory, const std::string& from, const std::string& to) override {
     return real_.rename(directory, from, to);
   }
@@ -36,6 +44,7 @@ class VolatileFileOperations final : public store::FileOperations {
   }
   int list(int directory, std::vector<std::string>& names) override { return real_.list(directory, names); }
   int kind(int directory, const std::string& name) override { return real_.kind(directory, name); }
+  std::string boot_identity() override { return real_.boot_identity(); }
 
  private:
   store::FileOperations& real_ = store::system_file_operations();

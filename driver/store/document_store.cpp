@@ -35,15 +35,11 @@ bool DocumentStore::valid_name(std::string_view name) noexcept {
          name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
 }
 
-namespace {
-
-std::string file_of(std::string_view name) {
-  if (!DocumentStore::valid_name(name))
+std::string DocumentStore::file_of(std::string_view name) {
+  if (!valid_name(name))
     throw invalid_argument(fmt::format("'{}' cannot be the name of a file", name.substr(0, 64)));
   return fmt::format("{}{}", name, kSuffix);
 }
-
-}  // namespace
 
 DocumentStore::DocumentStore(std::filesystem::path directory, FileOperations& operations)
     : directory_(std::move(directory)), operations_(operations) {
@@ -51,6 +47,12 @@ DocumentStore::DocumentStore(std::filesystem::path directory, FileOperations& op
 }
 
 DocumentStore::~DocumentStore() {
+  try {
+    settle();
+  } catch (...) {
+    // It is settled by the next load_all().
+  }
+  log_.reset();
   if (autostart_fd_ >= 0) operations_.close(autostart_fd_);
   if (directory_fd_ >= 0) operations_.close(directory_fd_);
 }
@@ -116,15 +118,16 @@ void DocumentStore::write_all(int fd, std::string_view text, const std::string& 
   }
 }
 
-// The text in a file beside its place, on the disk.
-std::string DocumentStore::write_temporary(const std::string& file, std::string_view text) {
+// The text in a file beside its place, on the disk unless that is seen to otherwise.
+std::string DocumentStore::write_temporary(const std::string& file, std::string_view text, Syncs syncs) {
   const std::string temporary = temporary_of(file);
   discard(temporary);
   const int fd = operations_.create(directory_fd_, temporary);
   if (fd < 0) fail("create", temporary, fd);
   try {
     write_all(fd, text, temporary);
-    if (const int result = operations_.sync(fd); result < 0) fail("sync", temporary, result);
+    const int result = syncs == Syncs::yes ? operations_.sync(fd) : 0;
+    if (result < 0) fail("sync", temporary, result);
   } catch (...) {
     operations_.close(fd);
     discard(temporary);
@@ -137,19 +140,32 @@ std::string DocumentStore::write_temporary(const std::string& file, std::string_
   return temporary;
 }
 
-void DocumentStore::write(std::string_view name, std::string_view text) {
-  const std::string file = file_of(name);
-  if (text.size() > kMaximumDocumentBytes)
-    throw invalid_argument(fmt::format("a document of {} bytes is too large to be kept", text.size()));
-  const std::string temporary = write_temporary(file, text);
+void DocumentStore::put_in_place(const std::string& temporary, const std::string& file) {
   if (const int result = operations_.rename(directory_fd_, temporary, file); result < 0) {
     discard(temporary);
     fail("replace", file, result);
   }
-  sync(directory_fd_, file);
+}
+
+void DocumentStore::write(std::string_view name, std::string_view text) {
+  settle();
+  write_now(name, text);
 }
 
 void DocumentStore::remove(std::string_view name) {
+  settle();
+  remove_now(name);
+}
+
+void DocumentStore::write_now(std::string_view name, std::string_view text) {
+  const std::string file = file_of(name);
+  if (text.size() > kMaximumDocumentBytes)
+    throw invalid_argument(fmt::format("a document of {} bytes is too large to be kept", text.size()));
+  put_in_place(write_temporary(file, text), file);
+  sync(directory_fd_, file);
+}
+
+void DocumentStore::remove_now(std::string_view name) {
   const std::string file = file_of(name);
   // The document first: a link to nothing is nothing, a document without its link is another document.
   if (const int result = operations_.unlink(directory_fd_, file); result < 0 && result != -ENOENT)
@@ -161,6 +177,7 @@ void DocumentStore::remove(std::string_view name) {
 void DocumentStore::rename(std::string_view from, std::string_view to, std::string_view text) {
   const std::string old_file = file_of(from);
   const std::string new_file = file_of(to);
+  settle();
   if (operations_.kind(directory_fd_, new_file) != -ENOENT) fail("rename to", new_file, -EEXIST);
   const bool autostart = has_autostart(old_file);
   if (autostart) link_autostart(new_file);
@@ -181,6 +198,7 @@ void DocumentStore::rename(std::string_view from, std::string_view to, std::stri
 
 void DocumentStore::set_autostart(std::string_view name, bool autostart) {
   const std::string file = file_of(name);
+  settle();
   if (autostart) {
     link_autostart(file);
   } else {
@@ -195,13 +213,13 @@ void DocumentStore::link_autostart(const std::string& file) {
   sync(directory, kAutostart);
 }
 
-void DocumentStore::unlink_autostart(const std::string& file) {
+void DocumentStore::unlink_autostart(const std::string& file, Syncs syncs) {
   const int directory = autostart_directory(false);
   if (directory < 0) return;
   const int result = operations_.unlink(directory, file);
   if (result == -ENOENT) return;
   if (result < 0) fail("remove", fmt::format("{}/{}", kAutostart, file), result);
-  sync(directory, kAutostart);
+  if (syncs == Syncs::yes) sync(directory, kAutostart);
 }
 
 bool DocumentStore::has_autostart(const std::string& file) const {
@@ -291,9 +309,10 @@ void DocumentStore::remove_dangling_links(const LoadReport& report) {
 
 LoadReport DocumentStore::load_all(const NameOf& name_of) {
   LoadReport report;
+  autostart_directory(false);
+  recover(report);
   std::vector<std::string> files;
   if (const int result = operations_.list(directory_fd_, files); result < 0) fail("list", "", result);
-  autostart_directory(false);
   std::sort(files.begin(), files.end());
   for (const std::string& file : files) {
     if (is_temporary(file)) {

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "driver/contract/error.h"
+#include "driver/store/faulty_file_operations.h"
 
 namespace warren::driver::store {
 namespace {
@@ -36,152 +37,18 @@ std::string document(std::string_view name, std::string_view rest) {
   return std::string(name) + "\n" + std::string(rest);
 }
 
-struct PowerCut {};
+// All at once; throws what became of the first that was not made.
+void commit(DocumentStore& store, const std::vector<Change>& changes) {
+  std::vector<std::exception_ptr> failed(changes.size());
+  std::vector<DocumentStore::Commit> commits;
+  for (std::size_t i = 0; i < changes.size(); ++i) commits.push_back({&changes[i], &failed[i]});
+  store.commit(commits);
+  for (const auto& failure : failed)
+    if (failure) std::rethrow_exception(failure);
+}
 
-// A file system in memory that knows what is on the disk and what is only in the cache: a power cut keeps a
-// file's synced content under the names its directory had when that was synced. Any operation can be made
-// to fail or to be the last.
-class FaultyFileOperations : public FileOperations {
- public:
-  struct Node;
-  using NodePointer = std::shared_ptr<Node>;
-  struct Node {
-    bool directory = false;
-    std::string link;  // of a symbolic link
-    std::string content, durable_content;
-    std::map<std::string, NodePointer> entries, durable_entries;
-  };
-
-  FaultyFileOperations() { root_->directory = true; }
-
-  int fail_at = -1;  // the operation, counted from 0, that fails with `error`
-  int error = ENOSPC;
-  bool fail_for_good = false;  // and all after it
-  int cut_at = -1;             // the operation before which the power goes
-  std::size_t write_limit = 1 << 20;
-  int operations = 0;
-
-  // What is found after a power cut. `cache_survives`: the kernel wrote everything back just before.
-  void restart(bool cache_survives) {
-    descriptors_.clear();
-    if (!cache_survives) revert(*root_);
-    fail_at = cut_at = -1;
-    fail_for_good = false;
-    operations = 0;
-  }
-  std::size_t open_descriptors() const { return descriptors_.size(); }
-
-  int create(int directory, const std::string& name) override {
-    if (const int fault = step()) return fault;
-    auto& entries = at(directory).entries;
-    if (entries.contains(name)) return -EEXIST;
-    entries[name] = std::make_shared<Node>();
-    return open(entries[name]);
-  }
-  int open_read(int directory, const std::string& name) override {
-    if (const int fault = step()) return fault;
-    return open_existing(directory, name);
-  }
-  int open_directory(int directory, const std::string& name) override {
-    if (name == "/") return open(root_);
-    if (const int fault = step()) return fault;
-    return open_existing(directory, name);
-  }
-  int make_directory(int directory, const std::string& name) override {
-    if (const int fault = step()) return fault;
-    auto& entries = at(directory).entries;
-    if (entries.contains(name)) return -EEXIST;
-    entries[name] = std::make_shared<Node>();
-    entries[name]->directory = true;
-    return 0;
-  }
-  int close(int fd) override {
-    descriptors_.erase(fd);
-    return 0;
-  }
-  std::ptrdiff_t write(int fd, const char* data, std::size_t size) override {
-    if (const int fault = step()) return fault;
-    size = std::min(size, write_limit);
-    at(fd).content.append(data, size);
-    return static_cast<std::ptrdiff_t>(size);
-  }
-  std::ptrdiff_t read(int fd, char* data, std::size_t size) override {
-    if (const int fault = step()) return fault;
-    std::size_t& offset = descriptors_.at(fd).second;
-    const std::string& content = at(fd).content;
-    const std::size_t got = content.copy(data, size, offset);
-    offset += got;
-    return static_cast<std::ptrdiff_t>(got);
-  }
-  int sync(int fd) override {
-    if (const int fault = step()) return fault;
-    at(fd).durable_content = at(fd).content;
-    at(fd).durable_entries = at(fd).entries;
-    return 0;
-  }
-  int rename(int directory, const std::string& from, const std::string& to) override {
-    if (const int fault = step()) return fault;
-    auto& entries = at(directory).entries;
-    if (!entries.contains(from)) return -ENOENT;
-    entries[to] = entries[from];
-    entries.erase(from);
-    return 0;
-  }
-  int rename_new(int directory, const std::string& from, const std::string& to) override {
-    if (at(directory).entries.contains(to)) return -EEXIST;
-    return rename(directory, from, to);
-  }
-  int unlink(int directory, const std::string& name) override {
-    if (const int fault = step()) return fault;
-    return at(directory).entries.erase(name) ? 0 : -ENOENT;
-  }
-  int symlink(const std::string& target, int directory, const std::string& name) override {
-    if (const int fault = step()) return fault;
-    auto& entries = at(directory).entries;
-    if (entries.contains(name)) return -EEXIST;
-    entries[name] = std::make_shared<Node>();
-    entries[name]->link = target;
-    return 0;
-  }
-  int list(int directory, std::vector<std::string>& names) override {
-    if (const int fault = step()) return fault;
-    for (const auto& [name, node] : at(directory).entries) names.push_back(name);
-    return 0;
-  }
-  int kind(int directory, const std::string& name) override {
-    const auto& entries = at(directory).entries;
-    const auto found = entries.find(name);
-    if (found == entries.end()) return -ENOENT;
-    if (!found->second->link.empty()) return 2;
-    return found->second->directory ? 0 : 1;
-  }
-
- private:
-  int step() {
-    const int number = operations++;
-    if (cut_at >= 0 && number >= cut_at) throw PowerCut();
-    return number == fail_at || (fail_for_good && fail_at >= 0 && number > fail_at) ? -error : 0;
-  }
-  Node& at(int fd) { return *descriptors_.at(fd).first; }
-  int open(NodePointer node) {
-    descriptors_[next_] = {std::move(node), 0};
-    return next_++;
-  }
-  int open_existing(int directory, const std::string& name) {
-    auto& entries = at(directory).entries;
-    const auto found = entries.find(name);
-    return found == entries.end() ? -ENOENT : open(found->second);
-  }
-  static void revert(Node& node) {
-    node.content = node.durable_content;
-    node.entries = node.durable_entries;
-    for (auto& [name, child] : node.entries) revert(*child);
-  }
-
-  NodePointer root_ = std::make_shared<Node>();
-  std::map<int, std::pair<NodePointer, std::size_t>> descriptors_;
-  int next_ = 3;
-};
+constexpr auto kWrite = Change::Kind::write;
+constexpr auto kRemove = Change::Kind::remove;
 
 using State = std::map<std::string, std::pair<std::string, bool>>;
 
@@ -192,17 +59,17 @@ State state_of(const LoadReport& report) {
 }
 
 // A change, and the state before and after it.
-struct Change {
+struct Tried {
   const char* name;
   std::function<void(DocumentStore&)> prepare;
   std::function<void(DocumentStore&)> change;
 };
 
-void PrintTo(const Change& change, std::ostream* out) {
+void PrintTo(const Tried& change, std::ostream* out) {
   *out << change.name;
 }
 
-class Durability : public testing::TestWithParam<Change> {
+class Durability : public testing::TestWithParam<Tried> {
  protected:
   static State load(FaultyFileOperations& files) {
     DocumentStore store("/etc/warren", files);
@@ -300,33 +167,52 @@ TEST_P(Durability, T12T13FailureOfEveryStepIsReportedAndLosesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(
     DocumentStore, Durability,
-    testing::Values(Change{"create", [](DocumentStore& s) { s.write("other", document("other", "o")); },
-                           [](DocumentStore& s) { s.write("a", document("a", "new")); }},
-                    Change{"replace",
-                           [](DocumentStore& s) { s.write("a", document("a", std::string(50'000, 'x'))); },
-                           [](DocumentStore& s) { s.write("a", document("a", "short")); }},
-                    Change{"remove",
-                           [](DocumentStore& s) {
-                             s.write("a", document("a", "1"));
-                             s.set_autostart("a", true);
-                           },
-                           [](DocumentStore& s) { s.remove("a"); }},
-                    Change{"rename", [](DocumentStore& s) { s.write("a", document("a", "1")); },
-                           [](DocumentStore& s) { s.rename("a", "b", document("b", "2")); }},
-                    Change{"rename_autostarted",
-                           [](DocumentStore& s) {
-                             s.write("a", document("a", "1"));
-                             s.set_autostart("a", true);
-                           },
-                           [](DocumentStore& s) { s.rename("a", "b", document("b", "2")); }},
-                    Change{"autostart_on", [](DocumentStore& s) { s.write("a", document("a", "1")); },
-                           [](DocumentStore& s) { s.set_autostart("a", true); }},
-                    Change{"autostart_off",
-                           [](DocumentStore& s) {
-                             s.write("a", document("a", "1"));
-                             s.set_autostart("a", true);
-                           },
-                           [](DocumentStore& s) { s.set_autostart("a", false); }}),
+    testing::Values(
+        Tried{"create", [](DocumentStore& s) { s.write("other", document("other", "o")); },
+              [](DocumentStore& s) { s.write("a", document("a", "new")); }},
+        Tried{"replace", [](DocumentStore& s) { s.write("a", document("a", std::string(50'000, 'x'))); },
+              [](DocumentStore& s) { s.write("a", document("a", "short")); }},
+        Tried{"remove",
+              [](DocumentStore& s) {
+                s.write("a", document("a", "1"));
+                s.set_autostart("a", true);
+              },
+              [](DocumentStore& s) { s.remove("a"); }},
+        Tried{"rename", [](DocumentStore& s) { s.write("a", document("a", "1")); },
+              [](DocumentStore& s) { s.rename("a", "b", document("b", "2")); }},
+        Tried{"rename_autostarted",
+              [](DocumentStore& s) {
+                s.write("a", document("a", "1"));
+                s.set_autostart("a", true);
+              },
+              [](DocumentStore& s) { s.rename("a", "b", document("b", "2")); }},
+        Tried{"autostart_on", [](DocumentStore& s) { s.write("a", document("a", "1")); },
+              [](DocumentStore& s) { s.set_autostart("a", true); }},
+        Tried{"autostart_off",
+              [](DocumentStore& s) {
+                s.write("a", document("a", "1"));
+                s.set_autostart("a", true);
+              },
+              [](DocumentStore& s) { s.set_autostart("a", false); }},
+        Tried{"commit_first", [](DocumentStore& s) { s.write("other", document("other", "o")); },
+              [](DocumentStore& s) { commit(s, {{kWrite, "a", document("a", "new")}}); }},
+        Tried{"commit_replace",
+              [](DocumentStore& s) { commit(s, {{kWrite, "a", document("a", std::string(50'000, 'x'))}}); },
+              [](DocumentStore& s) { commit(s, {{kWrite, "a", document("a", "short")}}); }},
+        Tried{"commit_remove",
+              [](DocumentStore& s) {
+                commit(s, {{kWrite, "a", document("a", "1")}});
+                s.set_autostart("a", true);
+              },
+              [](DocumentStore& s) { commit(s, {{kRemove, "a", {}}}); }},
+        Tried{"set_autostart_after_a_commit",
+              [](DocumentStore& s) { commit(s, {{kWrite, "a", document("a", "1")}}); },
+              [](DocumentStore& s) { s.set_autostart("a", true); }},
+        Tried{"commit_too_long_for_the_log",
+              [](DocumentStore& s) { commit(s, {{kWrite, "a", document("a", "1")}}); },
+              [](DocumentStore& s) {
+                commit(s, {{kWrite, "a", document("a", std::string(ChangeLog::kBytes, 'x'))}});
+              }}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST(DocumentStore, ShortWritesAreContinued) {

@@ -1,10 +1,12 @@
 #include "driver/store/file_operations.h"
 
 #include <cerrno>
+#include <fstream>
 #include <memory>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +30,9 @@ class SystemFileOperations final : public FileOperations {
     // Non-blocking, so that a FIFO in the directory cannot hang the daemon.
     return checked(::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   }
+  int open_update(int directory, const std::string& name) override {
+    return checked(::openat(directory, name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  }
   int open_directory(int directory, const std::string& name) override {
     return checked(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
@@ -41,7 +46,12 @@ class SystemFileOperations final : public FileOperations {
   std::ptrdiff_t read(int fd, char* data, std::size_t size) override {
     return checked(::read(fd, data, size));
   }
+  std::ptrdiff_t write_at(int fd, const char* data, std::size_t size, std::size_t offset) override {
+    return checked(::pwrite(fd, data, size, static_cast<off_t>(offset)));
+  }
   int sync(int fd) override { return checked(::fsync(fd)); }
+  int sync_data(int fd) override { return checked(::fdatasync(fd)); }
+  int sync_all(int directory) override { return checked(::syncfs(directory)); }
   int rename(int directory, const std::string& from, const std::string& to) override {
     return checked(::renameat(directory, from.c_str(), directory, to.c_str()));
   }
@@ -81,6 +91,14 @@ class SystemFileOperations final : public FileOperations {
     if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return -errno;
     if (S_ISREG(status.st_mode)) return 1;
     return S_ISLNK(status.st_mode) ? 2 : 0;
+  }
+  std::string boot_identity() override {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string text;
+    std::getline(file, text);
+    // Where it is not known, every start is the machine's first.
+    if (text.empty()) text = fmt::format("process {}", ::getpid());
+    return text.substr(0, 64);
   }
 };
 
