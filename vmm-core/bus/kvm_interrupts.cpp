@@ -1,7 +1,9 @@
 #include "vmm-core/bus/kvm_interrupts.h"
 
+#include <utility>
 #include <vector>
 
+#include <poll.h>
 #include <sys/eventfd.h>
 
 #include "vmm-core/os/error.h"
@@ -54,6 +56,34 @@ std::unique_ptr<InterruptLine> KvmInterruptLines::make_line(std::uint32_t gsi) {
   return std::make_unique<Wire>(*this, gsi);
 }
 
+class KvmInterruptLines::ExternalWire final : public ExternalLine {
+ public:
+  ExternalWire(kvm::VirtualMachine& vm, std::uint32_t gsi) : vm_(vm), gsi_(gsi) {}
+  ~ExternalWire() override { disconnect(); }
+
+  bool connect(int trigger, int resample) noexcept override {
+    disconnect();
+    if (!vm_.add_resampling_irqfd(trigger, gsi_, resample)) return false;
+    trigger_ = trigger;
+    return true;
+  }
+  void disconnect() noexcept override {
+    if (trigger_ >= 0) vm_.remove_irqfd(std::exchange(trigger_, -1), gsi_);
+  }
+
+ private:
+  kvm::VirtualMachine& vm_;
+  const std::uint32_t gsi_;
+  int trigger_ = -1;
+};
+
+std::unique_ptr<ExternalLine> KvmInterruptLines::make_external_line(std::uint32_t gsi) {
+  if (gsi >= kGsis) {
+    throw Error(std::errc::invalid_argument, "interrupt line " + std::to_string(gsi) + " does not exist");
+  }
+  return std::make_unique<ExternalWire>(vm_, gsi);
+}
+
 void KvmInterruptLines::change(std::uint32_t gsi, bool asserted) noexcept {
   Gsi& line = gsis_[gsi];
   const std::lock_guard lock(line.mutex);
@@ -90,8 +120,8 @@ class KvmMessageRouter::Route final : public MsiRoute {
 
   bool set_message(const MsiMessage& message) noexcept override {
     const std::lock_guard lock(mutex_);
-    message_ = message;
-    return !event_ || router_.change_routed(gsi_, message);
+    if (std::exchange(message_, message) == message || !event_) return true;
+    return router_.change_routed(gsi_, message);
   }
 
   void signal() noexcept override {
@@ -111,6 +141,19 @@ class KvmMessageRouter::Route final : public MsiRoute {
     return event_.get();
   }
 
+  void hold(bool held) noexcept override {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(held_, held) == held || !event_) return;
+    router_.connect_routed(*this, !held);
+  }
+
+  bool is_waiting() const noexcept override {
+    const std::lock_guard lock(mutex_);
+    if (!event_ || !held_) return false;
+    pollfd look{event_.get(), POLLIN, 0};
+    return ::poll(&look, 1, 0) == 1;
+  }
+
  private:
   friend class KvmMessageRouter;
 
@@ -119,6 +162,7 @@ class KvmMessageRouter::Route final : public MsiRoute {
   MsiMessage message_;
   FileDescriptor event_;  // with gsi_, while somebody else may signal
   std::uint32_t gsi_ = 0;
+  bool held_ = false;  // the descriptor is no irqfd meanwhile
 };
 
 KvmMessageRouter::KvmMessageRouter(kvm::VirtualMachine& vm) : vm_(vm) {
@@ -155,13 +199,24 @@ bool KvmMessageRouter::add_routed(Route& route) noexcept {
     if (!event) return false;
     routed_[gsi] = route.message_;
     apply();
-    vm_.add_irqfd(event.get(), gsi);
+    if (!route.held_) vm_.add_irqfd(event.get(), gsi);
     route.event_ = std::move(event);
     route.gsi_ = gsi;
     return true;
   } catch (const std::exception&) {
     routed_.erase(gsi);
     return false;
+  }
+}
+
+// KVM looks at what has been signalled meanwhile when the irqfd comes back (api.rst §4.75).
+void KvmMessageRouter::connect_routed(const Route& route, bool connected) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!connected) return vm_.remove_irqfd(route.event_.get(), route.gsi_);
+  try {
+    vm_.add_irqfd(route.event_.get(), route.gsi_);
+  } catch (const std::exception&) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
   }
 }
 

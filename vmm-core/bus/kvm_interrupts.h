@@ -27,12 +27,16 @@ class KvmInterruptLines final : public Inspectable {
 
   // Throws Error when there is no such GSI.
   std::unique_ptr<InterruptLine> make_line(std::uint32_t gsi);
+  // Likewise, for who drives the GSI from outside. KVM itself joins it with the wires (api.rst §4.75,
+  // KVM_IRQFD_FLAG_RESAMPLE).
+  std::unique_ptr<ExternalLine> make_external_line(std::uint32_t gsi);
   // After the controllers were reset: tells them again what is asserted.
   void refresh() noexcept;
   void inspect(InspectNode& node) const override;
 
  private:
   class Wire;
+  class ExternalWire;
   struct Gsi {
     mutable std::mutex mutex;
     std::uint32_t asserted_wires = 0;
@@ -66,6 +70,7 @@ class KvmMessageRouter final : public MsiRouter, public Inspectable {
 
   // Gives a message a GSI with an irqfd on it. False when the host refuses.
   bool add_routed(Route& route) noexcept;
+  void connect_routed(const Route& route, bool connected) noexcept;
   bool change_routed(std::uint32_t gsi, const MsiMessage& message) noexcept;
   void remove_routed(Route& route) noexcept;
   void apply();

@@ -25,8 +25,12 @@ struct PlugDevice {
   std::vector<WatchdogSpecification> watchdogs;
   std::vector<VirtioMemorySpecification> virtio_memories;
   std::vector<InputSpecification> inputs;
+  std::vector<HostDeviceSpecification> host_devices;
+  HostAccessSpecification host_access = {};  // for a host device
 };
-BOOST_DESCRIBE_STRUCT(PlugDevice, (), (disks, interfaces, rngs, vsocks, watchdogs, virtio_memories, inputs))
+BOOST_DESCRIBE_STRUCT(PlugDevice, (),
+                      (disks, interfaces, rngs, vsocks, watchdogs, virtio_memories, inputs, host_devices,
+                       host_access))
 
 // A port comes to a console device that offers ports.
 struct PlugPort {

@@ -338,6 +338,38 @@ void validate_input(const InputSpecification& input, const std::string& member) 
   require(host.axes.size() <= kMaximumAxes, member + ".host.axes", "more than 64");
 }
 
+// "0000:01:00.0"
+bool is_host_address(std::string_view text) {
+  constexpr std::string_view kForm = "xxxx:xx:xx.o";
+  if (text.size() != kForm.size()) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool octal = c >= '0' && c <= '7', hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    if (kForm[i] == 'x' ? !hex : kForm[i] == 'o' ? !octal : c != kForm[i]) return false;
+  }
+  return true;
+}
+
+void validate_host_device(const HostDeviceSpecification& device, const std::string& member) {
+  require(is_host_address(device.host_address), member + ".host_address", "not of the form 0000:01:00.0");
+}
+
+void validate_host_access(const HostAccessSpecification& access) {
+  require(access.groups.size() <= kMaximumDevices, "host_access.groups", "more than 256");
+  std::set<std::uint32_t> numbers;
+  for (std::size_t i = 0; i < access.groups.size(); ++i) {
+    const std::string member = "host_access." + element("groups", i);
+    require(numbers.insert(access.groups[i].number).second, member + ".number", "used twice");
+    require(!access.groups[i].descriptor.empty(), member + ".descriptor", "missing");
+  }
+  require(access.groups.empty() || !access.container.empty(), "host_access.container", "missing");
+}
+
+void add_names(const HostAccessSpecification& access, std::vector<std::string>& names) {
+  if (!access.container.empty()) names.push_back(access.container);
+  for (const auto& group : access.groups) names.push_back(group.descriptor);
+}
+
 }  // namespace
 
 void validate(const MachineSpecification& specification) {
@@ -440,6 +472,15 @@ void validate(const MachineSpecification& specification) {
     require(evdev.axes.size() <= kMaximumAxes, member + ".axes", "more than 64");
   });
   validate_memory_devices(specification, places);
+  validate_host_access(specification.host_access);
+  std::set<std::string> host_addresses;
+  for_each_device(
+      specification.host_devices, "host_devices", [&](const auto& device, const std::string& member) {
+        places.take_id(device.id, member);
+        places.take_address(device.address, member);
+        validate_host_device(device, member);
+        require(host_addresses.insert(device.host_address).second, member + ".host_address", "used twice");
+      });
   require(specification.generation_id.empty() || parse_uuid(specification.generation_id), "generation_id",
           "not a UUID");
 }
@@ -467,12 +508,14 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
   for (const auto& input : specification.inputs)
     if (input.host) names.push_back(input.host->descriptor);
   for (const auto& evdev : specification.evdevs) names.push_back(evdev.descriptor);
+  add_names(specification.host_access, names);
   return names;
 }
 
 void validate(const PlugDevice& command) {
   require(command.disks.size() + command.interfaces.size() + command.rngs.size() + command.vsocks.size() +
-                  command.watchdogs.size() + command.virtio_memories.size() + command.inputs.size() ==
+                  command.watchdogs.size() + command.virtio_memories.size() + command.inputs.size() +
+                  command.host_devices.size() ==
               1,
           "arguments", "not exactly one device");
   const auto check = [](const auto& device, const std::string& member) {
@@ -506,6 +549,11 @@ void validate(const PlugDevice& command) {
     check(memory, "virtio_memories[0]");
     validate_virtio_memory(memory, "virtio_memories[0]");
   }
+  for (const auto& device : command.host_devices) {
+    check(device, "host_devices[0]");
+    validate_host_device(device, "host_devices[0]");
+  }
+  validate_host_access(command.host_access);
 }
 
 void validate(const PlugPort& command) {
@@ -529,6 +577,7 @@ std::vector<std::string> descriptor_names(const PlugDevice& command) {
   for (const auto& vsock : command.vsocks) add_descriptors(vsock, names);
   for (const auto& input : command.inputs)
     if (input.host) names.push_back(input.host->descriptor);
+  add_names(command.host_access, names);
   return names;
 }
 

@@ -18,6 +18,7 @@
 #include <boost/describe/enum.hpp>
 
 #include "vmm-core/control/disks.h"
+#include "vmm-core/control/host_devices.h"
 #include "vmm-core/control/memory_devices.h"
 #include "vmm-core/control/small_devices.h"
 
@@ -324,6 +325,15 @@ struct VirtioMemorySpecification {
 BOOST_DESCRIBE_STRUCT(VirtioMemorySpecification, (),
                       (id, address, memory, block_bytes, requested_bytes, node))
 
+// A PCI function of the host, which is the guest's own.
+struct HostDeviceSpecification {
+  std::string id;
+  PciAddress address;
+  std::string host_address;  // as VFIO names it: "0000:01:00.0"
+  std::uint32_t group = 0;   // number of its IOMMU group, which the machine has or is given
+};
+BOOST_DESCRIBE_STRUCT(HostDeviceSpecification, (), (id, address, host_address, group))
+
 // What guest RAM is made of.
 struct MemorySpecification {
   std::uint64_t huge_page_bytes = 0;  // 2 MiB or 1 GiB; 0: the host's usual pages
@@ -413,6 +423,8 @@ struct MachineSpecification {
   std::vector<EvdevSpecification> evdevs;
   std::vector<VirtioMemorySpecification> virtio_memories;
   std::vector<DimmSpecification> dimms;
+  HostAccessSpecification host_access;
+  std::vector<HostDeviceSpecification> host_devices;
   bool panic_port = false;    // pvpanic at port 0x505: a guest that panics is crashed
   std::string generation_id;  // textual, as `uuid`; empty: the guest is given none
 };
@@ -421,7 +433,7 @@ BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
                        disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads,
                        vsocks, sata_controllers, hot_plug_bytes, memory_slots, virtio_memories, dimms, sleep,
-                       tco_watchdog, inputs, evdevs))
+                       tco_watchdog, inputs, evdevs, host_access, host_devices))
 
 inline constexpr std::uint32_t kMaximumMemorySlots = 128;
 inline constexpr std::uint32_t kMaximumVcpus = 255;

@@ -69,6 +69,9 @@ inline MachineSpecification example_specification() {
                                std::uint64_t{512} << 20,
                                1});
   s.dimms.push_back({"dimm0", 2, std::uint64_t{1} << 32, 0, {.bytes = std::uint64_t{512} << 20}});
+  s.root_ports.push_back({"pci.3", {0, 1, 2}, 3, 3});
+  s.host_access = {"vfio", {{7, "vfio7"}}};
+  s.host_devices.push_back({"hostdev0", {3, 0, 0}, "0000:01:00.0", 7});
   s.panic_port = true;
   s.generation_id = "22222222-2222-3333-4444-555555555555";
   s.rngs.push_back({"rng0", {0, 4, 0}, 1024, 1000});

@@ -194,6 +194,31 @@ void VirtualMachine::remove_irqfd(int event_descriptor, std::uint32_t gsi) noexc
   (void)try_ioctl(vm_.get(), KVM_IRQFD, &event);
 }
 
+bool VirtualMachine::add_resampling_irqfd(int event_descriptor, std::uint32_t gsi, int resample) noexcept {
+  kvm_irqfd event{};
+  event.fd = static_cast<std::uint32_t>(event_descriptor);
+  event.gsi = gsi;
+  event.flags = KVM_IRQFD_FLAG_RESAMPLE;
+  event.resamplefd = static_cast<std::uint32_t>(resample);
+  return try_ioctl(vm_.get(), KVM_IRQFD, &event) == 0;
+}
+
+void VirtualMachine::note_vfio_group(int group, bool present) noexcept {
+  if (!vfio_ && present) {
+    kvm_create_device device{};
+    device.type = KVM_DEV_TYPE_VFIO;
+    if (try_ioctl(vm_.get(), KVM_CREATE_DEVICE, &device) != 0) return;
+    vfio_ = FileDescriptor(static_cast<int>(device.fd));
+  }
+  if (!vfio_) return;
+  const std::int32_t descriptor = group;
+  kvm_device_attr attribute{};
+  attribute.group = KVM_DEV_VFIO_GROUP;
+  attribute.attr = present ? KVM_DEV_VFIO_GROUP_ADD : KVM_DEV_VFIO_GROUP_DEL;
+  attribute.addr = reinterpret_cast<std::uint64_t>(&descriptor);  // KVM takes the address as a number
+  (void)try_ioctl(vfio_.get(), KVM_SET_DEVICE_ATTR, &attribute);
+}
+
 void VirtualMachine::add_ioeventfd(GuestAddress address, std::uint32_t size,
                                    std::optional<std::uint64_t> match, int event_descriptor) {
   auto event = make_ioeventfd(address, size, match, event_descriptor);

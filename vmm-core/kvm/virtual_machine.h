@@ -62,6 +62,14 @@ class VirtualMachine final : public MemorySlots {
   // §4.75.
   void add_irqfd(int event_descriptor, std::uint32_t gsi);
   void remove_irqfd(int event_descriptor, std::uint32_t gsi) noexcept;
+  // The same for a level-triggered line, which the guest's acknowledgement deasserts: `resample` is signalled
+  // then. False when the host refuses.
+  bool add_resampling_irqfd(int event_descriptor, std::uint32_t gsi, int resample) noexcept;
+
+  // Tells KVM of a VFIO group whose devices reach the guest's memory, or that they do no longer (Linux
+  // Documentation/virt/kvm/devices/vfio.rst): it then minds caches that such a device does not snoop. What it
+  // refuses changes nothing else.
+  void note_vfio_group(int group, bool present) noexcept;
 
   // §4.59. `size` 0 matches any.
   void add_ioeventfd(GuestAddress address, std::uint32_t size, std::optional<std::uint64_t> match,
@@ -92,6 +100,7 @@ class VirtualMachine final : public MemorySlots {
   FileDescriptor vm_;
   std::uint32_t maximum_slots_ = 0;
   std::unique_ptr<Slots> slots_;
+  FileDescriptor vfio_;  // KVM's pseudo device, made for the first group
 };
 
 }  // namespace warren::vmm::kvm

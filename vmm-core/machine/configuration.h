@@ -20,6 +20,7 @@
 #include "vmm-core/machine/cpuid.h"
 #include "vmm-core/machine/smbios_tables.h"
 #include "vmm-core/memory/device_memory.h"
+#include "vmm-core/memory/dma_map.h"
 #include "vmm-core/memory/guest_memory.h"
 #include "vmm-core/os/event_thread.h"
 #include "vmm-core/os/file_descriptor.h"
@@ -69,6 +70,11 @@ struct DeviceEnvironment {
   const DeviceMemories& device_memories;
   MsiRouter& messages;
   DoorbellRegistrar& doorbells;
+  // For devices of the host: what they reach of memory, how the guest reaches theirs, and who is told of the
+  // descriptor of a VFIO group that comes or goes.
+  DmaMap& dma;
+  MemorySlots& slots;
+  std::function<void(int group, bool present)> group_changed;
 };
 
 struct BuiltDevice {
@@ -81,6 +87,7 @@ struct PciDeviceConfiguration {
   pci::Address address;
   // Called once, while the machine is built or when the device is plugged in. Throws Error.
   std::function<BuiltDevice(const DeviceEnvironment& environment, pci::Place place)> build;
+  bool reaches_memory = false;  // by itself, from its build on: nothing runs meanwhile
 };
 
 // The chipset's watchdog. `expired` as TcoWatchdog's.

@@ -125,7 +125,7 @@ kvm::VirtualMachine Machine::make_vm() const {
 }
 
 std::shared_ptr<DeviceMemory> Machine::make_device_memory(const DeviceMemoryConfiguration& memory) {
-  auto made = std::make_shared<DeviceMemory>(memory.id, hot_plug_window_, vm_, memory.options);
+  auto made = std::make_shared<DeviceMemory>(memory.id, hot_plug_window_, vm_, memory.options, &dma_);
   made->set_listener(memory.changed);
   return made;
 }
@@ -398,8 +398,23 @@ std::vector<FileDescriptor> Machine::statistics() {
   return files;
 }
 
+DeviceEnvironment Machine::environment() {
+  return {.memory = memory_,
+          .device_memories = device_memories_,
+          .messages = messages_,
+          .doorbells = doorbells_,
+          .dma = dma_,
+          .slots = vm_,
+          .group_changed = [this](int group, bool present) { vm_.note_vfio_group(group, present); }};
+}
+
 void Machine::plug(const PciDeviceConfiguration& device) {
-  between_runs([&] { board_.plug(device, lines_, environment(), running_); });
+  const auto plug = [&] { board_.plug(device, lines_, environment(), running_); };
+  if (device.reaches_memory) {
+    while_nothing_runs(plug);
+  } else {
+    between_runs(plug);
+  }
 }
 
 void Machine::add_memory(const DeviceMemoryConfiguration& memory) {

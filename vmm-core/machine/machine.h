@@ -143,7 +143,7 @@ class Machine final : public Inspectable {
   kvm::VirtualMachine make_vm() const;
   DeviceMemories make_device_memories();
   std::shared_ptr<DeviceMemory> make_device_memory(const DeviceMemoryConfiguration& memory);
-  DeviceEnvironment environment() { return {memory_, device_memories_, messages_, doorbells_}; }
+  DeviceEnvironment environment();
   std::unique_ptr<kvm::Vcpu> make_vcpu(std::uint32_t number);
   void enable_hyperv(kvm::Vcpu& vcpu, std::vector<kvm_cpuid_entry2>& cpuid);
   std::vector<std::unique_ptr<kvm::Vcpu>> make_vcpus();
@@ -174,6 +174,7 @@ class Machine final : public Inspectable {
   GuestMemory memory_;
   HotPlugWindow hot_plug_window_;
   kvm::VirtualMachine vm_;
+  DmaMap dma_{memory_};
   DeviceMemories device_memories_;
   std::map<std::uint32_t, std::string> dimms_;  // by slot: ids of device_memories_
   KvmInterruptLines lines_{vm_};

@@ -167,7 +167,8 @@ void Q35::add_serials(const MachineConfiguration& configuration, KvmInterruptLin
 }
 
 pci::Place Q35::root_place(const pci::Address& address, KvmInterruptLines& lines) {
-  return {memory_, ports_, lines.make_line(pci_interrupt_gsi(address.slot, 0))};
+  const std::uint32_t gsi = pci_interrupt_gsi(address.slot, 0);
+  return {memory_, ports_, lines.make_line(gsi), false, lines.make_external_line(gsi)};
 }
 
 // INTA# behind a port comes out as INTA# of the port's slot: slot 0, pin 0.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <limits>
 #include <utility>
 
@@ -114,8 +115,8 @@ void HotPlugWindow::give_back(GuestAddress place) noexcept {
 }
 
 DeviceMemory::DeviceMemory(std::string id, HotPlugWindow& window, MemorySlots& slots,
-                           const DeviceMemoryOptions& options)
-    : id_(std::move(id)), window_(window), slots_(slots) {
+                           const DeviceMemoryOptions& options, DmaMap* dma)
+    : id_(std::move(id)), window_(window), slots_(slots), dma_(dma) {
   check(id_, options);
   if (options.block_bytes != 0) {
     map_ = std::make_unique<BlockMap>(options.block_bytes, options.size / options.block_bytes);
@@ -154,7 +155,9 @@ DeviceMemory::~DeviceMemory() {
 void DeviceMemory::disconnect() noexcept {
   listener_ = nullptr;
   if (map_) unplug_all();
-  if (std::exchange(connected_, false)) slots_.remove(region_.start);
+  if (!std::exchange(connected_, false)) return;
+  if (dma_ != nullptr) dma_->remove(region_.start);
+  slots_.remove(region_.start);
 }
 
 void DeviceMemory::map(const MemoryAllocation& allocation, const std::vector<std::uint32_t>& host_nodes) {
@@ -190,6 +193,11 @@ void DeviceMemory::connect() {
   if (map_ || connected_) return;
   if (!slots_.add(region_.start, region_.size, region_.host))
     throw Error(std::errc::not_enough_memory, id_ + ": the host has no memory slot for it");
+  if (dma_ != nullptr && !dma_->add(region_.start, region_.size, region_.host)) {
+    const int refused = errno;
+    slots_.remove(region_.start);
+    throw Error::from_errno(refused, id_ + ": let the host devices of the guest reach it");
+  }
   connected_ = true;
 }
 
@@ -237,13 +245,31 @@ void DeviceMemory::discard(std::uint64_t offset, std::uint64_t size) noexcept {
   (void)::madvise(region_.host + offset, size, MADV_REMOVE);
 }
 
+// Block by block, since what is unplugged need not be what was plugged at once.
+bool DeviceMemory::add_to_dma(std::uint64_t first, std::uint64_t count) noexcept {
+  if (dma_ == nullptr) return true;
+  for (std::uint64_t block = first; block < first + count; ++block) {
+    const std::uint64_t offset = block * block_bytes();
+    if (dma_->add({region_.start.value + offset}, block_bytes(), region_.host + offset)) continue;
+    remove_from_dma(first, block - first);
+    return false;
+  }
+  return true;
+}
+
+void DeviceMemory::remove_from_dma(std::uint64_t first, std::uint64_t count) noexcept {
+  if (dma_ == nullptr) return;
+  for (std::uint64_t block = first; block < first + count; ++block)
+    dma_->remove({region_.start.value + block * block_bytes()});
+}
+
 bool DeviceMemory::plug(std::uint64_t first, std::uint64_t count) noexcept {
   const std::uint64_t offset = first * block_bytes(), size = count * block_bytes();
   if (populate_ && ::madvise(region_.host + offset, size, MADV_POPULATE_WRITE) != 0) {
     discard(offset, size);
     return false;
   }
-  if (!add_slots(first, count)) {
+  if (!add_slots(first, count) || !add_to_dma(first, count)) {
     remove_empty_slots(first, count);
     discard(offset, size);
     return false;
@@ -256,6 +282,7 @@ bool DeviceMemory::plug(std::uint64_t first, std::uint64_t count) noexcept {
 
 void DeviceMemory::unplug(std::uint64_t first, std::uint64_t count) noexcept {
   map_->set(first, count, false);
+  remove_from_dma(first, count);
   discard(first * block_bytes(), count * block_bytes());
   remove_empty_slots(first, count);
   plugged_bytes_.fetch_sub(count * block_bytes(), std::memory_order_acq_rel);
@@ -265,6 +292,7 @@ void DeviceMemory::unplug(std::uint64_t first, std::uint64_t count) noexcept {
 void DeviceMemory::unplug_all() noexcept {
   if (plugged_bytes() == 0) return;
   map_->set(0, map_->blocks(), false);
+  remove_from_dma(0, map_->blocks());
   discard(0, region_.size);
   remove_empty_slots(0, map_->blocks());
   plugged_bytes_.store(0, std::memory_order_release);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "vmm-core/memory/block_map.h"
+#include "vmm-core/memory/dma_map.h"
 #include "vmm-core/memory/guest_memory.h"
 #include "vmm-core/memory/memory_slots.h"
 
@@ -73,8 +74,10 @@ class DeviceMemory {
   // Told after plugged_bytes() has changed, on the thread that changed it; must not come back.
   using Listener = std::function<void()>;
 
-  // Both outlive it. Throws Error; nothing of it remains then.
-  DeviceMemory(std::string id, HotPlugWindow& window, MemorySlots& slots, const DeviceMemoryOptions& options);
+  // All outlive it. Throws Error; nothing of it remains then. What is the guest's is in `dma`, if there is
+  // one; of memory with blocks those that are plugged.
+  DeviceMemory(std::string id, HotPlugWindow& window, MemorySlots& slots, const DeviceMemoryOptions& options,
+               DmaMap* dma = nullptr);
   DeviceMemory(const DeviceMemory&) = delete;
   DeviceMemory& operator=(const DeviceMemory&) = delete;
   // Nothing is the guest's any more; it is not in a GuestMemory.
@@ -111,10 +114,13 @@ class DeviceMemory {
   std::uint64_t slot_size(std::uint64_t slot) const noexcept;
   bool has_plugged(std::uint64_t slot) const noexcept;
   void discard(std::uint64_t offset, std::uint64_t size) noexcept;
+  bool add_to_dma(std::uint64_t first, std::uint64_t count) noexcept;
+  void remove_from_dma(std::uint64_t first, std::uint64_t count) noexcept;
 
   const std::string id_;
   HotPlugWindow& window_;
   MemorySlots& slots_;
+  DmaMap* const dma_;
   FileDescriptor file_;
   std::unique_ptr<BlockMap> map_;
   MemoryRegion region_;

@@ -205,7 +205,8 @@ std::uint64_t GuestMemory::discard(const iovec& slice) noexcept {
   // Regions are mapped at whole pages, so a host address says where a page begins.
   const auto start = reinterpret_cast<std::uintptr_t>(slice.iov_base);
   const MemoryRegion* region = find_host(start);
-  if (region == nullptr || region->has_huge_pages) return 0;
+  if (region == nullptr || region->has_huge_pages || pages_are_kept_.load(std::memory_order_acquire))
+    return 0;
   const std::uintptr_t first = (start + kPageSize - 1) / kPageSize * kPageSize;
   const std::uintptr_t end = (start + slice.iov_len) / kPageSize * kPageSize;
   if (end <= first) return 0;

@@ -10,6 +10,7 @@
 // memory is plugged by blocks, only the plugged ones are RAM; they come and go at any time.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -97,13 +98,17 @@ class GuestMemory {
   void detach(GuestAddress start) noexcept;
 
   // Gives the host back the whole pages of a range: they read as zeros from then on. Says how many bytes that
-  // were: 0 for a range that is not all RAM, and always for huge pages. A range is [address, address + size),
-  // or one that slices() gave.
+  // were: 0 for a range that is not all RAM, and always for huge pages and while pages are kept. A range is
+  // [address, address + size), or one that slices() gave.
   // DEVNOTE: a hole in a file of huge pages gives up its place in the host's pool as well. The guest may
   // touch what it gave at any time (it need not wait for an answer, virtio 1.2 §5.5.6), and a pool that is
   // empty by then kills this process. So what was reserved for a guest stays so.
   std::uint64_t discard(GuestAddress address, std::uint64_t size) noexcept;
   std::uint64_t discard(const iovec& slice) noexcept;
+
+  // While devices of the host reach guest memory by themselves: they keep the pages they were given, so none
+  // is discarded.
+  void keep_pages(bool kept) noexcept { pages_are_kept_.store(kept, std::memory_order_release); }
 
   // Where in RAM a host address is, if it is.
   [[nodiscard]] std::optional<GuestAddress> address_of(std::uintptr_t host) const noexcept;
@@ -127,6 +132,7 @@ class GuestMemory {
   FileDescriptor backing_;
   std::vector<MemoryRegion> regions_;
   std::uint64_t size_ = 0;
+  std::atomic<bool> pages_are_kept_{false};
 };
 
 }  // namespace warren::vmm

@@ -35,6 +35,8 @@ class FakeMessages final : public MsiRouter {
     }
     void signal() noexcept override { owner_.signalled.push_back(message_); }
     int event_descriptor() const noexcept override { return -1; }
+    void hold(bool) noexcept override {}
+    bool is_waiting() const noexcept override { return false; }
 
    private:
     FakeMessages& owner_;

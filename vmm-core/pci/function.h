@@ -49,6 +49,7 @@ struct Place {
   AddressSpace& ports;
   std::unique_ptr<InterruptLine> interrupt_pin;  // INTA#, or none
   bool express = false;
+  std::unique_ptr<ExternalLine> external_pin = {};  // the same wire for who drives it from outside, or none
 };
 
 struct FunctionState {
@@ -69,9 +70,10 @@ class Function : public Inspectable {
 
   const std::string& name() const noexcept { return name_; }
 
-  // From the guest: 1 to 4 bytes inside one aligned doubleword below kExtendedSize. Any vCPU thread.
-  void config_read(std::uint16_t offset, std::span<std::byte> data) noexcept;
-  void config_write(std::uint16_t offset, std::span<const std::byte> data) noexcept;
+  // From the guest: 1 to 4 bytes inside one aligned doubleword below kExtendedSize. Any vCPU thread. A
+  // function some of whose registers are elsewhere overrides both, and calls these for what is here.
+  virtual void config_read(std::uint16_t offset, std::span<std::byte> data) noexcept;
+  virtual void config_write(std::uint16_t offset, std::span<const std::byte> data) noexcept;
 
   // To power-on state, BARs without an address. The device's own part comes first: override, then call this.
   // Not while vCPUs run.

@@ -18,7 +18,10 @@ Msix::Msix(MsiRouter& router, std::uint16_t vectors) : count_(vectors) {
     throw Error(std::errc::invalid_argument, "MSI-X: " + std::to_string(vectors) + " vectors");
   }
   vectors_ = std::make_unique<Vector[]>(vectors);
-  for (std::uint16_t i = 0; i < vectors; ++i) vectors_[i].route = router.allocate();
+  for (std::uint16_t i = 0; i < vectors; ++i) {
+    vectors_[i].route = router.allocate();
+    vectors_[i].route->hold(true);
+  }
 }
 
 Msix::~Msix() = default;
@@ -39,6 +42,11 @@ void Msix::signal(std::uint16_t index) noexcept {
   update(vector);  // it may have been unmasked meanwhile
 }
 
+bool Msix::is_masked(std::uint16_t vector) const noexcept {
+  const std::lock_guard lock(mutex_);
+  return vector >= count_ || vectors_[vector].masked;
+}
+
 int Msix::event_descriptor(std::uint16_t vector) const noexcept {
   return vector < count_ ? vectors_[vector].route->event_descriptor() : -1;
 }
@@ -48,6 +56,7 @@ void Msix::update(Vector& vector) noexcept {
   const bool open = enabled_.load(std::memory_order_relaxed) && !function_masked_ && !vector.masked;
   if (!open) {
     vector.deliverable.store(false, std::memory_order_release);
+    vector.route->hold(true);
     return;
   }
   if (!vector.deliverable.load(std::memory_order_relaxed)) {
@@ -56,6 +65,7 @@ void Msix::update(Vector& vector) noexcept {
       return;
     }
     vector.deliverable.store(true, std::memory_order_release);
+    vector.route->hold(false);
   }
   if (vector.pending) {
     vector.pending = false;
@@ -137,7 +147,9 @@ void Msix::PendingBits::read(std::uint64_t offset, std::span<std::byte> data) no
     unsigned bits = 0;
     for (std::uint64_t bit = 0; bit < 8; ++bit) {
       const std::uint64_t vector = (offset + i) * 8 + bit;
-      if (vector < msix_.count_ && msix_.vectors_[vector].pending) bits |= 1U << bit;
+      if (vector >= msix_.count_) break;
+      const Vector& each = msix_.vectors_[vector];
+      if (each.pending || each.route->is_waiting()) bits |= 1U << bit;
     }
     data[i] = static_cast<std::byte>(bits);
   }
@@ -150,6 +162,7 @@ void Msix::reset() noexcept {
   for (std::uint16_t i = 0; i < count_; ++i) {
     Vector& vector = vectors_[i];
     vector.deliverable.store(false, std::memory_order_release);
+    vector.route->hold(true);
     vector.message = {};
     vector.masked = true;
     vector.pending = false;

@@ -45,11 +45,15 @@ class Msix final : public Inspectable {
   // True while the guest uses MSI-X instead of the interrupt pin.
   bool enabled() const noexcept { return enabled_.load(std::memory_order_acquire); }
 
+  // As the guest has it in the table.
+  bool is_masked(std::uint16_t vector) const noexcept;
+
   // Interrupts the guest through `vector`, now or when it is unmasked. Nothing happens while MSI-X is
   // disabled or for a vector that does not exist (counted). Any thread.
   void signal(std::uint16_t vector) noexcept;
 
-  // The irqfd of a vector, for vhost and VFIO; -1 when there is none.
+  // The irqfd of a vector, for vhost and VFIO, whose signals wait while the vector is masked; -1 when there
+  // is none.
   int event_descriptor(std::uint16_t vector) const noexcept;
 
   // The registers in their BAR: `vectors() * kMsixEntrySize` bytes and one bit a vector, in whole quadwords.

@@ -144,6 +144,8 @@ TEST_F(MsixTest, SignalsRaceWithMasking) {
       bool set_message(const MsiMessage&) noexcept override { return true; }
       void signal() noexcept override { ++signals_; }
       int event_descriptor() const noexcept override { return -1; }
+      void hold(bool) noexcept override {}
+      bool is_waiting() const noexcept override { return false; }
 
      private:
       std::atomic<int>& signals_;

@@ -9,6 +9,7 @@
 #include <linux/futex.h>
 #include <linux/if_tun.h>
 #include <linux/input.h>
+#include <linux/vfio.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -111,6 +112,10 @@ constexpr auto kVcpuRules = std::to_array<FilterRule>({
     request(VHOST_SET_VRING_CALL),
     request(VHOST_SET_VRING_ERR),
     request(VHOST_VSOCK_SET_RUNNING),
+    // Registers of assigned devices, and which of their interrupts are in use.
+    call(SYS_pread64),
+    call(SYS_pwrite64),
+    request(VFIO_DEVICE_SET_IRQS),
     RUNTIME_RULES,
 });
 
@@ -154,6 +159,8 @@ constexpr auto kIoRules = std::to_array<FilterRule>({
     request(KVM_SIGNAL_MSI),
     request(KVM_IRQ_LINE),
     request(KVM_SET_USER_MEMORY_REGION),  // blocks of memory devices come and go
+    request(VFIO_IOMMU_MAP_DMA),          // likewise, for assigned devices
+    request(VFIO_IOMMU_UNMAP_DMA),
     request(TUNSETOFFLOAD),
     request(TUNSETVNETHDRSZ),
     request(TUNGETIFF),
@@ -233,6 +240,16 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     request(KVM_SET_PIT2),
     request(KVM_GET_CLOCK),
     request(KVM_SET_CLOCK),
+    request(VFIO_GET_API_VERSION),  // assigned devices, opened from groups that the daemon has opened
+    request(VFIO_CHECK_EXTENSION),
+    request(VFIO_SET_IOMMU),
+    request(VFIO_GROUP_GET_STATUS),
+    request(VFIO_GROUP_SET_CONTAINER),
+    request(VFIO_GROUP_UNSET_CONTAINER),
+    request(VFIO_GROUP_GET_DEVICE_FD),
+    request(VFIO_DEVICE_GET_INFO),
+    request(VFIO_DEVICE_GET_REGION_INFO),
+    request(VFIO_DEVICE_RESET),
     request(KVM_GET_DIRTY_LOG),
     request(KVM_CLEAR_DIRTY_LOG),
 });

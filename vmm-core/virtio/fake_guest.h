@@ -173,6 +173,8 @@ class FakeGuest {
       }
       void signal() noexcept override { ++owner_.counts_[data_.load() % 64]; }
       int event_descriptor() const noexcept override { return -1; }
+      void hold(bool) noexcept override {}
+      bool is_waiting() const noexcept override { return false; }
 
      private:
       Messages& owner_;

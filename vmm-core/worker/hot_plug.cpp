@@ -43,13 +43,14 @@ NetCounters& Worker::net_counters(const std::string& id) {
 
 void Worker::plug_device(const control::PlugDevice& command, control::DescriptorSet descriptors) {
   require(machine_ != nullptr && state_ != control::MachineState::prepared, "plug_device");
-  const std::string& id = !command.disks.empty()        ? command.disks.front().id
-                          : !command.interfaces.empty() ? command.interfaces.front().id
-                          : !command.vsocks.empty()     ? command.vsocks.front().id
-                          : !command.watchdogs.empty()  ? command.watchdogs.front().id
-                          : !command.rngs.empty()       ? command.rngs.front().id
-                          : !command.inputs.empty()     ? command.inputs.front().id
-                                                        : command.virtio_memories.front().id;
+  const std::string& id = !command.disks.empty()          ? command.disks.front().id
+                          : !command.interfaces.empty()   ? command.interfaces.front().id
+                          : !command.vsocks.empty()       ? command.vsocks.front().id
+                          : !command.watchdogs.empty()    ? command.watchdogs.front().id
+                          : !command.rngs.empty()         ? command.rngs.front().id
+                          : !command.inputs.empty()       ? command.inputs.front().id
+                          : !command.host_devices.empty() ? command.host_devices.front().id
+                                                          : command.virtio_memories.front().id;
   const auto present = machine_->device_names();
   if (std::ranges::find(present, id) != present.end())
     throw Error(std::errc::file_exists, "plug_device: there is a device '" + id + "'");
@@ -66,6 +67,8 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
       machine_->plug(rng_device(command.rngs.front()));
     } else if (!command.inputs.empty()) {
       machine_->plug(input_device(command.inputs.front(), descriptors));
+    } else if (!command.host_devices.empty()) {
+      machine_->plug(host_device(command.host_devices.front(), command.host_access, descriptors));
     } else {
       plug_virtio_memory(command.virtio_memories.front());
     }

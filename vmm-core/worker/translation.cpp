@@ -200,6 +200,7 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
   }
   add_devices(configuration, specification, descriptors);
   add_memory_devices(configuration, specification);
+  add_host_devices(configuration, specification, descriptors);
   return configuration;
 }
 

@@ -20,6 +20,7 @@
 #include "vmm-core/os/event_thread.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/counters.h"
+#include "vmm-core/vfio/container.h"
 #include "vmm-core/virtio/console.h"
 #include "vmm-core/virtio/input.h"
 #include "vmm-core/virtio/memory_device.h"
@@ -187,6 +188,15 @@ class Worker final : public control::Commands {
   virtio::Input* input_for(std::uint16_t type, std::uint16_t code) const;
   void add_evdevs(const control::MachineSpecification& specification, control::DescriptorSet& descriptors);
   void release_keys_later(const control::SendKeys& keys, const std::string& keyboard);
+  // host_devices.cpp
+  machine::PciDeviceConfiguration host_device(const control::HostDeviceSpecification& device,
+                                              const control::HostAccessSpecification& access,
+                                              control::DescriptorSet& descriptors);
+  void add_host_devices(machine::MachineConfiguration& configuration,
+                        const control::MachineSpecification& specification,
+                        control::DescriptorSet& descriptors);
+  void host_wants_back(const std::string& id);
+  void host_device_failed(const std::string& id, const std::string& host_address);
   // memory_devices.cpp
   machine::DeviceMemoryConfiguration virtio_memory(const control::VirtioMemorySpecification& device);
   machine::PciDeviceConfiguration virtio_memory_device(const control::VirtioMemorySpecification& device);
@@ -239,6 +249,7 @@ class Worker final : public control::Commands {
   std::map<std::string, virtio::Input*> inputs_;
   std::vector<std::shared_ptr<EvdevSource>> evdevs_;
   std::map<std::string, virtio::MemoryDevice*> memory_devices_;
+  vfio::GroupTable host_groups_;  // before machine_, whose devices hold them
   struct SataDrive {
     AhciController* controller = nullptr;  // one of machine_'s devices
     unsigned port = 0;
