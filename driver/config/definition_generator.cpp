@@ -321,6 +321,16 @@ Devices make_devices(Dice& dice) {
     if (dice.flip()) vsock.driver = dice.flip() ? VsockDriver::worker : VsockDriver::vhost;
     devices.vsocks.push_back(std::move(vsock));
   }
+  for (std::uint8_t slot = 0; slot < dice.below(3); ++slot) {
+    HostDevice device{.managed = dice.flip(), .has_driver = dice.flip(), .info = make_info(dice, true)};
+    device.source = {.segment = static_cast<std::uint16_t>(dice.below(3)),
+                     .bus = static_cast<std::uint8_t>(dice.below(256)),
+                     .slot = slot,
+                     .function = static_cast<std::uint8_t>(dice.below(8))};
+    if (dice.flip()) device.rom_bar = false;
+    if (dice.flip()) device.rom_enabled = false;
+    devices.host_devices.push_back(std::move(device));
+  }
   return devices;
 }
 

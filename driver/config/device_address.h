@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace warren::driver::config {
 
@@ -20,6 +21,8 @@ struct PciAddress {
 
 // "0000:00:1f.2"
 std::string format_pci_address(const PciAddress& address);
+// And back; nothing for any other text.
+std::optional<PciAddress> parse_pci_address(std::string_view text);
 
 // <address type='virtio-serial' controller= bus= port=/>
 struct VirtioSerialAddress {

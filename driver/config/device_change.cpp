@@ -44,6 +44,9 @@ auto& list_of(auto& devices, const Vsock&) {
 auto& list_of(auto& devices, const MemoryDevice&) {
   return devices.memories;
 }
+auto& list_of(auto& devices, const HostDevice&) {
+  return devices.host_devices;
+}
 struct Kind {
   std::string_view operator()(const Disk&) const { return "disk"; }
   std::string_view operator()(const Interface&) const { return "interface"; }
@@ -56,6 +59,7 @@ struct Kind {
   std::string_view operator()(const Vsock&) const { return "vsock"; }
   std::string_view operator()(const Watchdog&) const { return "watchdog"; }
   std::string_view operator()(const MemoryDevice&) const { return "memory"; }
+  std::string_view operator()(const HostDevice&) const { return "hostdev"; }
 };
 
 // Where nothing was said of a place, every place fits. A persistent definition has no aliases but the user's.
@@ -120,6 +124,10 @@ bool fits(const MemoryDevice& wanted, const MemoryDevice& has) {
          wanted.page_kib == has.page_kib && wanted.source_nodes == has.source_nodes;
 }
 
+bool fits(const HostDevice& wanted, const HostDevice& has) {
+  return wanted.source == has.source;
+}
+
 std::string describe(const Disk& disk) {
   return fmt::format("target '{}'", disk.target);
 }
@@ -138,6 +146,9 @@ std::string describe(const Controller& controller) {
 }
 std::string describe(const Channel& channel) {
   return fmt::format("name '{}'", channel.name);
+}
+std::string describe(const HostDevice& device) {
+  return fmt::format("host PCI address {}", format_pci_address(device.source));
 }
 template <typename T>
 std::string describe(const T&) {
@@ -173,6 +184,7 @@ void for_each_info(const Devices& devices, Visit visit) {
   for (const auto& each : devices.vsocks) visit(each.info);
   for (const auto& each : devices.watchdogs) visit(each.info);
   for (const auto& each : devices.memories) visit(each.info);
+  for (const auto& each : devices.host_devices) visit(each.info);
 }
 
 void check_new(const Devices& devices, const Disk& disk) {
@@ -216,6 +228,12 @@ void check_new(const Devices& devices, const Watchdog& watchdog) {
 }
 void check_new(const Devices& devices, const Vsock&) {
   if (!devices.vsocks.empty()) throw operation_invalid("the domain already has a vsock device");
+}
+void check_new(const Devices& devices, const HostDevice& device) {
+  for (const HostDevice& other : devices.host_devices)
+    if (other.source == device.source)
+      throw operation_invalid(
+          fmt::format("host PCI device {} is in the domain already", format_pci_address(device.source)));
 }
 template <typename T>
 void check_new(const Devices&, const T&) {}
@@ -368,6 +386,7 @@ Device device_with_alias(const DomainDefinition& definition, std::string_view al
   look(devices.vsocks);
   look(devices.watchdogs);
   look(devices.memories);
+  look(devices.host_devices);
   look(devices.serials);
   look(devices.consoles);
   look(devices.channels);

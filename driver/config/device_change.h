@@ -16,7 +16,7 @@
 namespace warren::driver::config {
 
 using Device = std::variant<Disk, Interface, Controller, SerialPort, Console, Channel, Input, Rng, Vsock,
-                            Watchdog, MemoryDevice>;
+                            Watchdog, MemoryDevice, HostDevice>;
 
 enum class DeviceUse {
   change,   // to attach or update: whole
@@ -34,8 +34,9 @@ const DeviceInfo& info_of(const Device& device);
 void complete_device(Device& device, const RandomBytes& random = system_random_bytes);
 
 // The one device of the definition that `wanted` names: disks by target, interfaces by MAC address,
-// controllers by type and index, channels by name, the socket device and the watchdog by nothing, others by
-// all that is said of them; and by PCI address and alias where those are given.
+// controllers by type and index, channels by name, host devices by their address in the host, the socket
+// device and the watchdog by nothing, others by all that is said of them; and by PCI address and alias where
+// those are given.
 Device find_device(const DomainDefinition& definition, const Device& wanted);
 // The memory device that an update names, by its place alone. Throws VIR_ERR_INVALID_ARG for none.
 MemoryDevice find_memory_to_update(const DomainDefinition& definition, const MemoryDevice& wanted);
@@ -52,7 +53,7 @@ Device remove_device(DomainDefinition& definition, const Device& wanted);
 void replace_device(DomainDefinition& definition, const Device& changed);
 
 // Of a running domain: the alias and the slot of a DIMM; the alias and the place of a disk, interface,
-// entropy source, socket device, input device or watchdog that is to be plugged in, as place_hot_plugged();
+// entropy source, socket, input or host device or watchdog that is to be plugged in, as place_hot_plugged();
 // and of a channel or virtio console, for which one of its virtio-serial controllers has a free port. Throws
 // Error.
 void assign_hot_plugged(const DomainDefinition& live, Device& device);

@@ -255,7 +255,7 @@ TEST(DeviceChange, T18DocumentsThatAreNoDevice) {
   const auto parse = [](std::string_view xml) { return refusal([&] { device(xml); }); };
   EXPECT_EQ(parse("<disk>").first, VIR_ERR_XML_DETAIL);
   EXPECT_EQ(parse("<domain/>").first, VIR_ERR_XML_ERROR);
-  EXPECT_EQ(parse("<hostdev/>").first, VIR_ERR_OPERATION_UNSUPPORTED);
+  EXPECT_EQ(parse("<graphics/>").first, VIR_ERR_OPERATION_UNSUPPORTED);
   const auto unknown = parse("<disk><source file='/b'/><target dev='vdb'/>\n<wings/></disk>");
   EXPECT_EQ(unknown.first, VIR_ERR_CONFIG_UNSUPPORTED);
   EXPECT_THAT(unknown.second, HasSubstr("/disk/wings"));

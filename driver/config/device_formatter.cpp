@@ -305,6 +305,7 @@ void format_devices(XmlWriter& writer, const Devices& devices, const FormatConte
   for (const Console& console : devices.consoles) format_console(writer, console, context);
   for (const Channel& channel : devices.channels) format_channel(writer, channel, context);
   for (const Input& input : devices.inputs) format_input(writer, input, context);
+  for (const HostDevice& device : devices.host_devices) format_host_device(writer, device, context);
   for (const Watchdog& watchdog : devices.watchdogs) format_watchdog(writer, watchdog, context);
   if (devices.memory_balloon) format_memory_balloon(writer, *devices.memory_balloon, context);
   for (const Rng& rng : devices.rngs) format_rng(writer, rng, context);

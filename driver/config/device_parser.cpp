@@ -431,6 +431,8 @@ Devices parse_devices(XmlElement* element, bool inactive) {
   }
   for (XmlElement* child : element->children("memory"))
     devices.memories.push_back(parse_memory_device(*child, inactive));
+  for (XmlElement* child : element->children("hostdev"))
+    devices.host_devices.push_back(parse_host_device(*child, inactive));
   for (XmlElement* child : element->children("vsock")) {
     if (!devices.vsocks.empty()) throw child->malformed("a domain can have one socket device");
     devices.vsocks.push_back(parse_vsock(*child, inactive));
@@ -465,6 +467,8 @@ Device parse_device(std::string_view xml, DeviceUse use, bool inactive) {
     device = parse_watchdog(root, inactive);
   } else if (kind == "vsock") {
     device = parse_vsock(root, inactive);
+  } else if (kind == "hostdev") {
+    device = parse_host_device(root, inactive);
   } else if (kind == "memory") {
     device = parse_memory_device(root, inactive);
   } else if (std::ranges::find(names::kOtherDevices, kind) != std::end(names::kOtherDevices)) {

@@ -132,7 +132,7 @@ Values taken_devices(const Parser& parser, fmt::format_string<std::string_view&>
                [&](std::string_view value) { return parser.takes_device(fmt::format(form, value)); });
 }
 
-void format_host_devices(XmlWriter& writer, const Parser& parser) {
+void format_host_devices(XmlWriter& writer, const Parser& parser, const HostFacts& facts) {
   const auto source = [](std::string_view type) -> std::string_view {
     if (type == "usb") return "<vendor id='0x1234'/><product id='0xbeef'/>";
     if (type == "scsi") return "<adapter name='scsi_host0'/><address bus='0' target='0' unit='0'/>";
@@ -150,10 +150,10 @@ void format_host_devices(XmlWriter& writer, const Parser& parser) {
                   {"startupPolicy", {"default"}},
                   {"subsysType", types},
                   {"capsType", {}},
-                  {"pciBackend", pci ? Values{"vfio"} : Values{}}});
+                  {"pciBackend", pci && facts.iommu ? Values{"vfio"} : Values{}}});
 }
 
-void format_devices(XmlWriter& writer, const Parser& parser) {
+void format_devices(XmlWriter& writer, const Parser& parser, const HostFacts& facts) {
   writer.begin("devices");
   format_disks(writer, parser);
   format_element(writer, "graphics",
@@ -163,7 +163,7 @@ void format_devices(XmlWriter& writer, const Parser& parser) {
       writer, "video",
       {{"modelType", taken_devices(parser, "<video><model type='{}'/></video>",
                                    {"vga", "cirrus", "vmvga", "qxl", "virtio", "none", "bochs", "ramfb"})}});
-  format_host_devices(writer, parser);
+  format_host_devices(writer, parser, facts);
   format_element(
       writer, "rng",
       {{"model", taken_devices(parser, "<rng model='{}'><backend model='random'>/dev/urandom</backend></rng>",
@@ -323,7 +323,7 @@ std::string format_domain_capabilities(const HostFacts& facts, std::string_view 
                      return parser.takes(
                          {.more = fmt::format("<memoryBacking><source type='{}'/></memoryBacking>", source)});
                    })}});
-  format_devices(writer, parser);
+  format_devices(writer, parser, facts);
   format_features(writer, parser, facts);
   writer.end();
   return writer.take();

@@ -65,7 +65,8 @@ void fill_platform(DomainDefinition& definition) {
   const Devices& devices = definition.devices;
   if (definition.os.boot_devices.empty() &&
       std::none_of(devices.disks.begin(), devices.disks.end(), ordered) &&
-      std::none_of(devices.interfaces.begin(), devices.interfaces.end(), ordered))
+      std::none_of(devices.interfaces.begin(), devices.interfaces.end(), ordered) &&
+      std::none_of(devices.host_devices.begin(), devices.host_devices.end(), ordered))
     definition.os.boot_devices.push_back(BootDevice::hd);
 }
 
@@ -358,6 +359,7 @@ void check_host(DomainDefinition& definition, const HostFacts& facts) {
   }
   check_hyperv(definition, facts);
   check_memory_devices(definition);
+  check_host_devices(definition.devices);
   if (definition.memory.limit_kib > kMaximumMemoryKib) {
     throw config_unsupported("/domain/maxMemory", 0,
                              fmt::format("{} KiB is more than the {} Warren gives a guest",

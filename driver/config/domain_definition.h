@@ -15,6 +15,7 @@
 #include "driver/config/cpu.h"
 #include "driver/config/device.h"
 #include "driver/config/disk.h"
+#include "driver/config/host_device.h"
 #include "driver/config/identity.h"
 #include "driver/config/interface.h"
 #include "driver/config/memory_backing.h"
@@ -55,6 +56,7 @@ struct Devices {
   std::optional<PanicDevice> panic;
   std::vector<MemoryDevice> memories;
   std::vector<Vsock> vsocks;  // one at most
+  std::vector<HostDevice> host_devices;
   bool operator==(const Devices&) const = default;
 
   // Null when there is none, which model 'none' says.

@@ -225,7 +225,7 @@ inline constexpr EnumTable<WatchdogAction> kWatchdogAction{detail::kWatchdogActi
 // Elements of <devices> that are devices to libvirt; the ones that can be attached and detached alone are
 // those of parse_device().
 inline constexpr std::string_view kOtherDevices[] = {
-    "audio", "crypto", "filesystem", "graphics", "hostdev", "hub",       "iommu", "lease", "memballoon",
-    "nvram", "panic",  "parallel",   "redirdev", "shmem",   "smartcard", "sound", "tpm",   "video"};
+    "audio", "crypto",   "filesystem", "graphics", "hub",       "iommu", "lease", "memballoon", "nvram",
+    "panic", "parallel", "redirdev",   "shmem",    "smartcard", "sound", "tpm",   "video"};
 
 }  // namespace warren::driver::config::names

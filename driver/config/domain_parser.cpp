@@ -193,6 +193,7 @@ void check_boot_order(XmlElement& root, const DomainDefinition& definition) {
   };
   for (const Disk& disk : definition.devices.disks) add(disk.info);
   for (const Interface& interface : definition.devices.interfaces) add(interface.info);
+  for (const HostDevice& device : definition.devices.host_devices) add(device.info);
   if (!orders.empty() && !definition.os.boot_devices.empty())
     throw root.malformed("<boot> below <os> and <boot> below a device exclude each other");
 }

@@ -63,6 +63,9 @@ Vsock parse_vsock(XmlElement& element, bool inactive);
 Input parse_input(XmlElement& element, bool inactive);
 // Of all <input> together.
 void check_inputs(XmlElement& devices, const std::vector<Input>& inputs);
+// host_device.cpp
+HostDevice parse_host_device(XmlElement& element, bool inactive);
+void format_host_device(XmlWriter& writer, const HostDevice& device, const FormatContext& context);
 // memory_device.cpp
 MemoryDevice parse_memory_device(XmlElement& element, bool inactive);
 void parse_maximum_memory(XmlElement& root, Memory& memory);

@@ -1,5 +1,7 @@
 #include "driver/config/identity.h"
 
+#include <charconv>
+
 #include <fmt/format.h>
 
 #include "driver/config/device_address.h"
@@ -34,6 +36,25 @@ bool is_multicast(const MacAddress& address) {
 
 std::string format_pci_address(const PciAddress& address) {
   return fmt::format("{:04x}:{:02x}:{:02x}.{}", address.segment, address.bus, address.slot, address.function);
+}
+
+std::optional<PciAddress> parse_pci_address(std::string_view text) {
+  constexpr std::string_view kForm = "xxxx:xx:xx.x";
+  if (text.size() != kForm.size()) return std::nullopt;
+  const auto number = [&](std::size_t first, std::size_t length) {
+    std::uint32_t value = 0;
+    const char* end = text.data() + first + length;
+    const auto [stopped, failed] = std::from_chars(text.data() + first, end, value, 16);
+    return failed == std::errc() && stopped == end ? std::optional(value) : std::nullopt;
+  };
+  const auto segment = number(0, 4), bus = number(5, 2), slot = number(8, 2), function = number(11, 1);
+  if (text[4] != ':' || text[7] != ':' || text[10] != '.' || !segment || !bus || !slot || !function ||
+      *slot > 31 || *function > 7)
+    return std::nullopt;
+  return PciAddress{.segment = static_cast<std::uint16_t>(*segment),
+                    .bus = static_cast<std::uint8_t>(*bus),
+                    .slot = static_cast<std::uint8_t>(*slot),
+                    .function = static_cast<std::uint8_t>(*function)};
 }
 
 }  // namespace warren::driver::config

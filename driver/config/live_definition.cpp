@@ -63,6 +63,7 @@ void assign_aliases(Devices& devices) {
   number(devices.watchdogs, "watchdog");
   if (devices.panic) give_alias(devices.panic->info, "panic0");
   number(devices.vsocks, "vsock");
+  number(devices.host_devices, "hostdev");
   std::size_t virtio = 0;
   for (MemoryDevice& memory : devices.memories) {
     const bool is_dimm = memory.model == MemoryModel::dimm;
@@ -162,6 +163,10 @@ struct AssignAlias {
   }
   void operator()(Vsock& vsock) const { give_alias(vsock.info, next_alias(devices.vsocks, "vsock")); }
   void operator()(Input& input) const { give_alias(input.info, next_alias(devices.inputs, "input")); }
+  void operator()(HostDevice& device) const {
+    give_alias(device.info, next_alias(devices.host_devices, "hostdev"));
+    device.has_driver = true;
+  }
   void operator()(Rng& rng) const { give_alias(rng.info, next_alias(devices.rngs, "rng")); }
   void operator()(Channel& channel) const {
     give_alias(channel.info, next_alias(devices.channels, "channel"));
@@ -217,6 +222,7 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
   assign_aliases(devices);
   fix_serial_ports(devices);
   for (Disk& disk : devices.disks) disk.backing_store_end = true;
+  for (HostDevice& device : devices.host_devices) device.has_driver = true;
   for (std::size_t i = 0; i < devices.serials.size(); ++i)
     if (devices.serials[i].backend.type == CharacterBackendType::pty)
       devices.serials[i].backend.path = resources.serial_ptys[i];

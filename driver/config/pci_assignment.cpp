@@ -49,6 +49,8 @@ std::vector<Place> endpoints(Devices& devices) {
   for (std::size_t i = 0; i < devices.controllers.size(); ++i)
     if (devices.controllers[i].type == ControllerType::sata && devices.controllers[i].index != 0u)
       places.push_back({&devices.controllers[i].info, numbered("controller", i), true});
+  for (std::size_t i = 0; i < devices.host_devices.size(); ++i)
+    places.push_back({&devices.host_devices[i].info, numbered("hostdev", i)});
   if (devices.balloon() != nullptr)
     places.push_back({&devices.memory_balloon->info, "/domain/devices/memballoon"});
   for (std::size_t i = 0; i < devices.rngs.size(); ++i)

@@ -46,6 +46,7 @@ Task<> Domain::adopt(LiveStatus status) {
   if (status.phase == LiveStatus::Phase::starting) {
     log(LogPriority::warning, "its start was interrupted: it is rolled back");
     co_await end_stray(environment_, std::move(socket), std::move(process));
+    co_await roll_back_host_devices(std::move(status.bound_devices));
     co_await remove_status();
     drop_if_gone();
     co_return;
@@ -53,6 +54,7 @@ Task<> Domain::adopt(LiveStatus status) {
   live_ = std::make_shared<config::DomainDefinition>(std::move(status.live));
   id_ = live_->id.value_or(-1);
   for (const config::Vsock& vsock : live_->devices.vsocks) environment_->cids.claim(uuid_, vsock.cid);
+  co_await adopt_host_devices(std::move(status.bound_devices));
   resets_ = status.resets;
   reboot_requested_ = status.reboot_requested;
   started_ = status.started;
@@ -101,6 +103,7 @@ Task<> Domain::catch_up(control::Status found) {
   balloon_target_kib_ = live_->memory.current_kib;
   publish();
   forget_devices_but(found);
+  co_await give_back_host_devices();
   if (found.vcpus) note_vcpus(*found.vcpus);
   // A machine that stops at its guest's reset counts that one too.
   const bool stopped_at_reset = found.state == control::MachineState::shut_down && resets_ < found.resets &&

@@ -121,6 +121,7 @@ LiveStatus Domain::status_now(LiveStatus::Phase phase) const {
   status.reboot_requested = reboot_requested_;
   status.started = started_;
   status.agent_timeout = agent_timeout_;
+  if (host_devices_) status.bound_devices = host_devices_->bound();
   return status;
 }
 

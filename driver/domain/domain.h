@@ -20,6 +20,7 @@
 #include "driver/domain/descriptor_groups.h"
 #include "driver/domain/domain_agent.h"
 #include "driver/domain/environment.h"
+#include "driver/domain/host_devices.h"
 #include "driver/domain/job_slot.h"
 #include "driver/domain/live_status.h"
 #include "driver/domain/long_job.h"
@@ -226,7 +227,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // hot_plug.cpp
   // Either may be none. The caller has the job slot.
   Task<> plug(std::optional<config::Device> device, DefinitionPointer persistent);
-  Task<> hand_over(DefinitionPointer live, const config::Device& device, Resources& resources);
+  struct Opened;
+  Task<std::shared_ptr<Opened>> open_device(config::Device device);
+  Task<> hand_over(DefinitionPointer live, std::shared_ptr<Opened> opened);
   // Which device of a definition is meant; throws for none.
   using Choice = std::function<config::Device(const config::DomainDefinition& definition, bool is_live)>;
   Task<> remove_device(Caller caller, Choice choice, unsigned int flags, bool waits);
@@ -238,6 +241,23 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> device_unplugged(std::weak_ptr<Worker> from, std::string alias);
   bool drop_device(const std::string& alias);
   void forget_devices_but(const vmm::control::Status& found);
+
+  // domain_host_devices.cpp
+  struct OpenedHostDevice {
+    HostAccess access;
+    std::vector<std::string> names;
+    std::vector<vmm::FileDescriptor> descriptors;
+  };
+  // For a device that is to be plugged in: the host gives it up. What failed leaves nothing that
+  // give_back_host_devices() does not undo.
+  Task<std::shared_ptr<OpenedHostDevice>> take_host_device(config::HostDevice device);
+  // Those that the live definition does not name (any more); where there is none, all.
+  Task<> give_back_host_devices();
+  Task<> adopt_host_devices(std::vector<BoundDevice> bound);
+  // Of a start that was interrupted.
+  Task<> roll_back_host_devices(std::vector<BoundDevice> bound);
+  std::shared_ptr<HeldHostDevices> hold_host_devices(std::vector<BoundDevice> before) const;
+  void allow_locking(Worker& worker, const config::DomainDefinition& live) const;
 
   // domain_disks.cpp
   Task<> apply_io_tune(std::string target, config::DomainDefinition live);
@@ -310,7 +330,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> former_launch_ended();
   // On a pool thread.
   std::shared_ptr<Launched> prepare_launch(config::DomainDefinition definition, int id,
-                                           const DescriptorGroupMap& groups,
+                                           const DescriptorGroupMap& groups, std::vector<BoundDevice> bound,
                                            const Preparation& preparation) const;
   void note_start(const LiveStatus& status, const Preparation& preparation) const;  // pool thread
   Worker::Handlers worker_handlers();
@@ -374,6 +394,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::uint64_t balloon_target_kib_ = 0;  // what the guest was asked to have last
   std::uint64_t autodestroy_connection_ = 0;
   std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
+  std::shared_ptr<HeldHostDevices> host_devices_;                  // null: it never had one
   // Who waits until the guest has let go of a device, by its alias.
   std::map<std::string, std::shared_ptr<asio::steady_timer>> removals_;
   std::set<std::string> refused_removals_;  // of those, what the guest said it keeps

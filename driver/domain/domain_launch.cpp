@@ -57,6 +57,7 @@ bool has_tuning(const config::DomainDefinition& definition) {
 
 // What a pool thread has made ready.
 struct Domain::Launched {
+  std::shared_ptr<HeldHostDevices> host_devices;  // first, so that they go back after all else is closed
   config::DomainDefinition live;
   Worker::Machine machine;
   std::shared_ptr<Preparation> preparation;  // lives as long as what was made ready
@@ -75,15 +76,24 @@ void Domain::note_start(const LiveStatus& status, const Preparation& preparation
 // Everything that can block, in one go: a hand-over between threads costs more than most of its parts.
 std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinition definition, int id,
                                                          const DescriptorGroupMap& groups,
+                                                         std::vector<BoundDevice> bound,
                                                          const Preparation& preparation) const {
   const DriverSettings& settings = environment_->settings;
   require_for_start(environment_->cgroups, definition);
   // Noted before there is anything, and again with the worker's pid before it is given anything: a daemon
   // that dies from here on leaves what the next one needs to roll the start back.
+  auto launched = std::make_shared<Launched>();
   LiveStatus status;
   status.live = definition;
   status.live.id = id;
+  if (!definition.devices.host_devices.empty()) {
+    launched->host_devices = hold_host_devices(std::move(bound));
+    for (const config::HostDevice& device : definition.devices.host_devices)
+      launched->host_devices->take(device);
+    status.bound_devices = launched->host_devices->bound();
+  }
   note_start(status, preparation);
+  if (launched->host_devices) launched->host_devices->bind();
   const std::filesystem::path directory = runtime_directory();
   std::filesystem::create_directories(directory);
   std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
@@ -92,7 +102,6 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   vmm::FileDescriptor log =
       open_output_file((settings.log_directory / (definition.name + ".log")).string(), true);
   vmm::FileDescriptor kvm(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
-  auto launched = std::make_shared<Launched>();
   const MemoryPolicy memory_policy(definition.numa_tuning);
   launched->worker.emplace(environment_->loop, launch_worker({.program = settings.worker_program,
                                                               .control = &listener,
@@ -110,10 +119,14 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   // The worker sets itself up while its resources are opened.
   Resources resources = open_resources(definition, directory, groups);
   for (config::Vsock& vsock : definition.devices.vsocks) open_vsock(*environment_, uuid_, vsock, resources);
+  HostAccess host;
+  if (launched->host_devices)
+    host =
+        launched->host_devices->open(definition.devices.host_devices, resources.names, resources.descriptors);
   resources.live.id = id;
   config::assign_live(definition, resources.live);
   launched->machine.specification =
-      machine_of(definition, environment_->facts, resources, std::time(nullptr));
+      machine_of(definition, environment_->facts, resources, std::time(nullptr), host);
   launched->machine.names = std::move(resources.names);
   launched->machine.descriptors = std::move(resources.descriptors);
   for (DiskChangeEvent& event : launched->dropped)
@@ -142,8 +155,10 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   preparation_ = preparation;
   std::move_only_function<std::shared_ptr<Launched>()> work =
       [self, preparation = std::move(preparation), definition = std::move(definition),
-       groups = std::move(groups), id = id_]() mutable {
-        auto launched = self->prepare_launch(std::move(definition), id, groups, *preparation);
+       groups = std::move(groups),
+       bound = host_devices_ ? host_devices_->bound() : std::vector<BoundDevice>(), id = id_]() mutable {
+        auto launched =
+            self->prepare_launch(std::move(definition), id, groups, std::move(bound), *preparation);
         launched->preparation = std::move(preparation);
         return launched;
       };
@@ -153,7 +168,13 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   worker->set_deadline(environment_->command_deadline);
   worker_ = worker;
   std::exception_ptr failed;
+  // A start that fails from here on gives them back by itself.
+  if (launched->host_devices) {
+    host_devices_ = launched->host_devices;
+    host_devices_->keep();
+  }
   try {
+    allow_locking(*worker, launched->live);
     auto page =
         co_await worker->start_machine(std::move(launched->machine), paused || has_tuning(launched->live));
     set_counters(std::move(page));
@@ -173,6 +194,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
     worker->kill();
     co_await worker->wait_end(std::chrono::seconds(5));
     worker_ = nullptr;
+    co_await give_back_host_devices();
     std::rethrow_exception(failed);
   }
   // A guest begins with all of its memory; it gives up what it is asked to when its balloon driver is there.

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <string>
 #include <thread>
@@ -74,6 +75,7 @@ class DriverFixture : public ::testing::Test {
     driver_ = std::make_unique<LocalDriver>(*loop_, settings(), facts());
     driver_->environment().command_deadline = std::chrono::milliseconds(1500);
     driver_->environment().quit_deadline = std::chrono::milliseconds(300);
+    if (prepare_) prepare_(driver_->environment());
     for (int id : {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_ID_REBOOT,
                    VIR_DOMAIN_EVENT_ID_CONTROL_ERROR, VIR_DOMAIN_EVENT_ID_METADATA_CHANGE}) {
       driver_->subscribe(id, {},
@@ -185,6 +187,7 @@ class DriverFixture : public ::testing::Test {
   }
 
   std::filesystem::path root_;
+  std::function<void(Environment&)> prepare_;  // a test's own, of every daemon before it looks at anything
   std::unique_ptr<asio::io_context> loop_;
   std::unique_ptr<LocalDriver> driver_;
   std::vector<std::string> events_;

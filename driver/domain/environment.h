@@ -13,9 +13,11 @@
 #include "driver/domain/domain_table.h"
 #include "driver/domain/driver.h"
 #include "driver/domain/event_hub.h"
+#include "driver/domain/host_devices.h"
 #include "driver/domain/task.h"
 #include "driver/domain/volatile_files.h"
 #include "driver/domain/vsock.h"
+#include "driver/host/pci_bus.h"
 #include "driver/store/commit_queue.h"
 #include "driver/store/document_store.h"
 
@@ -41,7 +43,8 @@ struct Environment {
   store::DocumentStore statuses;  // any pool thread, under statuses_mutex
   EventHub events;
   DomainTable table;
-  CidTable cids;  // any thread
+  CidTable cids;                 // any thread
+  HostDeviceTable host_devices;  // any thread
   int next_id = 1;
   const CgroupTree cgroups;  // any thread
 
@@ -50,6 +53,9 @@ struct Environment {
 
   // Likewise: the guest behind an open vhost-vsock gets its CID (vsock.h).
   SetGuestCid set_guest_cid = system_set_guest_cid;
+
+  // Pool threads; tests put another host here.
+  std::unique_ptr<host::PciBus> pci = std::make_unique<host::PciBus>();
 
   // Tests shorten these.
   std::chrono::milliseconds command_deadline{10'000};

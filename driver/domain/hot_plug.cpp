@@ -73,6 +73,7 @@ void require_hot_plug(const config::Device& device, std::string_view doing) {
   if (std::holds_alternative<config::Disk>(device) || std::holds_alternative<config::Interface>(device) ||
       std::holds_alternative<config::Rng>(device) || std::holds_alternative<config::Vsock>(device) ||
       std::holds_alternative<config::Watchdog>(device) || std::holds_alternative<config::Input>(device) ||
+      std::holds_alternative<config::HostDevice>(device) ||
       std::holds_alternative<config::MemoryDevice>(device))
     return;
   throw operation_unsupported(
@@ -99,12 +100,45 @@ std::size_t drop_memory(config::DomainDefinition& live, Predicate is_it) {
   return memories.size() - live.devices.memories.size();
 }
 
-struct Opened {
+}  // namespace
+
+// A device with what it is plugged in with.
+struct Domain::Opened {
   config::Device device;
   Resources resources;
+  HostAccess host;
 };
 
-}  // namespace
+Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device) {
+  auto made = std::make_shared<Opened>(Opened{std::move(device), {}, {}});
+  if (const auto* host = std::get_if<config::HostDevice>(&made->device)) {
+    std::exception_ptr failed;
+    try {
+      auto opened = co_await take_host_device(*host);
+      made->host = std::move(opened->access);
+      made->resources.names = std::move(opened->names);
+      made->resources.descriptors = std::move(opened->descriptors);
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    if (!failed) co_return made;
+    co_await give_back_host_devices();
+    co_await write_status();
+    std::rethrow_exception(failed);
+  }
+  DescriptorGroupMap groups;
+  if (const auto* disk = std::get_if<config::Disk>(&made->device))
+    groups = descriptor_groups_.named_by(std::span(disk, 1));
+  std::move_only_function<std::shared_ptr<Opened>()> work = [made, groups = std::move(groups),
+                                                             environment = environment_, uuid = uuid_,
+                                                             directory = runtime_directory()]() mutable {
+    made->resources = open_resources(made->device, directory, groups);
+    if (auto* vsock = std::get_if<config::Vsock>(&made->device))
+      open_vsock(*environment, uuid, *vsock, made->resources);
+    return made;
+  };
+  co_return co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work));
+}
 
 // Everything or nothing: what cannot be is undone in the order in which it came to be.
 Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer persistent) {
@@ -119,25 +153,13 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
     config::DomainDefinition trial = *live_;
     config::add_device(trial, *device);
     config::check_readable(trial);
-    DescriptorGroupMap groups;
-    if (const auto* disk = std::get_if<config::Disk>(&*device))
-      groups = descriptor_groups_.named_by(std::span(disk, 1));
-    std::move_only_function<std::shared_ptr<Opened>()> work =
-        [device = *std::move(device), groups = std::move(groups), environment = environment_, uuid = uuid_,
-         directory = runtime_directory()]() mutable {
-          auto made = std::make_shared<Opened>(Opened{std::move(device), {}});
-          made->resources = open_resources(made->device, directory, groups);
-          if (auto* vsock = std::get_if<config::Vsock>(&made->device))
-            open_vsock(*environment, uuid, *vsock, made->resources);
-          return made;
-        };
-    opened = co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work));
+    opened = co_await open_device(*std::move(device));
     live = std::make_shared<config::DomainDefinition>(*live_);
     config::add_device(*live, opened->device);
   }
   const DefinitionPointer before = live_;
   Act act;
-  if (live) act = [this, live, opened] { return hand_over(live, opened->device, opened->resources); };
+  if (live) act = [this, live, opened] { return hand_over(live, opened); };
   std::exception_ptr failed;
   try {
     co_await commit(std::move(persistent), std::move(act));
@@ -147,6 +169,10 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
   if (failed) {
     live_ = before;
     if (live && live_->devices.vsocks.empty() && !live->devices.vsocks.empty()) release_cid();
+    if (opened && std::holds_alternative<config::HostDevice>(opened->device)) {
+      opened->resources.descriptors.clear();
+      co_await give_back_host_devices();
+    }
     if (live) co_await write_status();
     if (opened && !socket_of(opened->device).empty()) remove_character_socket(socket_of(opened->device));
     std::rethrow_exception(failed);
@@ -158,7 +184,9 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
 }
 
 // Written down before the machine has it: a daemon that comes back believes the worker (failure class T14).
-Task<> Domain::hand_over(DefinitionPointer live, const config::Device& device, Resources& resources) {
+Task<> Domain::hand_over(DefinitionPointer live, std::shared_ptr<Opened> opened) {
+  const config::Device& device = opened->device;
+  Resources& resources = opened->resources;
   live_ = std::move(live);
   co_await write_status();
   Worker& worker = require_worker();
@@ -173,7 +201,10 @@ Task<> Domain::hand_over(DefinitionPointer live, const config::Device& device, R
     co_await plug_memory(*memory);
     co_return;
   }
-  control::PlugDevice command = plug_of(device, resources, *live_);
+  const auto* host = std::get_if<config::HostDevice>(&device);
+  if (host != nullptr) allow_locking(worker, *live_);
+  control::PlugDevice command =
+      host != nullptr ? plug_of(*host, opened->host) : plug_of(device, resources, *live_);
   std::string doing = fmt::format("plug device {} into domain '{}'", alias, name_);
   co_await worker.plug_device(std::move(command), std::move(resources.names),
                               std::move(resources.descriptors), std::move(doing));
@@ -283,6 +314,7 @@ Task<> Domain::device_unplugged(std::weak_ptr<Worker> from, std::string alias) {
   auto hold = co_await slot_.acquire(job_of("removal of a device", {}), JobSlot::Urgency::urgent);
   auto worker = from.lock();
   if (!worker || worker != worker_ || !is_active() || !drop_device(alias)) co_return;
+  co_await give_back_host_devices();
   co_await write_status();
   publish();
   emit(DeviceRemovedEvent{alias});
@@ -302,8 +334,8 @@ bool Domain::drop_device(const std::string& alias) {
   if (std::erase_if(devices.disks, is_it) + std::erase_if(devices.interfaces, is_it) +
           std::erase_if(devices.rngs, is_it) + std::erase_if(devices.vsocks, is_it) +
           std::erase_if(devices.watchdogs, is_it) + std::erase_if(devices.inputs, is_it) +
-          drop_memory(*live, is_it) + std::erase_if(devices.channels, is_it) +
-          std::erase_if(devices.consoles, is_it) ==
+          std::erase_if(devices.host_devices, is_it) + drop_memory(*live, is_it) +
+          std::erase_if(devices.channels, is_it) + std::erase_if(devices.consoles, is_it) ==
       0)
     return false;
   if (devices.vsocks.empty() && !live_->devices.vsocks.empty()) release_cid();
@@ -330,6 +362,7 @@ void Domain::forget_devices_but(const control::Status& found) {
   look(live_->devices.interfaces);
   look(live_->devices.rngs);
   look(live_->devices.vsocks);
+  look(live_->devices.host_devices);
   for (const config::Input& input : live_->devices.inputs)
     if (input.bus == config::InputBus::virtio) look(std::span(&input, 1));
   for (const config::Watchdog& watchdog : live_->devices.watchdogs)

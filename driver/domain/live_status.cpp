@@ -40,12 +40,16 @@ T number(std::string_view line, std::string_view name) {
 }  // namespace
 
 std::string format_status(const LiveStatus& status) {
+  const std::string bound = status.bound_devices.empty()
+                                ? std::string()
+                                : fmt::format(" host-devices='{}'", format_bound(status.bound_devices));
   return fmt::format(
       "<domstatus version='1' phase='{}' pid='{}' start-time='{}' state='{}' reason='{}' resets='{}' "
-      "reboot='{}' started='{}' agent-timeout='{}'>\n{}{}",
+      "reboot='{}' started='{}' agent-timeout='{}'{}>\n{}{}",
       status.phase == LiveStatus::Phase::starting ? "starting" : "running", status.pid, status.start_time,
       status.state, status.reason, status.resets, status.reboot_requested ? 1 : 0, status.started,
-      status.agent_timeout, config::format_domain(status.live, {.inactive = false, .secure = true}), kEnd);
+      status.agent_timeout, bound, config::format_domain(status.live, {.inactive = false, .secure = true}),
+      kEnd);
 }
 
 LiveStatus parse_status(std::string_view text) {
@@ -68,6 +72,8 @@ LiveStatus parse_status(std::string_view text) {
   // An earlier daemon's has none.
   if (line.find(" agent-timeout='") != std::string_view::npos)
     status.agent_timeout = number<int>(line, "agent-timeout");
+  if (line.find(" host-devices='") != std::string_view::npos)
+    status.bound_devices = parse_bound(attribute(line, "host-devices"));
   std::string_view domain = text.substr(line_end + 1, text.size() - line_end - 1 - kEnd.size());
   status.live = config::parse_domain(domain, {.inactive = false});
   if (!status.live.uuid) throw internal_error("domstatus without a uuid");

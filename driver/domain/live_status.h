@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "driver/config/domain_definition.h"
+#include "driver/domain/host_devices.h"
 
 namespace warren::driver::domain {
 
@@ -23,10 +24,11 @@ struct LiveStatus {
   std::uint64_t start_time = 0;  // of the process, see WorkerProcess
   int state = 0;                 // virDomainState
   int reason = 0;
-  std::uint64_t resets = 0;       // guest resets that have been told of
-  bool reboot_requested = false;  // a shutdown of the guest is to end in a restart
-  std::int64_t started = 0;       // seconds since the epoch
-  int agent_timeout = -2;         // virDomainAgentResponseTimeoutValues, or in seconds
+  std::uint64_t resets = 0;                // guest resets that have been told of
+  bool reboot_requested = false;           // a shutdown of the guest is to end in a restart
+  std::int64_t started = 0;                // seconds since the epoch
+  int agent_timeout = -2;                  // virDomainAgentResponseTimeoutValues, or in seconds
+  std::vector<BoundDevice> bound_devices;  // that the host is to have back
 };
 
 std::string format_status(const LiveStatus& status);

@@ -334,6 +334,19 @@ control::EvdevSpecification evdev_of(const config::Input& input,
   return result;
 }
 
+control::HostDeviceSpecification host_device_of(const config::HostDevice& device, std::uint32_t group) {
+  return {device.info.alias, address_of(device.info), config::format_pci_address(device.source), group};
+}
+
+void add_host_devices(const config::Devices& devices, const HostAccess& host,
+                      control::MachineSpecification& machine) {
+  if (host.groups.size() != devices.host_devices.size())
+    throw internal_error("the groups of a start's host devices do not fit its definition");
+  for (std::size_t i = 0; i < host.groups.size(); ++i)
+    machine.host_devices.push_back(host_device_of(devices.host_devices[i], host.groups[i]));
+  machine.host_access = host.specification;
+}
+
 // As the domain's own RAM where the device says nothing.
 control::DeviceMemorySpecification memory_of(const config::MemoryDevice& memory,
                                              const config::MemoryBacking& backing) {
@@ -499,6 +512,14 @@ control::PlugDevice plug_of(const config::Device& device, const Resources& resou
   return plug;
 }
 
+control::PlugDevice plug_of(const config::HostDevice& device, const HostAccess& host) {
+  control::PlugDevice plug;
+  plug.host_devices.push_back(host_device_of(device, host.groups.at(0)));
+  plug.host_access = host.specification;
+  control::validate(plug);
+  return plug;
+}
+
 control::PlugPort port_of(const config::Devices& devices, const config::Device& device) {
   control::PlugPort plug;
   config::VirtioSerialAddress address;
@@ -520,7 +541,8 @@ control::PlugPort port_of(const config::Devices& devices, const config::Device& 
 }
 
 control::MachineSpecification machine_of(const config::DomainDefinition& live, const config::HostFacts& facts,
-                                         const Resources& resources, std::int64_t now) {
+                                         const Resources& resources, std::int64_t now,
+                                         const HostAccess& host) {
   control::MachineSpecification machine;
   machine.name = live.name;
   machine.uuid = live.uuid.value().to_string();
@@ -543,6 +565,7 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
   for (const config::IoThread& thread : live.iothreads) machine.iothreads.push_back(thread.id);
   add_devices(live.devices, resources, machine);
   add_memory_devices(live, machine);
+  add_host_devices(live.devices, host, machine);
   if (machine.balloon) machine.balloon->target_bytes = balloon_target_kib(live) * 1024;
   control::validate(machine);
   return machine;

@@ -6,6 +6,7 @@
 
 #include "driver/config/domain_definition.h"
 #include "driver/config/host_facts.h"
+#include "driver/domain/host_devices.h"
 #include "driver/domain/resources.h"
 #include "vmm-core/control/hot_plug.h"
 #include "vmm-core/control/machine_specification.h"
@@ -13,14 +14,17 @@
 namespace warren::driver::domain {
 
 // `live` has been through fill_defaults() and assign_live(); of `resources`, disks and inputs are in its
-// order. `now` is host UTC in seconds. Throws Error (CONFIG_UNSUPPORTED) for what no specification can say.
+// order. `now` is host UTC in seconds, `host` what its host devices are opened from. Throws Error
+// (CONFIG_UNSUPPORTED) for what no specification can say.
 vmm::control::MachineSpecification machine_of(const config::DomainDefinition& live,
                                               const config::HostFacts& facts, const Resources& resources,
-                                              std::int64_t now);
+                                              std::int64_t now, const HostAccess& host = {});
 
 // One device of a running machine, with its resources named as by open_resources(Device&).
 vmm::control::PlugDevice plug_of(const config::Device& device, const Resources& resources,
                                  const config::DomainDefinition& live);
+// The same for a host device.
+vmm::control::PlugDevice plug_of(const config::HostDevice& device, const HostAccess& host);
 // The same for a memory module, which has its slot.
 vmm::control::DimmSpecification dimm_of(const config::MemoryDevice& memory,
                                         const config::DomainDefinition& live);

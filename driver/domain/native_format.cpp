@@ -69,6 +69,12 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
                               "daemon's to open",
                               input.source));
   }
+  if (!devices.host_devices.empty()) {
+    throw Error(
+        VIR_ERR_CONFIG_UNSUPPORTED,
+        "a worker that runs by itself has no host devices: to take them from the host's drivers is the "
+        "daemon's business");
+  }
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
     const config::Disk& disk = devices.disks[i];
     if (disk.source.empty()) continue;
