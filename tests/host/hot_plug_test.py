@@ -57,8 +57,8 @@ class Definitions(HotPlugCase):
     def test_refusals_change_nothing(self):
         wings = self.file("wings.xml", "<disk><source file='/x'/><target dev='vdb'/><wings/></disk>")
         self.assertIn("/disk/wings", self.refused("attach-device", "plug", wings, "--config"))
-        hostdev = self.file("hostdev.xml", "<hostdev mode='subsystem' type='pci'/>")
-        self.assertIn("hostdev", self.refused("attach-device", "plug", hostdev, "--config"))
+        graphics = self.file("graphics.xml", "<graphics type='vnc'/>")
+        self.assertIn("graphics", self.refused("attach-device", "plug", graphics, "--config"))
         self.assertIn("not running", self.refused("attach-disk", "plug", self.image("c.img"), "vdb", "--live"))
         self.assertIn("alias", self.refused("detach-device-alias", "plug", "ua-none", "--config"))
         self.assertEqual(self.virsh("dumpxml", "plug"), self.before)

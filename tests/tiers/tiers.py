@@ -71,6 +71,12 @@ def _limit(script: Path) -> float:
     return float(match[1]) if match else SCRIPT_LIMIT
 
 
+def _lab_options(script: Path) -> list[str]:
+    """What the emulated host is to have for a script that says so in a line "# lab options: …"."""
+    match = re.search(r"^# lab options: (.*)$", script.read_text(errors="replace")[:4000], re.MULTILINE)
+    return match[1].split() if match else []
+
+
 def _script(script: Path, build: Build, prefix: list[str], extra: float = 0.0) -> Outcome:
     log = _logs(build) / f"{script.stem}.log"
     limit = _limit(script) + extra
@@ -109,7 +115,7 @@ def lab(report: Report, only: str) -> None:
         prefix = [str(ROOT / "tests/lab/lab")]
     for script in scripts:
         if probe.returncode != 0:
-            options = ["--timeout", str(int(_limit(script))), "--"]
+            options = ["--timeout", str(int(_limit(script))), *_lab_options(script), "--"]
         report.add(running.timed(_script, script, RELEASE, prefix + options, 30.0))
 
 

@@ -80,3 +80,11 @@ def command_line(shape: Shape, programs: Software, run: Path, console: Path, rea
         "-device", "virtio-9p-pci,fsdev=modules,mount_tag=modules,addr=6",
         "-kernel", str(programs.kernel), "-initrd", str(programs.initramfs), "-append", append,
     ]
+
+
+def assignable_devices(run: Path) -> list[str]:
+    """An NVMe disk with something on it, and an e1000e NIC whose network has the host 10.0.2.2."""
+    disk = run / "nvme.img"
+    disk.write_bytes(b"".join(b"%015d\n" % line for line in range(64 << 20 >> 4)))
+    return ["-drive", f"file={disk},format=raw,if=none,id=nvme", "-device", "nvme,drive=nvme,serial=warren,addr=10",
+            "-netdev", "user,id=lan,restrict=on", "-device", "e1000e,netdev=lan,addr=11"]
