@@ -25,7 +25,8 @@ PORTS = "<controller type='pci' model='pcie-root-port'/>" * 6
 DEVICES = "<input type='tablet' bus='virtio'/><input type='mouse' bus='virtio'/>"
 # linux/input-event-codes.h
 KEY, REL, ABS, LED = 1, 2, 3, 0x11
-KEY_A, KEY_B, BTN_LEFT, REL_WHEEL, LED_CAPSL = 30, 48, 0x110, 8, 1
+KEY_A, KEY_B, KEY_C, KEY_LEFTCTRL, KEY_RIGHTCTRL = 30, 48, 46, 29, 97
+BTN_LEFT, REL_WHEEL, LED_CAPSL = 0x110, 8, 1
 
 
 class HostKeyboard:
@@ -67,11 +68,11 @@ class HostKeyboard:
         os.close(self._file)
 
 
-class Input(unittest.TestCase):
+class InputCase(unittest.TestCase):
     @classmethod
-    def setUpClass(cls) -> None:
+    def boot(cls, devices: str) -> None:
         cls.daemon = cls.enterClassContext(PrivateDaemon())
-        cls.guest = LinuxGuest(cls.daemon, devices=PORTS + DEVICES)
+        cls.guest = LinuxGuest(cls.daemon, devices=devices)
         cls.guest.define()
         cls.console = cls.guest.start_with_console()
         cls.addClassCleanup(cls.console.close)
@@ -118,6 +119,12 @@ class Input(unittest.TestCase):
     def send(self, *events: dict) -> dict:
         request = {"execute": "input-send-event", "arguments": {"events": list(events)}}
         return json.loads(self.virsh("qemu-monitor-command", "debian", json.dumps(request)))
+
+
+class Input(InputCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.boot(PORTS + DEVICES)
 
     def test_1_a_tablet_and_a_mouse(self):
         self.wait_for(self.count("Warren Virtio Tablet"), "1")
@@ -171,6 +178,37 @@ class Input(unittest.TestCase):
             time.sleep(0.2)
         self.virsh("detach-device", "debian", file, "--live")
         self.wait_for(self.count("Keyboard of the host"), "0")
+
+
+class Evdev(InputCase):
+    """A user of the host types into the guest, and takes the keyboard back."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.keyboard = HostKeyboard("Keyboard of a user")
+        cls.addClassCleanup(cls.keyboard.close)
+        cls.boot("<input type='keyboard' bus='virtio'/>"
+                 f"<input type='evdev'><source dev='{cls.keyboard.path}'/></input>")
+
+    def strike(self, *keys: int) -> None:
+        for down in (1, 0):
+            for key in keys:
+                self.keyboard.tell((KEY, key, down))
+
+    def test_keys_until_the_toggle(self):
+        with self.read("Warren Virtio Keyboard"):
+            self.strike(KEY_A)
+            self.expect((KEY, KEY_A, 1), (KEY, KEY_A, 0))
+            self.strike(KEY_LEFTCTRL, KEY_RIGHTCTRL)
+            self.expect((KEY, KEY_RIGHTCTRL, 1), (KEY, KEY_RIGHTCTRL, 0))
+            time.sleep(1)
+            self.strike(KEY_B)
+            self.strike(KEY_LEFTCTRL, KEY_RIGHTCTRL)
+            time.sleep(1)
+            self.strike(KEY_C)
+            self.expect((KEY, KEY_C, 1), (KEY, KEY_C, 0))
+            told = self.console.run("od -An -v -w24 -tu2 /tmp/events | awk '{print $9, $10, $11}'")
+            self.assertNotIn(f"{KEY} {KEY_B} 1", told)
 
 
 if __name__ == "__main__":
