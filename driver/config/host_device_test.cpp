@@ -139,8 +139,7 @@ TEST(HostDevice, OfARunningDomainHasAnAliasAndItsDriver) {
                            .serial_ptys = {},
                            .console_ptys = {},
                            .interface_targets = {},
-                           .channel_paths = {},
-                           .vsock_cids = {}});
+                           .channel_paths = {}});
   EXPECT_EQ(definition.devices.host_devices[0].info.alias, "hostdev0");
   EXPECT_THAT(format_domain(definition, {.inactive = false, .secure = false}),
               HasSubstr("<driver name='vfio'/>"));

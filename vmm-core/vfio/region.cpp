@@ -1,6 +1,7 @@
 #include "vmm-core/vfio/region.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -64,11 +65,12 @@ bool take_sparse_areas(std::span<const std::byte> bytes, Region& region) {
       place = header.next;
       continue;
     }
-    vfio_region_info_cap_sparse_mmap sparse{};
-    if (!load(bytes, place, sparse)) return true;
-    for (std::uint32_t i = 0; i < sparse.nr_areas; ++i) {
+    using Sparse = vfio_region_info_cap_sparse_mmap;
+    std::uint32_t areas = 0;
+    if (!load(bytes, place + offsetof(Sparse, nr_areas), areas)) return true;
+    for (std::uint32_t i = 0; i < areas; ++i) {
       vfio_region_sparse_mmap_area area{};
-      if (!load(bytes, place + sizeof sparse + std::uint64_t{i} * sizeof area, area)) break;
+      if (!load(bytes, place + offsetof(Sparse, areas) + std::uint64_t{i} * sizeof area, area)) break;
       add_area(region.mappable, {area.offset, area.size}, region.size);
     }
     return true;
