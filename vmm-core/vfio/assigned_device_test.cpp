@@ -2,6 +2,7 @@
 #include "vmm-core/vfio/assigned_device.h"
 
 #include <condition_variable>
+#include <cstring>
 #include <mutex>
 
 #include <gtest/gtest.h>
@@ -241,7 +242,8 @@ TEST_F(AssignedDeviceTest, RefusesABarOfNoSize) {
 }
 
 TEST_F(AssignedDeviceTest, MapsTheAreasThatTheHostNames) {
-  vfio_region_info_cap_sparse_mmap head{};
+  vfio_region_info_cap_sparse_mmap head;
+  std::memset(&head, 0, sizeof head);
   head.header.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP;
   head.nr_areas = 900;  // it lies
   const std::array<vfio_region_sparse_mmap_area, 3> areas = {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include <sys/epoll.h>
@@ -110,15 +111,14 @@ void Backend::give(const Activation& activation, std::uint16_t count) {
 void Backend::set_memory_table() {
   const auto regions = memory_.regions();
   std::vector<std::byte> bytes(sizeof(vhost_memory) + regions.size() * sizeof(vhost_memory_region));
-  vhost_memory head{};
-  head.nregions = static_cast<std::uint32_t>(regions.size());
-  std::memcpy(bytes.data(), &head, sizeof(head));
+  const auto count = static_cast<std::uint32_t>(regions.size());
+  std::memcpy(bytes.data() + offsetof(vhost_memory, nregions), &count, sizeof(count));
   for (std::size_t i = 0; i < regions.size(); ++i) {
     vhost_memory_region region{};
     region.guest_phys_addr = regions[i].start.value;
     region.memory_size = regions[i].size;
     region.userspace_addr = reinterpret_cast<std::uintptr_t>(regions[i].host);  // for the kernel to follow
-    std::memcpy(bytes.data() + sizeof(head) + i * sizeof(region), &region, sizeof(region));
+    std::memcpy(bytes.data() + offsetof(vhost_memory, regions) + i * sizeof(region), &region, sizeof(region));
   }
   require(VHOST_SET_MEM_TABLE, bytes.data(), "VHOST_SET_MEM_TABLE");
 }

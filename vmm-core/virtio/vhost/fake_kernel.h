@@ -70,11 +70,12 @@ class FakeKernel final : public Kernel {
 
  private:
   int set_memory(const std::byte* bytes) {
-    vhost_memory head{};
-    std::memcpy(&head, bytes, sizeof(head));
-    state_.memory.resize(head.nregions);
-    if (head.nregions != 0)
-      std::memcpy(state_.memory.data(), bytes + sizeof(head), head.nregions * sizeof(vhost_memory_region));
+    std::uint32_t count = 0;
+    std::memcpy(&count, bytes + offsetof(vhost_memory, nregions), sizeof(count));
+    state_.memory.resize(count);
+    if (count != 0)
+      std::memcpy(state_.memory.data(), bytes + offsetof(vhost_memory, regions),
+                  count * sizeof(vhost_memory_region));
     return 0;
   }
   // Every one of them begins with the ring's number.
