@@ -135,11 +135,8 @@ TEST(HostDevice, OfARunningDomainHasAnAliasAndItsDriver) {
   DomainDefinition definition =
       parse_domain(domain(fmt::format("<hostdev type='pci'>{}</hostdev>", kSource)));
   fill_defaults(definition, {});
-  assign_live(definition, {.id = 1,
-                           .serial_ptys = {},
-                           .console_ptys = {},
-                           .interface_targets = {},
-                           .channel_paths = {}});
+  assign_live(definition,
+              {.id = 1, .serial_ptys = {}, .console_ptys = {}, .interface_targets = {}, .channel_paths = {}});
   EXPECT_EQ(definition.devices.host_devices[0].info.alias, "hostdev0");
   EXPECT_THAT(format_domain(definition, {.inactive = false, .secure = false}),
               HasSubstr("<driver name='vfio'/>"));

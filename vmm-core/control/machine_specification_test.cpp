@@ -32,9 +32,10 @@ TEST(MachineSpecification, SurvivesTheJourneyThroughJson) {
 
 TEST(MachineSpecification, ExampleIsValidAndNamesItsDescriptors) {
   EXPECT_EQ(refusal(example_specification()), "");
-  EXPECT_THAT(descriptor_names(example_specification()),
-              testing::ElementsAre("kernel", "initrd", "serial0", "serial0-log", "console0", "channel0",
-                                   "disk0", "tap0", "tap1", "vsock", "vsock.seqpacket", "input1", "input2"));
+  EXPECT_THAT(
+      descriptor_names(example_specification()),
+      testing::ElementsAre("kernel", "initrd", "serial0", "serial0-log", "console0", "channel0", "disk0",
+                           "tap0", "tap1", "vsock", "vsock.seqpacket", "input1", "input2", "vfio", "vfio7"));
 }
 
 TEST(MachineSpecification, NumaNodesHaveAllMemoryAndEveryVcpuOnce) {
