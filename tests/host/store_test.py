@@ -46,8 +46,9 @@ class Store(unittest.TestCase):
         # As libvirt since 8.2: once in the life of the host, not at each start of the daemon.
         self.assertEqual(self.daemon.virsh("domstate", "early"), "shut off")
         self.daemon.stop()
-        (mark,) = (self.daemon.root / "run").rglob("autostarted")
-        mark.unlink()
+        # Domains and pools have one each.
+        for mark in (self.daemon.root / "run").rglob("autostarted"):
+            mark.unlink()
         self.daemon.start()
         self.daemon.wait_for_state("early", "running", limit=20)
         self.assertEqual(self.daemon.virsh("domstate", "late"), "shut off")
