@@ -332,13 +332,14 @@ void RealTimeClock::check_events() noexcept {
 void RealTimeClock::count_ticks(Nanoseconds from, Nanoseconds to) noexcept {
   const Nanoseconds every = period();
   if (every == 0) return;
-  const Nanoseconds ticks = (floor_to(to, every) - floor_to(from, every)) / every;
+  // Divided first: between the first and the last time there can be are more nanoseconds than fit.
+  const Nanoseconds ticks = floor_to(to, every) / every - floor_to(from, every) / every;
   if (ticks == 0) return;
   const bool waiting = (state_.memory[kC] & kPeriodic) != 0;
   state_.memory[kC] |= kPeriodic;
   if (missed_ticks_ == MissedTicks::merge || (state_.memory[kB] & kPeriodic) == 0) return;
   // tick() comes with every period; a longer silence was a pause or a step of the host's clock.
-  if (to - from > kSecond) return;
+  if (to > from + kSecond) return;
   const Nanoseconds missed = state_.missed_ticks + ticks - (waiting ? 0 : 1);
   state_.missed_ticks = static_cast<std::uint32_t>(std::min(missed, kMostMissedTicks));
 }

@@ -52,6 +52,16 @@ TEST_F(RealTimeClockTest, ShowsTheTimeInBcdAndTheLeapDayEnds) {
   EXPECT_EQ(get(4), 0x00);
 }
 
+// Found by the fuzz target: the difference does not fit.
+TEST_F(RealTimeClockTest, TheHostsClockGoesFromTheFirstTimeToTheLast) {
+  set(0xa, 0x26);
+  set(0xb, 0x42);
+  host_ = std::numeric_limits<RealTimeClock::Nanoseconds>::min();
+  get(0xc);
+  host_ = std::numeric_limits<RealTimeClock::Nanoseconds>::max();
+  EXPECT_EQ(get(0xc) & 0x40, 0x40);
+}
+
 TEST_F(RealTimeClockTest, TwelveHourAndBinaryModes) {
   set(0xb, 0x04);
   EXPECT_EQ(get(4), 0x80 | 11);
