@@ -119,10 +119,13 @@ TEST_F(AhciTest, LongRegionTablesMakeSeveralRequests) {
   for (; kBytes - done > 500; done += 500) pieces.push_back({kData + done, 500});
   pieces.push_back({kData + done, static_cast<std::uint32_t>(kBytes - done)});
   ASSERT_GT(pieces.size(), 168u);
-  EXPECT_EQ(driver.run(kDisk, FakeDriver::frame(kReadDmaExt, 0, 200), pieces) & 0xff, ata::kIdle);
+  // Once in a hundred times or so the first of them is done before the port has looked for anything else.
+  for (int round = 0; round < 300; ++round) {
+    ASSERT_EQ(driver.run(kDisk, FakeDriver::frame(kReadDmaExt, 0, 200), pieces) & 0xff, ata::kIdle) << round;
+    EXPECT_EQ(driver.transferred(kDisk), kBytes);
+  }
   EXPECT_EQ(in_memory(kData, kBytes), bytes);
-  EXPECT_EQ(driver.transferred(kDisk), kBytes);
-  EXPECT_GT(driver.disk_counters.read_requests.load(), 1u);
+  EXPECT_GT(driver.disk_counters.read_requests.load(), 300u);
 }
 
 TEST_F(AhciTest, QueuedCommandsAreDoneTogether) {

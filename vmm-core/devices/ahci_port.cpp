@@ -295,8 +295,10 @@ void Port::service() noexcept {
     if (!number || !fetch(*number)) break;
   }
   stream_->kick();
-  // What the page cache answered is done already; looking costs nothing.
+  // What the page cache answered is done already; looking costs nothing. The next part of a transfer may have
+  // begun by that, and nothing else would hand it to the host.
   stream_->reap();
+  stream_->kick();
   in_service_ = false;
   const std::lock_guard lock(host_.lock());
   // What that has made room for.
