@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "driver/contract/error.h"
+#include "vmm-core/os/spawn_settings.h"
 
 namespace warren::driver::domain {
 
@@ -68,25 +69,9 @@ FileDescriptor open_pidfd(pid_t pid) {
   return FileDescriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }
 
-class SpawnSettings {
+class WorkerSpawn : public vmm::SpawnSettings {
  public:
-  SpawnSettings() {
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawnattr_init(&attributes);
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setsigdefault(&attributes, &all);
-    ::posix_spawnattr_setflags(&attributes,
-                               POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  ~SpawnSettings() {
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::posix_spawnattr_destroy(&attributes);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
+  WorkerSpawn() : SpawnSettings(Session::own) {}
 
   // Copies above the numbers the child uses, so that no copy lands on a source that is still needed.
   void pass(const FileDescriptor& source, int target) {
@@ -94,9 +79,6 @@ class SpawnSettings {
     if (!copy) throw system_error(errno, "duplicate a descriptor for the worker");
     ::posix_spawn_file_actions_adddup2(&actions, copy.get(), target);
   }
-
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
 
  private:
   std::vector<FileDescriptor> copies_;
@@ -109,7 +91,7 @@ void WorkerProcess::kill() const noexcept {
 }
 
 WorkerProcess launch_worker(const WorkerLaunch& launch) {
-  SpawnSettings settings;
+  WorkerSpawn settings;
   ::posix_spawn_file_actions_addopen(&settings.actions, 0, "/dev/null", O_RDONLY, 0);
   if (launch.log != nullptr) {
     settings.pass(*launch.log, 1);

@@ -12,36 +12,13 @@
 #include <unistd.h>
 
 #include "driver/contract/error.h"
+#include "vmm-core/os/spawn_settings.h"
 
 namespace warren::driver::storage {
 
 namespace {
 
 using vmm::FileDescriptor;
-
-class SpawnSettings {
- public:
-  SpawnSettings() {
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawnattr_init(&attributes);
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setsigdefault(&attributes, &all);
-    ::posix_spawnattr_setflags(&attributes,
-                               POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  ~SpawnSettings() {
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::posix_spawnattr_destroy(&attributes);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-};
 
 // Above the numbers the child uses, so that no copy lands on a source that is still needed.
 FileDescriptor copy_of(const FileDescriptor& source) {
@@ -65,7 +42,7 @@ void HelperProcess::reap() noexcept {
 
 HelperLauncher launch_program(std::filesystem::path program) {
   return [program = std::move(program)](const FileDescriptor& control, const FileDescriptor& data) {
-    SpawnSettings settings;
+    vmm::SpawnSettings settings(vmm::SpawnSettings::Session::own);
     ::posix_spawn_file_actions_addopen(&settings.actions, 0, "/dev/null", O_RDONLY, 0);
     ::posix_spawn_file_actions_addopen(&settings.actions, 1, "/dev/null", O_WRONLY, 0);
     const FileDescriptor control_copy = copy_of(control);

@@ -15,6 +15,7 @@
 
 #include "driver/storage/backend/backend.h"
 #include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/os/spawn_settings.h"
 
 namespace warren::driver::storage::backend {
 
@@ -37,35 +38,12 @@ Pipe make_pipe() {
   return {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
-class Actions {
- public:
-  Actions() {
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawnattr_init(&attributes);
-    sigset_t none, all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setsigdefault(&attributes, &all);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  ~Actions() {
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::posix_spawnattr_destroy(&attributes);
-  }
-  Actions(const Actions&) = delete;
-  Actions& operator=(const Actions&) = delete;
-
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-};
-
 // A running tool; killed and waited for at the end of its scope.
 class Process {
  public:
   Process(const Tool& tool, const std::string& path)
       : input_(make_pipe()), output_(make_pipe()), errors_(make_pipe()) {
-    Actions spawn;
+    vmm::SpawnSettings spawn(vmm::SpawnSettings::Session::of_maker);
     ::posix_spawn_file_actions_adddup2(&spawn.actions, input_.read.get(), 0);
     ::posix_spawn_file_actions_adddup2(&spawn.actions, output_.write.get(), 1);
     ::posix_spawn_file_actions_adddup2(&spawn.actions, errors_.write.get(), 2);
