@@ -119,6 +119,11 @@ constexpr auto kVcpuRules = std::to_array<FilterRule>({
     RUNTIME_RULES,
 });
 
+// glibc's pthread_create: CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS|PARENT_SETTID|CHILD_CLEARTID.
+constexpr std::uint32_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+                                       CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |
+                                       CLONE_CHILD_CLEARTID;
+
 constexpr auto kIoRules = std::to_array<FilterRule>({
     call(SYS_io_uring_enter),
     call(SYS_epoll_wait),
@@ -154,8 +159,11 @@ constexpr auto kIoRules = std::to_array<FilterRule>({
     call(SYS_recvfrom),
     call(SYS_sendto),
     call(SYS_fstat),
+    when(SYS_newfstatat, 3, AT_EMPTY_PATH, AT_EMPTY_PATH),
+    call(SYS_ftruncate),  // images grow
     when(SYS_fcntl, 1, F_GETFL),
     when(SYS_fcntl, 1, F_SETFL),
+    when(SYS_fcntl, 1, F_OFD_SETLK),  // images change hands between readers and a writer
     request(KVM_SIGNAL_MSI),
     request(KVM_IRQ_LINE),
     request(KVM_SET_USER_MEMORY_REGION),  // blocks of memory devices come and go
@@ -167,16 +175,11 @@ constexpr auto kIoRules = std::to_array<FilterRule>({
     request(BLKDISCARD),
     request(BLKZEROOUT),
     request(FIONREAD),
+    when(SYS_clone, 0, kThreadFlags),  // queues of disks have threads that wait, bound by this filter too
     RUNTIME_RULES,
 });
 
-// glibc's pthread_create: CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS|PARENT_SETTID|CHILD_CLEARTID.
-constexpr std::uint32_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-                                       CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |
-                                       CLONE_CHILD_CLEARTID;
-
 constexpr auto kControlRules = std::to_array<FilterRule>({
-    when(SYS_clone, 0, kThreadFlags),
     request(EVIOCGRAB),  // a device of the host that its user takes back
     call(SYS_accept4),
     call(SYS_shutdown),
@@ -188,7 +191,6 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     call(SYS_dup),
     call(SYS_dup3),
     call(SYS_memfd_create),
-    call(SYS_ftruncate),
     call(SYS_rt_sigaction),
     call(SYS_signalfd4),
     call(SYS_sched_setaffinity),
@@ -196,7 +198,6 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     call(SYS_getrusage),
     call(SYS_sysinfo),
     call(SYS_mbind),
-    when(SYS_newfstatat, 3, AT_EMPTY_PATH, AT_EMPTY_PATH),
     when(SYS_fcntl, 1, F_GETFD),
     when(SYS_fcntl, 1, F_SETFD),
     when(SYS_fcntl, 1, F_DUPFD_CLOEXEC),

@@ -1,0 +1,72 @@
+// Who keeps whom out, and that nobody can slip in while a reader becomes a writer.
+#include "vmm-core/os/image_lock.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include "vmm-core/os/file_descriptor.h"
+
+namespace warren::vmm {
+namespace {
+
+constexpr ImageUse kReader{}, kWriter{.writes = true};
+
+class ImageLock : public testing::Test {
+ protected:
+  ImageLock() {
+    char name[] = "/tmp/warren-lock-XXXXXX";
+    FileDescriptor(::mkstemp(name)).reset();
+    path_ = name;
+  }
+  ~ImageLock() override { std::filesystem::remove(path_); }
+
+  FileDescriptor open(int flags) const { return FileDescriptor(::open(path_.c_str(), flags | O_CLOEXEC)); }
+
+  std::string path_;
+};
+
+TEST_F(ImageLock, ReadersShareAndAWriterIsAlone) {
+  const FileDescriptor one = open(O_RDONLY), two = open(O_RDONLY);
+  EXPECT_EQ(lock_image(one.get(), kReader), 0);
+  EXPECT_EQ(lock_image(two.get(), kReader), 0);
+  {
+    const FileDescriptor writer = open(O_RDWR);
+    EXPECT_EQ(lock_image(writer.get(), kWriter), EAGAIN);
+  }
+  const FileDescriptor other = open(O_RDWR);
+  EXPECT_EQ(reserve_for_writing(other.get()), 0);
+  EXPECT_EQ(take_over(one.get(), other.get()), EAGAIN) << "two reads it";
+  const FileDescriptor late = open(O_RDWR);
+  EXPECT_EQ(lock_image(late.get(), kWriter), EAGAIN) << "one reads it as before";
+}
+
+TEST_F(ImageLock, AReaderBecomesTheWriterAndIsAReaderAgain) {
+  FileDescriptor reader = open(O_RDONLY), writer = open(O_RDWR);
+  ASSERT_EQ(lock_image(reader.get(), kReader), 0);
+  ASSERT_EQ(reserve_for_writing(writer.get()), 0);
+  EXPECT_EQ(lock_image(open(O_RDWR).get(), kWriter), EAGAIN);
+  ASSERT_EQ(take_over(reader.get(), writer.get()), 0);
+  EXPECT_EQ(lock_image(open(O_RDONLY).get(), kReader), EAGAIN);
+  ASSERT_EQ(give_back(writer.get(), reader.get()), 0);
+  EXPECT_EQ(lock_image(open(O_RDWR).get(), kWriter), EAGAIN);
+  writer.reset();
+  EXPECT_EQ(lock_image(open(O_RDONLY).get(), kReader), 0);
+  EXPECT_EQ(lock_image(open(O_RDWR).get(), kWriter), EAGAIN) << "the reader is still there";
+  reader.reset();
+  EXPECT_EQ(lock_image(open(O_RDWR).get(), kWriter), 0);
+}
+
+TEST_F(ImageLock, NobodyReservesWhatAnotherWrites) {
+  const FileDescriptor writer = open(O_RDWR), other = open(O_RDWR);
+  ASSERT_EQ(lock_image(writer.get(), kWriter), 0);
+  EXPECT_EQ(reserve_for_writing(other.get()), EAGAIN);
+  EXPECT_EQ(lock_image(other.get(), kReader), EAGAIN);
+}
+
+}  // namespace
+}  // namespace warren::vmm
