@@ -2,6 +2,7 @@
 // clusters that they share.
 #include "vmm-core/block/chain.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <random>
@@ -15,7 +16,8 @@
 
 #include "vmm-core/block/qcow2/check.h"
 #include "vmm-core/block/qcow2/create.h"
-#include "vmm-core/block/qcow2_image.h"
+#include "vmm-core/block/qcow2/file.h"
+#include "vmm-core/block/qcow2/memory_file.h"
 #include "vmm-core/block/raw_file.h"
 #include "vmm-core/os/error.h"
 
@@ -180,6 +182,7 @@ struct Setting {
   bool backed;
   qcow2::CreateOptions options;
   std::uint64_t cache_bytes = 1 << 20;
+  bool copy_on_read = false;
 };
 
 class QueueTest : public testing::TestWithParam<Setting> {};
@@ -199,9 +202,10 @@ TEST_P(QueueTest, ManyRequestsAtOnceFromTwoThreads) {
     links.push_back(link_to(base, ImageFormat::raw));
   }
   {
-    const auto image = open_chain(
-        std::move(links),
-        {.discard = true, .use_io_uring = setting.use_io_uring, .cache_bytes = setting.cache_bytes});
+    const auto image = open_chain(std::move(links), {.discard = true,
+                                                     .copy_on_read = setting.copy_on_read,
+                                                     .use_io_uring = setting.use_io_uring,
+                                                     .cache_bytes = setting.cache_bytes});
     {
       Guest first(*image, model, 0, 2, 1), second(*image, model, 1, 2, 2);
       std::thread other([&second] { second.run(300); });
@@ -213,11 +217,84 @@ TEST_P(QueueTest, ManyRequestsAtOnceFromTwoThreads) {
     std::vector<char> found(size);
     range.iov_base = found.data();
     Scatter to(std::span<const iovec>(&range, 1));
-    ASSERT_EQ(static_cast<const Qcow2Image&>(*image).file().read(0, size, to), 0);
+    ASSERT_EQ(image->chain().front().layer->read(0, size, to), 0);
     EXPECT_TRUE(found == model);
   }
   const auto result = qcow2::check(*as_host(top), "image");
   EXPECT_TRUE(result.is_clean()) << result.corruptions << " corruptions, " << result.leaks << " leaks";
+}
+
+// What was read of the files below is the image's own, in every version of the format: it is read without
+// them then, and what nobody read is not.
+TEST(CopyOnRead, WhatWasReadIsTheImagesOwn) {
+  constexpr std::uint64_t kBytes = 1 << 20;
+  const FileDescriptor base = make_file(kBytes * 3 / 4);
+  std::vector<char> content(kBytes);
+  for (std::uint64_t i = 0; i < kBytes / 2; ++i) content[i] = static_cast<char>(i / kSector + 1);
+  ASSERT_EQ(::pwrite(base.get(), content.data(), kBytes / 2, 0), static_cast<ssize_t>(kBytes / 2));
+  for (const qcow2::CreateOptions& options :
+       {qcow2::CreateOptions{.size = kBytes}, qcow2::CreateOptions{.size = kBytes, .version = 2},
+        qcow2::CreateOptions{.size = kBytes, .extended_l2 = true}}) {
+    const FileDescriptor top = make_qcow2(options);
+    {
+      const auto image =
+          open_chain(chain_of(link_to(top, ImageFormat::qcow2), link_to(base, ImageFormat::raw)),
+                     {.copy_on_read = true});
+      Slot slot;
+      const auto queue = image->make_queue(4);
+      using Place = std::pair<std::uint64_t, std::uint64_t>;
+      for (const auto& [offset, length] : {Place{70000 / 512 * 512, 1024}, Place{200 << 10, 100 << 10},
+                                           Place{kBytes / 2 - 4096, 300 << 10}}) {
+        slot.request = Request{};
+        slot.request.offset = offset;
+        slot.request.length = slot.request_bytes = length;
+        slot.memory.resize(length);
+        slot.expected.assign(content.begin() + static_cast<std::ptrdiff_t>(offset),
+                             content.begin() + static_cast<std::ptrdiff_t>(offset + length));
+        slot.ranges[0] = {slot.memory.data(), length};
+        slot.request.ranges = std::span(slot.ranges).first(1);
+        slot.request.completion = &slot;
+        queue->submit(slot.request);
+        queue->drain();
+        EXPECT_FALSE(slot.wrong) << slot.error;
+      }
+    }
+    qcow2::File alone(as_host(top), "image", {.read_only = true});
+    std::vector<char> found(kBytes);
+    const iovec range{found.data(), kBytes};
+    Scatter to(std::span<const iovec>(&range, 1));
+    ASSERT_EQ(alone.read(0, kBytes, to), 0);
+    const auto same = [&](std::uint64_t begin, std::uint64_t end) {
+      return std::memcmp(found.data() + begin, content.data() + begin, end - begin) == 0;
+    };
+    EXPECT_TRUE(same(65536, 131072) && same(196608, 327680) && same(kBytes / 2 - 65536, kBytes));
+    EXPECT_EQ(std::count(found.begin(), found.begin() + 65536, 0), 65536);
+    EXPECT_TRUE(qcow2::check(*as_host(top), "image").is_clean());
+  }
+}
+
+// T12: a read does not fail for what could not be kept of it.
+TEST(CopyOnRead, T12ReadsGoOnWhereNothingCanBeKept) {
+  auto top = std::make_shared<qcow2::MemoryDisk>(), base = std::make_shared<qcow2::MemoryDisk>();
+  base->bytes.assign(1 << 20, std::byte{7});
+  qcow2::MemoryFile file(top);
+  qcow2::create(file, {.size = 1 << 20}, "image");
+  qcow2::File image(std::make_unique<qcow2::MemoryFile>(top), "image", {.copy_on_read = true}, nullptr,
+                    std::make_unique<RawLayer>(std::make_unique<qcow2::MemoryFile>(base)));
+  std::vector<char> found(70000);
+  const iovec range{found.data(), found.size()};
+  const auto read = [&] {
+    Scatter to(std::span<const iovec>(&range, 1));
+    found.assign(found.size(), 0);
+    return image.read(100000, found.size(), to) == 0 && std::ranges::count(found, 7) == 70000;
+  };
+  top->fault = [](char call) { return call == 'w' ? ENOSPC : 0; };
+  EXPECT_TRUE(read());
+  top->fault = {};
+  EXPECT_TRUE(read());
+  // Kept now: what is below is not asked any more.
+  base->fault = [](char) { return EIO; };
+  EXPECT_TRUE(read());
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -226,6 +303,9 @@ INSTANTIATE_TEST_SUITE_P(
         Setting{"uring", true, false, {.size = 3 << 20}}, Setting{"threads", false, false, {.size = 3 << 20}},
         Setting{"uring_backed", true, true, {.size = 3 << 20, .cluster_bits = 12}},
         Setting{"threads_backed", false, true, {.size = 3 << 20, .cluster_bits = 14, .extended_l2 = true}},
+        Setting{"copy_on_read", true, true, {.size = 3 << 20, .cluster_bits = 12}, 1 << 20, true},
+        Setting{"copy_on_read_in_parts", false, true, {.size = 3 << 20, .extended_l2 = true}, 1 << 20, true},
+        Setting{"copy_on_read_large", true, true, {.size = 3 << 20, .cluster_bits = 20}, 1 << 20, true},
         // Tables come and go all the time.
         Setting{"uring_small_cache", true, true, {.size = 3 << 20, .cluster_bits = 9}, 4096}),
     [](const auto& test) { return std::string(test.param.name); });

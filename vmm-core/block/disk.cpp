@@ -1,10 +1,12 @@
 #include "vmm-core/block/disk.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <sys/timerfd.h>
 #include <time.h>
 
+#include "vmm-core/block/disk_stream.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm::block {
@@ -40,6 +42,10 @@ void Disk::resize(std::uint64_t bytes) {
                                                  std::to_string(options_.logical_block_size));
   }
   image_->resize(bytes);
+  tell_size();
+}
+
+void Disk::tell_size() {
   if (resized_) resized_();
 }
 
@@ -78,6 +84,22 @@ void Disk::note_write(std::uint64_t end) noexcept {
   if (threshold == 0 || end <= threshold) return;
   if (threshold_.compare_exchange_strong(threshold, 0, std::memory_order_relaxed))
     tell(ThresholdCrossed{threshold, end - threshold});
+}
+
+void Disk::join(DiskStream& stream) {
+  streams_.push_back(&stream);
+}
+
+void Disk::leave(DiskStream& stream) noexcept {
+  std::unique_lock lock(streams_mutex_);
+  // Who holds the disk waits for this very thread, maybe; it asks whether the stream is still there.
+  if (!stream.is_on_its_thread()) released_.wait(lock, [this] { return !has_holder_; });
+  std::erase(streams_, &stream);
+}
+
+bool Disk::has(const DiskStream* stream) const noexcept {
+  const std::lock_guard lock(streams_mutex_);
+  return std::ranges::find(streams_, stream) != streams_.end();
 }
 
 void Disk::inspect(InspectNode& node) const {

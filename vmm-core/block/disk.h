@@ -4,9 +4,11 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,9 @@
 
 namespace warren::vmm::block {
 
+class DiskStream;
+class WriteMap;
+
 struct DiskOptions {
   enum class Flush { honour, always, ignore };
   Flush flush = Flush::honour;
@@ -30,7 +35,8 @@ struct DiskOptions {
   OnDiskError write_error = OnDiskError::stop_for_no_space;  // of everything but reads
   std::uint32_t logical_block_size = 512;
   std::uint32_t physical_block_size = 512;
-  std::string serial;  // at most 20 bytes
+  std::string serial;               // at most 20 bytes; on SCSI 36
+  std::uint16_t rotation_rate = 0;  // a minute, for the guest to know; 1: nothing turns; 0: not said
   DiskListener* listener = nullptr;
   Throttle* throttle = nullptr;
 };
@@ -52,6 +58,8 @@ class Disk final : public Inspectable {
   // Of no image: 0 bytes, read-only.
   bool has_image() const noexcept { return image_ != nullptr; }
   std::uint64_t size() const noexcept { return image_ ? image_->size() : 0; }
+  // For whoever works on it as what it is, on the control thread or while it is held (disk_hold.h).
+  Image* image() const noexcept { return image_.get(); }
   bool is_read_only() const noexcept { return !image_ || image_->read_only(); }
   // Whether both are multiples of the logical block, and all of it lies in the image.
   bool contains(std::uint64_t offset, std::uint64_t length) const noexcept;
@@ -67,12 +75,15 @@ class Disk final : public Inspectable {
   void set_resize_handler(std::function<void()> resized) { resized_ = std::move(resized); }
   // Throws Error.
   void resize(std::uint64_t bytes);
+  // Tells the guest of the size that its image has by now.
+  void tell_size();
   // Other limits, or the same with new figures, for what waits too; null: none.
   void set_throttle(Throttle* throttle) noexcept;
 
   void inspect(InspectNode& node) const override;
 
  private:
+  friend class DiskHold;
   friend class DiskStream;
 
   DiskFault judge(bool reads, int error) const noexcept;
@@ -81,8 +92,13 @@ class Disk final : public Inspectable {
   }
   void note_write(std::uint64_t end) noexcept;
 
+  // Streams tell of their life, under the lock; one that is held goes only when the hold has ended.
+  void join(DiskStream& stream);
+  void leave(DiskStream& stream) noexcept;
+  bool has(const DiskStream* stream) const noexcept;
+
   const std::string name_;
-  std::unique_ptr<Image> image_;  // changed by DiskStream::replace_image alone
+  std::unique_ptr<Image> image_;  // changed by DiskStream::replace_image alone, under the lock of streams
   const DiskOptions options_;
   BlockCounters& counters_;
   std::function<void()> resized_;
@@ -90,6 +106,12 @@ class Disk final : public Inspectable {
   std::atomic<std::uint64_t> threshold_{0};
   std::atomic<int> stalled_error_{0};
   DiskMailbox news_;
+  mutable std::mutex streams_mutex_;  // taken by nobody per request
+  std::condition_variable released_;
+  std::vector<DiskStream*> streams_;
+  bool held_ = false;                   // new streams begin so
+  bool has_holder_ = false;             // who knows streams that are not to go
+  WriteMap* write_map_ = nullptr;       // or none
   std::vector<FileDescriptor> alarms_;  // a timer for each stream: when the next throttled request may begin
 };
 

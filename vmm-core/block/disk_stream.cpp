@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm-core/block/write_map.h"
+
 namespace warren::vmm::block {
 namespace {
 
@@ -47,28 +49,85 @@ void DiskRequest::clear() noexcept {
 }
 
 DiskStream::DiskStream(Disk& disk, std::size_t index, unsigned depth, DiskClient& client)
-    : disk_(disk),
-      index_(index),
-      depth_(depth),
-      client_(client),
-      queue_(disk.image_ ? disk.image_->make_queue(depth) : nullptr) {}
+    : disk_(disk), index_(index), depth_(depth), client_(client) {
+  // The image that there is, and is to be, changes under the same lock.
+  const std::lock_guard lock(disk_.streams_mutex_);
+  if (disk_.image_) queue_ = disk_.image_->make_queue(depth);
+  held_ = disk_.held_;
+  write_map_ = disk_.write_map_;
+  disk_.join(*this);
+}
+
+DiskStream::~DiskStream() {
+  disk_.leave(*this);
+}
+
+bool DiskStream::is_on_its_thread() const noexcept {
+  return thread_ != nullptr && thread_->is_current();
+}
+
+void DiskStream::watch(BlockQueue& queue) {
+  thread_->add(queue.event_descriptor(), EPOLLIN, *this);
+}
+
+void DiskStream::unwatch() noexcept {
+  if (queue_) thread_->remove(queue_->event_descriptor());
+}
 
 void DiskStream::start(EventThread& thread) {
-  if (queue_) thread.add(queue_->event_descriptor(), EPOLLIN, *this);
+  {
+    const std::lock_guard lock(disk_.streams_mutex_);
+    thread_ = &thread;
+  }
+  if (queue_) watch(*queue_);
   thread.add(alarm(), EPOLLIN, alarm_);
+  started_ = true;
+  if (held_) {
+    again_ = true;
+  } else {
+    begin_again();
+  }
+}
+
+void DiskStream::begin_again() noexcept {
+  again_ = false;
   if (!stalled_.empty()) disk_.stalled_error_.store(0, std::memory_order_relaxed);
   for (List again = std::exchange(stalled_, {}); !again.empty();) {
     DiskRequest& request = again.pop();
     RequestProgress(request).keep_rest();
     queue_->submit(request);
   }
+  for (List again = std::exchange(held_requests_, {}); !again.empty();) submit(again.pop());
   kick();
 }
 
 void DiskStream::stop(EventThread& thread) noexcept {
   drain();
-  if (queue_) thread.remove(queue_->event_descriptor());
+  unwatch();
   thread.remove(alarm());
+  started_ = false;
+  again_ = false;
+}
+
+void DiskStream::hold() noexcept {
+  drain();
+  held_ = true;
+  if (started_) client_.went_on();
+}
+
+void DiskStream::release(std::unique_ptr<BlockQueue> queue) noexcept {
+  held_ = false;
+  write_map_ = disk_.write_map_;
+  if (queue) {
+    if (started_) unwatch();
+    queue_ = std::move(queue);
+    if (started_) watch(*queue_);
+  }
+  if (!started_) return;
+  if (again_) return begin_again();
+  for (List again = std::exchange(held_requests_, {}); !again.empty();) submit(again.pop());
+  kick();
+  on_event(0);
 }
 
 void DiskStream::drain() noexcept {
@@ -76,14 +135,28 @@ void DiskStream::drain() noexcept {
 }
 
 void DiskStream::abandon() noexcept {
-  for (List* list : {&stalled_, &waiting_[0], &waiting_[1]}) {
+  for (List* list : {&stalled_, &held_requests_, &waiting_[0], &waiting_[1]}) {
     while (!list->empty()) client_.abandoned(list->pop());
   }
   due_ = {};
   disk_.stalled_error_.store(0, std::memory_order_relaxed);
 }
 
+bool DiskStream::withdraw(const DiskRequest& request) noexcept {
+  for (std::size_t line = 0; line < waiting_.size(); ++line) {
+    const bool was_first = !waiting_[line].empty() && &waiting_[line].front() == &request;
+    if (!waiting_[line].remove(request)) continue;
+    if (was_first) due_[line] = {};  // the place was this one's
+    return true;
+  }
+  if (held_requests_.remove(request)) return true;
+  if (!stalled_.remove(request)) return false;
+  if (stalled_.empty()) disk_.stalled_error_.store(0, std::memory_order_relaxed);
+  return true;
+}
+
 void DiskStream::replace_image(std::unique_ptr<Image> image, EventThread* thread) {
+  const std::lock_guard lock(disk_.streams_mutex_);
   auto queue = image ? image->make_queue(depth_) : nullptr;
   if (queue && thread != nullptr) thread->add(queue->event_descriptor(), EPOLLIN, *this);
   if (queue_ && thread != nullptr) thread->remove(queue_->event_descriptor());
@@ -94,6 +167,9 @@ void DiskStream::replace_image(std::unique_ptr<Image> image, EventThread* thread
 void DiskStream::completed(Request& done, int error) noexcept {
   // Every request here is a DiskRequest's base.
   DiskRequest& request = static_cast<DiskRequest&>(done);
+  // A request that failed may have been half done.
+  if (write_map_ != nullptr && request.operation != Operation::read) [[unlikely]]
+    write_map_->mark(request.offset, request.length);
   if (error == 0) return client_.finished(request, false);
   const DiskFault fault = disk_.judge(request.operation == Operation::read, error);
   if (fault.action == DiskFault::Action::stop) {
@@ -142,6 +218,8 @@ void DiskStream::begin(DiskRequest& request) noexcept {
 void DiskStream::submit(DiskRequest& request) noexcept {
   if (request.operation == Operation::write || request.operation == Operation::write_zeroes)
     disk_.note_write(request.offset + request.length);
+  if (held_) [[unlikely]]
+    return held_requests_.push(request);
   queue_->submit(request);
 }
 
@@ -153,7 +231,7 @@ void DiskStream::kick() noexcept {
 // Submits what the limits allow by now, and has the rest looked at again in time. Only the first of a line
 // has a place reserved, so that streams and disks with the same limits take turns.
 void DiskStream::admit() noexcept {
-  if (waiting_[0].empty() && waiting_[1].empty()) return;
+  if (held_ || (waiting_[0].empty() && waiting_[1].empty())) return;
   std::uint64_t earliest = 0;
   for (std::size_t line = 0; line < waiting_.size(); ++line) {
     const std::uint64_t due = admit_line(line);

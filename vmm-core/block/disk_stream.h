@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "vmm-core/block/block_queue.h"
 #include "vmm-core/block/disk.h"
@@ -49,8 +50,12 @@ class DiskStream final : private Completion, private EventHandler {
  public:
   // The `index`-th of the disk's, for `depth` requests at once. `disk` and `client` outlive it. Throws Error.
   DiskStream(Disk& disk, std::size_t index, unsigned depth, DiskClient& client);
+  DiskStream(const DiskStream&) = delete;
+  DiskStream& operator=(const DiskStream&) = delete;
+  ~DiskStream();
 
-  // Requests that stopped the machine are tried again, before anything newer. Throws Error.
+  // Requests that stopped the machine are tried again, before anything newer. The thread is the same one
+  // every time. Throws Error.
   void start(EventThread& thread);
   // Nothing is in flight any more when it returns; what waits stays in line.
   void stop(EventThread& thread) noexcept;
@@ -58,6 +63,8 @@ class DiskStream final : private Completion, private EventHandler {
   void drain() noexcept;
   // Gives up what waits to be begun, or begun again.
   void abandon() noexcept;
+  // The same for one request, which abandoned() is not told of; false when it does not wait.
+  bool withdraw(const DiskRequest& request) noexcept;
 
   // A write of zeros becomes write_zeroes where the options say so.
   void detect_zeroes(DiskRequest& request) const noexcept;
@@ -73,7 +80,11 @@ class DiskStream final : private Completion, private EventHandler {
   // was started on, or null while it is not. Throws Error, and the disk has the image that it had.
   void replace_image(std::unique_ptr<Image> image, EventThread* thread);
 
+  // Whether the calling thread is the one it was started on.
+  bool is_on_its_thread() const noexcept;
+
  private:
+  friend class DiskHold;
   // First in, first out.
   class List {
    public:
@@ -89,6 +100,16 @@ class DiskStream final : private Completion, private EventHandler {
       return request;
     }
     const DiskRequest& front() const noexcept { return *first_; }
+    bool remove(const DiskRequest& request) noexcept {
+      DiskRequest* before = nullptr;
+      for (DiskRequest* each = first_; each != nullptr; before = std::exchange(each, each->next_)) {
+        if (each != &request) continue;
+        (before == nullptr ? first_ : before->next_) = each->next_;
+        if (last_ == each) last_ = before;
+        return true;
+      }
+      return false;
+    }
 
    private:
     DiskRequest* first_ = nullptr;
@@ -108,6 +129,14 @@ class DiskStream final : private Completion, private EventHandler {
     std::uint64_t due = 0;
   };
 
+  // While it is held, requests wait, and nothing is in flight. On its thread, or under the disk's lock while
+  // it has none.
+  void hold() noexcept;
+  // With another queue, or none: the one that it has.
+  void release(std::unique_ptr<BlockQueue> queue) noexcept;
+  void begin_again() noexcept;
+  void watch(BlockQueue& queue);
+  void unwatch() noexcept;
   void completed(Request& request, int error) noexcept override;
   void on_event(std::uint32_t events) noexcept override;
   void alarm_rang() noexcept;
@@ -121,6 +150,11 @@ class DiskStream final : private Completion, private EventHandler {
   const unsigned depth_;
   DiskClient& client_;
   Alarm alarm_{*this};
+  EventThread* thread_ = nullptr;  // since it was first started; under the disk's lock
+  bool started_ = false, held_ = false;
+  bool again_ = false;             // started while it was held
+  WriteMap* write_map_ = nullptr;  // is told of what may have been written; or none
+  List held_requests_;
   List stalled_;                      // failed, and to be begun again when the machine goes on
   std::array<List, 2> waiting_;       // throttled: [0] reads, [1] writes
   std::array<Reservation, 2> due_{};  // of the first in each line

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include <sys/uio.h>
@@ -31,8 +32,11 @@ class HostFile {
   virtual std::uint64_t size() const noexcept = 0;  // bytes
   // Whether it grows when it is written beyond its end, and bytes there are zeros until then.
   virtual bool grows() const noexcept = 0;
+  // The same file once more, for somebody else's use; they share nothing but the bytes. The file's
+  // locks are the other's then. Throws Error.
+  virtual std::unique_ptr<HostFile> again() const = 0;
   // For asynchronous transfers; none in tests.
-  virtual const RawImage* raw() const noexcept { return nullptr; }
+  virtual RawImage* raw() const noexcept { return nullptr; }
 
   int read_bytes(std::uint64_t offset, std::span<std::byte> to) noexcept {
     iovec range{to.data(), to.size()};

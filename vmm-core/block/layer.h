@@ -22,6 +22,14 @@ struct Extent {
   std::uint64_t offset = 0;  // in that file
 };
 
+// Whether a layer by itself says what is at a place of the disk, or leaves it to what is below it.
+struct Allocation {
+  enum class Kind : std::uint8_t { data, zeros, below };
+  Kind kind = Kind::below;
+  std::uint64_t length =
+      0;  // bytes from the place that was asked for, up to a limit of the layer's own; not 0
+};
+
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -31,6 +39,8 @@ class Layer {
   virtual Extent find(std::uint64_t offset, std::uint64_t length) const noexcept = 0;
   // Waits. Fills the next `length` bytes of `to`; the range lies in the disk. 0 or an errno. Any thread.
   virtual int read(std::uint64_t offset, std::uint64_t length, Scatter& to) noexcept = 0;
+  // Waits. Of the layer by itself; the range lies in it and is not empty. 0 or an errno. Any thread.
+  virtual int allocation(std::uint64_t offset, std::uint64_t length, Allocation& to) noexcept = 0;
   // The files that find() may name.
   virtual void add_files(std::vector<HostFile*>& files) = 0;
 };

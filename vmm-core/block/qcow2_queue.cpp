@@ -1,6 +1,8 @@
 // The asynchronous path of a qcow2 image: one piece of a request after the other goes to the ring of the file
 // that has it, by what is cached of the mapping. What the cache does not know, and everything that changes
 // metadata, goes to a thread that may wait.
+#include "vmm-core/block/qcow2_queue.h"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -17,7 +19,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "vmm-core/block/qcow2_image.h"
 #include "vmm-core/block/raw_image.h"
 #include "vmm-core/os/error.h"
 
@@ -65,7 +66,6 @@ class Qcow2Queue final : public BlockQueue {
       watch(rings_.back().queue->event_descriptor());
     }
     thread_ = std::thread([this] { work(); });
-    ::pthread_setname_np(thread_.native_handle(), "qcow2");
   }
 
   ~Qcow2Queue() override {
@@ -226,7 +226,10 @@ class Qcow2Queue final : public BlockQueue {
 
   bool begin_sync(Flight& flight) noexcept {
     flight.syncing = true;
-    BlockQueue* ring = rings_.empty() || file_.has_external_data() ? nullptr : rings_.front().queue.get();
+    // A ring that syncs nothing does that only when it is reaped, which nobody would know to do.
+    const bool fits =
+        !rings_.empty() && !file_.has_external_data() && rings_.front().file->raw()->options().sync;
+    BlockQueue* ring = fits ? rings_.front().queue.get() : nullptr;
     if (ring == nullptr || file_.needs_commit()) return wait_for(flight);
     Request& piece = flight.piece;
     piece = Request{};
@@ -282,6 +285,8 @@ class Qcow2Queue final : public BlockQueue {
   }
 
   void work() noexcept {
+    // Itself: the name of another thread is a file, which nobody in a cage opens.
+    ::pthread_setname_np(::pthread_self(), "qcow2");
     std::unique_lock lock(mutex_);
     while (true) {
       wanted_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
@@ -317,8 +322,8 @@ void Flight::completed(Request&, int result) noexcept {
 
 }  // namespace
 
-std::unique_ptr<BlockQueue> Qcow2Image::make_queue(unsigned depth) const {
-  return std::make_unique<Qcow2Queue>(*file_, depth);
+std::unique_ptr<BlockQueue> make_qcow2_queue(qcow2::File& file, unsigned depth) {
+  return std::make_unique<Qcow2Queue>(file, depth);
 }
 
 }  // namespace warren::vmm::block

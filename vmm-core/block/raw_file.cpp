@@ -1,18 +1,19 @@
 #include "vmm-core/block/raw_file.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdlib>
+#include <cstring>
 #include <limits>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm-core/block/bounce.h"
+#include "vmm-core/os/error.h"
+
 namespace warren::vmm::block {
 namespace {
-
-constexpr std::size_t kBounceSize = std::size_t{256} << 10;
 
 std::uint64_t length_of(std::span<const iovec> ranges) noexcept {
   std::uint64_t length = 0;
@@ -51,13 +52,13 @@ int RawFile::read(std::uint64_t offset, std::span<iovec> to) noexcept {
   const std::uint64_t length = length_of(to);
   if (!in_range(offset, length)) return EINVAL;
   Request request = make_request(Operation::read, offset, length, to);
-  if (!is_aligned(*image_, request)) return bounce(Operation::read, offset, to);
+  if (!is_aligned(*image_, request)) return bounce(*image_, request, BeyondEnd::zeros);
   RequestProgress progress(request);
   while (progress.left() != 0) {
     const int count = static_cast<int>(std::min<std::size_t>(request.ranges.size(), 1024));  // IOV_MAX
     const ssize_t done =
         ::preadv(image_->descriptor(), request.ranges.data(), count, static_cast<off_t>(progress.offset()));
-    if (done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (done < 0 && is_passing(errno)) continue;
     if (done < 0) return errno;
     if (done == 0) break;
     progress.advance(static_cast<std::uint64_t>(done));
@@ -70,43 +71,7 @@ int RawFile::write(std::uint64_t offset, std::span<iovec> from) noexcept {
   const std::uint64_t length = length_of(from);
   if (!in_range(offset, length)) return EFBIG;
   Request request = make_request(Operation::write, offset, length, from);
-  if (!is_aligned(*image_, request)) return bounce(Operation::write, offset, from);
   return perform(*image_, request);
-}
-
-// O_DIRECT with what is not aligned for it: whole blocks through memory of ours, and those at the ends are
-// read first when they are written. Nobody else writes to these blocks meanwhile (HostFile's contract holds
-// for blocks here, which is why transfers that share none go past this).
-int RawFile::bounce(Operation operation, std::uint64_t offset, std::span<iovec> ranges) noexcept {
-  struct Free {
-    void operator()(std::byte* memory) const noexcept { std::free(memory); }
-  };
-  const std::uint64_t mask = image_->options().alignment - 1;
-  const std::unique_ptr<std::byte, Free> buffer(
-      static_cast<std::byte*>(std::aligned_alloc(image_->options().alignment, kBounceSize)));
-  if (!buffer) return ENOMEM;
-  std::uint64_t left = length_of(ranges);
-  Scatter scatter(ranges);
-  while (left != 0) {
-    const std::uint64_t head = offset & mask;
-    const std::uint64_t piece = std::min<std::uint64_t>(left, kBounceSize - head);
-    const std::size_t whole = static_cast<std::size_t>((head + piece + mask) & ~mask);
-    iovec range{buffer.get(), whole};
-    if (operation == Operation::read || head != 0 || whole != piece) {
-      if (const int error = read(offset - head, {&range, 1})) return error;
-      range = {buffer.get(), whole};
-    }
-    if (operation == Operation::read) {
-      scatter.copy_from({buffer.get() + head, static_cast<std::size_t>(piece)});
-    } else {
-      scatter.copy_to({buffer.get() + head, static_cast<std::size_t>(piece)});
-      Request request = make_request(Operation::write, offset - head, whole, {&range, 1});
-      if (const int error = perform(*image_, request)) return error;
-    }
-    offset += piece;
-    left -= piece;
-  }
-  return 0;
 }
 
 int RawFile::zero(std::uint64_t offset, std::uint64_t length, bool may_unmap) noexcept {
@@ -140,13 +105,49 @@ int RawFile::resize(std::uint64_t bytes) noexcept {
   int error = 0;
   do {
     error = ::ftruncate(image_->descriptor(), static_cast<off_t>(bytes)) == 0 ? 0 : errno;
-  } while (error == EINTR);
+  } while (is_passing(error));
   return error;
 }
 
+std::unique_ptr<HostFile> RawFile::again() const {
+  FileDescriptor descriptor(::fcntl(image_->descriptor(), F_DUPFD_CLOEXEC, 0));
+  if (!descriptor) throw_errno(image_->name());
+  auto image = std::make_unique<RawImage>(std::move(descriptor), image_->name(), image_->options());
+  image_->hand_over_locks();
+  return std::make_unique<RawFile>(std::move(image));
+}
+
+void RawLayer::resize(std::uint64_t bytes) {
+  if (RawImage* raw = file_->raw()) {
+    raw->resize(bytes);
+  } else if (const int error = file_->resize(bytes)) {
+    throw Error::from_errno(error, "resize");
+  }
+  size_.store(bytes, std::memory_order_release);
+}
+
+// Holes of the file are zeros; where the host does not know them, all is data.
+int RawLayer::allocation(std::uint64_t offset, std::uint64_t length, Allocation& to) noexcept {
+  to = {Allocation::Kind::data, length};
+  const RawImage* raw = file_->raw();
+  if (raw == nullptr || raw->is_block_device()) return 0;
+  const auto at = static_cast<off_t>(offset);
+  const off_t data = ::lseek(raw->descriptor(), at, SEEK_DATA);
+  if (data < 0) {
+    // None from here to the end.
+    if (errno == ENXIO) to.kind = Allocation::Kind::zeros;
+    return 0;
+  }
+  const off_t next = data > at ? data : ::lseek(raw->descriptor(), at, SEEK_HOLE);
+  if (data > at) to.kind = Allocation::Kind::zeros;
+  if (next > at) to.length = std::min(length, static_cast<std::uint64_t>(next - at));
+  return 0;
+}
+
 Extent RawLayer::find(std::uint64_t offset, std::uint64_t length) const noexcept {
-  if (offset >= size_) return {Extent::Kind::zeros, length, nullptr, 0};
-  return {Extent::Kind::data, std::min(length, size_ - offset), file_.get(), offset};
+  const std::uint64_t end = size();
+  if (offset >= end) return {Extent::Kind::zeros, length, nullptr, 0};
+  return {Extent::Kind::data, std::min(length, end - offset), file_.get(), offset};
 }
 
 int RawLayer::read(std::uint64_t offset, std::uint64_t length, Scatter& to) noexcept {

@@ -23,11 +23,10 @@ class RawFile final : public HostFile {
   int resize(std::uint64_t bytes) noexcept override;
   std::uint64_t size() const noexcept override;
   bool grows() const noexcept override { return !image_->is_block_device(); }
-  const RawImage* raw() const noexcept override { return image_.get(); }
+  std::unique_ptr<HostFile> again() const override;
+  RawImage* raw() const noexcept override { return image_.get(); }
 
  private:
-  int bounce(Operation operation, std::uint64_t offset, std::span<iovec> ranges) noexcept;
-
   std::unique_ptr<RawImage> image_;
 };
 
@@ -35,14 +34,19 @@ class RawLayer final : public Layer {
  public:
   explicit RawLayer(std::unique_ptr<HostFile> file) : file_(std::move(file)), size_(file_->size()) {}
 
-  std::uint64_t size() const noexcept override { return size_; }
+  HostFile& file() noexcept { return *file_; }
+  // Throws Error.
+  void resize(std::uint64_t bytes);
+
+  std::uint64_t size() const noexcept override { return size_.load(std::memory_order_acquire); }
   Extent find(std::uint64_t offset, std::uint64_t length) const noexcept override;
   int read(std::uint64_t offset, std::uint64_t length, Scatter& to) noexcept override;
+  int allocation(std::uint64_t offset, std::uint64_t length, Allocation& to) noexcept override;
   void add_files(std::vector<HostFile*>& files) override { files.push_back(file_.get()); }
 
  private:
   std::unique_ptr<HostFile> file_;
-  const std::uint64_t size_;
+  std::atomic<std::uint64_t> size_;
 };
 
 }  // namespace warren::vmm::block

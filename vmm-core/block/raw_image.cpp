@@ -1,10 +1,7 @@
 #include "vmm-core/block/raw_image.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <limits>
 
 #include <fcntl.h>
@@ -14,13 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm-core/block/bounce.h"
 #include "vmm-core/os/error.h"
+#include "vmm-core/os/image_lock.h"
 
 namespace warren::vmm::block {
 namespace {
 
 constexpr std::uint64_t kSectorSize = 512;
-constexpr std::size_t kBounceSize = std::size_t{256} << 10;
 constexpr std::size_t kMaximumIovecs = 1024;  // IOV_MAX
 
 int transfer(const RawImage& image, Request& request) noexcept {
@@ -31,7 +29,7 @@ int transfer(const RawImage& image, Request& request) noexcept {
     const ssize_t done = request.operation == Operation::read
                              ? ::preadv(image.descriptor(), request.ranges.data(), count, offset)
                              : ::pwritev(image.descriptor(), request.ranges.data(), count, offset);
-    if (done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (done < 0 && is_passing(errno)) continue;
     if (done < 0) return errno;
     if (done == 0) return EIO;  // the file has become shorter
     progress.advance(static_cast<std::uint64_t>(done));
@@ -39,76 +37,38 @@ int transfer(const RawImage& image, Request& request) noexcept {
   return 0;
 }
 
-// Moves `size` bytes between the front of the request's ranges and `buffer`.
-void copy_ranges(Request& request, std::byte* buffer, std::size_t size, bool to_guest) noexcept {
-  for (std::size_t i = 0; size != 0 && i < request.ranges.size(); ++i) {
-    const std::size_t piece = std::min(size, request.ranges[i].iov_len);
-    if (to_guest) {
-      std::memcpy(request.ranges[i].iov_base, buffer, piece);
-    } else {
-      std::memcpy(buffer, request.ranges[i].iov_base, piece);
-    }
-    buffer += piece;
-    size -= piece;
-  }
-}
-
-int transfer_by_bounce(const RawImage& image, Request& request) noexcept {
-  struct Free {
-    void operator()(std::byte* memory) const noexcept { std::free(memory); }
-  };
-  const std::unique_ptr<std::byte, Free> buffer(
-      static_cast<std::byte*>(std::aligned_alloc(image.options().alignment, kBounceSize)));
-  if (!buffer) return ENOMEM;
-  RequestProgress progress(request);
-  while (progress.left() != 0) {
-    const std::size_t piece = static_cast<std::size_t>(std::min<std::uint64_t>(progress.left(), kBounceSize));
-    // Sectors smaller than the alignment cannot be written without reading what is around them; the guest was
-    // told our block size and does not ask for it.
-    if (piece % image.options().alignment != 0 || progress.offset() % image.options().alignment != 0)
-      return EINVAL;
-    const bool reads = request.operation == Operation::read;
-    if (!reads) copy_ranges(request, buffer.get(), piece, false);
-    const auto offset = static_cast<off_t>(progress.offset());
-    const ssize_t done = reads ? ::pread(image.descriptor(), buffer.get(), piece, offset)
-                               : ::pwrite(image.descriptor(), buffer.get(), piece, offset);
-    if (done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (done < 0) return errno;
-    if (done == 0) return EIO;
-    if (reads) copy_ranges(request, buffer.get(), static_cast<std::size_t>(done), true);
-    progress.advance(static_cast<std::uint64_t>(done));
-  }
-  return 0;
-}
-
-// What a file system or device that cannot zero a range by itself is given instead.
-int write_zeros(const RawImage& image, std::uint64_t offset, std::uint64_t length) noexcept {
-  constexpr std::size_t kPiece = std::size_t{64} << 10;
-  alignas(4096) static constexpr std::array<std::byte, kPiece> kZeros{};
-  while (length != 0) {
-    const std::size_t piece = static_cast<std::size_t>(std::min<std::uint64_t>(length, kPiece));
-    const ssize_t done = ::pwrite(image.descriptor(), kZeros.data(), piece, static_cast<off_t>(offset));
-    if (done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (done < 0) return errno;
-    if (done == 0) return EIO;
-    offset += static_cast<std::uint64_t>(done);
-    length -= static_cast<std::uint64_t>(done);
-  }
-  return 0;
-}
-
+// All of it can be zeroed as it is.
 int zero_range(const RawImage& image, const Request& request) noexcept {
   constexpr int kPunch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  constexpr int kZero = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
   const bool discards = request.operation == Operation::discard;
-  int mode = discards || request.may_unmap ? kPunch : FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+  int mode = discards || request.may_unmap ? kPunch : kZero;
   while (::fallocate(image.descriptor(), mode, static_cast<off_t>(request.offset),
                      static_cast<off_t>(request.length)) != 0) {
-    if (errno == EINTR) continue;
+    if (is_passing(errno)) continue;
     if (errno != EOPNOTSUPP) return errno;
-    // A discard is a hint. A guest that asked to keep the space gets it written, never a hole.
-    return discards ? 0 : write_zeros(image, request.offset, request.length);
+    if (discards) return 0;  // a hint
+    // A guest that asked to keep the space gets it written, never a hole.
+    if (mode == kZero) return bounce_zeros(image, request.offset, request.length);
+    mode = kZero;
   }
   return 0;
+}
+
+// Of blocks that are only partly meant a discard leaves all, and zeroing the rest.
+int zero(const RawImage& image, const Request& request) noexcept {
+  const std::uint64_t mask = image.options().direct ? image.options().alignment - 1 : 0;
+  const std::uint64_t end = request.offset + request.length;
+  const std::uint64_t whole_begin = (request.offset + mask) & ~mask, whole_end = end & ~mask;
+  const bool discards = request.operation == Operation::discard;
+  if (whole_begin >= whole_end) return discards ? 0 : bounce_zeros(image, request.offset, request.length);
+  Request whole = request;
+  whole.offset = whole_begin;
+  whole.length = whole_end - whole_begin;
+  if (const int error = zero_range(image, whole)) return error;
+  if (discards) return 0;
+  if (const int error = bounce_zeros(image, request.offset, whole_begin - request.offset)) return error;
+  return bounce_zeros(image, whole_end, end - whole_end);
 }
 
 }  // namespace
@@ -130,6 +90,10 @@ std::uint64_t RawImage::present_size() const {
   std::uint64_t bytes = 0;
   if (::ioctl(descriptor_.get(), BLKGETSIZE64, &bytes) != 0) throw_errno(name_);
   return bytes;
+}
+
+RawImage::~RawImage() {
+  if (options_.owns_locks) unlock_image(descriptor_.get());
 }
 
 void RawImage::resize(std::uint64_t bytes) {
@@ -182,10 +146,11 @@ bool is_aligned(const RawImage& image, const Request& request) noexcept {
 namespace {
 
 int sync(const RawImage& image) noexcept {
+  if (!image.options().sync) return 0;
   int error = 0;
   do {
     error = ::fdatasync(image.descriptor()) == 0 ? 0 : errno;
-  } while (error == EINTR);
+  } while (is_passing(error));
   return image.settle_sync(error);
 }
 
@@ -197,13 +162,14 @@ int perform(const RawImage& image, Request& request) noexcept {
   switch (request.operation) {
     case Operation::read:
     case Operation::write:
-      error = is_aligned(image, request) ? transfer(image, request) : transfer_by_bounce(image, request);
+      error =
+          is_aligned(image, request) ? transfer(image, request) : bounce(image, request, BeyondEnd::error);
       break;
     case Operation::flush:
       return sync(image);
     case Operation::discard:
     case Operation::write_zeroes:
-      error = zero_range(image, request);
+      error = zero(image, request);
       break;
   }
   if (error == 0 && request.durable && request.operation != Operation::read) {

@@ -33,6 +33,10 @@ class Scatter {
   void fill_zeros(std::uint64_t length) noexcept {
     each(length, [](void* to, std::size_t size) { zero_guest_bytes(to, size); });
   }
+  // Moves on.
+  void pass(std::uint64_t length) noexcept {
+    each(length, [](void*, std::size_t) {});
+  }
   void copy_from(std::span<const std::byte> from) noexcept {
     const std::byte* next = from.data();
     each(from.size(), [&next](void* to, std::size_t size) {

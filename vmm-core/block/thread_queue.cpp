@@ -24,10 +24,7 @@ class ThreadQueue final : public BlockQueue {
     waiting_.reserve(depth);
     done_.reserve(depth);
     finished_.reserve(depth);
-    for (unsigned i = 0; i < kThreads; ++i) {
-      threads_.emplace_back([this] { work(); });
-      ::pthread_setname_np(threads_.back().native_handle(), "block-pool");
-    }
+    for (unsigned i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
   }
 
   ~ThreadQueue() override {
@@ -82,6 +79,8 @@ class ThreadQueue final : public BlockQueue {
   };
 
   void work() noexcept {
+    // Itself: the name of another thread is a file, which nobody in a cage opens.
+    ::pthread_setname_np(::pthread_self(), "block-pool");
     std::unique_lock lock(mutex_);
     while (true) {
       wanted_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });

@@ -41,8 +41,11 @@ class UringQueue final : public BlockQueue {
     ++outstanding_;
     const bool transfers = request.operation == Operation::read || request.operation == Operation::write;
     // Misaligned transfers go through memory of ours, on this thread, when they are reaped. A ring has no
-    // operation that zeroes a block device, nor one that falls back: those too.
-    if (transfers ? !is_aligned(image_, request) : request.operation != Operation::flush) {
+    // operation that zeroes a block device, nor one that falls back: those too, and a flush that does
+    // nothing.
+    const bool fits_ring = transfers ? is_aligned(image_, request)
+                                     : request.operation == Operation::flush && image_.options().sync;
+    if (!fits_ring) {
       slow_.push_back(&request);
       return;
     }
@@ -131,7 +134,8 @@ class UringQueue final : public BlockQueue {
       overflow_.pop_back();
       again = true;
     }
-    if (again) kick();
+    // Also what the kernel had no room for at the last kick, while these were there to be reaped.
+    if (again || ::io_uring_sq_ready(&ring_) != 0) kick();
     return done;
   }
 
@@ -146,7 +150,7 @@ class UringQueue final : public BlockQueue {
     if (result == 0 && progress.left() != 0) return complete(request, EIO);  // the file has become shorter
     progress.advance(static_cast<std::uint64_t>(result));
     if (progress.left() != 0) return Next::again;
-    if (request.durable && request.operation == Operation::write) {
+    if (request.durable && request.operation == Operation::write && image_.options().sync) {
       progress.set_syncing();
       return Next::again;
     }

@@ -30,6 +30,42 @@ inline int write_disk(File& file, std::uint64_t offset, Bytes from) {
   Scatter scatter(ranges);
   return file.write(offset, from.size(), scatter);
 }
+// As a queue does: what has its place goes straight there, and the rest the way that waits.
+inline int write_as_queue(File& file, std::uint64_t offset, const Bytes& from) {
+  for (std::size_t at = 0; at < from.size();) {
+    const unsigned parity = file.in_flight().enter();
+    const Extent extent = file.find_writable(offset + at, from.size() - at);
+    const bool known = extent.kind == Extent::Kind::data;
+    const int error =
+        known ? extent.file->write_bytes(extent.offset, std::span(from).subspan(at, extent.length)) : 0;
+    file.in_flight().leave(parity);
+    if (error != 0) return error;
+    if (!known)
+      return write_disk(file, offset + at, {from.begin() + static_cast<std::ptrdiff_t>(at), from.end()});
+    at += static_cast<std::size_t>(extent.length);
+  }
+  return 0;
+}
+inline int read_as_queue(File& file, std::uint64_t offset, Bytes& to) {
+  for (std::size_t at = 0; at < to.size();) {
+    const Extent extent = file.find(offset + at, to.size() - at);
+    const std::size_t length = extent.kind == Extent::Kind::unknown
+                                   ? std::min<std::size_t>(to.size() - at, 4096)
+                                   : static_cast<std::size_t>(extent.length);
+    const auto part = std::span(to).subspan(at, length);
+    int error = 0;
+    if (extent.kind == Extent::Kind::data) error = extent.file->read_bytes(extent.offset, part);
+    if (extent.kind == Extent::Kind::zeros) std::ranges::fill(part, std::byte{0});
+    if (extent.kind == Extent::Kind::unknown) {
+      Bytes piece(length);
+      error = read_disk(file, offset + at, piece);
+      std::ranges::copy(piece, part.begin());
+    }
+    if (error != 0) return error;
+    at += length;
+  }
+  return 0;
+}
 inline Bytes whole_disk(File& file) {
   Bytes bytes(file.size());
   if (read_disk(file, 0, bytes) != 0) bytes.clear();
@@ -78,7 +114,9 @@ inline std::string messages(const CheckResult& result) {
 // One of everything a guest does, at random.
 class RandomWork {
  public:
-  RandomWork(std::uint64_t seed, std::uint64_t size) : random_(seed), size_(size) {}
+  RandomWork(std::uint64_t seed, std::uint64_t size)
+      : random_(seed), size_(size), stamp_(static_cast<std::uint32_t>(seed * 1'000'003) & 0xff'ffff) {}
+  void set_size(std::uint64_t size) { size_ = size; }
   std::uint64_t below(std::uint64_t limit) {
     return std::uniform_int_distribution<std::uint64_t>(0, limit - 1)(random_);
   }
@@ -108,14 +146,17 @@ class RandomWork {
  private:
   std::mt19937_64 random_;
   std::uint64_t size_;
-  std::uint32_t stamp_ = 0;
+  std::uint32_t stamp_;  // two sources write nothing alike
 };
 
 inline int perform_step(File& file, const RandomWork::Step& step) {
   using Kind = RandomWork::Step::Kind;
   switch (step.kind) {
-    case Kind::write:
-      return write_disk(file, step.offset, pattern(step.offset, step.length, step.stamp));
+    case Kind::write: {
+      const Bytes bytes = pattern(step.offset, step.length, step.stamp);
+      return step.stamp % 2 == 0 ? write_disk(file, step.offset, bytes)
+                                 : write_as_queue(file, step.offset, bytes);
+    }
     case Kind::zero:
     case Kind::zero_unmap:
       return file.write_zeroes(step.offset, step.length, step.kind == Kind::zero_unmap);
@@ -140,12 +181,14 @@ inline void model_step(Bytes& model, const RandomWork::Step& step) {
     std::fill_n(at, static_cast<std::ptrdiff_t>(step.length), std::byte{0});
 }
 
-// Every kind of image, small enough that its tables overflow.
+// Every kind of image, most of them small enough that their tables overflow.
 inline CreateOptions random_options(RandomWork& work) {
   CreateOptions options;
   static constexpr std::array<unsigned, 7> kBits = {9, 9, 10, 12, 14, 16, 16};
   options.cluster_bits = kBits[work.below(kBits.size())];
+  if (work.one_in(8)) options.cluster_bits = kMinimumClusterBits + static_cast<unsigned>(work.below(13));
   options.size = (1 + work.below(options.cluster_bits < 12 ? 512 : 4096)) * 512;
+  if (options.cluster_bits > 16) options.size *= 2;
   if (work.one_in(5)) {
     options.version = 2;
     return options;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "vmm-core/block/qcow2/backing_name.h"
 #include "vmm-core/block/qcow2/check.h"
 #include "vmm-core/os/error.h"
 
@@ -12,7 +13,7 @@ constexpr std::size_t kCopyBytes = std::size_t{64} << 10;
 }
 
 File::File(std::unique_ptr<HostFile> file, const std::string& name, const FileOptions& options,
-           std::unique_ptr<HostFile> data, std::unique_ptr<Layer> backing)
+           std::unique_ptr<HostFile> data, std::shared_ptr<Layer> backing)
     : name_(name),
       options_(options),
       file_(std::move(file)),
@@ -62,6 +63,8 @@ int File::finish(int error) noexcept {
 
 int File::read(std::uint64_t offset, std::uint64_t length, Scatter& to) noexcept {
   const std::lock_guard lock(owner_);
+  // That it cannot be kept is no error of the read.
+  if (options_.copy_on_read && backing_ && metadata_->begin_changes() == 0) copy_up(offset, length);
   return finish(read_locked(offset, length, to));
 }
 
@@ -95,6 +98,26 @@ void File::check(int error, const char* what) const {
 void File::close() {
   const std::lock_guard lock(owner_);
   check(finish(metadata_->close()), "write back the metadata");
+}
+
+void File::set_backing(std::shared_ptr<Layer> backing) noexcept {
+  const std::lock_guard lock(owner_);
+  backing_.swap(backing);
+}
+
+void File::set_backing_name(const std::string& file, const std::string& format) {
+  const std::lock_guard lock(owner_);
+  check(metadata_->begin_changes(), "change the backing file's name");
+  const BackingNameChange change = plan_backing_name(*file_, name_, file, format);
+  if (change.outside) {
+    const auto bytes = std::as_bytes(std::span(file));
+    check(metadata_->file().write(Structure::header, *change.outside, bytes),
+          "write the backing file's name");
+    check(metadata_->sync(), "write the backing file's name");
+  }
+  check(metadata_->header_store().change([&](Header& header) { header.sector = change.sector; }),
+        "write the backing file's name");
+  check(metadata_->sync(), "write the backing file's name");
 }
 
 std::vector<Snapshot> File::snapshots() const {

@@ -23,6 +23,9 @@ namespace warren::vmm::block::qcow2 {
 struct FileOptions {
   bool read_only = false;
   bool discard = false;  // space that the image has no use for goes back to the host
+  // What a reader finds in the files below becomes the image's own; that it cannot be is no error of the
+  // read.
+  bool copy_on_read = false;
   std::uint64_t cache_bytes = std::uint64_t{4} << 20;  // of L2 tables, at most
 };
 
@@ -32,17 +35,20 @@ class File final : public Layer {
   // when it may be written. `data`: the external data file, for an image that has one. `backing`: what is
   // read where nothing was written; none: zeros. Throws Error.
   File(std::unique_ptr<HostFile> file, const std::string& name, const FileOptions& options,
-       std::unique_ptr<HostFile> data = nullptr, std::unique_ptr<Layer> backing = nullptr);
+       std::unique_ptr<HostFile> data = nullptr, std::shared_ptr<Layer> backing = nullptr);
   ~File() override;  // close(), and nobody to tell when it fails
 
   const std::string& name() const noexcept { return name_; }
   const Header& header() const noexcept { return metadata_->header(); }
   bool read_only() const noexcept { return options_.read_only; }
+  HostFile& host_file() noexcept { return *file_; }
+  HostFile* data_file() noexcept { return data_.get(); }  // none without external data
   bool has_external_data() const noexcept { return data_ != nullptr; }
 
   std::uint64_t size() const noexcept override { return size_.load(std::memory_order_acquire); }
   Extent find(std::uint64_t offset, std::uint64_t length) const noexcept override;
   int read(std::uint64_t offset, std::uint64_t length, Scatter& to) noexcept override;
+  int allocation(std::uint64_t offset, std::uint64_t length, Allocation& to) noexcept override;
   void add_files(std::vector<HostFile*>& files) override;
 
   // Where a write can go straight to: data, or unknown. Between in_flight().enter() and leave().
@@ -57,6 +63,11 @@ class File final : public Layer {
   int discard(std::uint64_t offset, std::uint64_t length) noexcept;  // whole clusters; reads as zeros then
   int flush() noexcept;
 
+  // As write() and write_zeroes(), but only where the image by itself has nothing: what was written here by
+  // others meanwhile stays, and afterwards nothing of the range is left to what is below (file_fill.cpp).
+  int fill(std::uint64_t offset, std::uint64_t length, Scatter& from) noexcept;
+  int fill_zeroes(std::uint64_t offset, std::uint64_t length) noexcept;
+
   // --- Control. No transfer is under way but for resize() to a larger size. Each throws Error. ---
 
   void resize(std::uint64_t bytes);
@@ -67,11 +78,18 @@ class File final : public Layer {
   void delete_snapshot(const std::string& id_or_name);
   // Gives every cluster of the disk its place, with nothing in it.
   void preallocate();
+  // What is read where nothing was written, from now on. No queue of this image, or of one above it, has a
+  // transfer under way, nor is used again: they know the files that there were.
+  void set_backing(std::shared_ptr<Layer> backing) noexcept;
+  const std::shared_ptr<Layer>& backing() const noexcept { return backing_; }
+  // What its header says of that. Throws Error, too, where the header has no room; it says what it did then.
+  void set_backing_name(const std::string& file, const std::string& format);
   // Writes back everything and marks the file clean; afterwards it can be used on.
   void close();
 
  private:
   friend class SnapshotChange;
+  static constexpr std::uint64_t kFillPiece = std::uint64_t{64} << 10;
 
   // What one piece of the disk is.
   struct Piece {
@@ -89,6 +107,11 @@ class File final : public Layer {
   int read_piece(const Piece& piece, std::uint64_t offset, Scatter& to) noexcept;
   int read_compressed(const Piece& piece, std::uint64_t offset, Scatter& to) noexcept;
   int reads_as_zeros(std::uint64_t offset, std::uint64_t length, bool& zeros) noexcept;
+
+  // Filling (file_fill.cpp)
+  int own_piece(std::uint64_t offset, std::uint64_t length, Allocation& to) noexcept;
+  int fill_zeroes_locked(std::uint64_t offset, std::uint64_t length) noexcept;
+  int write_zero_piece(std::uint64_t offset, std::uint64_t length) noexcept;
 
   // Writing (file_write.cpp)
   int write_locked(std::uint64_t offset, std::uint64_t length, Scatter& from) noexcept;
@@ -111,6 +134,10 @@ class File final : public Layer {
   int copy_part(std::uint64_t offset, std::uint64_t length, std::uint64_t host, bool fresh) noexcept;
   int set_cluster(std::uint64_t cluster, const Cluster& old, const Cluster& next) noexcept;
   int release(const Cluster& old) noexcept;
+
+  // Copying up (file_copy_up.cpp)
+  int copy_up(std::uint64_t offset, std::uint64_t length) noexcept;
+  int copy_up_piece(std::uint64_t offset, std::uint64_t length) noexcept;
 
   // Zeroing (file_zero.cpp)
   int zero_locked(std::uint64_t offset, std::uint64_t length, bool may_unmap) noexcept;
@@ -138,14 +165,15 @@ class File final : public Layer {
   const std::string name_;
   const FileOptions options_;
   std::unique_ptr<HostFile> file_, data_;
-  std::unique_ptr<Layer> backing_;
+  std::shared_ptr<Layer> backing_;
   std::unique_ptr<Metadata> metadata_;
   Geometry geometry_;
   std::atomic<std::uint64_t> size_{0};
   std::atomic<std::uint64_t> data_end_{0};  // the file of the data is at least this long
   mutable std::mutex owner_;
   std::unique_ptr<Decompressor> decompressor_;
-  std::vector<std::byte> buffer_;    // for copying
+  std::vector<std::byte> buffer_;  // for copying
+  std::vector<std::byte> copied_up_;
   std::vector<std::byte> unpacked_;  // the last compressed cluster that was read
   std::vector<std::byte> packed_;
   std::uint64_t unpacked_host_ = ~std::uint64_t{0};

@@ -41,6 +41,7 @@ Extent File::find(std::uint64_t offset, std::uint64_t length) const noexcept {
     const Piece piece = piece_of(cluster, at, length - whole.length);
     Extent extent{Extent::Kind::zeros, piece.length, nullptr, 0};
     if (piece.kind == Piece::Kind::compressed) break;
+    if (piece.kind == Piece::Kind::backing && options_.copy_on_read) break;
     if (piece.kind == Piece::Kind::backing) extent = backing_->find(at, piece.length);
     if (piece.kind == Piece::Kind::data) {
       extent = {Extent::Kind::data, piece.length, &data(), piece.host};

@@ -97,8 +97,11 @@ void File::grow(std::uint64_t bytes) {
 }
 
 void File::shrink(std::uint64_t bytes) {
+  const std::uint64_t tail = std::min(size(), round_up(bytes, geometry_.cluster_size()));
   set_size(bytes);
   size_.store(bytes, std::memory_order_release);
+  // The rest of the last cluster too: others grow a disk without a look at what is behind its end.
+  check(write_zero_bytes(bytes, tail - bytes), "resize");
   check(forget_clusters(divide_up(bytes, geometry_.cluster_size())), "resize");
   check(metadata_->commit(), "resize");
   if (has_raw_data()) check(data_->resize(bytes), "resize");

@@ -145,6 +145,24 @@ TEST(Qcow2File, GrowsAndShrinks) {
   }
 }
 
+// Whoever makes the disk larger again need not look for what was there.
+TEST(Qcow2File, NothingIsLeftBehindTheEndOfAShrunkDisk) {
+  for (const bool kept : {false, true}) {
+    Disk disk;
+    disk.create_image({.size = 1 << 20});
+    auto file = disk.open();
+    ASSERT_EQ(write_disk(*file, 0, pattern(0, 131072, 1)), 0);
+    if (kept) file->create_snapshot("kept", 0, 0);
+    file->resize(4096);
+    file.reset();
+    store(disk.host->bytes.data() + field::kSize, std::uint64_t{131072});
+    Bytes expected = pattern(0, 4096, 1);
+    expected.resize(131072);
+    EXPECT_TRUE(whole_disk(*disk.open()) == expected);
+    EXPECT_TRUE(disk.check().is_clean()) << messages(disk.check());
+  }
+}
+
 TEST(Qcow2File, SnapshotsComeAndGo) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     RandomWork work(seed, 512);

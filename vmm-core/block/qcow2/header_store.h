@@ -10,8 +10,8 @@ class HeaderStore {
  public:
   HeaderStore(MetadataFile& file, Header header) : file_(file), header_(std::move(header)) {}
   const Header& get() const noexcept { return header_; }
-  // Changes fields and writes them; not synced. 0 or an errno, and the header is as it was then. Owner
-  // thread.
+  // Changes fields, or bytes of the sector, and writes them; not synced. 0 or an errno, and the header is as
+  // it was then. Owner thread.
   int change(auto&& edit) noexcept {
     const Fields before = fields_of(header_);
     edit(header_);
@@ -28,6 +28,7 @@ class HeaderStore {
     std::uint64_t size, l1_offset, refcount_table_offset, snapshots_offset, incompatible, compatible,
         autoclear;
     std::uint32_t l1_size, refcount_table_clusters, snapshots;
+    std::array<std::byte, kHeaderSector> sector;
   };
   static Fields fields_of(const Header& header) noexcept {
     return {header.size,
@@ -39,7 +40,8 @@ class HeaderStore {
             header.autoclear,
             header.l1_size,
             header.refcount_table_clusters,
-            header.snapshots};
+            header.snapshots,
+            header.sector};
   }
   static void restore(Header& header, const Fields& fields) noexcept {
     header.size = fields.size;
@@ -52,6 +54,7 @@ class HeaderStore {
     header.l1_size = fields.l1_size;
     header.refcount_table_clusters = fields.refcount_table_clusters;
     header.snapshots = fields.snapshots;
+    header.sector = fields.sector;
   }
 
   MetadataFile& file_;

@@ -9,6 +9,9 @@
 
 namespace warren::vmm::block::qcow2 {
 
+// What a lie may make of an image, in bytes: the host's file has no more room.
+inline constexpr std::uint64_t kHostileBytes = std::uint64_t{4} << 20;
+
 // Good images to begin with: `number` says which.
 inline constexpr std::uint64_t kHostileBases = 8;
 inline Disk hostile_base(std::uint64_t number) {
@@ -27,7 +30,7 @@ inline Disk hostile_base(std::uint64_t number) {
   if (number != 2) file->create_snapshot("kept", 0, 0);
   for (int i = 0; i < 4; ++i) perform_step(*file, steps.next());
   file.reset();
-  disk.host->most_bytes = std::uint64_t{64} << 20;
+  disk.host->most_bytes = kHostileBytes;
   return disk;
 }
 
@@ -81,9 +84,7 @@ inline void attempt(auto&& work) {
   }
 }
 
-inline void exercise(const Disk& disk) {
-  attempt([&] { use_disk(*disk.open({.read_only = true})); });
-  attempt([&] { disk.check(); });
+inline void exercise_writer(const Disk& disk) {
   attempt([&] {
     auto file = disk.open({.discard = true});
     use_disk(*file);
@@ -94,11 +95,28 @@ inline void exercise(const Disk& disk) {
     use_disk(*file);
     attempt([&] { file->resize(size_t{512} * 20); });
   });
-  attempt([&] {
-    MemoryFile file(disk.host);
-    repair(file, "image", RepairLevel::leaks);
-    repair(file, "image", RepairLevel::all);
-  });
+}
+
+inline constexpr unsigned kExercises = 4;
+// One of them, as who opens the image for it.
+inline void exercise(const Disk& disk, unsigned number) {
+  MemoryFile file(disk.host);
+  switch (number % kExercises) {
+    case 0:
+      return attempt([&] { use_disk(*disk.open({.read_only = true})); });
+    case 1:
+      return attempt([&] { disk.check(); });
+    case 2:
+      return exercise_writer(disk);
+    case 3:
+      return attempt([&] {
+        repair(file, "image", RepairLevel::leaks);
+        repair(file, "image", RepairLevel::all);
+      });
+  }
+}
+inline void exercise(const Disk& disk) {
+  for (unsigned number = 0; number < kExercises; ++number) exercise(disk, number);
 }
 
 }  // namespace warren::vmm::block::qcow2

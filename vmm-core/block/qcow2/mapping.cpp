@@ -76,19 +76,16 @@ int Mapping::load_slice(std::uint64_t cluster, TableCache::Slot*& slot) noexcept
   slot = cache_.victim(number);
   if (slot == nullptr) return EIO;
   cache_.forget(*slot);
-  TableCache::begin_change(*slot);
   const std::uint64_t table = table_of(cluster);
-  const auto bytes = cache_.bytes_of(*slot);
-  int error = 0;
-  slot->host = 0;
+  const auto bytes = cache_.spare();
   if (table == 0) {
     std::ranges::fill(bytes, std::byte{0});
   } else {
     slot->host = table + number % geometry_.slices_per_cluster() * geometry_.slice_bytes();
-    error = file_.read(slot->host, bytes);
+    if (const int error = file_.read(slot->host, bytes)) return error;
   }
   const std::size_t words = geometry_.entry_words();
-  for (std::size_t at = 0; error == 0 && at < bytes.size(); at += words * 8) {
+  for (std::size_t at = 0; at < bytes.size(); at += words * 8) {
     const Entry entry{load<std::uint64_t>(bytes.data() + at),
                       words == 2 ? load<std::uint64_t>(bytes.data() + at + 8) : 0};
     if (entry.word != 0 && !is_sane(entry)) {
@@ -97,9 +94,8 @@ int Mapping::load_slice(std::uint64_t cluster, TableCache::Slot*& slot) noexcept
       if (writable_) file_.note_corruption();
     }
   }
-  if (error == 0) slot->key.store(number + 1, std::memory_order_relaxed);
-  TableCache::end_change(*slot);
-  return error;
+  cache_.fill_from_spare(*slot, number);
+  return 0;
 }
 
 int Mapping::get_entry(std::uint64_t cluster, Entry& entry) noexcept {

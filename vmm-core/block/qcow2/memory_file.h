@@ -83,6 +83,7 @@ class MemoryFile final : public HostFile {
   }
   std::uint64_t size() const noexcept override { return disk_->bytes.size(); }
   bool grows() const noexcept override { return true; }
+  std::unique_ptr<HostFile> again() const override { return std::make_unique<MemoryFile>(disk_); }
 
  private:
   int fail(char what) noexcept { return disk_->fault ? disk_->fault(what) : 0; }

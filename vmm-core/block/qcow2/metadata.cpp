@@ -1,12 +1,12 @@
 #include "vmm-core/block/qcow2/metadata.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
 #include <sched.h>
 
-#include "vmm-core/block/qcow2/bitmaps.h"
 #include "vmm-core/block/qcow2/snapshot_table.h"
 #include "vmm-core/os/error.h"
 
@@ -45,10 +45,9 @@ Metadata::Metadata(HostFile& file, HostFile* data, Header header, const Options&
     for (const Snapshot& snapshot : snapshots.snapshots)
       know(file_, Structure::inactive_l1_table, snapshot.l1_offset, std::uint64_t{snapshot.l1_size} * 8,
            name);
-    if (fields.bitmaps) {
-      for (const BitmapRange& range : bitmap_ranges(file, fields, name))
-        know(file_, Structure::bitmaps, range.offset, range.bytes, name);
-    }
+    bitmaps_ = read_bitmaps(file, fields, name);
+    for (const BitmapRange& range : ranges_of(bitmaps_, fields))
+      know(file_, Structure::bitmaps, range.offset, range.bytes, name);
   }
   mapping_ = std::make_unique<Mapping>(
       file_, store_, options_.writable, options_.cache_bytes, [this] { return commit(); }, name);
@@ -65,13 +64,53 @@ int Metadata::sync() noexcept {
   return error != 0 ? error : other;
 }
 
+// Nobody follows here what is written block by block. All ones cost nothing: a reader of the bitmap copies
+// more than it had to, and misses nothing.
+int Metadata::fill_bitmaps() noexcept {
+  static constexpr std::size_t kPiece = 512;  // entries
+  std::array<std::byte, kPiece * 8> ones{};
+  for (std::size_t i = 0; i < kPiece; ++i) store(ones.data() + i * 8, kAllOnes);
+  const auto is_full = [](const Bitmap& bitmap) {
+    return !bitmap.records || bitmap.in_use ||
+           std::ranges::all_of(bitmap.entries, [](std::uint64_t entry) { return entry == kAllOnes; });
+  };
+  if (std::ranges::all_of(bitmaps_, is_full)) return 0;
+  for (const Bitmap& bitmap : bitmaps_) {
+    if (is_full(bitmap)) continue;
+    for (std::size_t i = 0; i < bitmap.entries.size(); i += kPiece) {
+      const std::size_t bytes = std::min(kPiece, bitmap.entries.size() - i) * 8;
+      const int error =
+          file_.write(Structure::bitmaps, bitmap.table_offset + i * 8, std::span(ones).first(bytes));
+      if (error != 0) return error;
+    }
+  }
+  if (const int error = sync()) return error;
+  for (Bitmap& bitmap : bitmaps_) {
+    if (is_full(bitmap)) continue;
+    for (std::uint64_t& entry : bitmap.entries) {
+      const std::uint64_t data = entry & kOffsetMask;
+      entry = kAllOnes;
+      if (data == 0) continue;
+      file_.structures().erase(Structure::bitmaps, data);
+      if (const int error = free_later(data >> geometry_.cluster_bits, 1)) return error;
+    }
+  }
+  return 0;
+}
+
 int Metadata::begin_changes() noexcept {
   if (!options_.writable) return EROFS;
   if (file_.is_corrupt()) return EIO;
   if (has_begun()) return 0;
-  // Bitmaps do not follow what is written from here on ("Bitmaps extension bit"), and what features that are
-  // not known may promise is not kept either. Raw external data is.
-  const std::uint64_t lapse = header().autoclear & ~std::uint64_t{kRawExternalData};
+  // What features that are not known may promise is not kept. Raw external data is, and so are bitmaps,
+  // unless one of them has something about it that is not known ("Bitmaps extension bit").
+  std::uint64_t kept = kRawExternalData;
+  const auto may_change = [](const Bitmap& bitmap) { return !bitmap.records || bitmap.understood; };
+  if ((header().autoclear & kBitmapsConsistent) != 0 && std::ranges::all_of(bitmaps_, may_change)) {
+    kept |= kBitmapsConsistent;
+    if (const int error = fill_bitmaps()) return error;
+  }
+  const std::uint64_t lapse = header().autoclear & ~kept;
   if (lapse != 0 || (is_lazy() && !header().is_dirty())) {
     int error = store_.change([&](Header& header) {
       header.autoclear &= ~lapse;

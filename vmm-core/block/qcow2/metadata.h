@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm-core/block/qcow2/bitmaps.h"
 #include "vmm-core/block/qcow2/in_flight.h"
 #include "vmm-core/block/qcow2/mapping.h"
 #include "vmm-core/block/qcow2/refcounts.h"
@@ -41,8 +42,9 @@ class Metadata {
   MetadataFile& file() noexcept { return file_; }
   InFlight& in_flight() noexcept { return in_flight_; }
 
-  // Before anything is changed, data included: clears features that would not be true any more and marks the
-  // image dirty where its counts are lazy. EROFS, or EIO for a corrupt image.
+  // Before anything is changed, data included: what would not be true any more is made so that it is, or its
+  // feature is cleared; and the image is marked dirty where its counts are lazy. EROFS, or EIO for a corrupt
+  // image.
   int begin_changes() noexcept;
   // Any thread: whether that has been done.
   bool has_begun() const noexcept { return begun_.load(std::memory_order_acquire); }
@@ -71,6 +73,8 @@ class Metadata {
   struct Freed {
     std::uint64_t first, count;
   };
+  // Every bitmap that records changes says that everything has changed, which stays true.
+  int fill_bitmaps() noexcept;
   int write_and_sync() noexcept;
   int count_down() noexcept;
   int fill_table(std::uint64_t source, std::uint64_t table) noexcept;
@@ -86,6 +90,7 @@ class Metadata {
   InFlight in_flight_;
   std::unique_ptr<Refcounts> refcounts_;
   std::unique_ptr<Mapping> mapping_;
+  std::vector<Bitmap> bitmaps_;
   std::vector<std::byte> table_piece_;
   std::vector<Freed> freed_;    // still referred to on disk
   std::vector<Freed> retired_;  // not any more, but maybe by transfers under way

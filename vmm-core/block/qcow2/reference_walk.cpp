@@ -110,7 +110,7 @@ void ReferenceWalk::follow() {
     collect_l1(snapshot.l1_offset, snapshot.l1_size, false);
   // Each table once, however often it is referred to: the work is bounded by the file.
   for (const auto& [offset, count] : l2_tables_) follow_l2(offset, count);
-  for (const BitmapRange& range : bitmap_ranges(file_, header_, name_))
+  for (const BitmapRange& range : ranges_of(read_bitmaps(file_, header_, name_), header_))
     add(range.offset, range.bytes, 1, "a bitmap");
   count_disk();
 }

@@ -16,7 +16,7 @@ TableCache::TableCache(std::uint64_t capacity, std::uint64_t slice_bytes)
   sets_ = std::bit_floor(slices / ways_);
   slot_count_ = sets_ * ways_;
   slots_ = std::make_unique<Slot[]>(slot_count_);
-  void* memory = ::mmap(nullptr, slot_count_ * slice_bytes_, PROT_READ | PROT_WRITE,
+  void* memory = ::mmap(nullptr, mapped_bytes(), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw_errno("cache of qcow2 tables");
   memory_ = static_cast<std::byte*>(memory);
@@ -24,7 +24,7 @@ TableCache::TableCache(std::uint64_t capacity, std::uint64_t slice_bytes)
 }
 
 TableCache::~TableCache() {
-  ::munmap(memory_, slot_count_ * slice_bytes_);
+  ::munmap(memory_, mapped_bytes());
 }
 
 bool TableCache::peek(std::uint64_t number, std::uint64_t index, unsigned count,
@@ -87,6 +87,17 @@ void TableCache::forget(Slot& slot) noexcept {
   slot.key.store(0, std::memory_order_relaxed);
   slot.dirty = false;
   slot.host = 0;
+  end_change(slot);
+}
+
+void TableCache::fill_from_spare(Slot& slot, std::uint64_t number) noexcept {
+  begin_change(slot);
+  // A reader that has just been sent away may still be looking.
+  auto* to = reinterpret_cast<std::uint64_t*>(slot.bytes);
+  const auto* from = reinterpret_cast<const std::uint64_t*>(spare().data());
+  for (std::size_t i = 0; i < slice_bytes_ / sizeof(std::uint64_t); ++i)
+    std::atomic_ref(to[i]).store(from[i], std::memory_order_relaxed);
+  slot.key.store(number + 1, std::memory_order_relaxed);
   end_change(slot);
 }
 

@@ -44,6 +44,10 @@ class TableCache {
   static void begin_change(Slot& slot) noexcept;
   static void end_change(Slot& slot) noexcept;
   void forget(Slot& slot) noexcept;
+  // Where a slice is read to and looked at before anybody else sees it.
+  std::span<std::byte> spare() noexcept { return {memory_ + slot_count_ * slice_bytes_, slice_bytes_}; }
+  // The spare's bytes are slice `number` from here on.
+  void fill_from_spare(Slot& slot, std::uint64_t number) noexcept;
   void forget_all() noexcept;
 
   std::span<Slot> slots() noexcept { return {slots_.get(), slot_count_}; }
@@ -56,6 +60,8 @@ class TableCache {
     // Neighbours go to different sets, and so do the same places of different tables.
     return static_cast<std::size_t>((number ^ number >> 17) & (sets_ - 1)) * ways_;
   }
+
+  std::size_t mapped_bytes() const noexcept { return (slot_count_ + 1) * slice_bytes_; }
 
   std::size_t slice_bytes_ = 0, slot_count_ = 0, sets_ = 0, ways_ = 0, hand_ = 0;
   std::unique_ptr<Slot[]> slots_;
