@@ -133,6 +133,10 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = handlers_.disk_threshold;
       const auto crossed = from_json<DiskThresholdCrossed>(*data, "disk_threshold");
       if (handler) handler(crossed);
+    } else if (*name == "block_job_changed") {
+      auto handler = handlers_.block_job_changed;
+      const auto job = from_json<BlockJob>(*data, "block_job_changed");
+      if (handler) handler(job);
     } else if (*name == "port_changed") {
       auto handler = handlers_.port_changed;
       const auto change = from_json<PortChanged>(*data, "port_changed");
@@ -363,6 +367,39 @@ void Client::set_disk_limits(const SetDiskLimits& command, Reply<void> reply) {
 
 void Client::set_disk_threshold(const SetDiskThreshold& command, Reply<void> reply) {
   implementation_->request("set_disk_threshold", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::start_block_commit(const StartBlockCommit& command, Reply<void> reply) {
+  implementation_->request("start_block_commit", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::start_block_pull(const StartBlockPull& command, Reply<void> reply) {
+  implementation_->request("start_block_pull", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::start_block_copy(const StartBlockCopy& command, Reply<void> reply) {
+  implementation_->request("start_block_copy", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::set_block_job_speed(const SetBlockJobSpeed& command, Reply<void> reply) {
+  implementation_->request("set_block_job_speed", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::complete_block_job(const CompleteBlockJob& command, Reply<void> reply) {
+  implementation_->request("complete_block_job", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::cancel_block_job(const BlockJobName& command, Reply<void> reply) {
+  implementation_->request("cancel_block_job", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::dismiss_block_job(const BlockJobName& command, Reply<void> reply) {
+  implementation_->request("dismiss_block_job", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::block_jobs(Reply<BlockJobs> reply) {
+  implementation_->request("block_jobs", json::object(), {},
+                           expect_struct<BlockJobs>("block_jobs", std::move(reply)));
 }
 
 void Client::request_memory(const RequestMemory& command, Reply<void> reply) {

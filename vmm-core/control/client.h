@@ -14,6 +14,7 @@
 
 #include <sys/socket.h>
 
+#include "vmm-core/control/block_jobs.h"
 #include "vmm-core/control/hot_plug.h"
 #include "vmm-core/control/media.h"
 #include "vmm-core/control/memory_failure.h"
@@ -44,6 +45,7 @@ class Client {
     std::function<void(const std::string& reason)> closed;  // last, once; empty reason: closed in order
     std::function<void(const DiskFault&)> disk_fault = {};
     std::function<void(const DiskThresholdCrossed&)> disk_threshold = {};
+    std::function<void(const BlockJob&)> block_job_changed = {};
     std::function<void(const PortChanged&)> port_changed;
     std::function<void(const TrayMoved&)> tray_moved = {};
     std::function<void(const BalloonChanged&)> balloon_changed = {};
@@ -118,6 +120,15 @@ class Client {
   void request_memory(const RequestMemory& command, Reply<void> reply);
   void plug_dimm(const PlugDimm& command, Reply<void> reply);
   void unplug_dimm(const UnplugDimm& command, Reply<void> reply);
+  // block_jobs.h
+  void start_block_commit(const StartBlockCommit& command, Reply<void> reply);
+  void start_block_pull(const StartBlockPull& command, Reply<void> reply);
+  void start_block_copy(const StartBlockCopy& command, Reply<void> reply);
+  void set_block_job_speed(const SetBlockJobSpeed& command, Reply<void> reply);
+  void complete_block_job(const CompleteBlockJob& command, Reply<void> reply);
+  void cancel_block_job(const BlockJobName& command, Reply<void> reply);
+  void dismiss_block_job(const BlockJobName& command, Reply<void> reply);
+  void block_jobs(Reply<BlockJobs> reply);
   void status(Reply<Status> reply);
   void inspect(Reply<std::string> reply);      // the tree as JSON text
   void counters(Reply<FileDescriptor> reply);  // of a CountersPage (vmm-core/state/counters.h)

@@ -24,6 +24,14 @@ class Absorbing final : public Commands {
   void resize_disk(const ResizeDisk&) override {}
   void set_disk_limits(const SetDiskLimits&) override {}
   void set_disk_threshold(const SetDiskThreshold&) override {}
+  void start_block_commit(const StartBlockCommit&, DescriptorSet) override {}
+  void start_block_pull(const StartBlockPull&) override {}
+  void start_block_copy(const StartBlockCopy&, DescriptorSet) override {}
+  void set_block_job_speed(const SetBlockJobSpeed&) override {}
+  void complete_block_job(const CompleteBlockJob&) override {}
+  void cancel_block_job(const BlockJobName&) override {}
+  void dismiss_block_job(const BlockJobName&) override {}
+  BlockJobs block_jobs() const override { return {{{.id = "virtio-disk0"}}}; }
   void set_balloon(const SetBalloon&) override {}
   void set_balloon_statistics_period(const SetBalloonStatisticsPeriod&) override {}
   void plug_device(const PlugDevice&, DescriptorSet) override {}

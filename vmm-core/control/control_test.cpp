@@ -42,6 +42,27 @@ class FakeCommands final : public Commands {
   void set_disk_threshold(const SetDiskThreshold& command) override {
     log.push_back("threshold " + command.id + " " + std::to_string(command.bytes));
   }
+  void start_block_commit(const StartBlockCommit& command, DescriptorSet descriptors) override {
+    log.push_back("commit " + command.id + " " + std::to_string(command.top) + " to " +
+                  std::to_string(command.base) + " with " + std::to_string(descriptors.size()));
+  }
+  void start_block_pull(const StartBlockPull& command) override {
+    log.push_back("pull " + command.id + " to " + command.backing.file);
+  }
+  void start_block_copy(const StartBlockCopy& command, DescriptorSet descriptors) override {
+    log.push_back("copy " + command.id + " with " + std::to_string(descriptors.size()));
+  }
+  void set_block_job_speed(const SetBlockJobSpeed& command) override {
+    log.push_back("speed " + command.id + " " + std::to_string(command.speed));
+  }
+  void complete_block_job(const CompleteBlockJob& command) override {
+    log.push_back("complete " + command.id + (command.pivot ? " pivot" : ""));
+  }
+  void cancel_block_job(const BlockJobName& command) override { log.push_back("cancel " + command.id); }
+  void dismiss_block_job(const BlockJobName& command) override { log.push_back("dismiss " + command.id); }
+  BlockJobs block_jobs() const override {
+    return {{{.id = "virtio-disk0", .kind = BlockJobKind::pull, .current = 5, .end = 10}}};
+  }
   void set_balloon(const SetBalloon& command) override {
     log.push_back("balloon " + std::to_string(command.bytes));
   }
@@ -181,6 +202,62 @@ TEST_F(ControlTest, MediaComeWithTheirDescriptors) {
   run();
   ASSERT_EQ(moves.size(), 1u);
   EXPECT_TRUE(moves[0].open);
+}
+
+TEST_F(ControlTest, BlockJobsAreStartedSteeredAndToldOf) {
+  std::vector<BlockJob> told;
+  auto peer_owner = std::make_unique<Client>(
+      loop_, connect_to(path_),
+      Client::Handlers{
+          .hello = {}, .state_changed = {}, .closed = {}, .block_job_changed = [&](const BlockJob& job) {
+            told.push_back(job);
+          }});
+  Client& peer = *peer_owner;
+  const BackingSpecification image{.descriptor = "image", .format = ImageFormat::qcow2};
+  peer.start_block_commit({.id = "d", .base_image = image}, note());
+  peer.add_descriptors({"image"}, descriptors(1), note());
+  peer.start_block_commit({.id = "d", .base_image = image}, note());
+  peer.start_block_pull({.id = "d", .base = 2, .backing = {"/b", "raw"}}, note());
+  peer.add_descriptors({"image"}, descriptors(1), note());
+  peer.start_block_copy({.id = "d", .target = image}, note());
+  peer.set_block_job_speed({"d", 7}, note());
+  peer.complete_block_job({.id = "d"}, note());
+  peer.cancel_block_job({"d"}, note());
+  peer.dismiss_block_job({"d"}, note());
+  std::uint64_t end = 0;
+  peer.block_jobs([&](auto jobs) { end = jobs.value().jobs.at(0).end; });
+  run();
+  ASSERT_EQ(answers_.size(), 10u);
+  EXPECT_THAT(answers_.front(), testing::HasSubstr("not delivered"));
+  EXPECT_THAT(commands_.log, testing::ElementsAre("commit d 0 to 1 with 1", "pull d to /b", "copy d with 1",
+                                                  "speed d 7", "complete d pivot", "cancel d", "dismiss d"));
+  EXPECT_EQ(end, 10u);
+  server_->announce(BlockJob{.id = "d", .state = BlockJobState::failed, .error = 28, .message = "full"});
+  run();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].message, "full");
+}
+
+TEST_F(ControlTest, BlockJobsThatMakeNoSenseAreRefused) {
+  auto peer_owner = client();
+  Client& peer = *peer_owner;
+  const BackingSpecification image{.descriptor = "image", .format = ImageFormat::qcow2};
+  const BackingName name{"/b", "qcow2"};
+  peer.start_block_commit({.id = "d", .top = 1, .base = 1, .base_image = image, .backing = name}, note());
+  peer.start_block_commit({.id = "d", .top = 1, .base = 2, .base_image = image}, note());
+  peer.start_block_commit({.id = "d", .top = 2, .base = 3, .base_image = image, .backing = name}, note());
+  peer.start_block_pull({.id = "d", .base = 1, .backing = name}, note());
+  peer.start_block_pull({.id = "d", .base = 2}, note());
+  peer.start_block_pull({.id = "d", .base = 2, .backing = {std::string(1024, 'x'), "raw"}}, note());
+  peer.start_block_pull({.id = "d", .base = 2, .backing = {"/b", "vmdk"}}, note());
+  peer.start_block_copy({.id = "d"}, note());
+  run();
+  EXPECT_THAT(answers_,
+              testing::ElementsAre(testing::HasSubstr("base: "), testing::HasSubstr("backing: "),
+                                   testing::HasSubstr("overlay_image: "), testing::HasSubstr("base: "),
+                                   testing::HasSubstr("backing: "), testing::HasSubstr("backing.file: "),
+                                   testing::HasSubstr("backing.format: "), testing::HasSubstr("target: ")));
+  EXPECT_THAT(commands_.log, testing::IsEmpty());
 }
 
 TEST_F(ControlTest, ConfiguresAndStartsInOneGo) {
@@ -418,7 +495,7 @@ TEST_F(ControlTest, ManyDescriptorsTravelInSeveralMessages) {
   for (int i = 0; i < 7; ++i) {
     InterfaceSpecification interface;
     interface.id = "net" + std::to_string(i);
-    interface.address = {0, static_cast<std::uint8_t>(8 + i), 0};
+    interface.address = {0, static_cast<std::uint8_t>(16 + i), 0};
     interface.mac = "52:54:00:12:34:56";
     for (int q = 0; q < 64; ++q) interface.descriptors.push_back(interface.id + "-" + std::to_string(q));
     machine.interfaces.push_back(interface);

@@ -16,7 +16,8 @@
 
 namespace warren::vmm::control {
 
-// Exactly one device, in function 0 of slot 0 behind a root port that takes devices at run time.
+// Exactly one device, in function 0 of slot 0 behind a root port that takes devices at run time; or a disk or
+// drive that comes to a SCSI controller.
 struct PlugDevice {
   std::vector<DiskSpecification> disks;
   std::vector<InterfaceSpecification> interfaces;
@@ -27,10 +28,11 @@ struct PlugDevice {
   std::vector<InputSpecification> inputs;
   std::vector<HostDeviceSpecification> host_devices;
   HostAccessSpecification host_access = {};  // for a host device
+  std::vector<ScsiControllerSpecification> scsi_controllers;
 };
 BOOST_DESCRIBE_STRUCT(PlugDevice, (),
                       (disks, interfaces, rngs, vsocks, watchdogs, virtio_memories, inputs, host_devices,
-                       host_access))
+                       host_access, scsi_controllers))
 
 // A port comes to a console device that offers ports.
 struct PlugPort {
@@ -62,6 +64,7 @@ class DeviceCommands {
  public:
   virtual void plug_device(const PlugDevice& command, DescriptorSet descriptors) = 0;
   // Asks the guest, which may take its time, or never let go; device_unplugged tells that the device is gone.
+  // What comes with a SCSI controller is gone at once, and the controller goes only without.
   // Throws connection_already_in_progress while the guest has not come to an earlier request.
   virtual void unplug_device(const DeviceName& command) = 0;
   virtual void plug_port(const PlugPort& command, DescriptorSet descriptors) = 0;

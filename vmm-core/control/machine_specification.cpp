@@ -6,6 +6,7 @@
 #include <functional>
 #include <set>
 #include <string_view>
+#include <tuple>
 
 #include <boost/json.hpp>
 
@@ -73,9 +74,54 @@ void validate_queue(std::uint16_t queue_size, const std::string& member) {
           "not a power of two up to 1024");
 }
 
+void validate_alignment(std::uint32_t alignment, const std::string& member) {
+  require(is_power_of_two(alignment) && alignment >= 512 && alignment <= 32768, member,
+          "not a power of two, 512 to 32768");
+}
+
+void validate_chain(const DiskSpecification& disk, const std::string& member) {
+  require(disk.format == ImageFormat::raw || !disk.cdrom, member + ".format", "not of a CD/DVD drive");
+  require(disk.format == ImageFormat::qcow2 || disk.data_descriptor.empty(), member + ".data_descriptor",
+          "a raw image has none");
+  require(disk.backing.size() < 200, member + ".backing", "more than 199 images");
+  ImageFormat above = disk.format;
+  for (const BackingSpecification& image : disk.backing) {
+    require(above == ImageFormat::qcow2, member + ".backing", "below a raw image");
+    require(!image.descriptor.empty(), member + ".backing", "without a descriptor");
+    validate_alignment(image.direct_alignment, member + ".backing.direct_alignment");
+    above = image.format;
+  }
+}
+
+bool is_printable(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
+}
+
+void validate_scsi_controller(const ScsiControllerSpecification& controller, const std::string& member) {
+  require(controller.queues >= 1 && controller.queues <= 64, member + ".queues", "not 1 to 64");
+  require(controller.commands_per_unit >= 1 && controller.commands_per_unit <= 1024,
+          member + ".commands_per_unit", "not 1 to 1024");
+  require(controller.maximum_sectors >= 1, member + ".maximum_sectors", "0");
+}
+
+void validate_scsi(const DiskSpecification& disk, const std::string& member) {
+  require(!disk.sata, member + ".scsi", "it is on SATA already");
+  require(disk.scsi->lun <= 16383, member + ".scsi.lun", "above 16383");
+  require(disk.iothread == 0 && disk.queues == 1 && disk.logical_block_size <= 4096, member,
+          "a SCSI disk has its controller's queues and IOThread, and blocks of 512 to 4096 bytes");
+  const ScsiIdentity& identity = disk.identity;
+  require(identity.vendor.size() <= 8 && is_printable(identity.vendor), member + ".identity.vendor",
+          "not at most 8 printable characters");
+  require(identity.product.size() <= 16 && is_printable(identity.product), member + ".identity.product",
+          "not at most 16 printable characters");
+  require(identity.name.size() <= 128, member + ".identity.name", "longer than 128 bytes");
+}
+
 void validate_disk(const DiskSpecification& disk, const std::string& member) {
   require(!disk.descriptor.empty() || disk.cdrom, member + ".descriptor", "missing");
-  require(!disk.cdrom || (disk.sata && disk.read_only), member + ".cdrom", "not on SATA, or not read-only");
+  require(!disk.cdrom || ((disk.sata || disk.scsi) && disk.read_only), member + ".cdrom",
+          "neither on SATA nor on SCSI, or not read-only");
+  if (disk.scsi) validate_scsi(disk, member);
   if (disk.sata) {
     require(disk.sata->port < 6, member + ".sata.port", "above 5");
     require(disk.iothread == 0 && disk.queues == 1 && disk.logical_block_size == 512, member,
@@ -92,8 +138,10 @@ void validate_disk(const DiskSpecification& disk, const std::string& member) {
   require(disk.physical_block_size >= disk.logical_block_size, member + ".physical_block_size",
           "below the logical block size");
   require(disk.read_error != DiskErrorPolicy::enospace, member + ".read_error", "reads need no space");
+  validate_chain(disk, member);
   validate_limits(disk.limits, member + ".limits");
-  require(disk.serial.size() <= 20, member + ".serial", "longer than 20 bytes");
+  require(disk.serial.size() <= (disk.scsi ? 36U : 20U), member + ".serial",
+          disk.scsi ? "longer than 36 bytes" : "longer than 20 bytes");
 }
 
 bool is_mac(std::string_view text) {
@@ -418,9 +466,25 @@ void validate(const MachineSpecification& specification) {
                     require(controller.address.bus == 0, member + ".address", "it is part of bus 0");
                     sata.insert(controller.id);
                   });
+  std::set<std::string> scsi;
+  std::set<std::tuple<std::string, std::uint8_t, std::uint16_t>> scsi_units;
+  for_each_device(specification.scsi_controllers, "scsi_controllers",
+                  [&](const auto& controller, const std::string& member) {
+                    places.take_id(controller.id, member);
+                    places.take_address(controller.address, member);
+                    validate_scsi_controller(controller, member);
+                    require(controller.iothread == 0 || iothreads.contains(controller.iothread),
+                            member + ".iothread", "not in iothreads");
+                    scsi.insert(controller.id);
+                  });
   for_each_device(specification.disks, "disks", [&](const auto& disk, const std::string& member) {
     places.take_id(disk.id, member);
-    if (disk.sata) {
+    if (disk.scsi) {
+      require(scsi.contains(disk.scsi->controller), member + ".scsi.controller",
+              "there is no such controller");
+      require(scsi_units.emplace(disk.scsi->controller, disk.scsi->target, disk.scsi->lun).second,
+              member + ".scsi", "used twice");
+    } else if (disk.sata) {
       require(sata.contains(disk.sata->controller), member + ".sata.controller",
               "there is no such controller");
       require(sata_ports.emplace(disk.sata->controller, disk.sata->port).second, member + ".sata.port",
@@ -485,6 +549,22 @@ void validate(const MachineSpecification& specification) {
           "not a UUID");
 }
 
+namespace {
+
+void add_descriptors(const DiskSpecification& disk, std::vector<std::string>& names) {
+  const auto add = [&names](const std::string& name) {
+    if (!name.empty()) names.push_back(name);
+  };
+  add(disk.descriptor);
+  add(disk.data_descriptor);
+  for (const BackingSpecification& image : disk.backing) {
+    add(image.descriptor);
+    add(image.data_descriptor);
+  }
+}
+
+}  // namespace
+
 std::vector<std::string> descriptor_names(const MachineSpecification& specification) {
   std::vector<std::string> names{specification.boot.kernel};
   auto add = [&](const std::optional<std::string>& name) {
@@ -499,8 +579,7 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
   for (const auto& controller : specification.serial_controllers) {
     for (const auto& port : controller.ports) add_character(port.character);
   }
-  for (const auto& disk : specification.disks)
-    if (!disk.descriptor.empty()) names.push_back(disk.descriptor);
+  for (const auto& disk : specification.disks) add_descriptors(disk, names);
   for (const auto& interface : specification.interfaces) {
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   }
@@ -515,18 +594,29 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
 void validate(const PlugDevice& command) {
   require(command.disks.size() + command.interfaces.size() + command.rngs.size() + command.vsocks.size() +
                   command.watchdogs.size() + command.virtio_memories.size() + command.inputs.size() +
-                  command.host_devices.size() ==
+                  command.host_devices.size() + command.scsi_controllers.size() ==
               1,
           "arguments", "not exactly one device");
-  const auto check = [](const auto& device, const std::string& member) {
+  const auto check_id = [](const auto& device, const std::string& member) {
     require(!device.id.empty() && device.id.size() <= 64, member + ".id", "empty or longer than 64 bytes");
+  };
+  const auto check = [&](const auto& device, const std::string& member) {
+    check_id(device, member);
     require(device.address.bus != 0 && device.address.slot == 0 && device.address.function == 0,
             member + ".address", "not function 0 of slot 0 behind a root port");
   };
   for (const auto& disk : command.disks) {
-    check(disk, "disks[0]");
+    if (disk.scsi) {
+      check_id(disk, "disks[0]");
+    } else {
+      check(disk, "disks[0]");
+    }
     require(!disk.sata, "disks[0].sata", "a SATA drive cannot be plugged in at run time");
     validate_disk(disk, "disks[0]");
+  }
+  for (const auto& controller : command.scsi_controllers) {
+    check(controller, "scsi_controllers[0]");
+    validate_scsi_controller(controller, "scsi_controllers[0]");
   }
   for (const auto& interface : command.interfaces) {
     check(interface, "interfaces[0]");
@@ -571,7 +661,7 @@ std::vector<std::string> descriptor_names(const PlugPort& command) {
 
 std::vector<std::string> descriptor_names(const PlugDevice& command) {
   std::vector<std::string> names;
-  for (const auto& disk : command.disks) names.push_back(disk.descriptor);
+  for (const auto& disk : command.disks) add_descriptors(disk, names);
   for (const auto& interface : command.interfaces)
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   for (const auto& vsock : command.vsocks) add_descriptors(vsock, names);

@@ -168,13 +168,58 @@ struct SataControllerSpecification {
 };
 BOOST_DESCRIBE_STRUCT(SataControllerSpecification, (), (id, address))
 
-// A virtio-blk disk, or a SATA disk or CD/DVD drive, on a raw image. Whether the host page cache is used is a
-// property of the descriptor (O_DIRECT).
+// A logical unit of a SCSI controller.
+struct ScsiPlace {
+  std::string controller;  // its id
+  std::uint8_t target = 0;
+  std::uint16_t lun = 0;  // at most 16383
+};
+BOOST_DESCRIBE_STRUCT(ScsiPlace, (), (controller, target, lun))
+
+// A virtio SCSI host device.
+struct ScsiControllerSpecification {
+  std::string id;
+  PciAddress address;
+  std::uint16_t queues = 1;               // of requests, 1 to 64
+  std::uint32_t commands_per_unit = 128;  // at once, 1 to 1024
+  std::uint32_t maximum_sectors = 65535;  // in one command
+  std::uint32_t iothread = 0;             // as DiskSpecification
+};
+BOOST_DESCRIBE_STRUCT(ScsiControllerSpecification, (),
+                      (id, address, queues, commands_per_unit, maximum_sectors, iothread))
+
+// What a SCSI disk or drive says of itself besides its serial number.
+struct ScsiIdentity {
+  std::string vendor;                // at most 8 printable characters; empty: ours
+  std::string product;               // at most 16, likewise
+  std::string name;                  // what tells it from others, at most 128 bytes; or empty
+  std::optional<std::uint64_t> wwn;  // NAA, 64 bits
+};
+BOOST_DESCRIBE_STRUCT(ScsiIdentity, (), (vendor, product, name, wwn))
+
+// As whoever is to be trusted said it; never guessed (vmm-core/block/chain.h).
+enum class ImageFormat { raw, qcow2 };
+BOOST_DESCRIBE_ENUM(ImageFormat, raw, qcow2)
+
+// What an image reads where nothing was written to it.
+struct BackingSpecification {
+  std::string descriptor;
+  ImageFormat format = ImageFormat::raw;
+  std::string data_descriptor;  // of a qcow2 image's external data file; empty: it has none
+  bool direct = false;          // as DiskSpecification
+  std::uint32_t direct_alignment = 512;
+};
+BOOST_DESCRIBE_STRUCT(BackingSpecification, (),
+                      (descriptor, format, data_descriptor, direct, direct_alignment))
+
+// A virtio-blk disk, or a SATA or SCSI disk or CD/DVD drive, on an image. Whether the host page cache is used
+// is a property of the descriptor (O_DIRECT).
 struct DiskSpecification {
   std::string id;                 // the alias, e.g. "virtio-disk0"
   PciAddress address;             // of a virtio-blk disk
   std::optional<SataPlace> sata;  // of another
-  bool cdrom = false;             // a SATA CD/DVD drive: read-only, its medium can be changed
+  std::optional<ScsiPlace> scsi;  // of a third kind
+  bool cdrom = false;             // a SATA or SCSI CD/DVD drive: read-only, its medium can be changed
   std::string descriptor;         // empty: a drive without a medium
   bool read_only = false;
   bool direct =
@@ -193,12 +238,18 @@ struct DiskSpecification {
   bool packed = false;  // offer VIRTIO_F_RING_PACKED
   std::uint32_t logical_block_size = 512;
   std::uint32_t physical_block_size = 512;
-  std::string serial;  // at most 20 bytes (VIRTIO_BLK_ID_BYTES)
+  std::string serial;               // at most 20 bytes (VIRTIO_BLK_ID_BYTES); on SCSI 36
+  std::uint16_t rotation_rate = 0;  // of SATA and SCSI disks, a minute; 1: nothing turns; 0: not said
+  ScsiIdentity identity;            // of a SCSI disk or drive
+  ImageFormat format = ImageFormat::raw;
+  std::string data_descriptor;                // of a qcow2 image's external data file
+  std::vector<BackingSpecification> backing;  // from the top
 };
 BOOST_DESCRIBE_STRUCT(DiskSpecification, (),
                       (id, address, descriptor, read_only, direct, direct_alignment, flush, engine, discard,
                        detect_zeroes, read_error, write_error, limits, queues, queue_size, packed,
-                       logical_block_size, physical_block_size, serial, iothread, sata, cdrom))
+                       logical_block_size, physical_block_size, serial, iothread, sata, cdrom, format,
+                       data_descriptor, backing, scsi, rotation_rate, identity))
 
 // A virtio-net interface; one tap descriptor (IFF_VNET_HDR, non-blocking) for each queue pair.
 struct InterfaceSpecification {
@@ -412,6 +463,7 @@ struct MachineSpecification {
   std::vector<SerialSpecification> serials;
   std::vector<SerialControllerSpecification> serial_controllers;
   std::vector<SataControllerSpecification> sata_controllers;
+  std::vector<ScsiControllerSpecification> scsi_controllers;
   std::vector<DiskSpecification> disks;
   std::vector<InterfaceSpecification> interfaces;
   std::vector<RngSpecification> rngs;
@@ -433,7 +485,7 @@ BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
                        disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads,
                        vsocks, sata_controllers, hot_plug_bytes, memory_slots, virtio_memories, dimms, sleep,
-                       tco_watchdog, inputs, evdevs, host_access, host_devices))
+                       tco_watchdog, inputs, evdevs, host_access, host_devices, scsi_controllers))
 
 inline constexpr std::uint32_t kMaximumMemorySlots = 128;
 inline constexpr std::uint32_t kMaximumVcpus = 255;

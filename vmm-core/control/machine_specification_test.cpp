@@ -32,10 +32,10 @@ TEST(MachineSpecification, SurvivesTheJourneyThroughJson) {
 
 TEST(MachineSpecification, ExampleIsValidAndNamesItsDescriptors) {
   EXPECT_EQ(refusal(example_specification()), "");
-  EXPECT_THAT(
-      descriptor_names(example_specification()),
-      testing::ElementsAre("kernel", "initrd", "serial0", "serial0-log", "console0", "channel0", "disk0",
-                           "tap0", "tap1", "vsock", "vsock.seqpacket", "input1", "input2", "vfio", "vfio7"));
+  EXPECT_THAT(descriptor_names(example_specification()),
+              testing::ElementsAre("kernel", "initrd", "serial0", "serial0-log", "console0", "channel0",
+                                   "disk0", "disk1", "tap0", "tap1", "vsock", "vsock.seqpacket", "input1",
+                                   "input2", "vfio", "vfio7"));
 }
 
 TEST(MachineSpecification, NumaNodesHaveAllMemoryAndEveryVcpuOnce) {
@@ -111,6 +111,22 @@ TEST(MachineSpecification, EveryLimitIsNamed) {
   expect("boot.command_line: holds", [](auto& s) { s.boot.command_line = std::string("a\0b", 3); });
   expect("disks[0].queue_size", [](auto& s) { s.disks[0].queue_size = 100; });
   expect("disks[0].serial", [](auto& s) { s.disks[0].serial.assign(21, 's'); });
+  expect("disks[1].scsi: used twice", [](auto& s) {
+    s.disks.insert(s.disks.begin(), s.disks[1]);
+    s.disks[0].id = "another";
+    std::swap(s.disks[1], s.disks[2]);
+  });
+  expect("disks[1].scsi.controller", [](auto& s) { s.disks[1].scsi->controller = "scsi9"; });
+  expect("disks[1].scsi.lun", [](auto& s) { s.disks[1].scsi->lun = 16384; });
+  expect("disks[1].identity.vendor", [](auto& s) { s.disks[1].identity.vendor = "123456789"; });
+  expect("disks[1].identity.product", [](auto& s) { s.disks[1].identity.product = "\n"; });
+  expect("disks[1].serial: longer than 36", [](auto& s) { s.disks[1].serial.assign(37, 's'); });
+  expect("disks[1]: a SCSI disk", [](auto& s) { s.disks[1].queues = 2; });
+  expect("disks[1].cdrom", [](auto& s) { s.disks[1].cdrom = true; });
+  expect("scsi_controllers[0].queues", [](auto& s) { s.scsi_controllers[0].queues = 65; });
+  expect("scsi_controllers[0].commands_per_unit",
+         [](auto& s) { s.scsi_controllers[0].commands_per_unit = 0; });
+  expect("scsi_controllers[0].iothread", [](auto& s) { s.scsi_controllers[0].iothread = 3; });
   expect("disks[0].address: 0:0", [](auto& s) { s.disks[0].address = {0, 0, 0}; });
   expect("disks[0].address: no root port", [](auto& s) { s.disks[0].address = {9, 0, 0}; });
   expect("interfaces[0].address: two devices", [](auto& s) { s.interfaces[0].address = s.disks[0].address; });

@@ -16,6 +16,7 @@
 #include <boost/describe/class.hpp>
 #include <boost/describe/enum.hpp>
 
+#include "vmm-core/control/block_jobs.h"
 #include "vmm-core/control/machine_specification.h"
 
 namespace warren::vmm::control {
@@ -57,7 +58,7 @@ struct Status {
   std::vector<StalledDisk> stalled_disks;
   std::vector<std::string> open_ports;  // ids of the console ports that the guest has open
   std::vector<std::string> open_trays;  // ids of the CD/DVD drives that stand open
-  // The ids of all PCI devices there are; not told by workers that have no hot plug.
+  // The ids of all PCI devices there are, and of what is on SCSI; not told by workers that have no hot plug.
   std::optional<std::vector<std::string>> devices;
   // The vCPUs there are; not told by workers whose vCPUs do not come and go.
   std::optional<std::vector<std::uint32_t>> vcpus;
@@ -65,10 +66,12 @@ struct Status {
   std::optional<std::vector<std::string>> ports;
   // All memory devices; not told by workers that have none.
   std::optional<std::vector<MemoryDeviceStatus>> memory_devices;
+  // Block jobs, ended ones that nobody has dismissed too; not told by workers that know of none.
+  std::optional<std::vector<BlockJob>> block_jobs;
 };
 BOOST_DESCRIBE_STRUCT(Status, (),
                       (revision, version, uuid, state, cause, detail, resets, stalled_disks, open_ports,
-                       devices, open_trays, vcpus, ports, memory_devices))
+                       devices, open_trays, vcpus, ports, memory_devices, block_jobs))
 
 struct AddDescriptors {
   std::vector<std::string> names;  // in the order of the descriptors that come with the message
@@ -90,9 +93,9 @@ BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 
 // Commands: add_descriptors(AddDescriptors) configure(Configure) start(Start) pause resume reset power_button
 // ctrl_alt_del wake status→Status inspect→tree counters→(one descriptor: CountersPage) quit; and
-// those of probes.h, disks.h, hot_plug.h, media.h, memory_devices.h, memory_failure.h, small_devices.h,
-// vcpus.h and vsock.h. Events: hello(Status), state_changed(StateChanged) after each change, whoever caused
-// it, port_changed(PortChanged); and those of the same headers.
+// those of block_jobs.h, probes.h, disks.h, hot_plug.h, media.h, memory_devices.h, memory_failure.h,
+// small_devices.h, vcpus.h and vsock.h. Events: hello(Status), state_changed(StateChanged) after each change,
+// whoever caused it, port_changed(PortChanged); and those of the same headers.
 struct StateChanged {
   MachineState state = MachineState::running;  // after the change; running after a reset
   StateCause cause = StateCause::command;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "vmm-core/control/block_job_server.h"
 #include "vmm-core/control/connection.h"
 #include "vmm-core/control/disk_server.h"
 #include "vmm-core/control/json_codec.h"
@@ -151,6 +152,11 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
             serve_probe(commands_, *name, arguments == nullptr ? json::value(json::object()) : *arguments,
                         descriptors, given)) {
       return {*std::move(answer), std::move(given)};
+    }
+    if (auto answer = serve_block_job_command(commands_, *name,
+                                              arguments == nullptr ? json::value(json::object()) : *arguments,
+                                              peer.descriptors)) {
+      return {*std::move(answer), {}};
     }
     if (arguments != nullptr && serve_disk_command(commands_, *name, *arguments)) return {};
     if (arguments != nullptr && serve_small_device_command(commands_, *name, *arguments)) return {};
@@ -308,6 +314,10 @@ void Server::announce(const DiskFault& fault) {
 
 void Server::announce(const DiskThresholdCrossed& crossed) {
   implementation_->announce("disk_threshold", crossed);
+}
+
+void Server::announce(const BlockJob& job) {
+  implementation_->announce("block_job_changed", job);
 }
 
 void Server::announce(const PortChanged& change) {

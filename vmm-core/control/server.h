@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "vmm-core/control/block_jobs.h"
 #include "vmm-core/control/hot_plug.h"
 #include "vmm-core/control/media.h"
 #include "vmm-core/control/memory_failure.h"
@@ -29,6 +30,7 @@ namespace warren::vmm::control {
 // is the answer, and leaves the machine as it was.
 class Commands : public Probes,
                  public DiskCommands,
+                 public BlockJobCommands,
                  public DeviceCommands,
                  public MediaCommands,
                  public SmallDeviceCommands,
@@ -71,6 +73,7 @@ class Server {
   void announce(const ClockSet& change);
   void announce(const DiskFault& fault);
   void announce(const DiskThresholdCrossed& crossed);
+  void announce(const BlockJob& job);
   void announce(const PortChanged& change);
   void announce(const TrayMoved& moved);
   void announce(const BalloonChanged& change);

@@ -38,6 +38,14 @@ inline MachineSpecification example_specification() {
   disk.flush = FlushPolicy::always;
   disk.serial = "serial-1";
   s.disks.push_back(disk);
+  s.scsi_controllers.push_back({"scsi0", {0, 8, 0}, 2, 64, 512, 0});
+  disk = {};
+  disk.id = "scsi0-0-1-2";
+  disk.scsi = {"scsi0", 1, 2};
+  disk.descriptor = "disk1";
+  disk.rotation_rate = 7200;
+  disk.identity = {"ACME", "Rocket", "name", 0x5000'c500'1234'5678};
+  s.disks.push_back(disk);
   InterfaceSpecification interface;
   interface.id = "net0";
   interface.address = {0, 3, 0};
