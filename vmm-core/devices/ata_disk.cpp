@@ -199,7 +199,8 @@ Action Disk::identify() noexcept {
   identify.set(82, 1 << 6 | 1 << 5 | 1);  // look-ahead, write cache, SMART
   identify.set(83, kCommands83);
   identify.set(84, kCommands84);
-  identify.set(85, 1U << 6 | (state_.write_cache ? 1U << 5 : 0) | 1U);
+  const bool caches = state_.write_cache && options.flush != block::DiskOptions::Flush::always;
+  identify.set(85, 1U << 6 | (caches ? 1U << 5 : 0) | 1U);
   identify.set(86, kCommands83 & ~(1U << 14));
   identify.set(87, kCommands84);
   for (std::size_t i = 0; i < 4; ++i)
@@ -212,7 +213,8 @@ Action Disk::identify() noexcept {
     identify.set(105, kMaximumTrimSectors);
     identify.set(169, 1);
   }
-  identify.set(222, 1 << 12 | 0x1f);  // Serial ATA, to 2.6
+  identify.set(217, options.rotation_rate);  // as the guest is to see it
+  identify.set(222, 1 << 12 | 0x1f);         // Serial ATA, to 2.6
   identify.finish();
   std::ranges::copy(identify.bytes(), answer_.begin());
   return give(answer_);

@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::size_t kPacketBytes = 12;          // what the drive says it takes (SFF-8020i)
 constexpr std::uint8_t kIllegalRequest = 5;       // sense key
-constexpr std::uint32_t kSerialAta = 7;           // interface standard (MMC-5 §5.3.2)
 constexpr std::uint8_t kPacketOver = 1 << 1 | 1;  // interrupt reason: to the host, and no data (ACS-2 §6.4)
 
 // ACS-2 §6.3: the sense key is the upper half of the error register.
@@ -19,10 +18,18 @@ Outcome outcome_of(const scsi::Sense& sense) noexcept {
           .error = static_cast<std::uint8_t>(sense.key << 4 | (sense.key == kIllegalRequest ? kAborted : 0))};
 }
 
+scsi::OpticalDriveOptions options_of(const block::Disk& disk, std::function<void(bool open)> tray_moved) {
+  scsi::OpticalDriveOptions options;
+  options.interface_standard = scsi::OpticalDriveOptions::kSerialAta;
+  options.identification.serial = disk.options().serial;
+  options.tray_moved = std::move(tray_moved);
+  return options;
+}
+
 }  // namespace
 
 PacketDrive::PacketDrive(const block::Disk& disk, std::function<void(bool open)> tray_moved)
-    : disk_(disk), drive_(kSerialAta, disk.options().serial, std::move(tray_moved)) {
+    : disk_(disk), drive_(options_of(disk, std::move(tray_moved))) {
   if (disk.has_image()) drive_.set_medium(disk.size());
 }
 
@@ -56,7 +63,7 @@ Action PacketDrive::execute(const CommandFrame& frame, std::span<const std::byte
 
 Action PacketDrive::packet_command(std::span<const std::byte, kPacket> packet) noexcept {
   const auto answer = drive_.execute(packet.first(kPacketBytes));
-  using Kind = scsi::OpticalDrive::Answer::Kind;
+  using Kind = scsi::Answer::Kind;
   Action action;
   action.status = kReady;
   action.count = kPacketOver;
@@ -87,6 +94,8 @@ Action PacketDrive::packet_command(std::span<const std::byte, kPacket> packet) n
       action.offset = answer.offset;
       action.length = answer.length;
       break;
+    default:
+      break;  // of disks: nothing writes to this drive
   }
   return action;
 }

@@ -1,4 +1,5 @@
-// Operation codes, and the big-endian fields of a command (SPC-3 §4.3, MMC-5 §6). Implementation header.
+// Operation codes, and the big-endian fields of a command (SPC-4 §4.2, SBC-3 §5, MMC-5 §6). Implementation
+// header.
 #pragma once
 
 #include <cstddef>
@@ -7,13 +8,20 @@
 
 namespace warren::vmm::scsi {
 
-inline constexpr std::uint8_t kTestUnitReady = 0x00, kRequestSense = 0x03, kInquiry = 0x12,
-                              kModeSense6 = 0x1a, kStartStopUnit = 0x1b, kPreventAllowRemoval = 0x1e,
-                              kReadCapacity10 = 0x25, kRead10 = 0x28, kSeek10 = 0x2b, kReadToc = 0x43,
-                              kGetConfiguration = 0x46, kGetEventStatus = 0x4a, kReadDiscInformation = 0x51,
-                              kModeSense10 = 0x5a, kRead16 = 0x88, kServiceActionIn16 = 0x9e, kRead12 = 0xa8,
+inline constexpr std::uint8_t kTestUnitReady = 0x00, kRequestSense = 0x03, kRead6 = 0x08, kWrite6 = 0x0a,
+                              kInquiry = 0x12, kModeSelect6 = 0x15, kModeSense6 = 0x1a, kStartStopUnit = 0x1b,
+                              kSendDiagnostic = 0x1d, kPreventAllowRemoval = 0x1e, kReadCapacity10 = 0x25,
+                              kRead10 = 0x28, kWrite10 = 0x2a, kSeek10 = 0x2b, kWriteAndVerify10 = 0x2e,
+                              kVerify10 = 0x2f, kSynchronizeCache10 = 0x35, kWriteSame10 = 0x41,
+                              kUnmap = 0x42, kReadToc = 0x43, kGetConfiguration = 0x46,
+                              kGetEventStatus = 0x4a, kReadDiscInformation = 0x51, kModeSelect10 = 0x55,
+                              kModeSense10 = 0x5a, kRead16 = 0x88, kWrite16 = 0x8a, kWriteAndVerify16 = 0x8e,
+                              kVerify16 = 0x8f, kSynchronizeCache16 = 0x91, kWriteSame16 = 0x93,
+                              kServiceActionIn16 = 0x9e, kReportLuns = 0xa0, kMaintenanceIn = 0xa3,
+                              kRead12 = 0xa8, kWrite12 = 0xaa, kWriteAndVerify12 = 0xae, kVerify12 = 0xaf,
                               kSetCdSpeed = 0xbb, kMechanismStatus = 0xbd;
-inline constexpr std::uint8_t kReadCapacity16 = 0x10;  // service action of kServiceActionIn16
+inline constexpr std::uint8_t kReadCapacity16 = 0x10;          // service action of kServiceActionIn16
+inline constexpr std::uint8_t kReportSupportedOpcodes = 0x0c;  // service action of kMaintenanceIn
 
 // Of the media class of GET EVENT STATUS NOTIFICATION.
 inline constexpr std::uint8_t kNoMediaEvent = 0, kEjectRequest = 1, kNewMedia = 2, kMediaRemoval = 3;

@@ -8,13 +8,10 @@
 
 namespace warren::vmm::scsi {
 
-OpticalDrive::OpticalDrive(std::uint32_t interface_standard, std::string serial,
-                           std::function<void(bool open)> tray_moved)
-    : interface_standard_(interface_standard),
-      serial_(std::move(serial)),
-      tray_moved_(std::move(tray_moved)) {}
+OpticalDrive::OpticalDrive(OpticalDriveOptions options) : options_(std::move(options)) {}
 
-OpticalDrive::Answer OpticalDrive::execute(std::span<const std::byte> command) noexcept {
+OpticalDrive::Answer OpticalDrive::execute(std::span<const std::byte> command,
+                                           std::span<const std::byte>) noexcept {
   std::array<std::byte, kMaximumCommand> whole{};
   std::ranges::copy(command.first(std::min(command.size(), whole.size())), whole.begin());
   const auto operation = std::to_integer<std::uint8_t>(whole[0]);
@@ -85,21 +82,13 @@ std::optional<Sense> OpticalDrive::not_ready() const noexcept {
 }
 
 OpticalDrive::Answer OpticalDrive::failed(const Sense& sense) noexcept {
-  sense_ = sense;
-  return {.kind = Answer::Kind::failed, .sense = sense, .data = {}};
+  if (options_.interface_standard != OpticalDriveOptions::kScsi) sense_ = sense;
+  return {.kind = Answer::Kind::failed, .sense = sense};
 }
 
 OpticalDrive::Writer OpticalDrive::begin_answer() noexcept {
   answer_.fill(std::byte{0});
   return Writer(answer_);
-}
-
-OpticalDrive::Answer OpticalDrive::give(const Writer& answer,
-                                        std::uint64_t allocation_length) const noexcept {
-  const std::size_t size =
-      static_cast<std::size_t>(std::min<std::uint64_t>(answer.size(), allocation_length));
-  if (size == 0) return {};
-  return {.kind = Answer::Kind::data, .sense = {}, .data = std::span(answer_).first(size)};
 }
 
 OpticalDrive::Answer OpticalDrive::read(std::uint64_t block, std::uint64_t count) noexcept {
@@ -109,28 +98,18 @@ OpticalDrive::Answer OpticalDrive::read(std::uint64_t block, std::uint64_t count
     return failed(kAddressOutOfRange);
   if (count == 0) return {};
   // Both are below the number of blocks, which times the block is the size of the medium.
-  return {.kind = Answer::Kind::read,
-          .sense = {},
-          .data = {},
-          .offset = block * kOpticalBlock,
-          .length = count * kOpticalBlock};
+  return {.kind = Answer::Kind::read, .offset = block * kOpticalBlock, .length = count * kOpticalBlock};
 }
 
 // SPC-3 §6.27: fixed format. What waits to be told is told here, too.
 OpticalDrive::Answer OpticalDrive::request_sense(Command command) noexcept {
   Sense sense = std::exchange(sense_, kNoSense);
   if (sense == kNoSense) sense = take_attention(kRequestSense).value_or(kNoSense);
-  Writer answer = begin_answer();
-  answer.add8(0x70);
-  answer.add8(0);
-  answer.add8(sense.key);
-  answer.add32(0);
-  answer.add8(10);  // bytes that follow
-  answer.add32(0);
-  answer.add8(sense.code);
-  answer.add8(sense.qualifier);
-  answer.zeros(4);
-  return give(answer, field8(command, 4));
+  const auto bytes = sense_data(sense);
+  std::ranges::copy(bytes, answer_.begin());
+  const std::size_t size = std::min<std::size_t>(bytes.size(), field8(command, 4));
+  if (size == 0) return {};
+  return {.kind = Answer::Kind::data, .data = std::span(answer_).first(size)};
 }
 
 // MMC-5 §6.42.
@@ -165,7 +144,7 @@ void OpticalDrive::move_tray(bool open) noexcept {
     media_event_ = kNewMedia;
     medium_attention_ = true;
   }
-  if (tray_moved_) tray_moved_(open);
+  if (options_.tray_moved) options_.tray_moved(open);
 }
 
 OpticalDrive::Opening OpticalDrive::open_tray(bool force) noexcept {

@@ -10,15 +10,24 @@
 #include <functional>
 #include <optional>
 #include <span>
-#include <string>
 
+#include "vmm-core/scsi/logical_unit.h"
+#include "vmm-core/scsi/primary_commands.h"
 #include "vmm-core/scsi/sense.h"
-#include "vmm-core/state/inspect.h"
 
 namespace warren::vmm::scsi {
 
 inline constexpr std::uint64_t kOpticalBlock = 2048;  // bytes
-inline constexpr std::size_t kMaximumCommand = 16;    // bytes
+
+struct OpticalDriveOptions {
+  static constexpr std::uint32_t kScsi = 1, kAtapi = 2, kSerialAta = 7;
+  // That of the Core feature (MMC-5 §5.3.2). On SCSI the sense of a failure goes with the status and is not
+  // kept for REQUEST SENSE (SAM-5 §5.13).
+  std::uint32_t interface_standard = kScsi;
+  Identification identification = {.product = "DVD-ROM", .serial = {}, .name = {}};
+  // Told whoever moves the tray, on the thread that does; or none.
+  std::function<void(bool open)> tray_moved = {};
+};
 
 struct OpticalDriveState {
   std::uint32_t version = 1;
@@ -30,31 +39,16 @@ struct OpticalDriveState {
   Sense sense;
 };
 
-class OpticalDrive final : public Inspectable {
+class OpticalDrive final : public LogicalUnit {
  public:
-  struct Answer {
-    enum class Kind {
-      done,    // there is nothing to transfer
-      failed,  // `sense` says why
-      data,    // `data` goes to the guest
-      read,    // `length` bytes of the medium from `offset` on go to the guest
-    };
-    Kind kind = Kind::done;
-    Sense sense;
-    std::span<const std::byte> data;  // good until the next call
-    std::uint64_t offset = 0;
-    std::uint64_t length = 0;
-  };
-
+  using Answer = scsi::Answer;
   enum class Opening { opened, locked };
 
-  // `interface_standard` is that of the Core feature (MMC-5 §5.3.2): 2 for ATAPI, 7 for SATA, 1 for SCSI.
-  // `tray_moved` is told whoever moves it, on the thread that does; or none.
-  OpticalDrive(std::uint32_t interface_standard, std::string serial,
-               std::function<void(bool open)> tray_moved);
+  explicit OpticalDrive(OpticalDriveOptions options);
 
-  // A command of up to 16 bytes; what is missing of it is zeros.
-  Answer execute(std::span<const std::byte> command) noexcept;
+  // It takes none.
+  std::size_t parameter_bytes(std::span<const std::byte>) const noexcept override { return 0; }
+  Answer execute(std::span<const std::byte> command, std::span<const std::byte> = {}) noexcept override;
   // The transfer of the last answer failed.
   void fail(const Sense& sense) noexcept { sense_ = sense; }
 
@@ -69,7 +63,7 @@ class OpticalDrive final : public Inspectable {
   bool is_locked() const noexcept { return locked_; }
 
   // As a hard reset: the lock goes, the tray and what lies in it stay.
-  void reset() noexcept;
+  void reset() noexcept override;
   OpticalDriveState save() const noexcept;
   // Throws Error for what cannot be. The medium is not part of it.
   void restore(const OpticalDriveState& state);
@@ -79,43 +73,10 @@ class OpticalDrive final : public Inspectable {
   using Command = std::span<const std::byte, kMaximumCommand>;
   static constexpr std::size_t kMaximumAnswer = 512;
 
-  // Puts an answer together, big-endian as SCSI has it; what does not fit is left out.
-  class Writer {
-   public:
-    explicit Writer(std::span<std::byte> bytes) noexcept : bytes_(bytes) {}
-    void add8(std::uint32_t value) noexcept {
-      if (size_ < bytes_.size()) bytes_[size_++] = static_cast<std::byte>(value);
-    }
-    void add16(std::uint32_t value) noexcept {
-      add8(value >> 8);
-      add8(value);
-    }
-    void add32(std::uint32_t value) noexcept {
-      add16(value >> 16);
-      add16(value);
-    }
-    void add_text(std::string_view text, std::size_t width) noexcept {
-      for (std::size_t i = 0; i < width; ++i)
-        add8(static_cast<unsigned char>(i < text.size() ? text[i] : ' '));
-    }
-    void zeros(std::size_t count) noexcept {
-      while (count-- != 0) add8(0);
-    }
-    void set8(std::size_t at, std::uint32_t value) noexcept { bytes_[at] = static_cast<std::byte>(value); }
-    void set16(std::size_t at, std::uint32_t value) noexcept {
-      set8(at, value >> 8);
-      set8(at + 1, value);
-    }
-    std::size_t size() const noexcept { return size_; }
-
-   private:
-    std::span<std::byte> bytes_;
-    std::size_t size_ = 0;
-  };
+  using Writer = AnswerWriter;
 
   Writer begin_answer() noexcept;
   Answer failed(const Sense& sense) noexcept;
-  Answer give(const Writer& answer, std::uint64_t allocation_length) const noexcept;
   std::optional<Sense> not_ready() const noexcept;
   bool is_readable() const noexcept { return bytes_ && !tray_open_; }
   std::uint64_t blocks() const noexcept { return bytes_.value_or(0) / kOpticalBlock; }
@@ -141,9 +102,7 @@ class OpticalDrive final : public Inspectable {
   bool add_mode_pages(Writer& answer, std::uint8_t page, bool changeable) const noexcept;
   void add_features(Writer& answer, std::uint16_t first, unsigned which) const noexcept;
 
-  const std::uint32_t interface_standard_;
-  const std::string serial_;
-  const std::function<void(bool open)> tray_moved_;
+  const OpticalDriveOptions options_;
   std::optional<std::uint64_t> bytes_;  // of the medium in the tray
   bool tray_open_ = false;
   bool locked_ = false;

@@ -8,7 +8,9 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace warren::vmm::scsi;
-  OpticalDrive drive(7, "serial", nullptr);
+  OpticalDriveOptions options;
+  options.identification.serial = "serial";
+  OpticalDrive drive(options);
   std::uint64_t bytes = 0;
   for (; size > kMaximumCommand; data += kMaximumCommand + 1, size -= kMaximumCommand + 1) {
     switch (data[0] % 8) {

@@ -28,37 +28,19 @@ std::uint16_t OpticalDrive::profile() const noexcept {
   return blocks() > kLargestCd ? kDvdRom : kCdRom;
 }
 
-// SPC-3 §6.4. One vital product data page beside the list of them: the serial number.
 OpticalDrive::Answer OpticalDrive::inquiry(Command command) noexcept {
-  constexpr std::uint8_t kMmcDevice = 5, kRemovable = 0x80, kSpc3 = 5, kSerialPage = 0x80;
   const bool vital = (field8(command, 1) & 1) != 0;
   const std::uint8_t page = field8(command, 2);
+  const bool queues = options_.interface_standard == OpticalDriveOptions::kScsi;
   Writer answer = begin_answer();
-  answer.add8(kMmcDevice);
   if (vital) {
-    answer.add8(page);
-    if (page == 0) {
-      answer.add16(2);
-      answer.add8(0);
-      answer.add8(kSerialPage);
-    } else if (page == kSerialPage) {
-      answer.add16(static_cast<std::uint32_t>(std::min<std::size_t>(serial_.size(), 20)));
-      answer.add_text(serial_, std::min<std::size_t>(serial_.size(), 20));
-    } else {
+    if (!add_vital_page(answer, DeviceType::optical, page, options_.identification, {}))
       return failed(kInvalidField);
-    }
-    return give(answer, field16(command, 3));
+  } else {
+    if (page != 0) return failed(kInvalidField);
+    add_inquiry(answer, DeviceType::optical, true, queues, options_.identification);
   }
-  if (page != 0) return failed(kInvalidField);
-  answer.add8(kRemovable);
-  answer.add8(kSpc3);
-  answer.add8(2);   // response data format
-  answer.add8(31);  // bytes that follow
-  answer.zeros(3);
-  answer.add_text("WARREN", 8);
-  answer.add_text("DVD-ROM", 16);
-  answer.add_text("1.0", 4);
-  return give(answer, field16(command, 3));
+  return answer.give(field16(command, 3));
 }
 
 OpticalDrive::Answer OpticalDrive::read_capacity10() noexcept {
@@ -67,7 +49,7 @@ OpticalDrive::Answer OpticalDrive::read_capacity10() noexcept {
   answer.add32(static_cast<std::uint32_t>(
       std::min<std::uint64_t>(blocks() - 1, std::numeric_limits<std::uint32_t>::max())));
   answer.add32(kOpticalBlock);
-  return give(answer, 8);
+  return answer.give(8);
 }
 
 OpticalDrive::Answer OpticalDrive::read_capacity16(Command command) noexcept {
@@ -79,7 +61,7 @@ OpticalDrive::Answer OpticalDrive::read_capacity16(Command command) noexcept {
   answer.add32(static_cast<std::uint32_t>(last));
   answer.add32(kOpticalBlock);
   answer.zeros(20);
-  return give(answer, field32(command, 10));
+  return answer.give(field32(command, 10));
 }
 
 // MMC-5 §6.26: one session of one data track.
@@ -117,7 +99,7 @@ OpticalDrive::Answer OpticalDrive::read_toc(Command command) noexcept {
     return failed(kInvalidField);
   }
   answer.set16(0, static_cast<std::uint32_t>(answer.size() - 2));
-  return give(answer, field16(command, 7));
+  return answer.give(field16(command, 7));
 }
 
 // MMC-5 §5.3: `which` is 0 for all, 1 for those that are current, 2 for the first alone.
@@ -141,7 +123,7 @@ void OpticalDrive::add_features(Writer& answer, std::uint16_t first, unsigned wh
     }
   }
   if (begin(1, 2 << 2 | kPersistent | kCurrent, 8)) {  // core, version 2
-    answer.add32(interface_standard_);
+    answer.add32(options_.interface_standard);
     answer.add8(1);  // INQ2
     answer.zeros(3);
   }
@@ -168,7 +150,7 @@ OpticalDrive::Answer OpticalDrive::get_configuration(Command command) noexcept {
   answer.add16(profile());
   add_features(answer, field16(command, 2), which);
   answer.set16(2, static_cast<std::uint32_t>(answer.size() - 4));
-  return give(answer, field16(command, 7));
+  return answer.give(field16(command, 7));
 }
 
 // MMC-5 §6.7, polled only: an interrupt is none of this drive's.
@@ -188,7 +170,7 @@ OpticalDrive::Answer OpticalDrive::get_event_status(Command command) noexcept {
   const std::uint16_t room = field16(command, 7);
   // It is told once, to who has room for it.
   if (asks_media && room >= answer.size()) media_event_ = kNoMediaEvent;
-  return give(answer, room);
+  return answer.give(room);
 }
 
 // MMC-5 §6.22: a finished disc of one session.
@@ -202,7 +184,7 @@ OpticalDrive::Answer OpticalDrive::read_disc_information(Command command) noexce
   for (int i = 0; i < 4; ++i) answer.add8(1);  // tracks and sessions
   answer.add8(kUnrestricted);
   answer.zeros(26);
-  return give(answer, field16(command, 7));
+  return answer.give(field16(command, 7));
 }
 
 OpticalDrive::Answer OpticalDrive::mechanism_status(Command command) noexcept {
@@ -211,7 +193,7 @@ OpticalDrive::Answer OpticalDrive::mechanism_status(Command command) noexcept {
   answer.add8(0);
   answer.add8(tray_open_ ? kDoorOpen : 0);
   answer.zeros(6);
-  return give(answer, field16(command, 8));
+  return answer.give(field16(command, 8));
 }
 
 bool OpticalDrive::add_mode_pages(Writer& answer, std::uint8_t page, bool changeable) const noexcept {
@@ -255,7 +237,7 @@ OpticalDrive::Answer OpticalDrive::mode_sense(Command command, bool long_form) n
   } else {
     answer.set8(0, static_cast<std::uint32_t>(answer.size() - 1));
   }
-  return give(answer, long_form ? field16(command, 7) : field8(command, 4));
+  return answer.give(long_form ? field16(command, 7) : field8(command, 4));
 }
 
 }  // namespace warren::vmm::scsi

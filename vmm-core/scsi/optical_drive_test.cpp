@@ -31,7 +31,18 @@ class OpticalDriveTest : public testing::Test {
     run({0});
   }
   std::vector<bool> moved;
-  OpticalDrive drive{7, "serial", [this](bool open) { moved.push_back(open); }};
+  static OpticalDriveOptions options(std::uint32_t interface_standard = OpticalDriveOptions::kSerialAta) {
+    OpticalDriveOptions options;
+    options.interface_standard = interface_standard;
+    options.identification.serial = "serial";
+    return options;
+  }
+  OpticalDriveOptions told() {
+    OpticalDriveOptions made = options();
+    made.tray_moved = [this](bool open) { moved.push_back(open); };
+    return made;
+  }
+  OpticalDrive drive{told()};
 };
 
 TEST_F(OpticalDriveTest, WhatHappenedIsToldOnceAndInOrder) {
@@ -121,11 +132,25 @@ TEST_F(OpticalDriveTest, StateTravelsAndIsLookedAt) {
   insert(10);
   run({0x1e, 0, 0, 0, 1});
   auto state = drive.save();
-  OpticalDrive other(7, "", nullptr);
+  OpticalDrive other(options());
   other.restore(state);
   EXPECT_TRUE(other.is_locked());
   state.media_event = 9;  // T21
   EXPECT_THROW(other.restore(state), Error);
+}
+
+// SAM-5 §5.13: what was told with the status is not told again.
+TEST_F(OpticalDriveTest, OnScsiTheSenseGoesWithTheStatus) {
+  const auto key_after_failure = [](OpticalDrive& tried) {
+    const std::array<std::byte, 16> sense = {std::byte{3}, {}, {}, {}, std::byte{18}};
+    const std::array<std::byte, 16> unknown = {std::byte{0xff}};
+    static_cast<void>(tried.execute(sense));  // the reset
+    EXPECT_EQ(tried.execute(unknown).sense, kInvalidCommand);
+    return std::to_integer<std::uint8_t>(tried.execute(sense).data[2]);
+  };
+  OpticalDrive on_scsi(options(OpticalDriveOptions::kScsi)), on_sata(options());
+  EXPECT_EQ(key_after_failure(on_scsi), 0);
+  EXPECT_EQ(key_after_failure(on_sata), kInvalidCommand.key);
 }
 
 }  // namespace

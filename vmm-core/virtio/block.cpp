@@ -268,8 +268,10 @@ void Block::deactivate() noexcept {
 }
 
 std::uint64_t Block::features() const noexcept {
-  std::uint64_t features = kSegmentMaximum | kBlockSize | kTopology | kFlush;
+  std::uint64_t features = kSegmentMaximum | kBlockSize | kTopology;
   if (disk_.is_read_only()) features |= kReadOnly;
+  // A disk that writes through has no cache to be flushed, and says so (§5.2.5).
+  if (options_.disk.flush != block::DiskOptions::Flush::always) features |= kFlush;
   if (options_.disk.flush == block::DiskOptions::Flush::honour) features |= kConfigWriteback;
   if (options_.queues > 1) features |= kMultiQueue;
   if (!disk_.is_read_only()) features |= kWriteZeroes | (options_.disk.discard ? kDiscard : 0);

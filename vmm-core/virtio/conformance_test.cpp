@@ -8,6 +8,7 @@
 #include "vmm-core/virtio/fake_devices.h"
 #include "vmm-core/virtio/fake_input.h"
 #include "vmm-core/virtio/fake_memory.h"
+#include "vmm-core/virtio/fake_scsi.h"
 #include "vmm-core/virtio/fake_vsock.h"
 
 namespace warren::vmm::virtio {
@@ -48,6 +49,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      Subject{"Input", [] { return std::make_unique<InputHost>(); }},
                                      Subject{"Memory", [] { return std::make_unique<MemoryHost>(); }},
                                      Subject{"Rng", [] { return std::make_unique<RngHost>(); }},
+                                     Subject{"ScsiUring", [] { return std::make_unique<ScsiHost>(true); }},
+                                     Subject{"ScsiThreads", [] { return std::make_unique<ScsiHost>(false); }},
                                      Subject{"Console", [] { return std::make_unique<ConsoleHost>(); }},
                                      Subject{"Channel", [] { return std::make_unique<ChannelHost>(); }},
                                      Subject{"Net", [] { return std::make_unique<NetHost>(); }},

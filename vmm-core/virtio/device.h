@@ -18,6 +18,7 @@ enum class DeviceType : std::uint16_t {
   console = 3,
   rng = 4,
   balloon = 5,
+  scsi = 8,
   input = 18,
   vsock = 19,
   memory = 24

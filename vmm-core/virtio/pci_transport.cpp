@@ -67,6 +67,7 @@ std::uint32_t class_code_of(DeviceType type) noexcept {
     case DeviceType::net:
       return 0x020000;
     case DeviceType::block:
+    case DeviceType::scsi:
       return 0x010000;
     case DeviceType::console:
       return 0x078000;
