@@ -60,13 +60,16 @@ block::DiskOptions Worker::options_of(const control::DiskSpecification& disk) {
   options.logical_block_size = disk.logical_block_size;
   options.physical_block_size = disk.physical_block_size;
   options.serial = disk.serial;
+  options.rotation_rate = disk.rotation_rate;
   options.listener = &disks_;
   options.throttle = &disks_.throttle_for(disk.id, disk.limits);
   return options;
 }
 
 void Worker::resize_disk(const control::ResizeDisk& command) {
-  disks_.find(command.id).resize(command.bytes);
+  block::Disk& disk = disks_.find(command.id);
+  block_jobs_.require_none(command.id);
+  disk.resize(command.bytes);
 }
 
 void Worker::set_disk_limits(const control::SetDiskLimits& command) {

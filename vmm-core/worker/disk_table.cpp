@@ -74,6 +74,7 @@ void DiskTable::disk_has_news(block::Disk& device) noexcept {
 }
 
 void DiskTable::disk_goes(block::Disk& device) noexcept {
+  gone_(device.name());
   std::erase_if(devices_, [&](const auto& each) { return each.second == &device; });
   used_.erase(device.name());
 }

@@ -21,7 +21,10 @@ namespace warren::vmm::worker {
 class DiskTable final : public block::DiskListener {
  public:
   using NewsHandler = std::function<void(block::Disk&)>;
-  DiskTable(boost::asio::io_context& loop, NewsHandler handler) : loop_(loop), handler_(std::move(handler)) {}
+  using GoneHandler = std::function<void(const std::string& id)>;
+  // `gone` is told of each disk while it still stands.
+  DiskTable(boost::asio::io_context& loop, NewsHandler handler, GoneHandler gone)
+      : loop_(loop), handler_(std::move(handler)), gone_(std::move(gone)) {}
 
   void add(block::Disk& device) { devices_[device.name()] = &device; }
   // What was kept for a disk whose device was not made, or is gone.
@@ -44,6 +47,7 @@ class DiskTable final : public block::DiskListener {
 
   boost::asio::io_context& loop_;
   NewsHandler handler_;
+  GoneHandler gone_;
   std::map<std::string, block::Disk*> devices_;
   std::map<std::string, std::string> used_;  // the throttle of each disk, by the disk's id
   std::vector<std::unique_ptr<Shared>> throttles_;

@@ -43,14 +43,17 @@ NetCounters& Worker::net_counters(const std::string& id) {
 
 void Worker::plug_device(const control::PlugDevice& command, control::DescriptorSet descriptors) {
   require(machine_ != nullptr && state_ != control::MachineState::prepared, "plug_device");
-  const std::string& id = !command.disks.empty()          ? command.disks.front().id
-                          : !command.interfaces.empty()   ? command.interfaces.front().id
-                          : !command.vsocks.empty()       ? command.vsocks.front().id
-                          : !command.watchdogs.empty()    ? command.watchdogs.front().id
-                          : !command.rngs.empty()         ? command.rngs.front().id
-                          : !command.inputs.empty()       ? command.inputs.front().id
-                          : !command.host_devices.empty() ? command.host_devices.front().id
-                                                          : command.virtio_memories.front().id;
+  const std::string& id = !command.disks.empty()              ? command.disks.front().id
+                          : !command.interfaces.empty()       ? command.interfaces.front().id
+                          : !command.vsocks.empty()           ? command.vsocks.front().id
+                          : !command.watchdogs.empty()        ? command.watchdogs.front().id
+                          : !command.rngs.empty()             ? command.rngs.front().id
+                          : !command.inputs.empty()           ? command.inputs.front().id
+                          : !command.host_devices.empty()     ? command.host_devices.front().id
+                          : !command.scsi_controllers.empty() ? command.scsi_controllers.front().id
+                                                              : command.virtio_memories.front().id;
+  if (!command.disks.empty() && command.disks.front().scsi)
+    return plug_scsi_unit(command.disks.front(), descriptors);
   const auto present = machine_->device_names();
   if (std::ranges::find(present, id) != present.end())
     throw Error(std::errc::file_exists, "plug_device: there is a device '" + id + "'");
@@ -67,6 +70,8 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
       machine_->plug(rng_device(command.rngs.front()));
     } else if (!command.inputs.empty()) {
       machine_->plug(input_device(command.inputs.front(), descriptors));
+    } else if (!command.scsi_controllers.empty()) {
+      machine_->plug(scsi_controller(command.scsi_controllers.front(), {}, descriptors));
     } else if (!command.host_devices.empty()) {
       machine_->plug(host_device(command.host_devices.front(), command.host_access, descriptors));
     } else {
@@ -80,6 +85,10 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
 
 void Worker::unplug_device(const control::DeviceName& command) {
   require(machine_ != nullptr && state_ != control::MachineState::prepared, "unplug_device");
+  block_jobs_.require_none(command.id);
+  if (scsi_units_.contains(command.id)) return unplug_scsi_unit(command.id);
+  if (has_scsi_units(command.id))
+    throw Error(std::errc::device_or_resource_busy, "device " + command.id + " has disks");
   require_given_back(command.id);
   if (machine_->request_removal(command.id) == pci::RemovalRequest::in_progress) {
     throw Error(std::errc::connection_already_in_progress,
@@ -104,6 +113,10 @@ void Worker::device_released(std::uint8_t bus) {
 // What the worker holds for a device that is not there any more.
 void Worker::forget_device(const std::string& id) {
   interfaces_.erase(id);
+  scsi_controllers_.erase(id);
+  scsi_units_.erase(id);
+  optical_drives_.erase(id);
+  open_trays_.erase(id);
   vsocks_.erase(id);
   inputs_.erase(id);
   disks_.forget(id);

@@ -84,6 +84,7 @@ int serve(const Options& options) {
        .clock_set = [&](const control::ClockSet& change) { server->announce(change); },
        .disk_fault = [&](const control::DiskFault& fault) { server->announce(fault); },
        .disk_threshold = [&](const control::DiskThresholdCrossed& crossed) { server->announce(crossed); },
+       .block_job_changed = [&](const control::BlockJob& job) { server->announce(job); },
        .tray_moved = [&](const control::TrayMoved& moved) { server->announce(moved); },
        .port_changed = [&](const control::PortChanged& change) { server->announce(change); },
        .balloon_changed = [&](const control::BalloonChanged& change) { server->announce(change); },

@@ -5,12 +5,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
-#include "vmm-core/block/raw_image.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/virtio/block.h"
 #include "vmm-core/virtio/console.h"
 #include "vmm-core/virtio/net.h"
 #include "vmm-core/virtio/rng.h"
+#include "vmm-core/worker/disk_image.h"
 #include "vmm-core/worker/on_pci.h"
 #include "vmm-core/worker/worker.h"
 
@@ -215,42 +215,34 @@ EventThread& Worker::shared_thread() {
   return *shared_thread_;
 }
 
-EventThread& Worker::thread_of(const control::DiskSpecification& disk) {
-  if (disk.iothread == 0) return own_thread(disk.id);
-  const auto shared = iothreads_.find(disk.iothread);
+EventThread& Worker::thread_of(const std::string& id, std::uint32_t iothread) {
+  if (iothread == 0) return own_thread(id);
+  const auto shared = iothreads_.find(iothread);
   if (shared == iothreads_.end())
-    throw Error(std::errc::invalid_argument,
-                disk.id + ": there is no IOThread " + std::to_string(disk.iothread));
+    throw Error(std::errc::invalid_argument, id + ": there is no IOThread " + std::to_string(iothread));
   ++shared->second.users;
-  used_iothreads_[disk.id] = disk.iothread;
+  used_iothreads_[id] = iothread;
   return *shared->second.thread;
 }
 
 machine::PciDeviceConfiguration Worker::disk_device(const control::DiskSpecification& disk,
                                                     control::DescriptorSet& descriptors) {
   BlockCounters& counters = block_counters(disk.id);
-  EventThread& thread = thread_of(disk);
-  auto image = std::make_shared<FileDescriptor>(take(descriptors, disk.descriptor));
-  return on_pci(
-      disk.id, disk.address,
-      [this, disk, image,
-       options = virtio::BlockOptions{.disk = options_of(disk),
-                                      .packed = disk.packed,
-                                      .queues = disk.queues,
-                                      .queue_size = disk.queue_size},
-       &counters, &thread] {
-        auto device = std::make_unique<virtio::Block>(
-            disk.id,
-            std::make_unique<block::RawImage>(
-                std::move(*image), disk.id,
-                block::RawImageOptions{.read_only = disk.read_only,
-                                       .direct = disk.direct,
-                                       .alignment = disk.direct_alignment,
-                                       .use_io_uring = disk.engine == control::DiskEngine::io_uring}),
-            options, counters, std::vector<EventThread*>{&thread});
-        disks_.add(device->disk());
-        return device;
-      });
+  EventThread& thread = thread_of(disk.id, disk.iothread);
+  auto links = std::make_shared<std::vector<block::ChainLink>>(take_chain(disk, descriptors));
+  return on_pci(disk.id, disk.address,
+                [this, disk, links,
+                 options = virtio::BlockOptions{.disk = options_of(disk),
+                                                .packed = disk.packed,
+                                                .queues = disk.queues,
+                                                .queue_size = disk.queue_size},
+                 &counters, &thread] {
+                  auto device =
+                      std::make_unique<virtio::Block>(disk.id, open_image(disk, std::move(*links)), options,
+                                                      counters, std::vector<EventThread*>{&thread});
+                  disks_.add(device->disk());
+                  return device;
+                });
 }
 
 machine::PciDeviceConfiguration Worker::interface_device(const control::InterfaceSpecification& interface,
@@ -312,8 +304,10 @@ void Worker::add_devices(MachineConfiguration& configuration,
     iothreads_[id] = {&make_thread("iothread" + std::to_string(id)), 0};
   for (const auto& controller : specification.sata_controllers)
     configuration.devices.push_back(sata_controller(controller, specification, descriptors));
+  for (const auto& controller : specification.scsi_controllers)
+    configuration.devices.push_back(scsi_controller(controller, specification.disks, descriptors));
   for (const auto& disk : specification.disks)
-    if (!disk.sata) configuration.devices.push_back(disk_device(disk, descriptors));
+    if (!disk.sata && !disk.scsi) configuration.devices.push_back(disk_device(disk, descriptors));
   for (const auto& interface : specification.interfaces)
     configuration.devices.push_back(interface_device(interface, descriptors));
   if (specification.tco_watchdog) configuration.tco_watchdog = tco_watchdog(*specification.tco_watchdog);

@@ -46,7 +46,10 @@ Worker::Worker(boost::asio::io_context& loop, Surroundings surroundings)
       surroundings_(std::move(surroundings)),
       counters_file_(make_counters_file()),
       counters_(map_counters(counters_file_)),
-      disks_(loop, [this](block::Disk& device) { disk_has_news(device); }),
+      disks_(
+          loop, [this](block::Disk& device) { disk_has_news(device); },
+          [this](const std::string& id) { block_jobs_.forget(id); }),
+      block_jobs_(loop, [this](const std::string& id) { block_job_changed(id); }),
       ports_(loop,
              [this](const std::string& id, bool open) {
                if (surroundings_.port_changed) surroundings_.port_changed({id, open});
@@ -59,6 +62,7 @@ Worker::Worker(boost::asio::io_context& loop, Surroundings surroundings)
 }
 
 Worker::~Worker() {
+  block_jobs_.clear();
   dump_.reset();
   evdevs_.clear();
   machine_.reset();
@@ -108,6 +112,8 @@ void Worker::configure(const control::MachineSpecification& specification,
     inputs_.clear();
     memory_devices_.clear();
     optical_drives_.clear();
+    scsi_controllers_.clear();
+    scsi_units_.clear();
     for (auto& slot : counters_->disks) slot.owner.store(0);
     for (auto& slot : counters_->interfaces) slot.owner.store(0);
     throw;
@@ -219,10 +225,12 @@ control::Status Worker::status() const {
   status.detail = detail_;
   status.resets = resets_;
   status.stalled_disks = disks_.stalled();
+  status.block_jobs = block_jobs_.all();
   status.open_ports = ports_.open_ports();
   status.open_trays.assign(open_trays_.begin(), open_trays_.end());
   if (machine_) {
     status.devices = machine_->device_names();
+    for (const auto& [id, place] : scsi_units_) status.devices->push_back(id);
     status.vcpus = machine_->present_vcpus();
     status.memory_devices = memory_device_status();
     status.ports.emplace();
@@ -237,6 +245,7 @@ void Worker::inspect(InspectNode& root) const {
   root.add("detail", detail_);
   root.add("resets", resets_);
   for (const auto& evdev : evdevs_) root.child(evdev->id()).add("grabbed", evdev->is_grabbed());
+  block_jobs_.inspect(root.child("block_jobs"));
   if (machine_) machine_->inspect(root.child("machine"));
 }
 

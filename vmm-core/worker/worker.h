@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm-core/block/chain.h"
 #include "vmm-core/control/server.h"
 #include "vmm-core/devices/ahci_controller.h"
 #include "vmm-core/machine/core_dump.h"
@@ -25,8 +26,10 @@
 #include "vmm-core/virtio/input.h"
 #include "vmm-core/virtio/memory_device.h"
 #include "vmm-core/virtio/net.h"
+#include "vmm-core/virtio/scsi.h"
 #include "vmm-core/virtio/vsock.h"
 #include "vmm-core/worker/balloon_watch.h"
+#include "vmm-core/worker/block_job_table.h"
 #include "vmm-core/worker/disk_table.h"
 #include "vmm-core/worker/evdev_source.h"
 #include "vmm-core/worker/port_table.h"
@@ -53,6 +56,7 @@ class Worker final : public control::Commands {
     std::function<void(const control::ClockSet&)> clock_set = {};
     std::function<void(const control::DiskFault&)> disk_fault = {};
     std::function<void(const control::DiskThresholdCrossed&)> disk_threshold = {};
+    std::function<void(const control::BlockJob&)> block_job_changed = {};
     std::function<void(const control::TrayMoved&)> tray_moved = {};
     std::function<void(const control::PortChanged&)> port_changed = {};
     std::function<void(const control::BalloonChanged&)> balloon_changed = {};
@@ -91,7 +95,18 @@ class Worker final : public control::Commands {
   void set_balloon(const control::SetBalloon& command) override;
   void set_balloon_statistics_period(const control::SetBalloonStatisticsPeriod& command) override;
 
-  // sata.cpp
+  // block_jobs.cpp
+  void start_block_commit(const control::StartBlockCommit& command,
+                          control::DescriptorSet descriptors) override;
+  void start_block_pull(const control::StartBlockPull& command) override;
+  void start_block_copy(const control::StartBlockCopy& command, control::DescriptorSet descriptors) override;
+  void set_block_job_speed(const control::SetBlockJobSpeed& command) override;
+  void complete_block_job(const control::CompleteBlockJob& command) override;
+  void cancel_block_job(const control::BlockJobName& command) override;
+  void dismiss_block_job(const control::BlockJobName& command) override;
+  control::BlockJobs block_jobs() const override { return {block_jobs_.all()}; }
+
+  // media.cpp
   void change_medium(const control::ChangeMedium& command, control::DescriptorSet descriptors) override;
 
   // hot_plug.cpp
@@ -136,7 +151,8 @@ class Worker final : public control::Commands {
   void enter(control::MachineState state, control::StateCause cause, const std::string& detail = {});
   void require(bool holds, const char* command) const;
   EventThread& make_thread(const std::string& name);
-  EventThread& thread_of(const control::DiskSpecification& disk);
+  // The IOThread that the device of that id names, or one of its own for 0.
+  EventThread& thread_of(const std::string& id, std::uint32_t iothread);
   machine::MachineConfiguration translate(const control::MachineSpecification& specification,
                                           control::DescriptorSet& descriptors);
   std::unique_ptr<DescriptorBackend> make_backend(const control::CharacterSpecification& character,
@@ -146,6 +162,8 @@ class Worker final : public control::Commands {
                                  control::DescriptorSet& descriptors);
   block::DiskOptions options_of(const control::DiskSpecification& disk);
   void disk_has_news(block::Disk& device);
+  block::ChainImage& chain_of(const std::string& disk);
+  void block_job_changed(const std::string& disk);
   void add_serial_controllers(machine::MachineConfiguration& configuration,
                               const control::MachineSpecification& specification,
                               control::DescriptorSet& descriptors, EventThread& thread);
@@ -173,6 +191,19 @@ class Worker final : public control::Commands {
                                                   control::DescriptorSet& descriptors);
   AhciController::DriveConfiguration sata_drive(const control::DiskSpecification& disk,
                                                 control::DescriptorSet& descriptors);
+  // scsi.cpp
+  machine::PciDeviceConfiguration scsi_controller(const control::ScsiControllerSpecification& controller,
+                                                  std::span<const control::DiskSpecification> disks,
+                                                  control::DescriptorSet& descriptors);
+  virtio::Scsi::UnitConfiguration scsi_unit(const control::DiskSpecification& disk,
+                                            control::DescriptorSet& descriptors);
+  void remember_scsi_unit(const control::DiskSpecification& disk);
+  virtio::Scsi& scsi_device(const std::string& id) const;
+  void plug_scsi_unit(const control::DiskSpecification& disk, control::DescriptorSet& descriptors);
+  void unplug_scsi_unit(const std::string& id);
+  bool has_scsi_units(const std::string& controller) const;
+  // media.cpp
+  std::function<void(bool open)> tray_listener(const std::string& id);
   void tray_moved(const std::string& id, bool open);
   machine::PciDeviceConfiguration interface_device(const control::InterfaceSpecification& interface,
                                                    control::DescriptorSet& descriptors);
@@ -223,6 +254,7 @@ class Worker final : public control::Commands {
   FileDescriptor counters_file_;
   CountersPage* counters_ = nullptr;
   DiskTable disks_;                     // before machine_, whose devices tell it of themselves
+  BlockJobTable block_jobs_;            // of those disks, which outlive their jobs
   PortTable ports_;                     // likewise
   BalloonWatch balloon_watch_;          // likewise
   virtio::Balloon* balloon_ = nullptr;  // one of machine_'s devices
@@ -250,12 +282,16 @@ class Worker final : public control::Commands {
   std::vector<std::shared_ptr<EvdevSource>> evdevs_;
   std::map<std::string, virtio::MemoryDevice*> memory_devices_;
   vfio::GroupTable host_groups_;  // before machine_, whose devices hold them
-  struct SataDrive {
-    AhciController* controller = nullptr;  // one of machine_'s devices
-    unsigned port = 0;
+  // A CD/DVD drive, wherever it is: what AhciController and Scsi have of it.
+  struct OpticalDrive {
+    std::function<scsi::OpticalDrive::Opening(bool force)> open_tray;
+    std::function<void()> close_tray;
+    std::function<void(std::unique_ptr<block::Image>)> set_medium;
     bool use_io_uring = true;
   };
-  std::map<std::string, SataDrive> optical_drives_;  // by disk
+  std::map<std::string, OpticalDrive> optical_drives_;     // by disk
+  std::map<std::string, virtio::Scsi*> scsi_controllers_;  // machine_'s devices
+  std::map<std::string, control::ScsiPlace> scsi_units_;   // by disk
   std::set<std::string> open_trays_;
   // Consoles, and where the table has the port of each number.
   struct ConsoleDevice {
