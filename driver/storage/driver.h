@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "driver/contract/storage.h"
+#include "driver/contract/volume_sources.h"
 
 namespace boost::asio {
 class io_context;
@@ -32,24 +33,12 @@ struct StorageSettings {
   std::function<void(std::string_view)> report = [](std::string_view) {};
 };
 
-// A volume as the disk of a domain: <source pool= volume=/>.
-struct VolumeSource {
-  std::string path;
-  std::string format;  // of what is there: "raw", "qcow2"
-  bool is_block = false;
-};
-
-class LocalStorage : public StorageDriver {
+class LocalStorage : public StorageDriver, public VolumeSources {
  public:
   // Finds the active pools of an earlier daemon again and, the first time since the host booted, starts those
   // marked for autostart. To be called once, before any front door opens; completes when all is known, or
   // after five seconds: what hangs is waited for behind the scenes.
   virtual void load(Completion<void> completion) = 0;
-
-  // Of an active pool. Throws Error.
-  virtual VolumeSource volume_source(const std::string& pool, const std::string& volume) const = 0;
-  // An image that a guest may write, on a file system that cannot keep the mark on it.
-  virtual void declare_format(const std::string& path, const std::string& format) = 0;
 };
 
 // Throws Error if a directory cannot be used.

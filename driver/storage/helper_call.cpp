@@ -126,6 +126,18 @@ void HelperCall::abort(Error reason) {
   finish(std::unexpected(std::move(reason)));
 }
 
+void HelperCall::forget() {
+  if (!completion_) return;
+  const auto self = shared_from_this();
+  const auto waiting = std::exchange(completion_, nullptr);
+  order_.record = nullptr;
+  timer_.cancel();
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  process_.kill();
+  if (process_.pid > 0) reap_later(loop_, std::move(process_));
+}
+
 void HelperCall::finish(std::expected<std::uint64_t, Error> outcome) {
   if (!completion_) return;
   auto completion = std::exchange(completion_, nullptr);

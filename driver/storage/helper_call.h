@@ -40,6 +40,8 @@ class HelperCall : public std::enable_shared_from_this<HelperCall> {
   void begin(HelperOrder order, Completion<std::uint64_t> completion);
   // Kills the helper; the call completes with `reason`.
   void abort(Error reason);
+  // Kills the helper; nobody is told. What waits for the call, and keeps it alive by that, is destroyed.
+  void forget();
   // Whether it has made what a failure has to take away again.
   bool has_reported() const { return has_reported_; }
 

@@ -93,6 +93,8 @@ LocalStorageDriver::LocalStorageDriver(asio::io_context& loop, StorageSettings s
 
 LocalStorageDriver::~LocalStorageDriver() {
   launching_.join();
+  for (const auto& weak : all_calls_)
+    if (const auto call = weak.lock()) call->forget();
   store_thread_.join();
 }
 
@@ -188,7 +190,10 @@ std::chrono::milliseconds LocalStorageDriver::deadline_of(Work work) const {
 }
 
 std::shared_ptr<HelperCall> LocalStorageDriver::make_call() {
-  return std::make_shared<HelperCall>(loop_, launching_, launcher_);
+  std::erase_if(all_calls_, [](const auto& call) { return call.expired(); });
+  auto call = std::make_shared<HelperCall>(loop_, launching_, launcher_);
+  all_calls_.push_back(call);
+  return call;
 }
 
 Task<std::uint64_t> LocalStorageDriver::have_done(Request request, Record record, std::uint64_t connection,
@@ -344,10 +349,7 @@ VolumeSource LocalStorageDriver::volume_source(const std::string& pool_name,
   if (definition.type != VIR_STORAGE_VOL_FILE && definition.type != VIR_STORAGE_VOL_BLOCK)
     throw storage_error(VIR_ERR_CONFIG_UNSUPPORTED,
                         fmt::format("volume '{}' is neither a file nor a block device of this host", volume));
-  const bool has_images = traits_of(pool->definition.type).default_volume_format == "raw";
-  return {.path = definition.target.path,
-          .format = has_images ? definition.target.format : "raw",
-          .is_block = definition.type == VIR_STORAGE_VOL_BLOCK};
+  return {.path = definition.target.path, .is_block = definition.type == VIR_STORAGE_VOL_BLOCK};
 }
 
 }  // namespace warren::driver::storage

@@ -155,6 +155,7 @@ class LocalStorageDriver final : public LocalStorage {
   FormatRecords formats_;
   loop::Subscriptions<PoolEvent> subscriptions_;
   std::multimap<std::uint64_t, std::weak_ptr<HelperCall>> calls_;  // by connection
+  std::vector<std::weak_ptr<HelperCall>> all_calls_;
   store::DocumentStore definitions_;  // the store's thread only, after construction, as the next two
   store::DocumentStore statuses_;
   store::DocumentStore records_;

@@ -368,6 +368,30 @@ TEST_F(StorageDriverTest, AHelperThatCrashesOrLiesIsAnError) {
   }
 }
 
+// Work that is under way at the daemon's end and whoever waits for it hold each other.
+TEST_F(StorageDriverTest, AnEndAmidWorkLeavesNothing) {
+  const auto held = std::make_shared<int>();
+  const HelperLauncher silent = helper_that([](int control) {
+    char byte = 0;
+    while (::recv(control, &byte, 1, 0) > 0) {
+    }
+  });
+  restart([held, silent](const vmm::FileDescriptor& control, const vmm::FileDescriptor& data) {
+    return silent(control, data);
+  });
+  std::optional<std::expected<std::string, Error>> outcome;
+  driver_->find_pool_sources({}, "logical", std::nullopt, 0,
+                             [&outcome](std::expected<std::string, Error> result) { outcome = result; });
+  for (int i = 0; i < 100; ++i) {
+    loop_->restart();
+    loop_->run_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_GT(held.use_count(), 1);
+  restart();
+  EXPECT_EQ(held.use_count(), 1);
+  EXPECT_FALSE(outcome);
+}
+
 TEST_F(StorageDriverTest, AClientThatGoesAwayTakesItsWorkWithIt) {
   const PoolHandle pool = running();
   stop(pool);

@@ -30,6 +30,10 @@ class FaultyFileOperations : public FileOperations {
   };
 
   FaultyFileOperations() { root_->directory = true; }
+  // A disk with that on it, all of it for good, found when the machine has started so many times.
+  FaultyFileOperations(NodePointer root, int boots) : root_(std::move(root)), boots_(boots) {
+    settle(*root_);
+  }
 
   int fail_at = -1;  // the operation, counted from 0, that fails with `error`
   int error = ENOSPC;
@@ -153,13 +157,18 @@ class FaultyFileOperations : public FileOperations {
     return found->second->directory ? 0 : 1;
   }
 
+ protected:
+  Node& at(int fd) { return *descriptors_.at(fd).first; }
+  const NodePointer& node_of(int fd) const { return descriptors_.at(fd).first; }
+  const NodePointer& root() const { return root_; }
+  int boots() const { return boots_; }
+
  private:
   int step() {
     const int number = operations++;
     if (cut_at >= 0 && number >= cut_at) throw PowerCut();
     return number == fail_at || (fail_for_good && fail_at >= 0 && number > fail_at) ? -error : 0;
   }
-  Node& at(int fd) { return *descriptors_.at(fd).first; }
   int open(NodePointer node) {
     descriptors_[next_] = {std::move(node), 0};
     return next_++;

@@ -11,9 +11,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "driver/storage/backend/image_header.h"
 #include "driver/storage/backend/qemu_image.h"
 #include "driver/storage/backend/volume_facts.h"
+#include "driver/store/image_header.h"
 
 namespace warren::driver::storage::backend {
 
@@ -24,7 +24,7 @@ constexpr std::uint32_t kDefaultPoolMode = 0711;
 bool can_be_shown(std::string_view name) {
   for (const char c : name)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return false;
-  return is_utf8(name);
+  return store::is_utf8(name);
 }
 
 std::uint64_t times(std::uint64_t count, std::uint64_t size) {

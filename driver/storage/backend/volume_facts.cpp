@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "driver/storage/backend/backend.h"
-#include "driver/storage/backend/image_header.h"
 #include "driver/storage/image_formats.h"
 #include "driver/store/declared_format.h"
+#include "driver/store/image_header.h"
 #include "vmm-core/os/file_descriptor.h"
 
 namespace warren::driver::storage::backend {
@@ -129,12 +129,12 @@ void read_image_facts(int file, const std::string& path, std::span<const NamedVa
     volume.target.format = "dir";
     return;
   }
-  std::array<std::byte, kHeaderBytes> buffer;
+  std::array<std::byte, store::kHeaderBytes> buffer;
   const ssize_t got = ::pread(file, buffer.data(), buffer.size(), 0);
   const std::span<const std::byte> start =
       std::span(buffer).first(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   const auto declared = recorded_format(file, path, records);
-  ImageHeader header = declared ? read_header(*declared, start) : probe_header(start);
+  store::ImageHeader header = declared ? store::read_header(*declared, start) : store::probe_header(start);
   if (header.capacity > 0) volume.capacity = header.capacity;
   volume.target.format = std::move(header.format);
   volume.target.encryption = std::move(header.encryption);

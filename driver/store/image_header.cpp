@@ -1,4 +1,4 @@
-#include "driver/storage/backend/image_header.h"
+#include "driver/store/image_header.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 
 #include <endian.h>
 
-namespace warren::driver::storage::backend {
+namespace warren::driver::store {
 
 namespace {
 
@@ -54,36 +54,56 @@ void read_qcow(Bytes bytes, ImageHeader& header) {
   if (be32(bytes, 36) != 0) header.encryption = "qcow";
 }
 
+void note_defect(ImageHeader& header, std::string_view what) {
+  if (header.defect.empty()) header.defect = what;
+}
+
 // The header extensions, from `offset` on: a type, a length, so many bytes and padding to eight.
 void read_qcow2_extensions(Bytes bytes, std::uint64_t offset, ImageHeader& header) {
-  constexpr std::uint32_t kBackingFormat = 0xe2792aca;
+  constexpr std::uint32_t kBackingFormat = 0xe2792aca, kDataFile = 0x44415441;
   while (offset <= bytes.size() && bytes.size() - offset >= 8) {
     const std::uint32_t type = be32(bytes, offset);
     const std::uint32_t length = be32(bytes, offset + 4);
     if (type == 0) return;
-    if (type == kBackingFormat) header.backing_format = text_at(bytes, offset + 8, length);
-    offset += 8 + (std::uint64_t{length} + 7) / 8 * 8;
+    offset += 8;
+    if (length > bytes.size() - offset)
+      return note_defect(header, "a header extension ends beyond the header");
+    if (type == kBackingFormat) header.backing_format = text_at(bytes, offset, length);
+    if (type == kDataFile) header.data_file = text_at(bytes, offset, length);
+    offset += (std::uint64_t{length} + 7) / 8 * 8;
   }
 }
 
 void read_qcow2(Bytes bytes, ImageHeader& header) {
+  constexpr std::uint64_t kExternalData = 4, kExtendedL2 = 16, kLazyRefcounts = 1;
   const std::uint32_t version = be32(bytes, 4);
   const std::uint32_t cluster_bits = be32(bytes, 20);
-  if (cluster_bits >= 9 && cluster_bits <= 21) header.cluster_bytes = std::uint64_t{1} << cluster_bits;
+  if (cluster_bits >= 9 && cluster_bits <= 21) {
+    // All that is read here lies in the first cluster.
+    header.cluster_bytes = std::uint64_t{1} << cluster_bits;
+    bytes = bytes.first(std::min<std::size_t>(bytes.size(), header.cluster_bytes));
+  } else {
+    note_defect(header, "its clusters have no possible size");
+  }
   header.capacity = be64(bytes, 24);
   const std::uint32_t encryption = be32(bytes, 32);
   if (encryption != 0) header.encryption = encryption == 2 ? "luks" : "qcow";
-  header.backing_path = text_at(bytes, be64(bytes, 8), be32(bytes, 16));
   std::uint64_t length = 72;
   if (version >= 3) {
     // Of the older version libvirt shows none.
     header.compatibility = "1.1";
-    length = be32(bytes, 100);
+    length = std::max(be32(bytes, 100), 104u);
     header.features.emplace();
-    if ((be64(bytes, 80) & 1) != 0) header.features->emplace_back("lazy_refcounts");
-    if ((be64(bytes, 72) & 1 << 4) != 0) header.features->emplace_back("extended_l2");
+    if ((be64(bytes, 80) & kLazyRefcounts) != 0) header.features->emplace_back("lazy_refcounts");
+    if ((be64(bytes, 72) & kExtendedL2) != 0) header.features->emplace_back("extended_l2");
+    header.has_data_file = (be64(bytes, 72) & kExternalData) != 0;
   }
+  if (length > bytes.size()) note_defect(header, "its header is cut off");
   read_qcow2_extensions(bytes, length, header);
+  if (be64(bytes, 8) == 0) return;
+  header.backing_path = text_at(bytes, be64(bytes, 8), be32(bytes, 16));
+  if (header.backing_path.empty())
+    note_defect(header, "the name of its backing file is no text, or does not lie in the header");
 }
 
 void read_qed(Bytes bytes, ImageHeader& header) {
@@ -149,6 +169,7 @@ ImageHeader read_header(std::string_view format, Bytes start) {
     if (signature.format == format && matches(signature, start)) return read(signature, start);
   ImageHeader header;
   header.format = format;
+  if (format == "qcow2") header.defect = "its first bytes are others";
   return header;
 }
 
@@ -175,4 +196,4 @@ bool is_utf8(std::string_view text) noexcept {
   return true;
 }
 
-}  // namespace warren::driver::storage::backend
+}  // namespace warren::driver::store

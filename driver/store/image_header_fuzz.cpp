@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <span>
 
-#include "driver/storage/backend/image_header.h"
+#include "driver/store/image_header.h"
 
-using namespace warren::driver::storage::backend;
+using namespace warren::driver::store;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto bytes = std::as_bytes(std::span(data, size));

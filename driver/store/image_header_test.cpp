@@ -1,12 +1,12 @@
 // What headers say, and that a declaration wins over them (T32).
 
-#include "driver/storage/backend/image_header.h"
+#include "driver/store/image_header.h"
 
 #include <string>
 
 #include <gtest/gtest.h>
 
-namespace warren::driver::storage::backend {
+namespace warren::driver::store {
 namespace {
 
 std::span<const std::byte> bytes_of(const std::string& text) {
@@ -83,6 +83,44 @@ TEST(ImageHeader, NonsenseIsNotBelieved) {
   EXPECT_EQ(probe_header({}).format, "raw");
 }
 
+// T10: what a disk is opened by must be whole.
+TEST(ImageHeader, WhatCannotBeReliedOnIsSaid) {
+  const auto defect = [](const std::string& image) { return read_header("qcow2", bytes_of(image)).defect; };
+  EXPECT_EQ(defect(qcow2(3, "base", "raw")), "");
+  EXPECT_EQ(defect(qcow2(2)), "");
+  EXPECT_EQ(defect(std::string(1024, 'x')), "its first bytes are others");
+  EXPECT_EQ(defect(qcow2(3).substr(0, 90)), "its header is cut off");
+  std::string image = qcow2(3);
+  put(image, 20, 8, 4);
+  EXPECT_EQ(defect(image), "its clusters have no possible size");
+  image = qcow2(3);
+  put(image, 104, 1, 4);
+  put(image, 108, 0xffffffff, 4);
+  EXPECT_EQ(defect(image), "a header extension ends beyond the header");
+  for (const std::uint64_t place : {std::uint64_t{1020}, UINT64_MAX}) {
+    image = qcow2(3, "base", "raw");
+    put(image, 8, place, 8);
+    EXPECT_NE(defect(image), "") << place;
+  }
+  image = qcow2(3, std::string("ba\0e", 4), "raw");
+  EXPECT_NE(defect(image), "");
+  // A header of small clusters ends with the first of them.
+  image = qcow2(3, "base", "raw");
+  put(image, 20, 9, 4);
+  EXPECT_NE(defect(image), "");
+}
+
+TEST(ImageHeader, ExternalData) {
+  std::string image = qcow2(3);
+  put(image, 72, 4, 8);
+  put(image, 104, 0x44415441, 4);
+  put(image, 108, 4, 4);
+  image.replace(112, 4, "data");
+  const ImageHeader header = read_header("qcow2", bytes_of(image));
+  EXPECT_TRUE(header.has_data_file);
+  EXPECT_EQ(header.data_file, "data");
+}
+
 TEST(ImageHeader, OthersByTheirSignature) {
   std::string vdi(1024, '\0');
   vdi.replace(0x40, 4, "\x7f\x10\xda\xbe");
@@ -107,4 +145,4 @@ TEST(ImageHeader, Utf8IsCheckedToTheLastByte) {
 }
 
 }  // namespace
-}  // namespace warren::driver::storage::backend
+}  // namespace warren::driver::store
