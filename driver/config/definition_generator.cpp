@@ -70,9 +70,14 @@ DeviceInfo make_info(Dice& dice, bool pci, std::uint32_t boot_order = 0) {
 Disk make_disk(Dice& dice, std::uint32_t number) {
   Disk disk;
   disk.source_type = static_cast<DiskSourceType>(dice.below(2));
-  disk.source = dice.path();
+  if (dice.below(4) == 0) {
+    disk.source_type = DiskSourceType::file;
+    disk.volume = VolumeName{dice.flip() ? "default" : "p & q", "a volume's name"};
+  } else {
+    disk.source = dice.path();
+  }
   disk.driver.name_qemu = dice.flip();
-  disk.driver.type_raw = dice.flip();
+  if (dice.flip()) disk.driver.format = DiskFormat::raw;
   disk.driver.cache = dice.maybe_enum<DiskCache>(6);
   disk.driver.io = dice.maybe_enum<DiskIo>(3);
   disk.driver.discard = dice.maybe_enum<DiskDiscard>(2);
@@ -91,23 +96,42 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
   disk.read_only = dice.flip();
   disk.shareable = dice.flip();
   disk.backing_store_end = dice.flip();
-  const bool is_sata = dice.flip();
-  disk.info = make_info(dice, !is_sata, number + 1);
-  if (!is_sata) return disk;
-  disk.bus = DiskBus::sata;
+  if (dice.below(3) == 0) {
+    disk.driver.format = DiskFormat::qcow2;
+    disk.shareable = false;
+    for (std::uint64_t i = dice.below(3); i != 0; --i)
+      disk.backing.push_back({.format = i == 1 ? DiskFormat::raw : DiskFormat::qcow2, .source = dice.path()});
+  }
+  disk.bus = static_cast<DiskBus>(dice.below(3));
+  disk.info = make_info(dice, disk.bus == DiskBus::virtio, number + 1);
+  if (disk.bus == DiskBus::virtio) return disk;
   disk.target = fmt::format("sd{}", static_cast<char>('a' + number));
   disk.driver.queues.reset();
   disk.driver.queue_size.reset();
   disk.driver.packed.reset();
   disk.driver.iothread.reset();
-  disk.block_sizes.logical.reset();
-  disk.read_only = false;
-  if (dice.flip()) disk.drive = DriveAddress{.controller = number / 6, .unit = number % 6};
+  if (dice.flip()) disk.rotation_rate = dice.flip() ? 1 : dice.between(1025, 65534);
+  if (disk.bus == DiskBus::scsi) {
+    if (dice.flip()) disk.wwn = fmt::format("{:016x}", dice.below(100000));
+    if (dice.flip()) disk.vendor = "ACME";
+    if (dice.flip()) disk.product = "Rocket & <disk>";
+    if (dice.flip()) disk.drive = DriveAddress{.controller = number / 6, .target = 7, .unit = number * 100};
+  } else {
+    disk.block_sizes.logical.reset();
+    disk.read_only = false;
+    if (dice.flip()) disk.drive = DriveAddress{.controller = number / 6, .unit = number % 6};
+  }
   if (dice.flip()) return disk;
   disk.device = DiskDevice::cdrom;
   disk.read_only = true;
+  if (disk.bus == DiskBus::scsi) disk.block_sizes = {};
+  if (disk.driver.format == DiskFormat::qcow2) disk.driver.format = DiskFormat::raw;
+  disk.backing.clear();
   disk.startup_policy = dice.maybe_enum<StartupPolicy>(3);
-  if (dice.flip()) disk.source.clear();
+  if (dice.flip()) {
+    disk.source.clear();
+    disk.volume.reset();
+  }
   return disk;
 }
 

@@ -41,7 +41,8 @@ struct DriveAddress {
   bool operator==(const DriveAddress&) const = default;
 };
 
-inline constexpr std::uint32_t kSataPorts = 6;  // units of a SATA controller
+inline constexpr std::uint32_t kSataPorts = 6;                          // units of a SATA controller
+inline constexpr std::uint32_t kScsiTargets = 256, kScsiUnits = 16384;  // of a virtio SCSI controller
 
 // What every device has. `alias` is kept in a persistent definition only if it is the user's own ("ua-…").
 struct DeviceInfo {

@@ -191,6 +191,10 @@ void check_new(const Devices& devices, const Disk& disk) {
   for (const Disk& other : devices.disks)
     if (other.target == disk.target)
       throw operation_invalid(fmt::format("target {} already exists", disk.target));
+  if (disk.bus != DiskBus::scsi || !disk.drive) return;
+  for (const Disk& other : devices.disks)
+    if (other.bus == disk.bus && other.drive == disk.drive)
+      throw operation_failed("Domain already contains a disk with that address");
 }
 void check_new(const Devices& devices, const Controller& controller) {
   if (controller.model == ControllerModel::usb_none || controller.model == ControllerModel::pcie_root)
@@ -258,9 +262,11 @@ void check_removable(const Devices& devices, const Controller& controller) {
     if (controller.type == ControllerType::virtio_serial && channel.address &&
         channel.address->controller == controller.index)
       is_used = true;
-  for (const Disk& disk : devices.disks)
-    if (controller.type == ControllerType::sata && disk.drive && disk.drive->controller == controller.index)
-      is_used = true;
+  for (const Disk& disk : devices.disks) {
+    const bool is_of_type = (controller.type == ControllerType::sata && disk.bus == DiskBus::sata) ||
+                            (controller.type == ControllerType::scsi && disk.bus == DiskBus::scsi);
+    if (is_of_type && disk.drive && disk.drive->controller == controller.index) is_used = true;
+  }
   if (is_used) throw operation_failed("device cannot be detached: device is busy");
 }
 void check_removable(const Devices&, const Input& input) {

@@ -7,8 +7,10 @@
 // After a failure the definition that was to be changed is not to be used.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "driver/config/domain_defaults.h"
 #include "driver/config/domain_definition.h"
@@ -21,6 +23,7 @@ using Device = std::variant<Disk, Interface, Controller, SerialPort, Console, Ch
 enum class DeviceUse {
   change,   // to attach or update: whole
   removal,  // to detach: as much as tells which it is; a disk needs no source
+  copy,     // what a disk is to be copied to: a disk needs no target
 };
 
 // The document is <disk>, <interface>, …, with the rules and errors of parse_domain(). `inactive` as there.
@@ -52,11 +55,14 @@ Device remove_device(DomainDefinition& definition, const Device& wanted);
 // keeps when it has none of its own.
 void replace_device(DomainDefinition& definition, const Device& changed);
 
-// Of a running domain: the alias and the slot of a DIMM; the alias and the place of a disk, interface,
-// entropy source, socket, input or host device or watchdog that is to be plugged in, as place_hot_plugged();
-// and of a channel or virtio console, for which one of its virtio-serial controllers has a free port. Throws
-// Error.
+// Of a running domain: the alias and the slot of a DIMM; the alias of a SCSI disk, and the place that it is
+// given or has by its name; the alias and the place of another disk, SCSI controller, interface, entropy
+// source, socket, input or host device or watchdog that is to be plugged in, as place_hot_plugged(); and of a
+// channel or virtio console, for which one of its virtio-serial controllers has a free port. Throws Error.
 void assign_hot_plugged(const DomainDefinition& live, Device& device);
+// The indexes of the SCSI controllers that a running domain lacks for `device`, ascending; none for what is
+// no SCSI disk.
+std::vector<std::uint32_t> missing_scsi_controllers(const Devices& live, const Device& device);
 // Whether the device at that address may come and go: it is the only function behind a root port whose slot
 // takes devices at run time.
 bool takes_hot_plug(const Devices& devices, const PciAddress& address);

@@ -87,7 +87,7 @@ TEST(DeviceChange, OfARunningDriveTheMediumAloneChanges) {
   };
   const Disk filled = update(
       "<disk type='block' device='cdrom'><source dev='/dev/sr0' startupPolicy='optional'/><target "
-      "dev='sda'/></disk>");
+      "dev='sda' bus='sata'/></disk>");
   EXPECT_EQ(filled.source, "/dev/sr0");
   EXPECT_EQ(filled.source_type, DiskSourceType::block);
   EXPECT_EQ(filled.info.alias, "sata0-0-0");
@@ -96,9 +96,11 @@ TEST(DeviceChange, OfARunningDriveTheMediumAloneChanges) {
        {std::pair("<disk device='cdrom'><target dev='sda' bus='sata'/><serial>new</serial></disk>",
                   "<serial>"),
         std::pair("<disk device='disk'><source file='/x'/><target dev='sda' bus='sata'/></disk>", "@device"),
-        std::pair("<disk device='cdrom'><target dev='sda'/><address type='drive' unit='3'/></disk>",
-                  "<address>"),
-        std::pair("<disk device='cdrom'><driver cache='none'/><target dev='sda'/></disk>", "<driver>")}) {
+        std::pair(
+            "<disk device='cdrom'><target dev='sda' bus='sata'/><address type='drive' unit='3'/></disk>",
+            "<address>"),
+        std::pair("<disk device='cdrom'><driver cache='none'/><target dev='sda' bus='sata'/></disk>",
+                  "<driver>")}) {
     const auto refused = refusal([&] { update(xml); });
     EXPECT_EQ(refused.first, VIR_ERR_OPERATION_UNSUPPORTED);
     EXPECT_THAT(refused.second, HasSubstr(what));

@@ -3,6 +3,7 @@
 
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
+#include "driver/config/scsi_devices.h"
 
 namespace warren::driver::config {
 
@@ -133,7 +134,7 @@ void format_disk_driver(XmlWriter& writer, const DiskDriver& driver) {
   if (driver == DiskDriver{}) return;
   writer.begin("driver");
   if (driver.name_qemu) writer.attribute("name", "qemu");
-  if (driver.type_raw) writer.attribute("type", "raw");
+  if (driver.format) writer.attribute("type", names::kDiskFormat.name(*driver.format));
   if (driver.cache) writer.attribute("cache", names::kDiskCache.name(*driver.cache));
   if (driver.error_policy)
     writer.attribute("error_policy", names::kDiskErrorPolicy.name(*driver.error_policy));
@@ -151,10 +152,14 @@ void format_disk_driver(XmlWriter& writer, const DiskDriver& driver) {
 }
 
 void format_disk_source(XmlWriter& writer, const Disk& disk, const FormatContext& context) {
-  if (disk.source.empty() && !disk.startup_policy) return;
+  if (disk.is_empty() && !disk.startup_policy) return;
   writer.begin("source");
-  if (!disk.source.empty())
+  if (disk.volume) {
+    writer.attribute("pool", disk.volume->pool);
+    writer.attribute("volume", disk.volume->name);
+  } else if (!disk.source.empty()) {
     writer.attribute(disk.source_type == DiskSourceType::file ? "file" : "dev", disk.source);
+  }
   if (!disk.descriptor_group.empty()) writer.attribute("fdgroup", disk.descriptor_group);
   if (disk.startup_policy)
     writer.attribute("startupPolicy", names::kStartupPolicy.name(*disk.startup_policy));
@@ -162,28 +167,70 @@ void format_disk_source(XmlWriter& writer, const Disk& disk, const FormatContext
   writer.end();
 }
 
+void format_image(XmlWriter& writer, const BackingImage& image, std::optional<std::uint32_t> index) {
+  writer.begin("format");
+  writer.attribute("type", names::kDiskFormat.name(image.format));
+  writer.end();
+  writer.begin("source");
+  writer.attribute(image.source_type == DiskSourceType::file ? "file" : "dev", image.source);
+  format_optional(writer, "index", index);
+  writer.end();
+}
+
+// Each below the one that it is read through.
+void format_backing_chain(XmlWriter& writer, const std::vector<BackingImage>& backing, bool ends,
+                          const FormatContext& context) {
+  for (const BackingImage& image : backing) {
+    writer.begin("backingStore");
+    writer.attribute("type", names::kDiskType.name(image.source_type));
+    if (context.live) format_optional(writer, "index", image.source_index);
+    format_image(writer, image, std::nullopt);
+  }
+  if (ends) writer.empty("backingStore");
+  for (std::size_t i = 0; i < backing.size(); ++i) writer.end();
+}
+
+void format_mirror(XmlWriter& writer, const DiskMirror& mirror, const FormatContext& context) {
+  const BackingImage& image = mirror.image;
+  writer.begin("mirror");
+  writer.attribute("type", names::kDiskType.name(image.source_type));
+  // For clients that know no other place for it.
+  if (mirror.job == MirrorJob::copy && image.source_type == DiskSourceType::file) {
+    writer.attribute("file", image.source);
+    writer.attribute("format", names::kDiskFormat.name(image.format));
+  }
+  writer.attribute("job", names::kMirrorJob.name(mirror.job));
+  if (mirror.state != MirrorState::running) writer.attribute("ready", names::kMirrorState.name(mirror.state));
+  format_image(writer, image, image.source_index);
+  if (mirror.job == MirrorJob::copy) format_backing_chain(writer, mirror.backing, true, context);
+  writer.end();
+}
+
 void format_disk(XmlWriter& writer, const Disk& disk, const FormatContext& context) {
   writer.begin("disk");
-  writer.attribute("type", names::kDiskType.name(disk.source_type));
+  writer.attribute("type", disk.volume ? "volume" : names::kDiskType.name(disk.source_type));
   writer.attribute("device", names::kDiskDevice.name(disk.device));
   format_disk_driver(writer, disk.driver);
   format_disk_source(writer, disk, context);
-  if (disk.backing_store_end) writer.empty("backingStore");
+  format_backing_chain(writer, disk.backing, disk.backing_store_end, context);
   if (disk.block_sizes != DiskBlockSizes{}) {
     writer.begin("blockio");
     format_optional(writer, "logical_block_size", disk.block_sizes.logical);
     format_optional(writer, "physical_block_size", disk.block_sizes.physical);
     writer.end();
   }
+  if (disk.mirror && context.live) format_mirror(writer, *disk.mirror, context);
   writer.begin("target");
   writer.attribute("dev", disk.target);
   writer.attribute("bus", names::kDiskBus.name(disk.bus));
   if (disk.tray_open && context.live) writer.attribute("tray", "open");
+  format_optional(writer, "rotation_rate", disk.rotation_rate);
   writer.end();
   format_io_tune(writer, disk.tune);
   if (disk.read_only) writer.empty("readonly");
   if (disk.shareable) writer.empty("shareable");
   if (!disk.serial.empty()) writer.element("serial", disk.serial);
+  format_scsi_identity(writer, disk);
   format_device_info(writer, disk.info, context);
   if (disk.drive) {
     writer.begin("address");
@@ -205,8 +252,11 @@ void format_controller(XmlWriter& writer, const Controller& controller, const Fo
     writer.attribute("model", "none");
   } else if (controller.type == ControllerType::pci) {
     writer.attribute("model", names::kPciModel.name(controller.model));
+  } else if (controller.model == ControllerModel::virtio_scsi) {
+    writer.attribute("model", names::kScsiModel.name(controller.model));
   }
   format_optional(writer, "ports", controller.ports);
+  format_controller_driver(writer, controller.driver);
   if (!controller.model_name.empty()) {
     writer.begin("model");
     writer.attribute("name", controller.model_name);

@@ -6,6 +6,7 @@
 #include "driver/config/device_change.h"
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
+#include "driver/config/scsi_devices.h"
 
 namespace warren::driver::config {
 
@@ -83,7 +84,7 @@ namespace {
 DiskDriver parse_disk_driver(XmlElement& element) {
   DiskDriver driver;
   driver.name_qemu = accept_only(element, "name", "qemu");
-  driver.type_raw = accept_only(element, "type", "raw");
+  driver.format = read_enum(element, "type", names::kDiskFormat);
   driver.cache = read_enum(element, "cache", names::kDiskCache);
   driver.io = read_enum(element, "io", names::kDiskIo);
   driver.discard = read_enum(element, "discard", names::kDiskDiscard);
@@ -99,14 +100,14 @@ DiskDriver parse_disk_driver(XmlElement& element) {
   return driver;
 }
 
-// As libvirt reads it from the name where no bus is given, but for 'sd': that is SATA, for want of SCSI.
+// As libvirt reads it from the name where no bus is given.
 DiskBus bus_of_prefix(XmlElement& target, std::string_view name, std::string_view prefix) {
   if (prefix == "vd") return DiskBus::virtio;
-  if (prefix == "sd") return DiskBus::sata;
+  if (prefix == "sd") return DiskBus::scsi;
   throw target.unsupported_attribute(
       "dev",
       fmt::format("'{}' asks for another bus than those Warren has for disks; name it 'vda' or 'sda', or "
-                  "give bus='virtio' or bus='sata'",
+                  "give bus='virtio', bus='scsi' or bus='sata'",
                   name));
 }
 
@@ -138,17 +139,40 @@ void parse_disk_target(XmlElement& element, Disk& disk, bool inactive) {
     // Where no machine runs every tray is closed.
     disk.tray_open = !inactive && *tray == "open";
   }
+  disk.rotation_rate = read_number(*target, "rotation_rate", 1, 65534);
+  if (!disk.rotation_rate) return;
+  if (disk.bus == DiskBus::virtio)
+    throw target->unsupported_attribute("rotation_rate", "only SCSI and SATA disks have one");
+  if (*disk.rotation_rate != 1 && *disk.rotation_rate < 1025)
+    throw target->malformed_attribute("rotation_rate", "it is neither 1 nor from 1025 to 65534");
 }
 
-void parse_disk_source(XmlElement& element, Disk& disk, bool inactive, DeviceUse use) {
+// <source pool= volume=/>
+void parse_volume(XmlElement& source, Disk& disk) {
+  const bool may_be_empty = disk.device == DiskDevice::cdrom;
+  if (may_be_empty && !source.attribute("pool") && !source.attribute("volume")) return;
+  disk.volume.emplace();
+  disk.volume->pool = require_text(source, "pool");
+  disk.volume->name = require_text(source, "volume");
+  // Of a volume of an iSCSI pool; all of them are devices of the host here.
+  if (const auto mode = source.attribute("mode"); mode && *mode != "host") {
+    throw source.unsupported_attribute(
+        "mode", fmt::format("'{}': the host's device is what a disk has; use mode='host'", *mode));
+  }
+}
+
+void parse_disk_source(XmlElement& element, Disk& disk, bool is_volume, bool inactive, DeviceUse use) {
   XmlElement* source = element.child("source");
   if (!source) {
     if (use == DeviceUse::removal || disk.device == DiskDevice::cdrom) return;
     throw element.malformed("<source> is missing");
   }
   const std::string_view name = disk.source_type == DiskSourceType::file ? "file" : "dev";
-  if (disk.device != DiskDevice::cdrom || source->attribute(name))
+  if (is_volume) {
+    parse_volume(*source, disk);
+  } else if (disk.device != DiskDevice::cdrom || source->attribute(name)) {
     disk.source = require_absolute_path(*source, name);
+  }
   if (const auto group = source->attribute("fdgroup")) {
     if (disk.source_type != DiskSourceType::file || disk.source.empty())
       throw source->malformed_attribute("fdgroup", "only a file, which is named beside it, has one");
@@ -168,14 +192,15 @@ void parse_disk_source(XmlElement& element, Disk& disk, bool inactive, DeviceUse
 }
 
 void parse_drive_address(XmlElement& element, Disk& disk) {
+  const bool is_scsi = disk.bus == DiskBus::scsi;
   XmlElement* address = element.child("address");
   if (!address) return;
   accept_only(*address, "type", "drive");
   disk.drive.emplace();
   disk.drive->controller = read_number(*address, "controller", 0, 255).value_or(0);
   disk.drive->bus = read_number(*address, "bus", 0, 0).value_or(0);
-  disk.drive->target = read_number(*address, "target", 0, 0).value_or(0);
-  disk.drive->unit = read_number(*address, "unit", 0, kSataPorts - 1).value_or(0);
+  disk.drive->target = read_number(*address, "target", 0, is_scsi ? kScsiTargets - 1 : 0).value_or(0);
+  disk.drive->unit = read_number(*address, "unit", 0, is_scsi ? kScsiUnits - 1 : kSataPorts - 1).value_or(0);
 }
 
 // What a SATA drive has not.
@@ -201,38 +226,100 @@ void parse_disk_serial(XmlElement& element, Disk& disk) {
   XmlElement* serial = element.child("serial");
   if (!serial) return;
   disk.serial = serial->text();
-  if (disk.serial.size() > 20)
-    throw serial->unsupported(fmt::format("it has {} bytes; a disk has 20 for it", disk.serial.size()));
+  const std::size_t longest = disk.bus == DiskBus::scsi ? 36 : 20;
+  if (disk.serial.size() > longest)
+    throw serial->unsupported(
+        fmt::format("it has {} bytes; a disk has {} for it", disk.serial.size(), longest));
   for (const char c : disk.serial)
     if (!std::isalnum(static_cast<unsigned char>(c)) &&
         std::string_view("_-+. ").find(c) == std::string_view::npos)
       throw serial->malformed("it is not letters, digits, blanks, '_', '-', '+' and '.'");
 }
 
-// What other buses have.
 void check_disk_kind(XmlElement& element) {
-  if (XmlElement* wwn = element.child("wwn"))
-    throw wwn->unsupported("only IDE and SCSI disks have a world wide name; use <serial>");
-  for (const char* name : {"vendor", "product"})
-    if (XmlElement* child = element.child(name)) throw child->unsupported("only SCSI disks have it");
   if (XmlElement* transient = element.child("transient"))
     throw transient->unsupported(
         "Warren keeps what is written to a raw image; give the disk an image to lose");
 }
 
+BackingImage parse_backing_image(XmlElement& store, bool inactive) {
+  BackingImage image;
+  image.source_type = read_enum(store, "type", names::kDiskType).value_or(DiskSourceType::file);
+  XmlElement* format = store.child("format");
+  if (!format) throw store.malformed("<format> is missing: the format of an image is never guessed");
+  image.format = require_enum(*format, "type", names::kDiskFormat);
+  XmlElement* source = store.child("source");
+  if (!source) throw store.malformed("<source> is missing");
+  image.source = require_absolute_path(*source, image.source_type == DiskSourceType::file ? "file" : "dev");
+  const auto of_store = read_number(store, "index", 1);
+  const auto of_source = read_number(*source, "index", 1);
+  if (!inactive) image.source_index = of_store ? of_store : of_source;
+  return image;
+}
+
+// Returns whether it is said where the chain ends.
+bool parse_backing_chain(XmlElement& element, DiskFormat above, std::vector<BackingImage>& backing,
+                         bool inactive) {
+  for (XmlElement* store = element.child("backingStore"); store; store = store->child("backingStore")) {
+    if (!store->attribute("type") && !store->child("source") && !store->child("format")) {
+      return true;
+    }
+    if (above != DiskFormat::qcow2) throw store->unsupported("a raw image has no backing store");
+    if (backing.size() == kMaximumBackingImages)
+      throw store->unsupported(fmt::format("the chain has more than {} images", kMaximumBackingImages + 1));
+    backing.push_back(parse_backing_image(*store, inactive));
+    above = backing.back().format;
+  }
+  return false;
+}
+
+// Read, so that a document of a running domain can be defined again; kept for a running one only.
+void parse_mirror(XmlElement& element, Disk& disk, bool inactive) {
+  XmlElement* child = element.child("mirror");
+  if (!child) return;
+  DiskMirror mirror{.image = parse_backing_image(*child, inactive), .backing = {}};
+  // Said twice of a copy.
+  child->attribute("file");
+  child->attribute("format");
+  mirror.job = read_enum(*child, "job", names::kMirrorJob).value_or(MirrorJob::copy);
+  mirror.state = read_enum(*child, "ready", names::kMirrorState).value_or(MirrorState::running);
+  parse_backing_chain(*child, mirror.image.format, mirror.backing, inactive);
+  if (!inactive) disk.mirror = std::move(mirror);
+}
+
+// What is only for a raw image.
+void check_format(XmlElement& element, const Disk& disk) {
+  if (disk.driver.format.value_or(DiskFormat::raw) == DiskFormat::raw) return;
+  if (disk.device == DiskDevice::cdrom)
+    throw element.child("driver")->unsupported_attribute("type",
+                                                         "the medium of a CD/DVD drive is a raw image");
+  if (disk.shareable && !disk.read_only) {
+    throw element.child("shareable")
+        ->unsupported(
+            fmt::format("shared access for disk '{}' requires use of supported storage format", disk.target));
+  }
+  if (!disk.descriptor_group.empty())
+    throw element.child("source")->unsupported_attribute("fdgroup", "only a raw image can be lent");
+}
+
 Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::change) {
   Disk disk;
-  disk.source_type = read_enum(element, "type", names::kDiskType).value_or(DiskSourceType::file);
+  const bool is_volume = element.attribute("type") == "volume";
+  if (!is_volume)
+    disk.source_type = read_enum(element, "type", names::kDiskType).value_or(DiskSourceType::file);
   disk.device = read_enum(element, "device", names::kDiskDevice).value_or(DiskDevice::disk);
   check_disk_kind(element);
   if (XmlElement* driver = element.child("driver")) disk.driver = parse_disk_driver(*driver);
-  parse_disk_source(element, disk, inactive, use);
-  parse_disk_target(element, disk, inactive);
+  parse_disk_source(element, disk, is_volume, inactive, use);
+  if (use != DeviceUse::copy || element.child("target") != nullptr)
+    parse_disk_target(element, disk, inactive);
   if (disk.device == DiskDevice::cdrom && disk.bus == DiskBus::virtio) {
     throw element.unsupported_attribute("device",
-                                        "a virtio disk does not support ejectable media; give it bus='sata'");
+                                        "a virtio disk does not support ejectable media; give it bus='sata' "
+                                        "or bus='scsi'");
   }
   parse_disk_serial(element, disk);
+  parse_scsi_identity(element, disk);
   if (XmlElement* block = element.child("blockio")) {
     disk.block_sizes.logical = read_power_of_two(*block, "logical_block_size", 512, 4096);
     disk.block_sizes.physical = read_power_of_two(*block, "physical_block_size", 512, 1u << 21);
@@ -243,11 +330,17 @@ Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::c
   if (XmlElement* tune = element.child("iotune")) disk.tune = parse_io_tune(*tune);
   disk.read_only = element.child("readonly") != nullptr || disk.device == DiskDevice::cdrom;
   disk.shareable = element.child("shareable") != nullptr;
-  disk.backing_store_end = element.child("backingStore") != nullptr;
+  disk.backing_store_end =
+      parse_backing_chain(element, disk.driver.format.value_or(DiskFormat::raw), disk.backing, inactive);
+  parse_mirror(element, disk, inactive);
+  check_format(element, disk);
   disk.info = parse_device_info(element, inactive, disk.bus == DiskBus::virtio, true);
+  if (disk.bus == DiskBus::virtio) return disk;
+  parse_drive_address(element, disk);
   if (disk.bus == DiskBus::sata) {
-    parse_drive_address(element, disk);
     check_sata(element, disk);
+  } else {
+    check_scsi_disk(element, disk);
   }
   return disk;
 }
@@ -347,6 +440,9 @@ Controller parse_controller(XmlElement& element, bool inactive) {
       controller.info = parse_device_info(element, inactive, false, false);
       return controller;
     case ControllerType::sata:
+      break;
+    case ControllerType::scsi:
+      parse_scsi_controller(element, controller);
       break;
     case ControllerType::virtio_serial:
       controller.ports = read_number(element, "ports", 1, kMaximumSerialControllerPorts);

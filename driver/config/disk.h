@@ -1,4 +1,5 @@
-// <disk>: a virtio block device, or a SATA disk or CD/DVD drive, on a raw file or block device.
+// <disk>: a virtio block device, or a SATA or SCSI disk or CD/DVD drive, on a raw or qcow2 file or block
+// device.
 #pragma once
 
 #include <cstddef>
@@ -6,15 +7,19 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "driver/config/device_address.h"
 #include "driver/config/io_tune.h"
 
 namespace warren::driver::config {
 
+// Of a disk of type volume: what its volume is.
 enum class DiskSourceType { file, block };
+// What is not said is raw; it is never guessed.
+enum class DiskFormat { raw, qcow2 };
 enum class DiskDevice { disk, cdrom };
-enum class DiskBus { virtio, sata };
+enum class DiskBus { virtio, sata, scsi };
 // What becomes of a start when the source is not there: it fails, or the disk is left out, a drive empty.
 enum class StartupPolicy { mandatory, requisite, optional };
 enum class DiskCache { default_mode, none, writethrough, writeback, directsync, unsafe };
@@ -23,10 +28,10 @@ enum class DiskDiscard { ignore, unmap };
 enum class DiskDetectZeroes { off, on, unmap };
 enum class DiskErrorPolicy { stop, report, ignore, enospace };
 
-// <driver> below a disk. The format is raw, always.
+// <driver> below a disk.
 struct DiskDriver {
   bool name_qemu = false;  // name='qemu' was given or filled in; it is the only name there is
-  bool type_raw = false;   // type='raw' was given or filled in
+  std::optional<DiskFormat> format;
   std::optional<DiskCache> cache;
   std::optional<DiskIo> io;
   std::optional<DiskErrorPolicy> error_policy;       // of writes, and of reads without their own
@@ -47,27 +52,74 @@ struct DiskBlockSizes {
   bool operator==(const DiskBlockSizes&) const = default;
 };
 
+// <backingStore>: what a qcow2 image reads where nothing was written to it.
+struct BackingImage {
+  DiskSourceType source_type = DiskSourceType::file;
+  DiskFormat format = DiskFormat::raw;
+  std::string source;                         // absolute path
+  std::optional<std::uint32_t> source_index;  // live XML only
+  bool operator==(const BackingImage&) const = default;
+};
+inline constexpr std::size_t kMaximumBackingImages = 199;
+
+// <mirror>: the image that a block job keeps equal to the disk, of a running disk only.
+enum class MirrorJob { copy, active_commit };
+enum class MirrorState { running, ready, pivot, abort };
+struct DiskMirror {
+  MirrorJob job = MirrorJob::copy;
+  MirrorState state = MirrorState::running;
+  BackingImage image;
+  std::vector<BackingImage> backing;  // of a copy: what it is backed by
+  bool operator==(const DiskMirror&) const = default;
+};
+
+// <source pool= volume=/> of a disk of type volume.
+struct VolumeName {
+  std::string pool;
+  std::string name;
+  bool operator==(const VolumeName&) const = default;
+};
+
 struct Disk {
   DiskSourceType source_type = DiskSourceType::file;
   DiskDevice device = DiskDevice::disk;
   DiskBus bus = DiskBus::virtio;
-  std::string source;            // absolute path; empty: a drive without a medium
+  std::optional<VolumeName> volume;  // none: of type file or block
+  // Absolute path; empty: a drive without a medium, or a volume that nobody has looked for yet.
+  std::string source;
   std::string descriptor_group;  // fdgroup=, of type file: a client lends the file; empty: it is opened
   std::optional<StartupPolicy> startup_policy;
   std::optional<std::uint32_t> source_index;  // live XML only
   DiskDriver driver;
   DiskBlockSizes block_sizes;
   IoTune tune;
-  std::string target;      // "vda"; unique in a domain
-  std::string serial;      // at most 20 bytes of [A-Za-z0-9_.+-] and blank (VIRTIO_BLK_ID_BYTES)
-  bool read_only = false;  // a CD/DVD drive always is
-  bool tray_open = false;  // of a running CD/DVD drive
+  std::string target;  // "vda"; unique in a domain
+  // At most 20 bytes of [A-Za-z0-9_.+-] and blank (VIRTIO_BLK_ID_BYTES); on SCSI 36.
+  std::string serial;
+  std::optional<std::uint32_t> rotation_rate;  // sata, scsi: 1, or 1025..65534 a minute
+  std::string wwn;                             // scsi: 16 hexadecimal digits, as given
+  std::string vendor, product;                 // scsi: at most 8 and 16 printable characters
+  bool read_only = false;                      // a CD/DVD drive always is
+  bool tray_open = false;                      // of a running CD/DVD drive
   bool shareable = false;
-  bool backing_store_end = false;  // <backingStore/>: the chain ends here, true of every raw image
+  std::vector<BackingImage> backing;  // from the top; of a live disk all of them
+  // <backingStore/> below the last of them: the chain ends there. Else a qcow2 image's header says how it
+  // goes on.
+  bool backing_store_end = false;
+  std::optional<DiskMirror> mirror;
   DeviceInfo info;
-  std::optional<DriveAddress> drive;  // of a SATA drive; none: fill_defaults chooses
+  std::optional<DriveAddress> drive;  // on SATA and SCSI; none: fill_defaults chooses
+
+  bool is_empty() const noexcept { return source.empty() && !volume; }
   bool operator==(const Disk&) const = default;
 };
+
+// "raw", "qcow2"
+std::string_view disk_format_name(DiskFormat format);
+
+// The images of a running domain's disk, from the top, have numbers that no other image of the domain has:
+// "vda[3]". Gives those of `disk` numbers from `first` on; returns the next.
+std::uint32_t number_images(Disk& disk, std::uint32_t first);
 
 // The number libvirt gives a disk of this name: 0 for "vda", 26 for "vdaa".
 std::size_t disk_number(std::string_view target);

@@ -10,8 +10,10 @@
 
 #include "driver/config/cpu_features.h"
 #include "driver/config/device_change.h"
+#include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
 #include "driver/config/pci_assignment.h"
+#include "driver/config/scsi_devices.h"
 #include "driver/contract/error.h"
 
 namespace warren::driver::config {
@@ -23,6 +25,32 @@ void system_random_bytes(std::span<std::uint8_t> bytes) {
     if (got < 0 && errno != EINTR) throw system_error(errno, "random bytes");
     if (got > 0) done += static_cast<std::size_t>(got);
   }
+}
+
+std::string_view disk_format_name(DiskFormat format) {
+  return names::kDiskFormat.name(format);
+}
+
+std::uint32_t number_images(Disk& disk, std::uint32_t first) {
+  if (disk.source.empty()) return first;
+  disk.source_index = first++;
+  for (BackingImage& image : disk.backing) image.source_index = first++;
+  return first;
+}
+
+std::uint32_t next_image_number(const Devices& devices) {
+  std::uint32_t last = 0;
+  const auto note = [&last](const std::optional<std::uint32_t>& index) {
+    last = std::max(last, index.value_or(0));
+  };
+  for (const Disk& disk : devices.disks) {
+    note(disk.source_index);
+    for (const BackingImage& image : disk.backing) note(image.source_index);
+    if (!disk.mirror) continue;
+    note(disk.mirror->image.source_index);
+    for (const BackingImage& image : disk.mirror->backing) note(image.source_index);
+  }
+  return last + 1;
 }
 
 std::size_t disk_number(std::string_view target) {
@@ -182,9 +210,9 @@ void place_drives(Devices& devices) {
   }
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
     const Disk& disk = devices.disks[i];
-    if (!disk.drive) continue;
+    if (disk.bus != DiskBus::sata) continue;
     for (std::size_t j = 0; j < i; ++j)
-      if (devices.disks[j].drive == disk.drive) {
+      if (devices.disks[j].bus == disk.bus && devices.disks[j].drive == disk.drive) {
         throw xml_error(fmt::format("/domain/devices/disk[{}]", i + 1), 0,
                         fmt::format("Found duplicate drive address for disk with target name '{}' "
                                     "controller='{}' bus='0' target='0' unit='{}'",
@@ -302,7 +330,8 @@ void fill_fixed_controllers(Devices& devices) {
 }
 
 void complete(Disk& disk, const RandomBytes&) {
-  disk.driver.name_qemu = disk.driver.type_raw = true;
+  disk.driver.name_qemu = true;
+  if (!disk.driver.format) disk.driver.format = DiskFormat::raw;
 }
 void complete(Interface& interface, const RandomBytes& random) {
   interface.model_virtio = true;
@@ -313,6 +342,9 @@ void complete(Interface& interface, const RandomBytes& random) {
 }
 void complete(Rng& rng, const RandomBytes&) {
   if (rng.backend == RngBackend::random && rng.path.empty()) rng.path = "/dev/random";
+}
+void complete(Controller& controller, const RandomBytes&) {
+  if (controller.type == ControllerType::scsi) controller.model = ControllerModel::virtio_scsi;
 }
 void complete(Vsock& vsock, const RandomBytes&) {
   vsock.has_model = true;
@@ -391,7 +423,9 @@ void fill_defaults(DomainDefinition& definition, const HostFacts& facts, const R
   index_controllers(devices, ControllerType::sata, "SATA");
   fill_fixed_controllers(devices);
   index_controllers(devices, ControllerType::virtio_serial, "virtio-serial");
+  index_controllers(devices, ControllerType::scsi, "SCSI");
   place_drives(devices);
+  place_scsi_disks(devices);
   SerialPlaces(devices).run();
   assign_pci_addresses(devices);
   order_controllers(devices);

@@ -28,12 +28,16 @@ void fill_defaults(DomainDefinition& definition, const HostFacts& facts,
 
 // What start found or made for a running domain, in the order of the devices.
 struct LiveResources {
-  std::int32_t id = 0;                         // from 1
-  std::vector<std::string> serial_ptys;        // one each; "" where the back end is no pty
-  std::vector<std::string> console_ptys;       // likewise; those of target serial are ignored
-  std::vector<std::string> interface_targets;  // names of the taps
-  std::vector<std::string> channel_paths;      // ptys and sockets of channels; "" where there is neither
+  std::int32_t id = 0;                             // from 1
+  std::vector<std::string> serial_ptys;            // one each; "" where the back end is no pty
+  std::vector<std::string> console_ptys;           // likewise; those of target serial are ignored
+  std::vector<std::string> interface_targets;      // names of the taps
+  std::vector<std::string> channel_paths;          // ptys and sockets of channels; "" where there is neither
+  std::vector<std::vector<BackingImage>> backing;  // of each disk; or none at all
 };
+
+// The number that the next image of a running domain gets (number_images(), disk.h).
+std::uint32_t next_image_number(const Devices& devices);
 
 // Makes the live definition of a complete one: id, aliases ("virtio-disk0", "net0", "pci.1", …), ptys, taps.
 // Throws driver::Error (INTERNAL_ERROR) if `resources` does not fit the definition.

@@ -80,9 +80,9 @@ inline constexpr std::string_view kDiskTypeRefused[] = {"dir",  "network",   "vo
 inline constexpr EnumName<DiskDevice> kDiskDevice[] = {{"disk", DiskDevice::disk},
                                                        {"cdrom", DiskDevice::cdrom}};
 inline constexpr std::string_view kDiskDeviceRefused[] = {"floppy", "lun"};
-inline constexpr EnumName<DiskBus> kDiskBus[] = {{"virtio", DiskBus::virtio}, {"sata", DiskBus::sata}};
-inline constexpr std::string_view kDiskBusRefused[] = {"ide", "fdc", "scsi", "usb",
-                                                       "xen", "uml", "sd",   "nvme"};
+inline constexpr EnumName<DiskBus> kDiskBus[] = {
+    {"virtio", DiskBus::virtio}, {"sata", DiskBus::sata}, {"scsi", DiskBus::scsi}};
+inline constexpr std::string_view kDiskBusRefused[] = {"ide", "fdc", "usb", "xen", "uml", "sd", "nvme"};
 inline constexpr EnumName<StartupPolicy> kStartupPolicy[] = {{"mandatory", StartupPolicy::mandatory},
                                                              {"requisite", StartupPolicy::requisite},
                                                              {"optional", StartupPolicy::optional}};
@@ -90,6 +90,16 @@ inline constexpr EnumName<DiskCache> kDiskCache[] = {
     {"default", DiskCache::default_mode},      {"none", DiskCache::none},
     {"writethrough", DiskCache::writethrough}, {"writeback", DiskCache::writeback},
     {"directsync", DiskCache::directsync},     {"unsafe", DiskCache::unsafe}};
+inline constexpr EnumName<DiskFormat> kDiskFormat[] = {{"raw", DiskFormat::raw},
+                                                       {"qcow2", DiskFormat::qcow2}};
+inline constexpr std::string_view kDiskFormatRefused[] = {"dir", "bochs", "cloop", "dmg", "iso",   "vpc",
+                                                          "vdi", "none",  "fat",   "vhd", "ploop", "luks",
+                                                          "cow", "qcow",  "qed",   "vmdk"};
+inline constexpr EnumName<MirrorJob> kMirrorJob[] = {{"copy", MirrorJob::copy},
+                                                     {"active-commit", MirrorJob::active_commit}};
+// Of one that is running nothing is said.
+inline constexpr EnumName<MirrorState> kMirrorState[] = {
+    {"yes", MirrorState::ready}, {"pivot", MirrorState::pivot}, {"abort", MirrorState::abort}};
 inline constexpr EnumName<DiskIo> kDiskIo[] = {
     {"threads", DiskIo::threads}, {"native", DiskIo::native}, {"io_uring", DiskIo::io_uring}};
 inline constexpr EnumName<DiskDetectZeroes> kDiskDetectZeroes[] = {
@@ -125,8 +135,13 @@ inline constexpr std::string_view kConsoleTargetRefused[] = {"xen", "uml", "lxc"
 inline constexpr EnumName<ControllerType> kController[] = {{"pci", ControllerType::pci},
                                                            {"virtio-serial", ControllerType::virtio_serial},
                                                            {"usb", ControllerType::usb},
-                                                           {"sata", ControllerType::sata}};
-inline constexpr std::string_view kControllerRefused[] = {"ide", "fdc", "scsi", "ccid", "xenbus", "isa"};
+                                                           {"sata", ControllerType::sata},
+                                                           {"scsi", ControllerType::scsi}};
+inline constexpr std::string_view kControllerRefused[] = {"ide", "fdc", "ccid", "xenbus", "isa"};
+inline constexpr EnumName<ControllerModel> kScsiModel[] = {{"virtio-scsi", ControllerModel::virtio_scsi}};
+inline constexpr std::string_view kScsiModelRefused[] = {
+    "auto",     "buslogic", "lsilogic", "lsisas1068", "lsisas1078",          "vmpvscsi",
+    "ibmvscsi", "ncr53c90", "dc390",    "am53c974",   "virtio-transitional", "virtio-non-transitional"};
 inline constexpr EnumName<ControllerModel> kPciModel[] = {
     {"pcie-root", ControllerModel::pcie_root}, {"pcie-root-port", ControllerModel::pcie_root_port}};
 inline constexpr std::string_view kPciModelRefused[] = {"pci-root",
@@ -198,6 +213,9 @@ inline constexpr EnumTable<DiskDevice> kDiskDevice{detail::kDiskDevice, detail::
 inline constexpr EnumTable<DiskBus> kDiskBus{detail::kDiskBus, detail::kDiskBusRefused};
 inline constexpr EnumTable<StartupPolicy> kStartupPolicy{detail::kStartupPolicy, {}};
 inline constexpr EnumTable<DiskCache> kDiskCache{detail::kDiskCache, {}};
+inline constexpr EnumTable<DiskFormat> kDiskFormat{detail::kDiskFormat, detail::kDiskFormatRefused};
+inline constexpr EnumTable<MirrorJob> kMirrorJob{detail::kMirrorJob, {}};
+inline constexpr EnumTable<MirrorState> kMirrorState{detail::kMirrorState, {}};
 inline constexpr EnumTable<DiskIo> kDiskIo{detail::kDiskIo, {}};
 inline constexpr EnumTable<DiskDiscard> kDiskDiscard{detail::kDiskDiscard, {}};
 inline constexpr EnumTable<DiskDetectZeroes> kDiskDetectZeroes{detail::kDiskDetectZeroes, {}};
@@ -212,6 +230,7 @@ inline constexpr EnumTable<ConsoleTarget> kConsoleTarget{detail::kConsoleTarget,
                                                          detail::kConsoleTargetRefused};
 inline constexpr EnumTable<ControllerType> kController{detail::kController, detail::kControllerRefused};
 inline constexpr EnumTable<ControllerModel> kPciModel{detail::kPciModel, detail::kPciModelRefused};
+inline constexpr EnumTable<ControllerModel> kScsiModel{detail::kScsiModel, detail::kScsiModelRefused};
 inline constexpr EnumTable<RngBackend> kRngBackend{detail::kRngBackend, detail::kRngBackendRefused};
 inline constexpr EnumTable<InputType> kInputType{detail::kInputType, {}};
 inline constexpr EnumTable<GrabToggle> kGrabToggle{detail::kGrabToggle, {}};

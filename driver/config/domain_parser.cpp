@@ -180,6 +180,14 @@ void check_iothreads(XmlElement& root, const DomainDefinition& definition) {
                                          disk.target, *disk.driver.iothread));
     }
   }
+  for (const Controller& controller : definition.devices.controllers) {
+    const auto wanted = controller.driver.iothread;
+    if (wanted && std::ranges::find(definition.iothreads, IoThread{*wanted}) == definition.iothreads.end()) {
+      throw root.unsupported(
+          fmt::format("SCSI controller {} is to be served by IOThread {}, which there is not",
+                      controller.index.value_or(0), *wanted));
+    }
+  }
 }
 
 void check_boot_order(XmlElement& root, const DomainDefinition& definition) {

@@ -59,7 +59,7 @@ TEST(DomainProperty, DefaultsAreCompleteAndFinalOrNothing) {
     EXPECT_EQ(again, filled) << format_domain(filled);
     EXPECT_EQ(parse_domain(format_domain(filled)), filled) << format_domain(filled);
     for (const Disk& disk : filled.devices.disks)
-      EXPECT_TRUE(disk.bus == DiskBus::sata ? disk.drive.has_value() : disk.info.pci.has_value());
+      EXPECT_TRUE(disk.bus != DiskBus::virtio ? disk.drive.has_value() : disk.info.pci.has_value());
     for (const Interface& interface : filled.devices.interfaces)
       EXPECT_TRUE(interface.info.pci && interface.mac);
   });

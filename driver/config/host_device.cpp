@@ -18,7 +18,8 @@ void refuse_type(const XmlElement& element, std::string_view type) {
     throw element.unsupported(
         "assignment of USB devices needs a USB controller, which Warren's machine lacks");
   if (type == "scsi" || type == "scsi_host")
-    throw element.unsupported("assignment of SCSI devices needs virtio-scsi, which Warren does not have");
+    throw element.unsupported(
+        "SCSI devices of the host are not passed through; what is on virtio-scsi are disks on images");
   if (type == "mdev")
     throw element.unsupported(
         "mediated devices cannot be assigned yet; assign a whole PCI device, or a "

@@ -7,6 +7,7 @@
 #include "driver/config/device_change.h"
 #include "driver/config/domain_defaults.h"
 #include "driver/config/pci_assignment.h"
+#include "driver/config/scsi_devices.h"
 #include "driver/config/vcpus.h"
 #include "driver/config/xml_values.h"
 #include "driver/contract/error.h"
@@ -27,6 +28,8 @@ std::string controller_alias(const Controller& controller) {
       return fmt::format("pci.{}", controller.index.value_or(0));
     case ControllerModel::usb_none:
       return "usb";
+    case ControllerModel::virtio_scsi:
+      return fmt::format("scsi{}", controller.index.value_or(0));
     case ControllerModel::unspecified:
       break;
   }
@@ -36,12 +39,19 @@ std::string controller_alias(const Controller& controller) {
   return fmt::format("virtio-serial{}", index);
 }
 
+// Of a disk with a place on a controller.
+std::string drive_alias(const Disk& disk) {
+  const DriveAddress& drive = disk.drive.value();
+  if (disk.bus == DiskBus::scsi)
+    return fmt::format("scsi{}-{}-{}-{}", drive.controller, drive.bus, drive.target, drive.unit);
+  return fmt::format("sata{}-{}-{}", drive.controller, drive.bus, drive.unit);
+}
+
 void assign_aliases(Devices& devices) {
   std::set<std::size_t> numbers;
   for (Disk& disk : devices.disks) {
     if (disk.drive) {
-      give_alias(disk.info,
-                 fmt::format("sata{}-{}-{}", disk.drive->controller, disk.drive->bus, disk.drive->unit));
+      give_alias(disk.info, drive_alias(disk));
       continue;
     }
     std::size_t number = disk_number(disk.target);
@@ -139,7 +149,9 @@ void place_port(const Devices& devices, std::optional<VirtioSerialAddress>& addr
 
 struct AssignAlias {
   const Devices& devices;
+  void operator()(Controller& controller) const { give_alias(controller.info, controller_alias(controller)); }
   void operator()(Disk& disk) const {
+    if (disk.drive) return give_alias(disk.info, drive_alias(disk));
     const auto is_taken = [&](const std::string& alias) {
       return std::any_of(devices.disks.begin(), devices.disks.end(),
                          [&](const Disk& other) { return other.info.alias == alias; });
@@ -147,7 +159,6 @@ struct AssignAlias {
     std::size_t number = disk_number(disk.target);
     while (is_taken(fmt::format("virtio-disk{}", number))) ++number;
     give_alias(disk.info, fmt::format("virtio-disk{}", number));
-    disk.backing_store_end = true;
   }
   void operator()(Interface& interface) const {
     give_alias(interface.info, next_alias(devices.interfaces, "net"));
@@ -194,12 +205,17 @@ void assign_hot_plugged(const DomainDefinition& live, Device& device) {
     place_port(devices, channel->address);
   } else if (auto* console = std::get_if<Console>(&device)) {
     place_port(devices, console->address);
+  } else if (auto* disk = std::get_if<Disk>(&device); disk != nullptr && disk->bus == DiskBus::scsi) {
+    place_hot_plugged_scsi(devices, *disk);
   } else if (auto* memory = std::get_if<MemoryDevice>(&device);
              memory != nullptr && memory->model == MemoryModel::dimm) {
     check_memory_devices(live, memory);
     assign_dimm_slot(live, *memory);
   } else {
     if (memory != nullptr) check_memory_devices(live, memory);
+    if (auto* controller = std::get_if<Controller>(&device))
+      while (!controller->index || has_scsi_controller(devices, *controller->index))
+        controller->index = controller->index ? *controller->index + 1 : 0;
     place_hot_plugged(devices, info_of(device));
   }
   std::visit(AssignAlias{devices}, device);
@@ -221,7 +237,12 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
   if (vcpus.current != vcpus.maximum || !vcpus.each.empty()) assign_order(vcpus);
   assign_aliases(devices);
   fix_serial_ports(devices);
-  for (Disk& disk : devices.disks) disk.backing_store_end = true;
+  std::uint32_t next_image = 1;
+  for (std::size_t i = 0; i < devices.disks.size(); ++i) {
+    if (i < resources.backing.size()) devices.disks[i].backing = resources.backing[i];
+    devices.disks[i].backing_store_end = true;
+    next_image = number_images(devices.disks[i], next_image);
+  }
   for (HostDevice& device : devices.host_devices) device.has_driver = true;
   for (std::size_t i = 0; i < devices.serials.size(); ++i)
     if (devices.serials[i].backend.type == CharacterBackendType::pty)

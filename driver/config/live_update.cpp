@@ -44,6 +44,11 @@ Disk merged(Disk wanted, const Disk& has) {
   const Comparison compare("disk " + has.target);
   compare.same(wanted.device, has.device, "@device");
   compare.same(wanted.bus, has.bus, "<target bus>");
+  if (wanted.volume && wanted.volume == has.volume) {
+    // Nobody looks for it again.
+    wanted.source = has.source;
+    wanted.source_type = has.source_type;
+  }
   if (has.device == DiskDevice::cdrom) {
     // Another medium, or none.
     if (wanted.source == has.source && wanted.source_type == has.source_type) {
@@ -53,6 +58,7 @@ Disk merged(Disk wanted, const Disk& has) {
     }
   } else {
     compare.same(wanted.source_type, has.source_type, "@type");
+    compare.same(wanted.volume, has.volume, "<source>");
     compare.same(wanted.source, has.source, "<source>");
     compare.same(wanted.descriptor_group, has.descriptor_group, "<source fdgroup>");
     compare.same(wanted.startup_policy, has.startup_policy, "<source startupPolicy>");
@@ -61,9 +67,15 @@ Disk merged(Disk wanted, const Disk& has) {
   compare.same_if_given(wanted.driver, has.driver, "<driver>");
   compare.same_if_given(wanted.block_sizes, has.block_sizes, "<blockio>");
   compare.same_if_given(wanted.serial, has.serial, "<serial>");
+  compare.same_if_given(wanted.wwn, has.wwn, "<wwn>");
+  compare.same_if_given(wanted.vendor, has.vendor, "<vendor>");
+  compare.same_if_given(wanted.product, has.product, "<product>");
+  compare.same_if_given(wanted.rotation_rate, has.rotation_rate, "<target rotation_rate>");
   compare.same(wanted.read_only, has.read_only, "<readonly>");
   compare.same(wanted.shareable, has.shareable, "<shareable>");
+  wanted.backing = has.backing;
   wanted.backing_store_end = has.backing_store_end;
+  wanted.mirror = has.mirror;
   wanted.tray_open = has.tray_open;
   if (wanted.drive) compare.same(wanted.drive, has.drive, "<address>");
   wanted.drive = has.drive;

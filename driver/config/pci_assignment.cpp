@@ -41,7 +41,8 @@ std::vector<Place> endpoints(Devices& devices) {
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i)
     places.push_back({&devices.interfaces[i].info, numbered("interface", i)});
   for (std::size_t i = 0; i < devices.controllers.size(); ++i)
-    if (devices.controllers[i].type == ControllerType::virtio_serial)
+    if (devices.controllers[i].type == ControllerType::virtio_serial ||
+        devices.controllers[i].type == ControllerType::scsi)
       places.push_back({&devices.controllers[i].info, numbered("controller", i)});
   for (std::size_t i = 0; i < devices.disks.size(); ++i)
     if (devices.disks[i].bus == DiskBus::virtio)
