@@ -52,6 +52,14 @@ struct BlockThresholdEvent {  // VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD
   std::uint64_t excess = 0;
 };
 
+// VIR_DOMAIN_EVENT_ID_BLOCK_JOB and, by the disk's target, …_BLOCK_JOB_2
+struct BlockJobEvent {
+  std::string device;       // the target
+  std::string source_path;  // of the disk as it is now
+  int type = 0;             // virDomainBlockJobType
+  int status = 0;           // virConnectDomainEventBlockJobStatus
+};
+
 struct TrayChangeEvent {  // VIR_DOMAIN_EVENT_ID_TRAY_CHANGE
   std::string alias;
   int reason = 0;  // virDomainEventTrayChangeReason
@@ -107,10 +115,10 @@ struct MemoryFailureEvent {
 struct DomainEvent {
   DomainHandle domain;
   std::variant<LifecycleEvent, RebootEvent, ControlErrorEvent, IoErrorEvent, MetadataChangeEvent,
-               RtcChangeEvent, TunableEvent, JobCompletedEvent, BlockThresholdEvent, DeviceAddedEvent,
-               DeviceRemovedEvent, DeviceRemovalFailedEvent, AgentLifecycleEvent, BalloonChangeEvent,
-               WatchdogEvent, TrayChangeEvent, DiskChangeEvent, PmSuspendEvent, PmSuspendDiskEvent,
-               PmWakeupEvent, MemoryFailureEvent, MemoryDeviceSizeEvent>
+               RtcChangeEvent, TunableEvent, JobCompletedEvent, BlockThresholdEvent, BlockJobEvent,
+               DeviceAddedEvent, DeviceRemovedEvent, DeviceRemovalFailedEvent, AgentLifecycleEvent,
+               BalloonChangeEvent, WatchdogEvent, TrayChangeEvent, DiskChangeEvent, PmSuspendEvent,
+               PmSuspendDiskEvent, PmWakeupEvent, MemoryFailureEvent, MemoryDeviceSizeEvent>
       body;
 };
 
@@ -119,8 +127,9 @@ class EventSource {
   using Handler = std::function<void(const DomainEvent&)>;
   using SubscriptionId = std::uint64_t;
 
-  // Events of one virDomainEventID (an IoErrorEvent has two), of all domains or of one, which need not be
-  // running. Ids that exist but never happen here are taken; others throw invalid_argument().
+  // Events of one virDomainEventID (an IoErrorEvent and a BlockJobEvent have two), of all domains or of one,
+  // which need not be running. Ids that exist but never happen here are taken; others throw
+  // invalid_argument().
   virtual SubscriptionId subscribe(int event_id, std::optional<Uuid> domain, Handler handler) = 0;
   // No call of the handler begins after this returns. An unknown id is ignored.
   virtual void unsubscribe(SubscriptionId id) noexcept = 0;

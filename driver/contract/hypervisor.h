@@ -12,6 +12,7 @@
 #include <string>
 
 #include "driver/contract/domain_agent.h"
+#include "driver/contract/domain_block_jobs.h"
 #include "driver/contract/domain_configuration.h"
 #include "driver/contract/domain_descriptors.h"
 #include "driver/contract/domain_devices.h"
@@ -52,6 +53,7 @@ class HypervisorDriver : public DomainRegistry,
                          public DomainDescriptors,
                          public DomainDevices,
                          public DomainDisks,
+                         public DomainBlockJobs,
                          public DomainInspection,
                          public DomainAgent,
                          public DomainConsole,

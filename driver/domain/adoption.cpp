@@ -55,6 +55,10 @@ Task<> Domain::adopt(LiveStatus status) {
   id_ = live_->id.value_or(-1);
   for (const config::Vsock& vsock : live_->devices.vsocks) environment_->cids.claim(uuid_, vsock.cid);
   co_await adopt_host_devices(std::move(status.bound_devices));
+  for (BlockJobRecord& record : status.block_jobs) {
+    const std::string target = record.disk;
+    block_jobs_[target] = std::make_shared<BlockJob>(environment_->loop, std::move(record));
+  }
   resets_ = status.resets;
   reboot_requested_ = status.reboot_requested;
   started_ = status.started;
@@ -105,6 +109,10 @@ Task<> Domain::catch_up(control::Status found) {
   forget_devices_but(found);
   co_await give_back_host_devices();
   if (found.vcpus) note_vcpus(*found.vcpus);
+  // Held by a pivot, which lets it go when it has ended.
+  if (found.state == control::MachineState::paused && is_guest_held() && state_ == VIR_DOMAIN_RUNNING)
+    found.state = control::MachineState::running;
+  co_await catch_up_block_jobs(found.block_jobs.value_or(std::vector<control::BlockJob>()));
   // A machine that stops at its guest's reset counts that one too.
   const bool stopped_at_reset = found.state == control::MachineState::shut_down && resets_ < found.resets &&
                                 live_->lifecycle.on_reboot.value_or(config::LifecycleAction::restart) !=

@@ -281,6 +281,60 @@ TEST_F(DeviceTest, T14ADeviceThatWentWhileNoDaemonWasThereIsGone) {
   ASSERT_EQ(attach(disk(), kLive), "");
 }
 
+TEST_F(DeviceTest, AScsiDiskBringsItsControllersWhichStay) {
+  ASSERT_EQ(define(with_ports()), "");
+  ASSERT_EQ(start(), "");
+  subscribe();
+  const std::string before = live();
+  const std::string scsi = fmt::format(
+      "<disk type='file' device='disk'><source file='{}'/><target dev='sda' bus='scsi'/>"
+      "<address type='drive' controller='1' target='2' unit='3'/></disk>",
+      image_.string());
+  ASSERT_EQ(attach(scsi, kLive | kConfig), "");
+  ASSERT_TRUE(wait_until_told("+scsi1-0-2-3"));
+  EXPECT_EQ(told_, (std::vector<std::string>{"+scsi0", "+scsi1", "+scsi1-0-2-3"}));
+  EXPECT_THAT(persistent(), HasSubstr("<controller type='scsi' index='1' model='virtio-scsi'>"));
+  EXPECT_THAT(attach(scsi, kLive), HasSubstr("target sda already exists"));
+  const std::string controller = "<controller type='scsi' index='1' model='virtio-scsi'/>";
+  EXPECT_THAT(detach(controller, kLive), HasSubstr("device is busy"));
+  EXPECT_THAT(detach(controller, kConfig), HasSubstr("device is busy"));
+  // What is on a controller needs no slot.
+  ASSERT_EQ(detach("<disk><target dev='sda' bus='scsi'/></disk>", kLive | kConfig), "");
+  EXPECT_TRUE(wait_until_told("-scsi1-0-2-3"));
+  EXPECT_THAT(live(), HasSubstr("<alias name='scsi1'/>"));
+  ASSERT_EQ(detach(controller, kLive), "");
+  EXPECT_TRUE(wait_until_told("-scsi1"));
+  ASSERT_EQ(detach_alias("scsi0", kLive), "");
+  EXPECT_TRUE(wait_until_told("-scsi0"));
+  EXPECT_EQ(live(), before);
+  EXPECT_THAT(persistent(), HasSubstr("<controller type='scsi' index='1' model='virtio-scsi'>"));
+}
+
+TEST_F(DeviceTest, ADiskThatCannotBeBringsNoController) {
+  ASSERT_EQ(define(with_ports()), "");
+  ASSERT_EQ(start(), "");
+  const std::string before = live();
+  EXPECT_NE(attach("<disk type='file'><source file='/x'/><target dev='vda' bus='scsi'/></disk>", kLive), "");
+  EXPECT_EQ(live(), before);
+}
+
+// T14: what is on a controller is told of by the worker, too.
+TEST_F(DeviceTest, T14AScsiDiskThatWentWhileNoDaemonWasThereIsGone) {
+  ASSERT_EQ(create(with_ports("keep-devices")), "");
+  ASSERT_EQ(attach(fmt::format("<disk type='file'><source file='{}'/><target dev='sdb' bus='scsi'/></disk>",
+                               image_.string()),
+                   kLive),
+            "");
+  const std::string with = live();
+  start_daemon();
+  EXPECT_EQ(live(), with);
+  tell_guest("let-go scsi0-0-0-1");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  start_daemon();
+  EXPECT_THAT(live(), Not(HasSubstr("sdb")));
+  EXPECT_THAT(live(), HasSubstr("<alias name='scsi0'/>"));
+}
+
 TEST_F(DeviceTest, WhereNoDeviceComesOrGoes) {
   ASSERT_EQ(create(with_ports("", "")), "");
   // One root port is free from the beginning.

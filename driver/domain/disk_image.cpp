@@ -1,8 +1,12 @@
 #include "driver/domain/disk_image.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <span>
+#include <system_error>
+#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,6 +17,7 @@
 
 #include "driver/contract/error.h"
 #include "driver/store/declared_format.h"
+#include "vmm-core/os/image_lock.h"
 
 namespace warren::driver::domain {
 
@@ -62,35 +67,28 @@ bool wants_direct(const config::Disk& disk) {
   return cache == config::DiskCache::none || cache == config::DiskCache::directsync;
 }
 
-// A lock of the open file description, byte range and type (fcntl(2), "Open file description locks").
-bool lock_range(const FileDescriptor& file, short type, off_t start, off_t length) {
-  struct flock range{};
-  range.l_type = type;
-  range.l_whence = SEEK_SET;
-  range.l_start = start;
-  range.l_len = length;
-  return ::fcntl(file.get(), F_OFD_SETLK, &range) == 0;
-}
+enum class Lock { by_use, to_take_over };
 
-// A writer has the whole file for itself. Readers share the two bytes that QEMU's readers lock in its images
-// ("I read", "nobody may write"), so that its processes and ours keep out of each other's way too.
-bool lock_for(const config::Disk& disk, const FileDescriptor& file) {
-  constexpr off_t kReads = 100, kForbidsWrites = 201;
-  if (!disk.read_only) return lock_range(file, F_WRLCK, 0, 0);
-  return lock_range(file, F_RDLCK, kReads, 1) && lock_range(file, F_RDLCK, kForbidsWrites, 1);
-}
-
-void lock_image(const config::Disk& disk, const std::string& what, const FileDescriptor& file) {
-  if (disk.shareable || lock_for(disk, file)) return;
-  if (errno == EAGAIN || errno == EACCES) {
+void lock_image(const config::Disk& disk, const std::string& what, const FileDescriptor& file,
+                Lock lock = Lock::by_use) {
+  const vmm::ImageUse use{.writes = !disk.read_only, .shares = disk.shareable};
+  const auto attempt = [&] {
+    return lock == Lock::to_take_over ? vmm::reserve_for_writing(file.get())
+                                      : vmm::lock_image(file.get(), use);
+  };
+  int failed = attempt();
+  // The kernel takes down the rings of a worker that was killed, and lets go of their files, a moment later.
+  for (int waits = 0; failed == EAGAIN && waits < 30; ++waits) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    failed = attempt();
+  }
+  if (failed == EAGAIN) {
     throw Error(VIR_ERR_RESOURCE_BUSY,
                 fmt::format("{}: '{}' is in use by another running domain or program; stop that one, or mark "
                             "the disk <shareable/> in both if their guests are made for it",
                             what, disk.source));
   }
-  // A file system without locks cannot protect the image; refusing it would make it unusable.
-  if (errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)
-    fail_to_open(what, disk.source, errno);
+  if (failed != 0) fail_to_open(what, disk.source, failed);
 }
 
 }  // namespace
@@ -124,7 +122,9 @@ std::string explain_path_failure(const std::string& path, int error_number) {
       path, reason);
 }
 
-DiskImage open_disk_image(const config::Disk& disk) {
+namespace {
+
+DiskImage open_and_lock(const config::Disk& disk, Lock lock) {
   std::string what = fmt::format("disk {}", disk.target);
   struct stat status{};
   DiskImage image;
@@ -136,12 +136,24 @@ DiskImage open_disk_image(const config::Disk& disk) {
         VIR_ERR_CONFIG_UNSUPPORTED,
         fmt::format("{}: '{}' is not a block device; use <disk type='file'> for a file", what, disk.source));
   }
-  lock_image(disk, what, image.file);
-  // What the guest writes from here on says nothing about its format (T32). Where it cannot be kept a pool's
-  // refresh would look at the content, and nothing else does.
-  if (!disk.read_only) store::mark_declared_format(image.file.get(), "raw");
+  lock_image(disk, what, image.file, lock);
+  // What the guest writes from here on says nothing about its format (T32). Where the mark cannot be kept the
+  // storage driver is told.
+  const config::DiskFormat format = disk.driver.format.value_or(config::DiskFormat::raw);
+  image.lacks_mark =
+      !disk.read_only && !store::mark_declared_format(image.file.get(), config::disk_format_name(format));
   if (image.direct) image.direct_alignment = direct_alignment(image.file);
   return image;
+}
+
+}  // namespace
+
+DiskImage open_disk_image(const config::Disk& disk) {
+  return open_and_lock(disk, Lock::by_use);
+}
+
+DiskImage reopen_disk_image(const config::Disk& disk) {
+  return open_and_lock(disk, Lock::to_take_over);
 }
 
 DiskImage open_disk_image(const config::Disk& disk, const DescriptorGroupMap& groups) {
@@ -169,7 +181,39 @@ vmm::FileDescriptor open_boot_file(const std::string& path, const std::string& e
   return open_file(element, path, O_RDONLY, status);
 }
 
-ImageSize measure_image(const std::string& path) {
+store::ImageHeader read_image_header(const FileDescriptor& file, const std::string& path) {
+  constexpr std::size_t kAlignment = 4096;  // of O_DIRECT at the most
+  constexpr std::size_t kRead = (store::kHeaderBytes + kAlignment - 1) / kAlignment * kAlignment;
+  const std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(kAlignment, kRead), &std::free);
+  ssize_t got = 0;
+  do {
+    got = ::pread(file.get(), memory.get(), kRead, 0);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) {
+    throw Error(VIR_ERR_SYSTEM_ERROR,
+                fmt::format("cannot read header '{}': {}", path, std::generic_category().message(errno)));
+  }
+  const std::span start(static_cast<const std::byte*>(memory.get()), static_cast<std::size_t>(got));
+  store::ImageHeader header = store::read_header("qcow2", start);
+  if (!header.defect.empty()) {
+    throw Error(VIR_ERR_OPERATION_INVALID,
+                fmt::format("image '{}' is not in qcow2 format: {}", path, header.defect));
+  }
+  return header;
+}
+
+namespace {
+
+// The disk in an image is as large as its header says.
+void set_capacity(ImageSize& size, const std::string& path, config::DiskFormat format) {
+  if (format != config::DiskFormat::qcow2) return;
+  struct stat status{};
+  size.capacity = read_image_header(open_file("image", path, O_RDONLY, status), path).capacity;
+}
+
+}  // namespace
+
+ImageSize measure_image(const std::string& path, config::DiskFormat format) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) fail_to_open("image", path, errno);
   ImageSize size;
@@ -177,12 +221,15 @@ ImageSize measure_image(const std::string& path) {
     FileDescriptor file = open_file("image", path, O_RDONLY, status);
     std::uint64_t bytes = 0;
     if (::ioctl(file.get(), BLKGETSIZE64, &bytes) != 0) fail_to_open("image", path, errno);
-    return {bytes, bytes, bytes};
+    size = {bytes, bytes, bytes};
+    set_capacity(size, path, format);
+    return size;
   }
   size.capacity = static_cast<std::uint64_t>(status.st_size);
   size.physical = size.capacity;
   size.allocation =
       static_cast<std::uint64_t>(status.st_blocks) * 512;  // st_blocks counts 512 bytes, stat(2)
+  set_capacity(size, path, format);
   return size;
 }
 

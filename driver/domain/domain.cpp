@@ -122,6 +122,8 @@ LiveStatus Domain::status_now(LiveStatus::Phase phase) const {
   status.started = started_;
   status.agent_timeout = agent_timeout_;
   if (host_devices_) status.bound_devices = host_devices_->bound();
+  for (const auto& [target, job] : block_jobs_)
+    if (!job->has_ended) status.block_jobs.push_back(job->record);
   return status;
 }
 

@@ -12,10 +12,14 @@
 #include <set>
 #include <string>
 
+#include <boost/asio/steady_timer.hpp>
+
 #include "driver/config/device_change.h"
 #include "driver/config/domain_definition.h"
 #include "driver/contract/caller.h"
+#include "driver/contract/domain_block_jobs.h"
 #include "driver/contract/domain_configuration.h"
+#include "driver/domain/block_job.h"
 #include "driver/domain/console_stream.h"
 #include "driver/domain/descriptor_groups.h"
 #include "driver/domain/domain_agent.h"
@@ -90,6 +94,20 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> set_io_tune(Caller caller, std::string disk, TypedParameters parameters, unsigned int flags);
   Task<> resize_disk(Caller caller, std::string disk, std::uint64_t bytes);
   Task<> set_disk_threshold(Caller caller, std::string disk, std::uint64_t threshold);
+
+  // domain_block_jobs.cpp
+  // Speeds are in bytes a second, 0: no limit. `flags` are those of the contract (domain_block_jobs.h).
+  Task<> block_commit(Caller caller, BlockCommit commit, std::uint64_t speed, unsigned int flags);
+  // Down to what is above `base`, or all; `relative`: the header names the base so.
+  Task<> block_pull(Caller caller, std::string disk, std::optional<std::string> base, std::uint64_t speed,
+                    bool relative);
+  // Of `destination` the source and the format are looked at.
+  Task<> block_copy(Caller caller, std::string disk, config::Disk destination, std::uint64_t speed,
+                    unsigned int flags);
+  Task<> abort_block_job(Caller caller, std::string disk, unsigned int flags);
+  Task<> set_block_job_speed(Caller caller, std::string disk, std::uint64_t speed);
+  // With a bandwidth in bytes. Never waits.
+  std::optional<BlockJobInfo> block_job_info(const std::string& disk) const;
 
   // domain_small_devices.cpp
   // The guest is asked to have `kib` of its memory. `flags` are VIR_DOMAIN_AFFECT_*.
@@ -227,6 +245,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // hot_plug.cpp
   // Either may be none. The caller has the job slot.
   Task<> plug(std::optional<config::Device> device, DefinitionPointer persistent);
+  Task<> plug_controllers_for(config::Device device);
   struct Opened;
   Task<std::shared_ptr<Opened>> open_device(config::Device device);
   Task<> hand_over(DefinitionPointer live, std::shared_ptr<Opened> opened);
@@ -264,6 +283,44 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> disk_failed(std::weak_ptr<Worker> from, vmm::control::DiskFault fault);
   void disk_went_beyond(const vmm::control::DiskThresholdCrossed& crossed);
   void note_stalled(const std::vector<vmm::control::StalledDisk>& disks);
+
+  // domain_block_jobs.cpp
+  struct BlockJob {
+    BlockJob(asio::io_context& loop, BlockJobRecord begun)
+        : record(std::move(begun)), over(loop, std::chrono::steady_clock::time_point::max()) {}
+    BlockJobRecord record;
+    std::uint64_t speed = 0, current = 0, end = 0;  // as the worker told them last
+    bool has_ended = false;
+    std::string failure;      // why it has failed; empty: it has not
+    asio::steady_timer over;  // cancelled when it has ended
+  };
+  Task<> begin_block_job(BlockJobRecord record, std::optional<config::DiskMirror> mirror,
+                         Request<void> request, std::uint64_t speed);
+  Task<> ask_for_end(std::shared_ptr<BlockJob> job, bool pivots);
+  // Of a guest that goes on writing to the new image alone a crash would leave the old one, which is what the
+  // definition says until it is stored: its vCPUs stand still from the pivot's command to then.
+  Task<> hold_guest(std::shared_ptr<BlockJob> job);
+  Task<> let_guest_go(bool was_held);
+  bool is_guest_held() const noexcept;
+  Task<> follow_progress(std::shared_ptr<BlockJob> job);
+  void note_progress(const vmm::control::BlockJob& found);
+  Task<> remove_files(std::vector<std::string> paths);
+  // block_job_end.cpp
+  Task<> block_job_changed(std::weak_ptr<Worker> from, vmm::control::BlockJob change);
+  Task<> follow_block_job(std::shared_ptr<BlockJob> job, vmm::control::BlockJob change);
+  Task<> end_block_job(std::shared_ptr<BlockJob> job, vmm::control::BlockJob change);
+  // The chains in both definitions, of a job that has completed. Returns what is to be stored, if anything.
+  DefinitionPointer change_chain(const BlockJobRecord& record, bool pivoted);
+  Task<> dismiss_block_job(std::string alias);
+  // What a daemon that comes back finds of them.
+  Task<> catch_up_block_jobs(std::vector<vmm::control::BlockJob> found);
+  // Their worker is no more: none of them goes on, or is waited for.
+  void forget_block_jobs();
+  void require_no_block_job(const config::Disk& disk) const;
+  std::shared_ptr<BlockJob> require_block_job(const config::Disk& disk) const;
+  std::string alias_of_disk(const std::string& target) const;
+  void set_mirror(const std::string& target, std::optional<config::DiskMirror> mirror);
+  void set_mirror_state(const std::string& target, config::MirrorState state);
 
   // domain_vcpus.cpp
   struct VcpuChange {
@@ -335,6 +392,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   void note_start(const LiveStatus& status, const Preparation& preparation) const;  // pool thread
   Worker::Handlers worker_handlers();
   void set_counters(vmm::FileDescriptor page);
+  // To the storage driver: what a pool's refresh must not look into.
+  void declare_formats(const std::vector<UnmarkedImage>& images);
 
   // domain_sleep.cpp
   void require_awake() const;
@@ -395,6 +454,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::uint64_t autodestroy_connection_ = 0;
   std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
   std::shared_ptr<HeldHostDevices> host_devices_;                  // null: it never had one
+  std::map<std::string, std::shared_ptr<BlockJob>> block_jobs_;    // by the disk's target
   // Who waits until the guest has let go of a device, by its alias.
   std::map<std::string, std::shared_ptr<asio::steady_timer>> removals_;
   std::set<std::string> refused_removals_;  // of those, what the guest said it keeps

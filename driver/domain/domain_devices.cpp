@@ -5,6 +5,7 @@
 
 #include "driver/config/device_change.h"
 #include "driver/config/domain_xml.h"
+#include "driver/domain/disk_volume.h"
 #include "driver/domain/domain.h"
 #include "driver/domain/hot_plug.h"
 
@@ -79,7 +80,10 @@ Task<> Domain::attach_device(Caller caller, std::string xml, unsigned int flags)
     persistent = std::move(changed);
   }
   std::optional<config::Device> device;
-  if (affected.live) device = std::move(given.live);
+  if (affected.live) {
+    co_await plug_controllers_for(given.live);
+    device = std::move(given.live);
+  }
   co_await plug(std::move(device), std::move(persistent));
 }
 
@@ -112,7 +116,14 @@ Task<> Domain::update_device(Caller caller, std::string xml, unsigned int flags)
   };
   Change change = [given = std::move(given), environment = environment_](config::DomainDefinition& definition,
                                                                          bool is_live) {
-    if (is_live) return config::replace_device(definition, config::live_update(definition, given.live));
+    if (is_live) {
+      config::Device updated = config::live_update(definition, given.live);
+      if (auto* disk = std::get_if<config::Disk>(&updated)) {
+        find_volume(environment->settings.volumes, *disk);
+        if (!disk->source_index) config::number_images(*disk, config::next_image_number(definition.devices));
+      }
+      return config::replace_device(definition, updated);
+    }
     config::replace_device(definition, given.persistent);
     complete_changed(definition, environment->facts);
   };

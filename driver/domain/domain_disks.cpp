@@ -73,6 +73,7 @@ Task<> Domain::resize_disk(Caller caller, std::string name, std::uint64_t bytes)
   auto hold = co_await slot_.acquire(job_of("block resize", caller));
   Worker& worker = require_worker();
   const config::Disk& disk = find_disk(*live_, name);
+  require_no_block_job(disk);
   if (disk.read_only)
     throw operation_invalid(fmt::format("can't resize empty or readonly disk '{}'", disk.target));
   // Whole blocks, never fewer than were asked for.

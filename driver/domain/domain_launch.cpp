@@ -10,6 +10,7 @@
 #include "driver/config/domain_defaults.h"
 #include "driver/domain/cgroup.h"
 #include "driver/domain/character_file.h"
+#include "driver/domain/disk_volume.h"
 #include "driver/domain/domain.h"
 #include "driver/domain/machine_translation.h"
 #include "driver/domain/memory_policy.h"
@@ -64,6 +65,7 @@ struct Domain::Launched {
   std::optional<UnprovenWorker> worker;
   vmm::FileDescriptor control;  // connected
   std::vector<DiskChangeEvent> dropped;
+  std::vector<UnmarkedImage> unmarked;
 };
 
 void Domain::note_start(const LiveStatus& status, const Preparation& preparation) const {
@@ -127,6 +129,7 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   config::assign_live(definition, resources.live);
   launched->machine.specification =
       machine_of(definition, environment_->facts, resources, std::time(nullptr), host);
+  launched->unmarked = std::move(resources.unmarked);
   launched->machine.names = std::move(resources.names);
   launched->machine.descriptors = std::move(resources.descriptors);
   for (DiskChangeEvent& event : launched->dropped)
@@ -150,6 +153,7 @@ Task<> Domain::former_launch_ended() {
 Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   auto self = shared_from_this();
   co_await former_launch_ended();
+  find_volumes(environment_->settings.volumes, definition.devices);
   DescriptorGroupMap groups = descriptor_groups_.named_by(definition.devices.disks);
   auto preparation = std::make_shared<Preparation>();
   preparation_ = preparation;
@@ -167,6 +171,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   auto worker = Worker::make(environment_->loop, launched->worker->take(), std::move(launched->control), {});
   worker->set_deadline(environment_->command_deadline);
   worker_ = worker;
+  declare_formats(launched->unmarked);
   std::exception_ptr failed;
   // A start that fails from here on gives them back by itself.
   if (launched->host_devices) {
@@ -212,6 +217,14 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   for (DiskChangeEvent& event : launched->dropped) emit(std::move(event));
 }
 
+void Domain::declare_formats(const std::vector<UnmarkedImage>& images) {
+  if (environment_->settings.volumes == nullptr) return;
+  for (const UnmarkedImage& image : images) {
+    environment_->settings.volumes->declare_format(image.path,
+                                                   std::string(config::disk_format_name(image.format)));
+  }
+}
+
 void Domain::set_counters(vmm::FileDescriptor page) {
   try {
     counters_ = std::make_shared<CountersReader>(std::move(page));
@@ -251,6 +264,10 @@ Worker::Handlers Domain::worker_handlers() {
   };
   handlers.disk_threshold = [weak](const vmm::control::DiskThresholdCrossed& crossed) {
     if (auto self = weak.lock()) self->disk_went_beyond(crossed);
+  };
+  handlers.block_job_changed = [weak, worker](const vmm::control::BlockJob& change) {
+    if (auto self = weak.lock())
+      self->run_internal(self->block_job_changed(worker, change), "follow a block job");
   };
   handlers.device_unplugged = [weak, worker](const vmm::control::DeviceName& device) {
     if (auto self = weak.lock())

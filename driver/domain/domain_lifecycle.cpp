@@ -37,6 +37,7 @@ Task<> Domain::suspend(Caller caller) {
   require_awake();
   if (state_ == VIR_DOMAIN_PAUSED) co_return;
   if (state_ != VIR_DOMAIN_RUNNING) throw operation_invalid("domain is not running");
+  if (is_guest_held()) throw operation_invalid("a block job on one of its disks is still being ended");
   co_await worker.command(&control::Client::pause, fmt::format("suspend domain '{}'", name_));
   set_state(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER);
   co_await write_status();
@@ -118,6 +119,7 @@ Task<> Domain::stop(int reason, int stopped_detail) {
   }
   consoles_.clear();
   end_removals();
+  forget_block_jobs();
   // Whoever has KVM's statistics open keeps the machine, and a thread of the kernel's in the domain's cgroup.
   kvm_ = nullptr;
   publish();
@@ -164,6 +166,7 @@ Task<> Domain::restart() {
     try {
       co_await end_worker(false);
       consoles_.clear();
+      forget_block_jobs();
       co_await launch(*live_, false);
     } catch (...) {
       failure = error_of(std::current_exception());

@@ -78,6 +78,13 @@ Task<> Domain::delete_iothread(Caller caller, std::uint32_t id, unsigned int fla
             fmt::format("cannot remove IOThread {} since it is being used by disk '{}'", id, disk.target));
       }
     }
+    for (const config::Controller& controller : definition.devices.controllers) {
+      if (controller.driver.iothread == id) {
+        throw invalid_argument(
+            fmt::format("cannot remove IOThread {} since it is being used by SCSI controller {}", id,
+                        controller.index.value_or(0)));
+      }
+    }
     threads.erase(found);
     definition.cpu_tuning.iothread_pins.erase(id);
   };

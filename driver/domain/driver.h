@@ -15,6 +15,7 @@
 
 #include "driver/config/host_facts.h"
 #include "driver/contract/hypervisor.h"
+#include "driver/contract/volume_sources.h"
 
 namespace boost::asio {
 class io_context;
@@ -40,6 +41,8 @@ struct DriverSettings {
   // How long a job may be at work before what waits behind it is refused.
   std::chrono::milliseconds job_timeout{2000};
   Log log = [](LogPriority, std::string_view) {};
+  // For disks of type volume. Null: there are no pools. Outlives the driver.
+  VolumeSources* volumes = nullptr;
 };
 
 class DomainDriver : public HypervisorDriver {

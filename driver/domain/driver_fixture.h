@@ -63,6 +63,7 @@ class DriverFixture : public ::testing::Test {
     settings.worker_program = FAKE_WORKER_PATH;
     settings.worker_sandbox = false;
     settings.vhost_vsock = root_ / "vhost-vsock";  // not there, unless a test makes it
+    settings.volumes = volumes_;
     settings.log = [this](LogPriority, std::string_view text) { log_ += std::string(text) + "\n"; };
     return settings;
   }
@@ -187,6 +188,7 @@ class DriverFixture : public ::testing::Test {
   }
 
   std::filesystem::path root_;
+  VolumeSources* volumes_ = nullptr;           // of the next daemon
   std::function<void(Environment&)> prepare_;  // a test's own, of every daemon before it looks at anything
   std::unique_ptr<asio::io_context> loop_;
   std::unique_ptr<LocalDriver> driver_;

@@ -23,6 +23,9 @@ bool answers_to(const DomainEvent& event, int event_id) {
     bool operator()(const TunableEvent&) const { return id == VIR_DOMAIN_EVENT_ID_TUNABLE; }
     bool operator()(const JobCompletedEvent&) const { return id == VIR_DOMAIN_EVENT_ID_JOB_COMPLETED; }
     bool operator()(const BlockThresholdEvent&) const { return id == VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD; }
+    bool operator()(const BlockJobEvent&) const {
+      return id == VIR_DOMAIN_EVENT_ID_BLOCK_JOB || id == VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2;
+    }
     bool operator()(const DeviceAddedEvent&) const { return id == VIR_DOMAIN_EVENT_ID_DEVICE_ADDED; }
     bool operator()(const DeviceRemovedEvent&) const { return id == VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED; }
     bool operator()(const DeviceRemovalFailedEvent&) const {

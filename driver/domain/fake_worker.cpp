@@ -2,13 +2,14 @@
 //
 // Its guest obeys its console, line by line: "poweroff", "reset", "crash TEXT", "pause" (as a host error
 // would), "balloon BYTES", "watchdog pause|poweroff|reset", "disk-fault ALIAS ERRNO stop|report",
-// "disk-threshold ALIAS BYTES EXCESS", "open ID" and "close ID" (of a channel), "let-go ALIAS" (of a device),
-// "keep ALIAS", "memory ALIAS BYTES" (is what the guest has of it), "bad-memory" (of the guest's),
-// "let-go-vcpu N", "keep-vcpu N", "sleep" (S3), "alarm" (which wakes it), "hibernate" (S4), "disconnect" (the
-// control socket goes, the process stays), "exit"; anything else is echoed. Words on the kernel's command
-// line set it up: "ignore-power-button", "refuse-configure", "slow-start", "resettable" (a machine that is
-// shut down can be reset), "refuse-plug", "exit-at-plug", "keep-devices" (until "let-go"), "refuse-link",
-// "refuse-wake", "refuse-memory", "refuse-vcpus", "keep-vcpus" (until "let-go-vcpu").
+// "disk-threshold ALIAS BYTES EXCESS", "job ALIAS ready|completed|failed", "open ID" and "close ID" (of a
+// channel), "let-go ALIAS" (of a device), "keep ALIAS", "memory ALIAS BYTES" (is what the guest has of it),
+// "bad-memory" (of the guest's), "let-go-vcpu N", "keep-vcpu N", "sleep" (S3), "alarm" (which wakes it),
+// "hibernate" (S4), "disconnect" (the control socket goes, the process stays), "exit"; anything else is
+// echoed. Words on the kernel's command line set it up: "ignore-power-button", "refuse-configure",
+// "slow-start", "resettable" (a machine that is shut down can be reset), "refuse-plug", "exit-at-plug",
+// "keep-devices" (until "let-go"), "refuse-link", "refuse-jobs", "exit-at-job", "slow-pivot",
+// "exit-at-pivot", "refuse-wake", "refuse-memory", "refuse-vcpus", "keep-vcpus" (until "let-go-vcpu").
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -72,6 +73,7 @@ class FakeMachine final : public control::Commands {
     status_.uuid = machine.uuid;
     status_.devices.emplace();
     for (const auto& disk : machine.disks) status_.devices->push_back(disk.id);
+    for (const auto& controller : machine.scsi_controllers) status_.devices->push_back(controller.id);
     for (const auto& interface : machine.interfaces) status_.devices->push_back(interface.id);
     for (const auto& rng : machine.rngs) status_.devices->push_back(rng.id);
     for (const auto& vsock : machine.vsocks) status_.devices->push_back(vsock.id);
@@ -84,6 +86,7 @@ class FakeMachine final : public control::Commands {
     for (std::uint32_t i = 0; i < machine.cpu.vcpus; ++i)
       if (std::ranges::find(machine.cpu.absent, i) == machine.cpu.absent.end()) status_.vcpus->push_back(i);
     if (machine.watchdog) status_.devices->push_back(machine.watchdog->id);
+    status_.block_jobs.emplace();
     status_.ports.emplace();
     for (const auto& controller : machine.serial_controllers)
       for (const auto& port : controller.ports) status_.ports->push_back(port.id);
@@ -137,6 +140,67 @@ class FakeMachine final : public control::Commands {
   void set_balloon(const control::SetBalloon& command) override {
     last_probe_ = "balloon " + std::to_string(command.bytes);
   }
+  // A job goes on until its guest's console says otherwise: "job ID ready|completed|cancelled|failed". Of
+  // what it is told it does at once what it can, but for a pivot with the word "slow-pivot".
+  void start_block_commit(const control::StartBlockCommit& command,
+                          control::DescriptorSet descriptors) override {
+    const bool is_active = command.top == 0;
+    begin_job(command.id, is_active ? control::BlockJobKind::active_commit : control::BlockJobKind::commit);
+    tell("commit " + command.id + " " + std::to_string(command.top) + ".." + std::to_string(command.base) +
+         " named " + (command.backing ? command.backing->file : "nothing") + " with " +
+         std::to_string(descriptors.size()));
+  }
+  void start_block_pull(const control::StartBlockPull& command) override {
+    begin_job(command.id, control::BlockJobKind::pull);
+    tell("pull " + command.id + " to " + (command.base ? std::to_string(*command.base) : "all") + " named " +
+         command.backing.file);
+  }
+  void start_block_copy(const control::StartBlockCopy& command, control::DescriptorSet descriptors) override {
+    begin_job(command.id, control::BlockJobKind::copy);
+    tell("copy " + command.id + (command.make ? " new" : "") + (command.shallow ? " shallow" : "") +
+         (command.make ? " named " + command.make->backing.file : "") + " with " +
+         std::to_string(descriptors.size()));
+  }
+  void set_block_job_speed(const control::SetBlockJobSpeed& command) override {
+    job_of(command.id).speed = command.speed;
+  }
+  void complete_block_job(const control::CompleteBlockJob& command) override {
+    control::BlockJob& job = job_of(command.id);
+    if (job.state != control::BlockJobState::ready)
+      throw Error(std::errc::operation_in_progress, "fake job is not ready");
+    if (has_word("exit-at-pivot")) ::_exit(3);
+    job.pivoted = command.pivot;
+    job.state = control::BlockJobState::completing;
+    if (!has_word("slow-pivot")) end_job(command.id, control::BlockJobState::completed);
+  }
+  void cancel_block_job(const control::BlockJobName& command) override {
+    end_job(command.id, control::BlockJobState::cancelled);
+  }
+  void dismiss_block_job(const control::BlockJobName& command) override {
+    std::erase_if(*status_.block_jobs, [&](const auto& job) { return job.id == command.id; });
+  }
+  control::BlockJobs block_jobs() const override { return {*status_.block_jobs}; }
+
+  void begin_job(const std::string& id, control::BlockJobKind kind) {
+    if (has_word("refuse-jobs")) throw Error(std::errc::no_space_on_device, "fake worker was told to refuse");
+    if (has_word("exit-at-job")) ::_exit(3);
+    for (const auto& job : *status_.block_jobs)
+      if (job.id == id) throw Error(std::errc::device_or_resource_busy, "fake disk has a job");
+    status_.block_jobs->push_back({.id = id, .kind = kind, .current = 10, .end = 100, .message = {}});
+  }
+  control::BlockJob& job_of(const std::string& id) {
+    for (auto& job : *status_.block_jobs)
+      if (job.id == id) return job;
+    throw Error(std::errc::no_such_device, id);
+  }
+  void end_job(const std::string& id, control::BlockJobState state) {
+    asio::post(loop_, [this, id, state] {
+      control::BlockJob& job = job_of(id);
+      job.state = state;
+      if (state == control::BlockJobState::failed) job.message = "fake job was told to fail";
+      if (server_) server_->announce(job);
+    });
+  }
   void set_balloon_statistics_period(const control::SetBalloonStatisticsPeriod& command) override {
     if (command.seconds == 13) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
     last_probe_ = "balloon-period " + std::to_string(command.seconds);
@@ -146,6 +210,7 @@ class FakeMachine final : public control::Commands {
     if (has_word("exit-at-plug")) ::_exit(3);
     std::string id;
     for (const auto& disk : command.disks) id = disk.id;
+    for (const auto& controller : command.scsi_controllers) id = controller.id;
     for (const auto& interface : command.interfaces) id = interface.id;
     for (const auto& rng : command.rngs) id = rng.id;
     for (const auto& vsock : command.vsocks) id = vsock.id;
@@ -391,6 +456,14 @@ class FakeMachine final : public control::Commands {
       if (action != "stop") return;
       status_.stalled_disks = {{fault.id, fault.error}};
       change(MachineState::paused, StateCause::host_error, "a write failed");
+    } else if (line.starts_with("job ")) {
+      std::istringstream words(line.substr(4));
+      std::string id, state;
+      words >> id >> state;
+      using State = control::BlockJobState;
+      if (state == "ready") end_job(id, State::ready);
+      if (state == "completed") end_job(id, State::completed);
+      if (state == "failed") end_job(id, State::failed);
     } else if (line.starts_with("disk-threshold ")) {
       std::istringstream words(line.substr(15));
       control::DiskThresholdCrossed crossed;

@@ -18,6 +18,7 @@
 #include "driver/config/domain_xml.h"
 #include "driver/domain/agent_socket.h"
 #include "driver/domain/character_file.h"
+#include "driver/domain/disk_volume.h"
 #include "driver/domain/domain.h"
 #include "driver/domain/machine_translation.h"
 
@@ -34,6 +35,12 @@ bool is_port(const config::Device& device) {
          (console != nullptr && console->target == config::ConsoleTarget::virtio);
 }
 
+// What is on a SCSI controller, likewise.
+bool is_scsi_unit(const config::Device& device) {
+  const auto* disk = std::get_if<config::Disk>(&device);
+  return disk != nullptr && disk->bus == config::DiskBus::scsi;
+}
+
 // The socket that was made for it, if one was.
 std::string socket_of(const config::Device& device) {
   if (const auto* channel = std::get_if<config::Channel>(&device)) return own_socket(channel->backend);
@@ -43,7 +50,8 @@ std::string socket_of(const config::Device& device) {
 
 // In the words and codes of libvirt's qemu driver, for what no machine of this kind takes or gives at run
 // time.
-void refuse_controller(const config::Controller& controller, std::string_view doing) {
+void require_scsi(const config::Controller& controller, std::string_view doing) {
+  if (controller.type == config::ControllerType::scsi) return;
   throw operation_unsupported(fmt::format("'{}' controller cannot be hot {}.",
                                           config::names::kController.name(controller.type),
                                           doing == "attach" ? "plugged" : "unplugged"));
@@ -57,9 +65,11 @@ void require_virtio(const config::Input& input, std::string_view doing) {
 }
 
 void require_hot_plug(const config::Device& device, std::string_view doing) {
-  if (is_port(device)) return;
-  if (const auto* controller = std::get_if<config::Controller>(&device))
-    refuse_controller(*controller, doing);
+  if (is_port(device) || is_scsi_unit(device)) return;
+  if (const auto* controller = std::get_if<config::Controller>(&device)) {
+    require_scsi(*controller, doing);
+    return;
+  }
   if (const auto* input = std::get_if<config::Input>(&device)) require_virtio(*input, doing);
   if (const auto* disk = std::get_if<config::Disk>(&device);
       disk != nullptr && disk->bus != config::DiskBus::virtio) {
@@ -127,8 +137,10 @@ Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device)
     std::rethrow_exception(failed);
   }
   DescriptorGroupMap groups;
-  if (const auto* disk = std::get_if<config::Disk>(&made->device))
+  if (auto* disk = std::get_if<config::Disk>(&made->device)) {
+    find_volume(environment_->settings.volumes, *disk);
     groups = descriptor_groups_.named_by(std::span(disk, 1));
+  }
   std::move_only_function<std::shared_ptr<Opened>()> work = [made, groups = std::move(groups),
                                                              environment = environment_, uuid = uuid_,
                                                              directory = runtime_directory()]() mutable {
@@ -137,7 +149,25 @@ Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device)
       open_vsock(*environment, uuid, *vsock, made->resources);
     return made;
   };
-  co_return co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work));
+  auto opened = co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work));
+  declare_formats(opened->resources.unmarked);
+  if (auto* disk = std::get_if<config::Disk>(&opened->device))
+    config::number_images(*disk, config::next_image_number(live_->devices));
+  co_return opened;
+}
+
+// The SCSI controllers that a running domain lacks for that disk, as libvirt plugs them in; they stay.
+Task<> Domain::plug_controllers_for(config::Device device) {
+  const std::vector<std::uint32_t> missing = config::missing_scsi_controllers(live_->devices, device);
+  if (missing.empty()) co_return;
+  require_worker();
+  // What cannot be plugged in needs no controller.
+  config::require_new(live_->devices, device);
+  for (const std::uint32_t index : missing) {
+    config::Device controller = config::Controller{.type = config::ControllerType::scsi, .index = index};
+    config::complete_device(controller);
+    co_await plug(std::move(controller), nullptr);
+  }
 }
 
 // Everything or nothing: what cannot be is undone in the order in which it came to be.
@@ -231,10 +261,17 @@ Task<> Domain::remove_device(Caller caller, Choice choice, unsigned int flags, b
     const config::Device device = choice(*live_, true);
     require_hot_plug(device, "detach");
     require_worker();
+    if (const auto* disk = std::get_if<config::Disk>(&device)) require_no_block_job(*disk);
     const config::DeviceInfo& info = config::info_of(device);
     port = is_port(device);
     dimm = is_dimm(device);
-    if (!port && !dimm && (!info.pci || !config::takes_hot_plug(live_->devices, *info.pci))) {
+    // A controller goes when nothing is on it any more.
+    if (std::holds_alternative<config::Controller>(device)) {
+      config::DomainDefinition trial = *live_;
+      config::remove_device(trial, device);
+    }
+    if (!port && !dimm && !is_scsi_unit(device) &&
+        (!info.pci || !config::takes_hot_plug(live_->devices, *info.pci))) {
       throw operation_unsupported(fmt::format(
           "device {} cannot be detached while the domain runs: the bus it sits on does not support hot plug",
           info.alias));
@@ -329,13 +366,19 @@ bool Domain::drop_device(const std::string& alias) {
   for (const config::Disk& disk : devices.disks) {
     if (!is_it(disk)) continue;
     disk_messages_.erase(disk.target);
+    if (auto job = block_jobs_.extract(disk.target)) {
+      job.mapped()->has_ended = true;
+      job.mapped()->failure = "the disk is gone";
+      job.mapped()->over.cancel();
+    }
     std::erase_if(disk_errors_, [&](const DiskError& each) { return each.disk == disk.target; });
   }
   if (std::erase_if(devices.disks, is_it) + std::erase_if(devices.interfaces, is_it) +
           std::erase_if(devices.rngs, is_it) + std::erase_if(devices.vsocks, is_it) +
           std::erase_if(devices.watchdogs, is_it) + std::erase_if(devices.inputs, is_it) +
           std::erase_if(devices.host_devices, is_it) + drop_memory(*live, is_it) +
-          std::erase_if(devices.channels, is_it) + std::erase_if(devices.consoles, is_it) ==
+          std::erase_if(devices.channels, is_it) + std::erase_if(devices.consoles, is_it) +
+          std::erase_if(devices.controllers, is_it) ==
       0)
     return false;
   if (devices.vsocks.empty() && !live_->devices.vsocks.empty()) release_cid();
@@ -356,13 +399,15 @@ void Domain::forget_devices_but(const control::Status& found) {
   };
   for (const config::Disk& disk : live_->devices.disks) {
     // Others are no devices of their own to the machine, and stay.
-    if (disk.bus != config::DiskBus::virtio) continue;
+    if (disk.bus == config::DiskBus::sata) continue;
     look(std::span(&disk, 1));
   }
   look(live_->devices.interfaces);
   look(live_->devices.rngs);
   look(live_->devices.vsocks);
   look(live_->devices.host_devices);
+  for (const config::Controller& controller : live_->devices.controllers)
+    if (controller.type == config::ControllerType::scsi) look(std::span(&controller, 1));
   for (const config::Input& input : live_->devices.inputs)
     if (input.bus == config::InputBus::virtio) look(std::span(&input, 1));
   for (const config::Watchdog& watchdog : live_->devices.watchdogs)

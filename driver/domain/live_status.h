@@ -1,16 +1,19 @@
 // What a daemon writes down about a running domain so that the next one finds it again.
 //
 // A <domstatus> document around the live <domain>, in the runtime directory. The start is noted before there
-// is a worker, so that one that was interrupted is rolled back. Pure; any thread.
+// is a worker, so that one that was interrupted is rolled back. What the <domain> does not say (where volumes
+// are, how far block jobs have come) stands before it, in <private>. Pure; any thread.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <sys/types.h>
 
 #include "driver/config/domain_definition.h"
+#include "driver/domain/block_job.h"
 #include "driver/domain/host_devices.h"
 
 namespace warren::driver::domain {
@@ -29,6 +32,7 @@ struct LiveStatus {
   std::int64_t started = 0;                // seconds since the epoch
   int agent_timeout = -2;                  // virDomainAgentResponseTimeoutValues, or in seconds
   std::vector<BoundDevice> bound_devices;  // that the host is to have back
+  std::vector<BlockJobRecord> block_jobs;
 };
 
 std::string format_status(const LiveStatus& status);

@@ -143,6 +143,23 @@ class LocalDriver final : public DomainDriver {
   void set_block_threshold(const Caller& caller, const Uuid& domain, const std::string& device,
                            std::uint64_t threshold, unsigned int flags, Completion<void> completion) override;
 
+  // local_driver_block_jobs.cpp
+  void block_commit(const Caller& caller, const Uuid& domain, BlockCommit commit, unsigned int flags,
+                    Completion<void> completion) override;
+  void block_pull(const Caller& caller, const Uuid& domain, std::string disk, std::uint64_t bandwidth,
+                  unsigned int flags, Completion<void> completion) override;
+  void block_rebase(const Caller& caller, const Uuid& domain, std::string disk,
+                    std::optional<std::string> base, std::uint64_t bandwidth, unsigned int flags,
+                    Completion<void> completion) override;
+  void block_copy(const Caller& caller, const Uuid& domain, std::string disk, std::string xml,
+                  TypedParameters parameters, unsigned int flags, Completion<void> completion) override;
+  void abort_block_job(const Caller& caller, const Uuid& domain, std::string disk, unsigned int flags,
+                       Completion<void> completion) override;
+  std::optional<BlockJobInfo> block_job_info(const Caller& caller, const Uuid& domain,
+                                             const std::string& disk, unsigned int flags) const override;
+  void set_block_job_speed(const Caller& caller, const Uuid& domain, std::string disk,
+                           std::uint64_t bandwidth, unsigned int flags, Completion<void> completion) override;
+
   // local_driver_inspection.cpp
   TypedParameters total_cpu_statistics(const Caller& caller, const Uuid& domain,
                                        unsigned int flags) const override;

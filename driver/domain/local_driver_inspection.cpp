@@ -231,8 +231,13 @@ void LocalDriver::block_peek(const Caller&, const Uuid& uuid, const std::string&
     if (__builtin_add_overflow(offset, std::uint64_t{size}, &end) || end > INT64_MAX)
       throw invalid_argument("offset and size reach beyond what a file can hold");
     for (const config::Disk& disk : domain.snapshot()->current().devices.disks) {
-      if (!path.empty() && (disk.target == path || disk.source == path))
-        return peek_image(environment_, disk.source, offset, size);
+      if (path.empty() || (disk.target != path && disk.source != path)) continue;
+      if (disk.driver.format.value_or(config::DiskFormat::raw) != config::DiskFormat::raw) {
+        throw Error(
+            VIR_ERR_ARGUMENT_UNSUPPORTED,
+            fmt::format("disk '{}': only a disk in 'raw' format can be peeked at, not 'qcow2'", disk.target));
+      }
+      return peek_image(environment_, disk.source, offset, size);
     }
     throw invalid_argument(fmt::format("invalid disk or path '{}'", path));
   });

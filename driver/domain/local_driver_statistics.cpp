@@ -5,6 +5,7 @@
 
 #include "driver/config/vcpus.h"
 #include "driver/domain/disk_image.h"
+#include "driver/domain/disk_volume.h"
 #include "driver/domain/local_driver.h"
 #include "driver/domain/memory_statistics.h"
 #include "driver/domain/statistics_groups.h"
@@ -203,12 +204,17 @@ std::vector<DomainStatistics> collect(const StatisticsRequest& request) {
   return result;
 }
 
+config::DiskFormat format_of(const config::Disk& disk) {
+  return disk.driver.format.value_or(config::DiskFormat::raw);
+}
+
 void measure_disks(StatisticsRequest& request) {
   for (const auto& domain : request.domains) {
     auto& sizes = request.sizes.emplace_back();
     for (const auto& disk : domain->current().devices.disks) {
       try {
-        sizes.emplace_back(disk.source.empty() ? std::nullopt : std::optional(measure_image(disk.source)));
+        sizes.emplace_back(disk.source.empty() ? std::nullopt
+                                               : std::optional(measure_image(disk.source, format_of(disk))));
       } catch (const Error&) {
         // An image that is not there now has no size; the other figures are good all the same.
         sizes.emplace_back(std::nullopt);
@@ -227,8 +233,9 @@ Task<std::vector<DomainStatistics>> collect_with_disks(std::shared_ptr<Environme
   co_return collect(*request);
 }
 
-Task<BlockInfo> measure(std::shared_ptr<Environment> environment, std::string path) {
-  std::move_only_function<ImageSize()> work = [path] { return measure_image(path); };
+Task<BlockInfo> measure(std::shared_ptr<Environment> environment, std::string path,
+                        config::DiskFormat format) {
+  std::move_only_function<ImageSize()> work = [path, format] { return measure_image(path, format); };
   ImageSize size = co_await run_blocking<ImageSize>(environment->io_threads, std::move(work));
   co_return BlockInfo{size.capacity, size.allocation, size.physical};
 }
@@ -241,10 +248,11 @@ void LocalDriver::block_info(const Caller&, const Uuid& uuid, const std::string&
     check_flags(flags, 0, "virDomainGetBlockInfo");
     if (path.empty()) throw invalid_argument("the path of a disk must not be empty");
     const auto& definition = domain.snapshot()->current();
-    const config::Disk& disk = definition.devices.disks[find_disk(definition, path)];
+    config::Disk disk = definition.devices.disks[find_disk(definition, path)];
+    find_volume(environment_->settings.volumes, disk);
     if (disk.source.empty())
       throw invalid_argument(fmt::format("disk '{}' does not currently have a source assigned", path));
-    return measure(environment_, disk.source);
+    return measure(environment_, disk.source, format_of(disk));
   });
 }
 

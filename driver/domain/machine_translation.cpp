@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -145,6 +146,26 @@ void set_failure_policies(const config::DiskDriver& driver, control::DiskSpecifi
   }
 }
 
+control::ImageFormat format_of(config::DiskFormat format) {
+  return format == config::DiskFormat::qcow2 ? control::ImageFormat::qcow2 : control::ImageFormat::raw;
+}
+
+// As resources.cpp names them.
+void set_chain(const config::Disk& disk, std::size_t index, const DiskProperties& properties,
+               control::DiskSpecification& result) {
+  result.format = format_of(disk.driver.format.value_or(config::DiskFormat::raw));
+  if (properties.image.has_data_file) result.data_descriptor = data_descriptor(result.descriptor);
+  for (std::size_t i = 0; i < std::min(disk.backing.size(), properties.below.size()); ++i) {
+    const ImageProperties& image = properties.below[i];
+    const std::string name = backing_descriptor(index, i + 1);
+    result.backing.push_back({.descriptor = name,
+                              .format = format_of(disk.backing[i].format),
+                              .data_descriptor = image.has_data_file ? data_descriptor(name) : "",
+                              .direct = image.direct,
+                              .direct_alignment = image.direct_alignment});
+  }
+}
+
 control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
                                    const DiskProperties& properties) {
   control::DiskSpecification result;
@@ -153,8 +174,9 @@ control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
   result.cdrom = disk.device == config::DiskDevice::cdrom;
   if (!disk.source.empty()) result.descriptor = disk_descriptor(index);
   result.read_only = disk.read_only;
-  result.direct = properties.direct;
-  result.direct_alignment = properties.direct_alignment;
+  result.direct = properties.image.direct;
+  result.direct_alignment = properties.image.direct_alignment;
+  set_chain(disk, index, properties, result);
   switch (disk.driver.cache.value_or(config::DiskCache::default_mode)) {
     case config::DiskCache::writethrough:
     case config::DiskCache::directsync:
@@ -175,6 +197,7 @@ control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
   result.logical_block_size = disk.block_sizes.logical.value_or(512);
   result.physical_block_size = disk.block_sizes.physical.value_or(result.logical_block_size);
   result.serial = disk.serial;
+  result.rotation_rate = static_cast<std::uint16_t>(disk.rotation_rate.value_or(0));
   result.limits = limits_of(disk.tune);
   set_failure_policies(disk.driver, result);
   return result;
@@ -408,10 +431,52 @@ void add_sata(const config::Devices& devices, control::MachineSpecification& mac
     machine.sata_controllers.push_back({controller.info.alias, address_of(controller.info)});
     for (std::size_t i = 0; i < devices.disks.size(); ++i) {
       const auto& drive = devices.disks[i].drive;
-      if (drive && drive->controller == controller.index)
+      if (devices.disks[i].bus == config::DiskBus::sata && drive && drive->controller == controller.index)
         machine.disks[i].sata = {controller.info.alias, drive->unit};
     }
   }
+}
+
+control::ScsiControllerSpecification scsi_controller_of(const config::Controller& controller) {
+  const control::ScsiControllerSpecification preset;
+  const config::ControllerDriver& driver = controller.driver;
+  return {.id = controller.info.alias,
+          .address = address_of(controller.info),
+          .queues = static_cast<std::uint16_t>(driver.queues.value_or(preset.queues)),
+          .commands_per_unit = driver.commands_per_unit.value_or(preset.commands_per_unit),
+          .maximum_sectors = driver.maximum_sectors.value_or(preset.maximum_sectors),
+          .iothread = driver.iothread.value_or(0)};
+}
+
+// What makes a disk one on SCSI. A disk without a serial number is told by its alias, as libvirt has it.
+void set_scsi_place(const config::Devices& devices, const config::Disk& disk,
+                    control::DiskSpecification& result) {
+  if (disk.bus != config::DiskBus::scsi) return;
+  const config::DriveAddress place = disk.drive.value();
+  result.scsi.emplace();
+  result.scsi->target = static_cast<std::uint8_t>(place.target);
+  result.scsi->lun = static_cast<std::uint16_t>(place.unit);
+  for (const auto& controller : devices.controllers)
+    if (controller.type == config::ControllerType::scsi && controller.index == place.controller)
+      result.scsi->controller = controller.info.alias;
+  result.identity.vendor = disk.vendor;
+  result.identity.product = disk.product;
+  result.identity.name = disk.serial.empty() ? "drive-" + disk.info.alias : disk.serial;
+  result.identity.name.resize(std::min<std::size_t>(result.identity.name.size(), 128));
+  if (disk.wwn.empty()) return;
+  // The parser has seen to the form.
+  const std::string_view digits = std::string_view(disk.wwn).substr(disk.wwn.size() - 16);
+  std::uint64_t wwn = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), wwn, 16);
+  result.identity.wwn = wwn;
+}
+
+void add_scsi(const config::Devices& devices, control::MachineSpecification& machine) {
+  for (const auto& controller : devices.controllers)
+    if (controller.type == config::ControllerType::scsi)
+      machine.scsi_controllers.push_back(scsi_controller_of(controller));
+  for (std::size_t i = 0; i < devices.disks.size(); ++i)
+    set_scsi_place(devices, devices.disks[i], machine.disks[i]);
 }
 
 void add_devices(const config::Devices& devices, const Resources& resources,
@@ -433,6 +498,7 @@ void add_devices(const config::Devices& devices, const Resources& resources,
     machine.disks.push_back(disk_of(devices.disks[i], i, resources.disks.at(i)));
   }
   add_sata(devices, machine);
+  add_scsi(devices, machine);
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
     machine.interfaces.push_back(interface_of(devices.interfaces[i], i));
   }
@@ -499,7 +565,9 @@ control::PlugDevice plug_of(const config::Device& device, const Resources& resou
   if (const auto* memory = std::get_if<config::MemoryDevice>(&device))
     plug.virtio_memories.push_back(virtio_memory_of(*memory, live.memory_backing));
   if (const auto* disk = std::get_if<config::Disk>(&device))
-    plug.disks.push_back(disk_of(*disk, 0, resources.disks.at(0)));
+    set_scsi_place(live.devices, *disk, plug.disks.emplace_back(disk_of(*disk, 0, resources.disks.at(0))));
+  if (const auto* controller = std::get_if<config::Controller>(&device))
+    plug.scsi_controllers.push_back(scsi_controller_of(*controller));
   if (const auto* interface = std::get_if<config::Interface>(&device))
     plug.interfaces.push_back(interface_of(*interface, 0));
   if (const auto* rng = std::get_if<config::Rng>(&device)) plug.rngs.push_back(rng_of(*rng));

@@ -61,6 +61,22 @@ TEST(MachineTranslation, SmallDevices) {
   EXPECT_FALSE(translate("<devices><memballoon model='none'/></devices>").balloon);
 }
 
+TEST(MachineTranslation, ScsiControllers) {
+  const auto machine = translate(
+      "<iothreads>1</iothreads><devices><controller type='scsi' index='1'>"
+      "<driver queues='4' cmd_per_lun='32' max_sectors='512' iothread='1'/></controller></devices>");
+  ASSERT_EQ(machine.scsi_controllers.size(), 1u);
+  const auto& controller = machine.scsi_controllers.front();
+  EXPECT_EQ(controller.id, "scsi1");
+  EXPECT_NE(controller.address.bus, 0);
+  EXPECT_EQ(controller.queues, 4);
+  EXPECT_EQ(controller.commands_per_unit, 32u);
+  EXPECT_EQ(controller.maximum_sectors, 512u);
+  EXPECT_EQ(controller.iothread, 1u);
+  const auto plain = translate("<devices><controller type='scsi'/></devices>").scsi_controllers.at(0);
+  EXPECT_EQ(plain.commands_per_unit, 128u);
+}
+
 TEST(MachineTranslation, MemoryBacking) {
   EXPECT_EQ(translate("").memory.huge_page_bytes, 0u);
   EXPECT_EQ(translate("<memoryBacking><hugepages/></memoryBacking>").memory.huge_page_bytes, 2u << 20);

@@ -70,9 +70,9 @@ json::value query_block(const Snapshot& domain) {
   for (const config::Disk& disk : domain.live->devices.disks) {
     json::object inserted{{"file", disk.source},
                           {"ro", disk.read_only},
-                          {"drv", "raw"},
+                          {"drv", disk.driver.format == config::DiskFormat::qcow2 ? "qcow2" : "raw"},
                           {"encrypted", false},
-                          {"backing_file_depth", 0}};
+                          {"backing_file_depth", disk.backing.size()}};
     all.push_back({{"device", "drive-" + disk.info.alias},
                    {"qdev", device_path(disk.info)},
                    {"type", "unknown"},

@@ -77,8 +77,24 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
   }
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
     const config::Disk& disk = devices.disks[i];
+    if (disk.volume) {
+      throw Error(
+          VIR_ERR_CONFIG_UNSUPPORTED,
+          fmt::format("disk {}: a worker that runs by itself has no pools: give the disk the volume's "
+                      "path",
+                      disk.target));
+    }
     if (disk.source.empty()) continue;
     resources.push_back({.name = disk_descriptor(i), .path = disk.source, .write = !disk.read_only});
+    if (disk.driver.format == config::DiskFormat::qcow2 && !disk.backing_store_end) {
+      throw Error(
+          VIR_ERR_CONFIG_UNSUPPORTED,
+          fmt::format("disk {}: a worker that runs by itself is told every image of a chain: end it with "
+                      "<backingStore/>",
+                      disk.target));
+    }
+    for (std::size_t depth = 1; depth <= disk.backing.size(); ++depth)
+      resources.push_back({.name = backing_descriptor(i, depth), .path = disk.backing[depth - 1].source});
   }
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
     const config::Interface& interface = devices.interfaces[i];
@@ -162,6 +178,8 @@ std::string format_native(config::DomainDefinition definition, const config::Hos
   config::assign_live(definition, live);
   Resources resources;
   resources.disks.resize(definition.devices.disks.size());
+  for (std::size_t i = 0; i < resources.disks.size(); ++i)
+    resources.disks[i].below.resize(definition.devices.disks[i].backing.size());
   resources.inputs.resize(definition.devices.inputs.size());
   native.machine = machine_of(definition, facts, resources, std::time(nullptr));
   try {

@@ -4,11 +4,19 @@
 
 #include "driver/contract/error.h"
 #include "driver/domain/character_file.h"
-#include "driver/domain/disk_image.h"
+#include "driver/domain/disk_chain.h"
 #include "driver/domain/host_input.h"
 #include "driver/domain/tap.h"
 
 namespace warren::driver::domain {
+
+std::string backing_descriptor(std::size_t index, std::size_t depth) {
+  return fmt::format("disk{}-backing{}", index, depth);
+}
+
+std::string data_descriptor(const std::string& image_descriptor) {
+  return image_descriptor + "-data";
+}
 
 std::string disk_descriptor(std::size_t index) {
   return fmt::format("disk{}", index);
@@ -37,6 +45,31 @@ namespace {
 void add(Resources& resources, std::string name, vmm::FileDescriptor descriptor) {
   resources.names.push_back(std::move(name));
   resources.descriptors.push_back(std::move(descriptor));
+}
+
+// Returns what is below the disk's own image.
+std::vector<config::BackingImage> open_disk(Resources& resources, const config::Disk& disk, std::size_t index,
+                                            const DescriptorGroupMap& groups) {
+  std::vector<ChainImage> chain = open_disk_chain(disk, groups);
+  std::vector<config::BackingImage> backing = backing_of(chain);
+  DiskProperties properties;
+  for (std::size_t depth = 0; depth < chain.size(); ++depth) {
+    ChainImage& link = chain[depth];
+    const ImageProperties image{link.image.direct, link.image.direct_alignment, link.data.file.valid()};
+    const config::BackingImage& description = link.description;
+    if (link.image.lacks_mark) resources.unmarked.push_back({description.source, description.format});
+    if (link.data.lacks_mark) resources.unmarked.push_back({link.data_path, config::DiskFormat::raw});
+    const std::string name = depth == 0 ? disk_descriptor(index) : backing_descriptor(index, depth);
+    if (depth == 0) {
+      properties.image = image;
+    } else {
+      properties.below.push_back(image);
+    }
+    add(resources, name, std::move(link.image.file));
+    if (link.data.file) add(resources, data_descriptor(name), std::move(link.data.file));
+  }
+  resources.disks.push_back(std::move(properties));
+  return backing;
 }
 
 // Returns the slave's path, or nothing for what is no pty.
@@ -103,11 +136,10 @@ Resources open_resources(const config::DomainDefinition& definition, const std::
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
     if (devices.disks[i].source.empty()) {
       resources.disks.emplace_back();
+      resources.live.backing.emplace_back();
       continue;
     }
-    DiskImage image = open_disk_image(devices.disks[i], groups);
-    resources.disks.push_back({image.direct, image.direct_alignment});
-    add(resources, disk_descriptor(i), std::move(image.file));
+    resources.live.backing.push_back(open_disk(resources, devices.disks[i], i, groups));
   }
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
     Tap tap = open_tap(devices.interfaces[i]);
@@ -134,10 +166,12 @@ Resources open_resources(const config::DomainDefinition& definition, const std::
 Resources open_resources(config::Device& device, const std::filesystem::path& directory,
                          const DescriptorGroupMap& groups) {
   Resources resources;
-  if (const auto* disk = std::get_if<config::Disk>(&device)) {
-    DiskImage image = open_disk_image(*disk, groups);
-    resources.disks.push_back({image.direct, image.direct_alignment});
-    add(resources, disk_descriptor(0), std::move(image.file));
+  auto* disk = std::get_if<config::Disk>(&device);
+  if (disk != nullptr && disk->source.empty()) {
+    resources.disks.emplace_back();  // an empty drive
+  } else if (disk != nullptr) {
+    disk->backing = open_disk(resources, *disk, 0, groups);
+    disk->backing_store_end = true;
   } else if (auto* interface = std::get_if<config::Interface>(&device)) {
     Tap tap = open_tap(*interface);
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue)

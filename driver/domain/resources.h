@@ -17,16 +17,30 @@
 
 namespace warren::driver::domain {
 
-// How O_DIRECT works on a disk's image, in the order of the disks.
-struct DiskProperties {
-  bool direct = false;
+// What an image is to the worker.
+struct ImageProperties {
+  bool direct = false;  // how O_DIRECT works on it
   std::uint32_t direct_alignment = 512;
+  bool has_data_file = false;  // its data is in another file
+};
+
+// In the order of the disks.
+struct DiskProperties {
+  ImageProperties image;
+  std::vector<ImageProperties> below;  // of the images that it is backed by
+};
+
+// What a guest may write, and does not say of itself what its format is (driver/store/declared_format.h).
+struct UnmarkedImage {
+  std::string path;
+  config::DiskFormat format = config::DiskFormat::raw;
 };
 
 struct Resources {
   std::vector<std::string> names;  // as machine_of() writes them into the specification
   std::vector<vmm::FileDescriptor> descriptors;
   std::vector<DiskProperties> disks;
+  std::vector<UnmarkedImage> unmarked;
   // What the domain's devices of the host say of themselves, in the order of the input devices.
   std::vector<std::optional<vmm::control::HostInputSpecification>> inputs;
   config::LiveResources live;  // ptys and taps; not the id
@@ -43,6 +57,9 @@ Resources open_resources(config::Device& device, const std::filesystem::path& di
 
 // Names of descriptors.
 std::string disk_descriptor(std::size_t index);
+// Of the image `depth` below the disk's own, and of the file that has an image's data.
+std::string backing_descriptor(std::size_t index, std::size_t depth);
+std::string data_descriptor(const std::string& image_descriptor);
 std::string tap_descriptor(std::size_t index, std::size_t queue);
 std::string serial_descriptor(std::size_t index);
 std::string console_descriptor(std::size_t index);

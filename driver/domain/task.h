@@ -82,7 +82,7 @@ struct BlockingWait {
   std::move_only_function<void(std::exception_ptr, T)> handler;
   explicit BlockingWait(Handler taken) : handler(std::move(taken)) {}
   void finish(std::exception_ptr failure, T value) {
-    if (auto resume = std::exchange(handler, nullptr)) resume(failure, std::move(value));
+    if (auto resume = std::exchange(handler, nullptr)) resume(std::move(failure), std::move(value));
   }
 };
 
@@ -104,20 +104,21 @@ Task<T> run_blocking(asio::thread_pool& pool, std::move_only_function<T()> funct
         });
       });
     }
-    asio::post(pool,
-               [wait, executor, guard = asio::make_work_guard(executor), work = std::move(work)]() mutable {
-                 std::exception_ptr failure;
-                 T value{};
-                 try {
-                   value = work();
-                 } catch (...) {
-                   failure = std::current_exception();
-                 }
-                 work = nullptr;
-                 asio::post(executor, [wait, failure, value = std::move(value)]() mutable {
-                   wait->finish(failure, std::move(value));
-                 });
-               });
+    asio::post(
+        pool, [wait, executor, guard = asio::make_work_guard(executor), work = std::move(work)]() mutable {
+          std::exception_ptr failure;
+          T value{};
+          try {
+            value = work();
+          } catch (...) {
+            failure = std::current_exception();
+          }
+          work = nullptr;
+          // Moved: this thread lets go of the exception before another one looks at it.
+          asio::post(executor, [wait, failure = std::move(failure), value = std::move(value)]() mutable {
+            wait->finish(std::move(failure), std::move(value));
+          });
+        });
   };
   std::exception_ptr failed;
   T result{};

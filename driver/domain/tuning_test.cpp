@@ -530,6 +530,19 @@ TEST_F(TuningTest, BlockPeekReadsTheImage) {
   EXPECT_NE(peek("vda", 8, 4).find("ends before byte 12"), std::string::npos);
 }
 
+// What the file holds is not what the disk does.
+TEST_F(TuningTest, BlockPeekRefusesWhatIsNotRaw) {
+  std::string text = xml();
+  const std::string source = "<source file=";
+  ASSERT_NE(text.find(source), std::string::npos);
+  text.insert(text.find(source), "<driver name='qemu' type='qcow2'/>");
+  ASSERT_EQ(define(text), "");
+  std::vector<std::uint8_t> bytes;
+  const std::string said = wait<std::vector<std::uint8_t>>(
+      [&](auto done) { driver_->block_peek(caller_, test_uuid(), "vda", 0, 4, 0, std::move(done)); }, &bytes);
+  EXPECT_NE(said.find("'qcow2'"), std::string::npos) << said;
+}
+
 TEST_F(TuningTest, ProcessorTimeAndPowerStates) {
   ASSERT_EQ(define(xml()), "");
   EXPECT_THROW(driver_->total_cpu_statistics(caller_, test_uuid(), 0), Error);

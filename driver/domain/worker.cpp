@@ -62,6 +62,7 @@ void Worker::connect(vmm::FileDescriptor socket) {
   handlers.clock_set = pass_on(&Handlers::clock_set);
   handlers.disk_fault = pass_on(&Handlers::disk_fault);
   handlers.disk_threshold = pass_on(&Handlers::disk_threshold);
+  handlers.block_job_changed = pass_on(&Handlers::block_job_changed);
   handlers.device_unplugged = pass_on(&Handlers::device_unplugged);
   handlers.device_kept = pass_on(&Handlers::device_kept);
   handlers.memory_resized = pass_on(&Handlers::memory_resized);

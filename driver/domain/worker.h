@@ -26,6 +26,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
     std::function<void(const vmm::control::ClockSet&)> clock_set = {};
     std::function<void(const vmm::control::DiskFault&)> disk_fault = {};
     std::function<void(const vmm::control::DiskThresholdCrossed&)> disk_threshold = {};
+    std::function<void(const vmm::control::BlockJob&)> block_job_changed = {};
     std::function<void(const vmm::control::PortChanged&)> port_changed = {};
     std::function<void(const vmm::control::TrayMoved&)> tray_moved = {};
     std::function<void(const vmm::control::DeviceName&)> device_unplugged = {};

@@ -76,8 +76,10 @@ Task<T> run_blocking(asio::thread_pool& pool, std::move_only_function<T()> funct
         failure = std::current_exception();
       }
       work = nullptr;
-      asio::post(executor, [handler = std::move(handler), failure, value = std::move(value)]() mutable {
-        std::move(handler)(failure, std::move(value));
+      // Moved: this thread lets go of the exception before another one looks at it.
+      asio::post(executor, [handler = std::move(handler), failure = std::move(failure),
+                            value = std::move(value)]() mutable {
+        std::move(handler)(std::move(failure), std::move(value));
       });
     });
   };
