@@ -108,9 +108,9 @@ class Daemon {
         timeout_(loop_),
         facts_(gather_facts(configuration)),
         host_(driver::host::make_host_driver(loop_, facts_)),
-        driver_(driver::domain::make_domain_driver(loop_, driver_settings(), facts_)),
         secrets_(driver::secret::make_secret_driver(loop_, secret_settings())),
         storage_(driver::storage::make_storage_driver(loop_, storage_settings())),
+        driver_(driver::domain::make_domain_driver(loop_, driver_settings(), facts_)),
         native_formats_(driver::domain::make_native_formats(loop_, facts_)),
         server_(loop_, session_services(nullptr), server_settings("virtwarrend")),
         admin_server_(loop_, session_services(&administration_), server_settings("admin")) {}
@@ -118,20 +118,22 @@ class Daemon {
   // Returns the process's exit status.
   int run() {
     wait_for_signal();
-    driver_->load([this](std::expected<void, driver::Error> outcome) {
-      if (!outcome) {
-        log_.error(fmt::format("cannot load the stored state: {}", outcome.error().message()));
-        fail();
-        return;
-      }
-      storage_->load([this](std::expected<void, driver::Error>) { begin_to_listen(); });
-    });
+    // The pools first: domains that start by themselves may have their volumes.
+    storage_->load([this](std::expected<void, driver::Error>) { load_domains(); });
     loop_.run();
     log_.info("virtwarrend has ended");
     return status_;
   }
 
  private:
+  void load_domains() {
+    driver_->load([this](std::expected<void, driver::Error> outcome) {
+      if (outcome) return begin_to_listen();
+      log_.error(fmt::format("cannot load the stored state: {}", outcome.error().message()));
+      fail();
+    });
+  }
+
   static driver::config::HostFacts gather_facts(const Configuration& configuration) {
     driver::config::HostFacts facts = driver::config::gather_host_facts();
     facts.emulator = find_worker_program(configuration).string();
@@ -149,6 +151,7 @@ class Daemon {
     settings.worker_group = identity.group;
     settings.worker_sandbox = configuration_.worker_sandbox;
     settings.job_timeout = configuration_.job_timeout;
+    settings.volumes = storage_.get();
     settings.log = [this](driver::domain::LogPriority priority, std::string_view text) {
       log_.write(to_level(priority), text, "driver.domain");
     };
@@ -320,9 +323,9 @@ class Daemon {
   asio::steady_timer timeout_;
   const driver::config::HostFacts facts_;
   std::unique_ptr<driver::HostDriver> host_;
-  std::unique_ptr<driver::domain::DomainDriver> driver_;
   std::unique_ptr<driver::SecretDriver> secrets_;
   std::unique_ptr<driver::storage::LocalStorage> storage_;
+  std::unique_ptr<driver::domain::DomainDriver> driver_;  // uses the pools
   std::unique_ptr<driver::NativeFormats> native_formats_;
   rpc::Server server_;
   rpc::Administration administration_{

@@ -259,6 +259,39 @@ class FakeHypervisor : public FakeDomainAgent {
     change(std::move(done));
   }
 
+  // DomainBlockJobs
+  void block_commit(const Caller&, const Uuid&, driver::BlockCommit, unsigned int,
+                    Completion<void> done) override {
+    change(std::move(done));
+  }
+  void block_pull(const Caller&, const Uuid&, std::string, std::uint64_t, unsigned int,
+                  Completion<void> done) override {
+    change(std::move(done));
+  }
+  void block_rebase(const Caller&, const Uuid&, std::string, std::optional<std::string>, std::uint64_t,
+                    unsigned int, Completion<void> done) override {
+    change(std::move(done));
+  }
+  void block_copy(const Caller&, const Uuid&, std::string, std::string, driver::TypedParameters, unsigned int,
+                  Completion<void> done) override {
+    change(std::move(done));
+  }
+  void abort_block_job(const Caller&, const Uuid&, std::string, unsigned int,
+                       Completion<void> done) override {
+    change(std::move(done));
+  }
+  std::optional<driver::BlockJobInfo> block_job_info(const Caller&, const Uuid& uuid, const std::string& disk,
+                                                     unsigned int) const override {
+    find(uuid);
+    if (disk != "vda") return std::nullopt;
+    return driver::BlockJobInfo{
+        .type = VIR_DOMAIN_BLOCK_JOB_TYPE_COPY, .bandwidth = 5, .current = 3, .end = 4};
+  }
+  void set_block_job_speed(const Caller&, const Uuid&, std::string, std::uint64_t, unsigned int,
+                           Completion<void> done) override {
+    change(std::move(done));
+  }
+
   // DomainInspection
   driver::TypedParameters total_cpu_statistics(const Caller&, const Uuid& uuid, unsigned int) const override {
     return find(uuid), driver::TypedParameters{{"cpu_time", std::uint64_t{9}}};

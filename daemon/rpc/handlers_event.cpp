@@ -31,6 +31,8 @@ enum EventMessage : std::uint32_t {
   kJobCompleted = 363,
   kMetadataChange = 379,
   kBlockThreshold = 385,
+  kBlockJob = 326,
+  kBlockJob2 = 339,
   kDeviceRemoved = 333,
   kDeviceAdded = 354,
   kDeviceRemovalFailed = 367,
@@ -103,6 +105,21 @@ struct Sender {
                                       .path = event.source_path,
                                       .threshold = event.threshold,
                                       .excess = event.excess});
+  }
+  void operator()(const driver::BlockJobEvent& event) const {
+    if (event_id == VIR_DOMAIN_EVENT_ID_BLOCK_JOB) {
+      send(session, kBlockJob,
+           DomainEventCallbackBlockJobMsg{
+               callback_id,
+               {.dom = domain, .path = event.source_path, .type = event.type, .status = event.status}});
+      return;
+    }
+    send(session, kBlockJob2,
+         DomainEventBlockJob2Msg{.callback_id = callback_id,
+                                 .dom = domain,
+                                 .dst = event.device,
+                                 .type = event.type,
+                                 .status = event.status});
   }
   void operator()(const driver::DeviceAddedEvent& event) const {
     send(session, kDeviceAdded,

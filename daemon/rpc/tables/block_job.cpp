@@ -1,4 +1,5 @@
 // clang-format off: one line per procedure
+#include "daemon/rpc/handlers_domain_block_job.h"
 #include "daemon/rpc/procedure_builder.h"
 #include "daemon/rpc/protocol/block_job.h"
 #include "daemon/rpc/tables.h"
@@ -9,13 +10,13 @@ namespace {
 using namespace protocol;
 
 constexpr Procedure kProcedures[] = {
-    missing<DomainBlockJobAbortArgs, Nothing>(237, "DOMAIN_BLOCK_JOB_ABORT", kLow | kWrite, "domain:write"),
-    missing<DomainGetBlockJobInfoArgs, DomainGetBlockJobInfoResult>(238, "DOMAIN_GET_BLOCK_JOB_INFO", kLow, "domain:read"),
-    missing<DomainBlockJobSetSpeedArgs, Nothing>(239, "DOMAIN_BLOCK_JOB_SET_SPEED", kLow | kWrite, "domain:write"),
-    missing<DomainBlockPullArgs, Nothing>(240, "DOMAIN_BLOCK_PULL", kLow | kWrite, "domain:block_write"),
-    missing<DomainBlockRebaseArgs, Nothing>(266, "DOMAIN_BLOCK_REBASE", kLow | kWrite, "domain:block_write"),
-    missing<DomainBlockCommitArgs, Nothing>(290, "DOMAIN_BLOCK_COMMIT", kLow | kWrite, "domain:block_write"),
-    missing<DomainBlockCopyArgs, Nothing>(345, "DOMAIN_BLOCK_COPY", kLow | kWrite, "domain:block_write"),
+    served<&handlers::domain_block_job_abort>(237, "DOMAIN_BLOCK_JOB_ABORT", kLow | kWrite, "domain:write"),
+    served<&handlers::domain_get_block_job_info>(238, "DOMAIN_GET_BLOCK_JOB_INFO", kLow, "domain:read"),
+    served<&handlers::domain_block_job_set_speed>(239, "DOMAIN_BLOCK_JOB_SET_SPEED", kLow | kWrite, "domain:write"),
+    served<&handlers::domain_block_pull>(240, "DOMAIN_BLOCK_PULL", kLow | kWrite, "domain:block_write"),
+    served<&handlers::domain_block_rebase>(266, "DOMAIN_BLOCK_REBASE", kLow | kWrite, "domain:block_write"),
+    served<&handlers::domain_block_commit>(290, "DOMAIN_BLOCK_COMMIT", kLow | kWrite, "domain:block_write"),
+    served<&handlers::domain_block_copy>(345, "DOMAIN_BLOCK_COPY", kLow | kWrite, "domain:block_write"),
 };
 
 }  // namespace
