@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import unittest
+import unittest.mock
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -96,6 +97,43 @@ class Storage(unittest.TestCase):
         self.assertIn("vstorage", self.refused("pool-define-as", "c", "vstorage", "--source-name", "x", "--target", "/x"))
         self.assertIn("supported='yes'", self.virsh("pool-capabilities"))
         self.assertIn("does not support source discovery", self.refused("find-storage-pool-sources", "dir"))
+
+    def test_documents_by_hand(self):
+        """pool-create, pool-edit; and sources are asked for in both ways."""
+        xml = self.file("brief.xml", f"<pool type='dir'><name>brief</name><target><path>{self.folder('brief')}</path>"
+                                     "</target></pool>")
+        self.virsh("pool-create", xml, "--build")
+        self.assertRegex(self.virsh("pool-info", "brief"), r"State:\s+running\s+Persistent:\s+no")
+        self.virsh("pool-destroy", "brief")
+        self.virsh("pool-define", xml)
+        self.virsh("pool-start", "brief")
+        uuid = self.virsh("pool-uuid", "brief")
+
+        def edit(command: str) -> None:
+            # virsh asks for VISUAL first.
+            with unittest.mock.patch.dict(os.environ, {"VISUAL": f"sed -i -e '{command}'"}):
+                self.virsh("pool-edit", "brief")
+
+        edit("s#/brief</path>#/edited</path>#")
+        self.assertIn(f"<path>{self.folder('edited')}</path>", self.virsh("pool-dumpxml", "brief", "--inactive"))
+        self.assertIn(f"<path>{self.folder('brief')}</path>", self.virsh("pool-dumpxml", "brief"))
+        self.assertEqual(self.virsh("pool-uuid", "brief"), uuid)
+        # What makes no sense is asked about, and nobody answers here; nothing of it is kept.
+        edit("s#<path>.*</path>##")
+        self.assertIn(f"<path>{self.folder('edited')}</path>", self.virsh("pool-dumpxml", "brief", "--inactive"))
+        self.virsh("pool-destroy", "brief")
+        self.virsh("pool-start", "brief", "--build")
+        self.assertTrue(self.folder("edited").is_dir())
+        self.assertIn("does not support source discovery", self.refused("find-storage-pool-sources-as", "dir"))
+
+    def test_every_command_of_virsh_is_tried(self):
+        """Here or in the lab, where the real storage is."""
+        listed = self.virsh("help", "pool") + self.virsh("help", "volume")
+        commands = re.findall(r"(?m)^\s+((?:pool|vol|find-storage-pool)-[\w-]+)\s", listed)
+        self.assertGreater(len(commands), 30)
+        root = Path(__file__).resolve().parent.parent
+        scripts = "".join((root / name).read_text() for name in ("host/storage_test.py", "lab/storage_test.py"))
+        self.assertEqual([command for command in commands if f'"{command}"' not in scripts], [])
 
     def test_a_restarted_daemon_finds_its_pools(self):
         folder = self.pool("kept")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Devices of the host become a Debian guest's, by stock virsh: an NVMe disk and a NIC, from the start on and while it
 runs, and the host's drivers have them again afterwards."""
-# time limit: 1500 s
+# time limit: 600 s
 # lab options: --assignable --module nvme --module e1000e
 
 import hashlib

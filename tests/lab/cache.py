@@ -84,6 +84,22 @@ def _unpack(package: str, folder: Path) -> None:
     archive.unlink()
 
 
+def missing_packages(wanted: list[str]) -> list[str]:
+    """The packages and those of their dependencies that this machine does not have."""
+    plan = subprocess.run(["apt-get", "install", "--simulate", "--no-install-recommends", *wanted], text=True,
+                          check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL).stdout
+    return [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
+
+
+def package_with_libraries(name: str) -> Path:
+    """That package and those of its dependencies that this machine does not have, unpacked into one folder."""
+    def make(folder: Path) -> None:
+        for each in sorted({name, *missing_packages([name])}):
+            _unpack(each, folder)
+
+    return entry(f"packages-{name}", make)
+
+
 def package(name: str) -> Path:
     """That package of Debian's, unpacked and not installed; the version that the cache was made with."""
     return entry(f"package-{name}", lambda folder: _unpack(name, folder))

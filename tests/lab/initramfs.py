@@ -17,7 +17,7 @@ def _copy_program(path: str, program: Path, tree: Path) -> None:
         shutil.copy(source, target)
 
 
-def _copy_modules(kernel: Path, version: str, modules: list[str], tree: Path) -> None:
+def copy_modules(kernel: Path, version: str, modules: list[str], tree: Path) -> None:
     """Copies the modules and what they depend on to /modules, and their order of insertion to /modules/order."""
     folder = tree / "modules"
     folder.mkdir()
@@ -44,7 +44,7 @@ def make(output: Path, init: Path, kernel: Path, version: str, modules: list[str
         (tree / "init").chmod(0o755)
         for path, program in programs.items():
             _copy_program(path, program, tree)
-        _copy_modules(kernel, version, modules, tree)
+        copy_modules(kernel, version, modules, tree)
         with output.open("wb") as file:
             subprocess.run("find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 | gzip -1 -n", shell=True, check=True,
                            cwd=tree, stdout=file)

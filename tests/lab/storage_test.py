@@ -106,6 +106,7 @@ class Storage(unittest.TestCase):
         self.virsh("pool-build", "vg")
         self.virsh("pool-start", "vg")
         self.assertIn("warrenvg", self.virsh("find-storage-pool-sources", "logical"))
+        self.assertIn("warrenvg", self.virsh("find-storage-pool-sources-as", "logical"))
         self.through_its_life("vg")
         self.virsh("vol-create-as", "vg", "grows", "8M")
         self.virsh("vol-resize", "grows", "16M", "--pool", "vg")

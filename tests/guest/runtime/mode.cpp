@@ -6,10 +6,12 @@
 #include "tests/guest/machine/interrupts.h"
 #include "tests/guest/machine/power.h"
 #include "tests/guest/machine/user_mode.h"
+#include "tests/guest/runtime/block_bench.h"
 #include "tests/guest/runtime/channels.h"
 #include "tests/guest/runtime/disk_load.h"
 #include "tests/guest/runtime/hot_plug.h"
 #include "tests/guest/runtime/media.h"
+#include "tests/guest/runtime/scsi_units.h"
 #include "tests/guest/runtime/test.h"
 
 namespace guest {
@@ -90,6 +92,8 @@ void run_mode(std::string_view mode) {
   }
   if (mode == "hot_plug") serve_hot_plug_slots();
   if (mode == "media") watch_media();
+  if (mode == "block_bench") measure_disk();
+  if (mode == "scsi") watch_scsi_units();
   if (mode == "disk_load") {
     listen_to_power_button();
     load_disks();

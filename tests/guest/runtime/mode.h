@@ -7,8 +7,10 @@
 //   spin                say READY and compute in ring 3 for good
 //   tick                print TICK n with the guest's time in ms, once a second
 //   hot_plug            say READY and serve the slots of root ports; see hot_plug.h
+//   block_bench         measure the first virtio disk; see block_bench.h
 //   disk_load           keep the virtio disks busy; see disk_load.h
 //   media               read SATA disks and watch the medium of a CD/DVD drive; see media.h
+//   scsi                say which units a SCSI controller has, and what becomes of them; see scsi_units.h
 //   reboot              print BOOT and reset by ACPI (FADT), at every boot
 //   reboot_keyboard     the same by the i8042
 //   triple_fault, emulation_failure     end in the crash of that name

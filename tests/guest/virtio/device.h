@@ -16,6 +16,7 @@ enum class VirtioType : std::uint16_t {
   console = 3,
   entropy = 4,
   balloon = 5,
+  scsi = 8,
   memory = 24
 };
 
