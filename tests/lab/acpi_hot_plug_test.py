@@ -32,7 +32,7 @@ class ByAcpi(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, f"{text} is still in the definition")
             time.sleep(0.2)
 
-    def boot(self, daemon, arguments: str) -> None:
+    def boot(self, daemon, arguments: str = "") -> None:
         self.daemon = daemon
         self.guest = LinuxGuest(daemon, devices=PORTS, arguments=arguments)
         self.guest.define()
@@ -78,7 +78,7 @@ class ByAcpi(unittest.TestCase):
 
     def test_the_guest_drives_the_slots(self):
         with private_daemon() as daemon:
-            self.boot(daemon, "loglevel=7")
+            self.boot(daemon)
             self.wait_for("ls /sys/bus/pci_express/devices | grep -c pcie0 | tr '1-9' y | cut -c 1", "y")
             self.check_disk()
             self.assertEqual(self.console.run(EVENTS).strip(), "0")
