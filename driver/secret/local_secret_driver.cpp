@@ -35,7 +35,11 @@ std::unique_ptr<SecretDriver> make_secret_driver(asio::io_context& loop, SecretS
 }
 
 LocalSecretDriver::LocalSecretDriver(asio::io_context& loop, SecretSettings settings)
-    : loop_(loop), settings_(std::move(settings)), sealer_(settings_.keys), store_(settings_.directory) {
+    : loop_(loop),
+      settings_(std::move(settings)),
+      sealer_(settings_.keys),
+      store_(settings_.directory),
+      subscriptions_(loop) {
   std::vector<std::string> broken;
   for (StoredSecret& stored : store_.load_all(broken)) {
     const SecretDefinition& definition = stored.definition;
@@ -268,27 +272,15 @@ LocalSecretDriver::SubscriptionId LocalSecretDriver::subscribe(int event_id, std
                                                                Handler handler) {
   if (event_id != VIR_SECRET_EVENT_ID_LIFECYCLE && event_id != VIR_SECRET_EVENT_ID_VALUE_CHANGED)
     throw secret_error(VIR_ERR_INVALID_ARG, fmt::format("there is no secret event with the id {}", event_id));
-  subscriptions_.emplace(next_subscription_, Subscription{event_id, secret, std::move(handler)});
-  return next_subscription_++;
+  return subscriptions_.add(event_id, secret, std::move(handler));
 }
 
 void LocalSecretDriver::unsubscribe(SubscriptionId id) noexcept {
-  subscriptions_.erase(id);
+  subscriptions_.remove(id);
 }
 
 void LocalSecretDriver::emit(const SecretEvent& event) {
-  for (const auto& [number, subscription] : subscriptions_) {
-    if (subscription.event_id != event.id) continue;
-    if (subscription.secret && *subscription.secret != event.secret.uuid) continue;
-    // From the loop, for a handler may end its own subscription; by then it may also be gone.
-    asio::post(loop_, [this, alive = std::weak_ptr<bool>(is_alive_), id = number, event] {
-      if (alive.expired()) return;
-      const auto found = subscriptions_.find(id);
-      if (found == subscriptions_.end()) return;
-      const Handler handler = found->second.handler;
-      handler(event);
-    });
-  }
+  subscriptions_.emit(event.id, event.secret.uuid, event);
 }
 
 }  // namespace warren::driver::secret

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include "driver/loop/subscriptions.h"
 #include "driver/secret/driver.h"
 #include "driver/secret/secret_store.h"
 
@@ -48,11 +49,6 @@ class LocalSecretDriver final : public SecretDriver {
     std::move_only_function<Plan()> prepare;  // throws Error: refused
     Completion<void> completion;
   };
-  struct Subscription {
-    int event_id;
-    std::optional<Uuid> secret;
-    Handler handler;
-  };
 
   const Secret& find(const Uuid& uuid) const;
   const Secret* find_usage(int usage_type, const std::string& usage_id) const;
@@ -69,8 +65,7 @@ class LocalSecretDriver final : public SecretDriver {
   std::map<Uuid, Secret> secrets_;
   std::deque<Change> changes_;  // the first is under way
   bool is_changing_ = false;
-  std::map<SubscriptionId, Subscription> subscriptions_;
-  SubscriptionId next_subscription_ = 1;
+  loop::Subscriptions<SecretEvent> subscriptions_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
   boost::asio::thread_pool store_thread_{1};  // last: it ends first
 };
