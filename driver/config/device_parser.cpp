@@ -537,8 +537,11 @@ Devices parse_devices(XmlElement* element, bool inactive) {
 }
 
 Device parse_device(std::string_view xml, DeviceUse use, bool inactive) {
-  // A device is a few lines; what is much longer is no device.
-  XmlDocument document(xml, "device_definition", {.bytes = 64u << 10, .depth = 16, .nodes = 1000});
+  // A device is a few lines, but for a disk's images, which stand within each other.
+  XmlDocument document(xml, "device_definition",
+                       {.bytes = 1u << 20,
+                        .depth = 16 + kMaximumBackingImages,
+                        .nodes = 1000 + 10 * (kMaximumBackingImages + 1)});
   XmlElement& root = document.root();
   root.mark_read();
   const std::string_view kind = root.name();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "driver/config/device_change.h"
 #include "driver/config/domain_defaults.h"
 #include "driver/config/domain_xml.h"
 #include "driver/contract/error.h"
@@ -100,6 +101,25 @@ TEST(DiskXml, TheMirrorOfACommitIsInTheChainAlready) {
   const std::string text = format(live, false);
   EXPECT_THAT(text, HasSubstr("<mirror type='file' job='active-commit'>"));
   EXPECT_EQ(parse_domain(text, {.inactive = false}).devices.disks.at(0), live);
+}
+
+// T14: what a daemon writes down of a running domain is read by the next one, however many images there are.
+TEST(DiskXml, TheLongestChainIsReadBack) {
+  Disk live = parse(kMirrored, false);
+  live.backing.assign(kMaximumBackingImages,
+                      {.format = DiskFormat::qcow2, .source = "/i", .source_index = 7});
+  live.mirror->backing = live.backing;
+  for (const bool validate : {false, true}) {
+    const DomainDefinition read =
+        parse_domain(format(live, false), {.inactive = false, .validate = validate});
+    EXPECT_EQ(read.devices.disks.at(0), live);
+  }
+  // virsh detach-disk gives the <disk> as it is in the live document.
+  const std::string text = format(live, false);
+  const std::size_t begin = text.find("<disk"), end = text.find("</disk>") + 7;
+  const Device device =
+      parse_device(std::string_view(text).substr(begin, end - begin), DeviceUse::removal, true);
+  EXPECT_EQ(std::get<Disk>(device).backing.size(), kMaximumBackingImages);
 }
 
 TEST(DiskXml, ImagesAreNumberedOnce) {

@@ -210,9 +210,11 @@ void check_boot_order(XmlElement& root, const DomainDefinition& definition) {
 
 DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options) {
   if (options.validate) validate_domain_schema(xml);
-  XmlDocument document(
-      xml, "domain_definition",
-      {.bytes = kMaximumDocumentBytes, .depth = kMaximumDocumentDepth, .nodes = kMaximumDocumentNodes});
+  // The images of a disk's chain stand within each other.
+  XmlDocument document(xml, "domain_definition",
+                       {.bytes = kMaximumDocumentBytes,
+                        .depth = kMaximumDocumentDepth + kMaximumBackingImages,
+                        .nodes = kMaximumDocumentNodes});
   XmlElement& root = document.root();
   if (root.name() != "domain")
     throw root.malformed(fmt::format("the document is to be <domain>, not <{}>", root.name().substr(0, 64)));
