@@ -232,6 +232,34 @@ TEST_P(EngineTest, EveryRequestCompletesOnceWhenDrained) {
   EXPECT_EQ(outcome_.count, 64);
 }
 
+// A request in several parts goes on from its completion, wherever that is told.
+TEST_P(EngineTest, WhatACompletionSubmitsIsDrainedToo) {
+  class Parts final : public Completion {
+   public:
+    void completed(Request& request, int error) noexcept override {
+      failed = failed || error != 0;
+      if (++count == 50) return;
+      const auto operation = count % 2 == 0 ? Operation::discard : Operation::write_zeroes;
+      request.operation = operation;
+      request.offset = static_cast<std::uint64_t>(count) * 4096;
+      request.length = 4096;
+      queue->submit(request);
+    }
+    BlockQueue* queue = nullptr;
+    int count = 0;
+    bool failed = false;
+  } parts;
+  parts.queue = queue_.get();
+  Request request = make(Operation::write_zeroes, 0, {}, 4096);
+  request.completion = &parts;
+  queue_->submit(request);
+  ::alarm(60);  // what is lost is waited for without end
+  queue_->drain();
+  ::alarm(0);
+  EXPECT_EQ(parts.count, 50);
+  EXPECT_FALSE(parts.failed);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, EngineTest,
                          testing::Values(Engine{"uring", true, false}, Engine{"uring_bounce", true, true},
                                          Engine{"threads", false, false},

@@ -62,8 +62,8 @@ class ThreadQueue final : public BlockQueue {
   int event_descriptor() const noexcept override { return event_.get(); }
 
   void drain() noexcept override {
-    kick();
     while (outstanding_ != 0) {
+      kick();  // also what a completion has submitted
       {
         std::unique_lock lock(mutex_);
         some_done_.wait(lock, [this] { return !done_.empty(); });
