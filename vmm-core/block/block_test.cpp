@@ -260,6 +260,27 @@ TEST_P(EngineTest, WhatACompletionSubmitsIsDrainedToo) {
   EXPECT_FALSE(parts.failed);
 }
 
+// Whoever waits for the descriptor needs to know nothing of which requests a ring does by itself.
+TEST_P(EngineTest, ItsDescriptorTellsOfEverything) {
+  std::vector<char> memory;
+  auto ranges = scatter(memory);
+  for (const auto operation :
+       {Operation::write, Operation::read, Operation::flush, Operation::write_zeroes, Operation::discard}) {
+    const bool transfers = operation == Operation::write || operation == Operation::read;
+    ranges = scatter(memory);
+    Request request = make(operation, 8192, transfers ? std::span<iovec>(ranges) : std::span<iovec>(),
+                           operation == Operation::flush ? 0 : 4096);
+    const int before = outcome_.count;
+    queue_->submit(request);
+    queue_->kick();
+    pollfd event{queue_->event_descriptor(), POLLIN, 0};
+    EXPECT_EQ(::poll(&event, 1, 10'000), 1) << static_cast<int>(operation);
+    while (outcome_.count == before) queue_->reap();
+    EXPECT_EQ(outcome_.last, 0);
+    EXPECT_EQ(::poll(&event, 1, 0), 0) << static_cast<int>(operation);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, EngineTest,
                          testing::Values(Engine{"uring", true, false}, Engine{"uring_bounce", true, true},
                                          Engine{"threads", false, false},

@@ -56,6 +56,7 @@ struct Failing {
 };
 
 void plan_entry(io_uring_sqe& entry, Ranges& some, Failing& failing) {
+  if (entry.opcode == IORING_OP_NOP) return;
   const bool syncs_only = entry.opcode == IORING_OP_FSYNC;
   const bool is_read = entry.opcode == IORING_OP_READV;
   const Faults::Step step = syncs_only ? take(syncs, 's') : is_read ? take(reads, 'r') : take(writes, 'w');

@@ -226,17 +226,13 @@ class Qcow2Queue final : public BlockQueue {
 
   bool begin_sync(Flight& flight) noexcept {
     flight.syncing = true;
-    // A ring that syncs nothing does that only when it is reaped, which nobody would know to do.
-    const bool fits =
-        !rings_.empty() && !file_.has_external_data() && rings_.front().file->raw()->options().sync;
-    BlockQueue* ring = fits ? rings_.front().queue.get() : nullptr;
-    if (ring == nullptr || file_.needs_commit()) return wait_for(flight);
+    if (rings_.empty() || file_.has_external_data() || file_.needs_commit()) return wait_for(flight);
     Request& piece = flight.piece;
     piece = Request{};
     piece.operation = Operation::flush;
     piece.completion = &flight;
     flight.parity = file_.in_flight().enter();
-    ring->submit(piece);
+    rings_.front().queue->submit(piece);
     return false;
   }
 

@@ -40,9 +40,9 @@ class UringQueue final : public BlockQueue {
     RequestProgress(request).begin();
     ++outstanding_;
     const bool transfers = request.operation == Operation::read || request.operation == Operation::write;
-    // Misaligned transfers go through memory of ours, on this thread, when they are reaped. A ring has no
-    // operation that zeroes a block device, nor one that falls back: those too, and a flush that does
-    // nothing.
+    // Misaligned transfers go through memory of ours, on this thread, when they are reaped, which kick() sees
+    // to. A ring has no operation that zeroes a block device, nor one that falls back: those too, and a flush
+    // that does nothing.
     const bool fits_ring = transfers ? is_aligned(image_, request)
                                      : request.operation == Operation::flush && image_.options().sync;
     if (!fits_ring) {
@@ -53,6 +53,29 @@ class UringQueue final : public BlockQueue {
   }
 
   void kick() noexcept override {
+    if (!slow_.empty() && !tells_) tell();
+    hand_over();
+  }
+
+  unsigned reap() noexcept override {
+    const unsigned done = reap_ring();
+    return done + reap_slow();
+  }
+
+  // The ring itself is readable while it holds completions, so that those reaped already wake nobody.
+  int event_descriptor() const noexcept override { return ring_.ring_fd; }
+
+  void drain() noexcept override {
+    while (outstanding_ != 0) {
+      kick();
+      if (reap() != 0 || outstanding_ == 0) continue;
+      io_uring_cqe* entry = nullptr;
+      ::io_uring_wait_cqe(&ring_, &entry);
+    }
+  }
+
+ private:
+  void hand_over() noexcept {
     // The kernel may be short of memory, or of room for completions: both pass as requests end.
     while (::io_uring_sq_ready(&ring_) != 0) {
       if (::io_uring_submit(&ring_) >= 0) continue;
@@ -61,45 +84,46 @@ class UringQueue final : public BlockQueue {
     }
   }
 
-  unsigned reap() noexcept override { return reap_ring() + reap_slow(); }
-
-  // The ring itself is readable while it holds completions, so that those reaped already wake nobody.
-  int event_descriptor() const noexcept override { return ring_.ring_fd; }
-
-  void drain() noexcept override {
-    while (outstanding_ != 0) {
-      kick();
-      if (reap_ring() + reap_slow() != 0 || outstanding_ == 0) continue;
-      io_uring_cqe* entry = nullptr;
-      ::io_uring_wait_cqe(&ring_, &entry);
-    }
-  }
-
- private:
   // Whatever gets hold of this ring can read, write and sync this image with it, and nothing else: a filter
   // of system calls does not see what a ring is asked for (io_uring_register(2),
   // IORING_REGISTER_RESTRICTIONS).
   bool restrict() noexcept {
-    std::array<io_uring_restriction, 5> rules{};
-    const std::array<std::uint8_t, 3> operations = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC};
-    for (std::size_t i = 0; i < operations.size(); ++i) {
+    constexpr auto kOperations =
+        std::to_array<std::uint8_t>({IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_NOP});
+    std::array<io_uring_restriction, kOperations.size() + 2> rules{};
+    for (std::size_t i = 0; i < kOperations.size(); ++i) {
       rules[i].opcode = IORING_RESTRICTION_SQE_OP;
-      rules[i].sqe_op = operations[i];
+      rules[i].sqe_op = kOperations[i];
     }
-    rules[3].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-    rules[3].sqe_flags = IOSQE_FIXED_FILE;
-    rules[4].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
-    rules[4].sqe_flags = IOSQE_FIXED_FILE;
+    auto* flags = &rules[kOperations.size()];
+    flags[0].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+    flags[0].sqe_flags = IOSQE_FIXED_FILE;
+    flags[1].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
+    flags[1].sqe_flags = IOSQE_FIXED_FILE;
     return ::io_uring_register_restrictions(&ring_, rules.data(), static_cast<unsigned>(rules.size())) == 0;
   }
 
-  bool prepare(Request& request) noexcept {
+  // None: what is in the ring has to go first.
+  io_uring_sqe* next_entry() noexcept {
     io_uring_sqe* entry = ::io_uring_get_sqe(&ring_);
-    if (entry == nullptr) {
-      ::io_uring_submit(&ring_);
-      entry = ::io_uring_get_sqe(&ring_);
-      if (entry == nullptr) return false;
-    }
+    if (entry != nullptr) return entry;
+    ::io_uring_submit(&ring_);
+    return ::io_uring_get_sqe(&ring_);
+  }
+
+  // Makes the ring readable: slow requests wait to be reaped. One that is full will be readable anyway.
+  void tell() noexcept {
+    io_uring_sqe* entry = next_entry();
+    if (entry == nullptr) return;
+    ::io_uring_prep_nop(entry);
+    entry->flags |= IOSQE_FIXED_FILE;
+    ::io_uring_sqe_set_data(entry, nullptr);
+    tells_ = true;
+  }
+
+  bool prepare(Request& request) noexcept {
+    io_uring_sqe* entry = next_entry();
+    if (entry == nullptr) return false;
     const RequestProgress progress(request);
     const auto count = static_cast<unsigned>(std::min<std::size_t>(request.ranges.size(), kMaximumIovecs));
     if (progress.is_syncing() || request.operation == Operation::flush) {
@@ -119,9 +143,14 @@ class UringQueue final : public BlockQueue {
     io_uring_cqe* entry = nullptr;
     bool again = false;
     while (::io_uring_peek_cqe(&ring_, &entry) == 0) {
-      auto& request = *static_cast<Request*>(::io_uring_cqe_get_data(entry));
+      void* const data = ::io_uring_cqe_get_data(entry);
       const int result = entry->res;
       ::io_uring_cqe_seen(&ring_, entry);
+      if (data == nullptr) {
+        tells_ = false;
+        continue;
+      }
+      auto& request = *static_cast<Request*>(data);
       const Next next = proceed(request, result);
       if (next == Next::again) {
         again = true;
@@ -135,7 +164,7 @@ class UringQueue final : public BlockQueue {
       again = true;
     }
     // Also what the kernel had no room for at the last kick, while these were there to be reaped.
-    if (again || ::io_uring_sq_ready(&ring_) != 0) kick();
+    if (again || ::io_uring_sq_ready(&ring_) != 0) hand_over();
     return done;
   }
 
@@ -180,6 +209,7 @@ class UringQueue final : public BlockQueue {
   unsigned outstanding_ = 0;
   std::vector<Request*> overflow_;  // did not fit the ring
   std::vector<Request*> slow_;      // done by system calls of their own
+  bool tells_ = false;              // an entry that does nothing is on its way
 };
 
 }  // namespace
