@@ -187,15 +187,17 @@ void Job::give_up(std::unique_lock<std::mutex>& lock, State state, int error, st
 }
 
 void Job::enter(std::unique_lock<std::mutex>& lock, State state) {
-  state_ = state;
-  std::unique_ptr<Work> done;
   if (is_end(state)) {
     current_ = work_->current();
     end_ = work_->end();
-    done = std::move(work_);
+    std::unique_ptr<Work> done = std::move(work_);
+    // Who learns that it has ended may begin another at once, with the images and locks that this one had.
+    lock.unlock();
+    done.reset();
+    lock.lock();
   }
+  state_ = state;
   lock.unlock();
-  done.reset();
   changed_();
   lock.lock();
 }

@@ -4,6 +4,7 @@
 // JOB_ROUNDS says how often each is done (2 without it).
 #include "vmm-core/block/job/job.h"
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -358,6 +359,30 @@ TEST_P(JobTest, GoesAtTheSpeedThatIsSet) {
   job->set_speed(0);
   wait_for(*job, State::ready);
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
+}
+
+// Whoever sees that a job has ended may use what it had.
+TEST(Job, HasEndedWhenNothingOfItIsLeft) {
+  struct Watched final : Work {
+    Watched(std::atomic<const Job*>& job, std::atomic<bool>& told) : job_(job), told_(told) {}
+    ~Watched() override {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      told_ = job_.load()->has_ended();
+    }
+    Step step() noexcept override { return {.next = job_.load() != nullptr ? Next::done : Next::idle}; }
+    void finish(bool) override {}
+    void give_up() noexcept override {}
+
+   private:
+    std::atomic<const Job*>& job_;
+    std::atomic<bool>& told_;
+  };
+  std::atomic<const Job*> job = nullptr;
+  std::atomic<bool> told = true;
+  const Job one("disk", std::make_unique<Watched>(job, told), 0, [] {});
+  job = &one;
+  while (!one.has_ended()) std::this_thread::yield();
+  EXPECT_FALSE(told);
 }
 
 // A target that is full ends the job; the guest never notices. T12.
