@@ -15,6 +15,8 @@ namespace warren::vmm::block {
 namespace {
 
 constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
+// How often a queue is looked at that cannot be waited for.
+constexpr std::chrono::microseconds kLook{500};
 
 std::uint64_t now() noexcept {
   timespec time{};
@@ -66,12 +68,27 @@ bool DiskStream::is_on_its_thread() const noexcept {
   return thread_ != nullptr && thread_->is_current();
 }
 
-void DiskStream::watch(BlockQueue& queue) {
-  thread_->add(queue.event_descriptor(), EPOLLIN, *this);
+void DiskStream::watch() {
+  if (queue_) thread_->add(queue_->event_descriptor(), EPOLLIN, *this);
+}
+
+void DiskStream::watch_or_look() noexcept {
+  try {
+    watch();
+    looks_ = false;
+  } catch (const std::exception&) {
+    looks_ = true;
+  }
 }
 
 void DiskStream::unwatch() noexcept {
   if (queue_) thread_->remove(queue_->event_descriptor());
+  looks_ = false;
+}
+
+void DiskStream::look_soon(std::chrono::nanoseconds delay) noexcept {
+  const itimerspec time{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = delay.count()}};
+  ::timerfd_settime(alarm(), 0, &time, nullptr);
 }
 
 void DiskStream::start(EventThread& thread) {
@@ -79,8 +96,13 @@ void DiskStream::start(EventThread& thread) {
     const std::lock_guard lock(disk_.streams_mutex_);
     thread_ = &thread;
   }
-  if (queue_) watch(*queue_);
-  thread.add(alarm(), EPOLLIN, alarm_);
+  watch();
+  try {
+    thread.add(alarm(), EPOLLIN, alarm_);
+  } catch (...) {
+    unwatch();
+    throw;
+  }
   started_ = true;
   if (held_) {
     again_ = true;
@@ -121,7 +143,7 @@ void DiskStream::release(std::unique_ptr<BlockQueue> queue) noexcept {
   if (queue) {
     if (started_) unwatch();
     queue_ = std::move(queue);
-    if (started_) watch(*queue_);
+    if (started_) watch_or_look();
   }
   if (!started_) return;
   if (again_) return begin_again();
@@ -160,6 +182,7 @@ void DiskStream::replace_image(std::unique_ptr<Image> image, EventThread* thread
   auto queue = image ? image->make_queue(depth_) : nullptr;
   if (queue && thread != nullptr) thread->add(queue->event_descriptor(), EPOLLIN, *this);
   if (queue_ && thread != nullptr) thread->remove(queue_->event_descriptor());
+  looks_ = false;
   queue_ = std::move(queue);  // before the image that it was made from
   disk_.image_ = std::move(image);
 }
@@ -191,6 +214,7 @@ void DiskStream::on_event(std::uint32_t) noexcept {
 void DiskStream::alarm_rang() noexcept {
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t got = ::read(alarm(), &count, sizeof(count));
+  if (looks_) watch_or_look();
   kick();
   on_event(0);
 }
@@ -226,6 +250,8 @@ void DiskStream::submit(DiskRequest& request) noexcept {
 void DiskStream::kick() noexcept {
   admit();
   if (queue_) queue_->kick();
+  if (looks_) [[unlikely]]
+    look_soon(kLook);
 }
 
 // Submits what the limits allow by now, and has the rest looked at again in time. Only the first of a line

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -84,6 +85,7 @@ class DiskStream final : private Completion, private EventHandler {
   bool is_on_its_thread() const noexcept;
 
  private:
+  friend class Disk;
   friend class DiskHold;
   // First in, first out.
   class List {
@@ -135,8 +137,11 @@ class DiskStream final : private Completion, private EventHandler {
   // With another queue, or none: the one that it has.
   void release(std::unique_ptr<BlockQueue> queue) noexcept;
   void begin_again() noexcept;
-  void watch(BlockQueue& queue);
+  void watch();
+  // As watch(), but the queue is looked at by the clock until it can be waited for.
+  void watch_or_look() noexcept;
   void unwatch() noexcept;
+  void look_soon(std::chrono::nanoseconds delay) noexcept;
   void completed(Request& request, int error) noexcept override;
   void on_event(std::uint32_t events) noexcept override;
   void alarm_rang() noexcept;
@@ -153,6 +158,7 @@ class DiskStream final : private Completion, private EventHandler {
   EventThread* thread_ = nullptr;  // since it was first started; under the disk's lock
   bool started_ = false, held_ = false;
   bool again_ = false;             // started while it was held
+  bool looks_ = false;             // there was no memory to wait for the queue
   WriteMap* write_map_ = nullptr;  // is told of what may have been written; or none
   List held_requests_;
   List stalled_;                      // failed, and to be begun again when the machine goes on

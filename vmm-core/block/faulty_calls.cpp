@@ -8,13 +8,14 @@
 
 #include <fcntl.h>
 #include <liburing.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 namespace warren::vmm::block {
 
-Faults reads, writes, syncs, allocations, truncations, submissions;
+Faults reads, writes, syncs, allocations, truncations, submissions, waits;
 
 namespace {
 
@@ -144,5 +145,10 @@ int fallocate(int descriptor, int mode, off_t offset, off_t length) {
 int ftruncate(int descriptor, off_t length) noexcept {
   if (const int error = block::take(block::truncations, 't').error) return errno = error, -1;
   return static_cast<int>(::syscall(SYS_ftruncate, descriptor, length));
+}
+int epoll_ctl(int poll, int operation, int descriptor, epoll_event* event) noexcept {
+  const int error = operation == EPOLL_CTL_ADD ? block::waits.next().error : 0;
+  if (error != 0) return errno = error, -1;
+  return static_cast<int>(::syscall(SYS_epoll_ctl, poll, operation, descriptor, event));
 }
 }

@@ -44,9 +44,11 @@ class Faults {
 
 extern Faults reads, writes, syncs, allocations, truncations;
 extern Faults submissions;  // io_uring_enter
+extern Faults waits;        // epoll_ctl, where it adds
 
 inline void plan_no_faults() {
-  for (Faults* faults : {&reads, &writes, &syncs, &allocations, &truncations, &submissions}) faults->plan({});
+  for (Faults* faults : {&reads, &writes, &syncs, &allocations, &truncations, &submissions, &waits})
+    faults->plan({});
 }
 
 // What was asked of the host since the last look, in order: 'r', 'w', 's', 'a' (fallocate), 't'.

@@ -76,11 +76,16 @@ std::uint64_t EventThread::tag(int descriptor, std::uint32_t number) noexcept {
 void EventThread::add(int descriptor, std::uint32_t events, EventHandler& handler) {
   const std::uint32_t number = next_number_;
   next_number_ = std::max(next_number_ + 1, 1u);  // 0 is the wake-up's
+  const auto [place, is_new] = registrations_.try_emplace(descriptor);
   epoll_event event{};
   event.events = events;
   event.data.u64 = tag(descriptor, number);
-  if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) throw_errno("wait for a descriptor");
-  registrations_[descriptor] = {&handler, number};
+  if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) {
+    const int error = errno;
+    if (is_new) registrations_.erase(place);
+    throw Error::from_errno(error, "wait for a descriptor");
+  }
+  place->second = {&handler, number};
 }
 
 void EventThread::change(int descriptor, std::uint32_t events) noexcept {
