@@ -94,6 +94,8 @@ void Disk::leave(DiskStream& stream) noexcept {
   std::unique_lock lock(streams_mutex_);
   // Who holds the disk waits for this very thread, maybe; it asks whether the stream is still there.
   if (!stream.is_on_its_thread()) released_.wait(lock, [this] { return !has_holder_; });
+  // Before the next holder, who knows nothing of this stream, changes what the queue was made from.
+  stream.queue_ = nullptr;
   std::erase(streams_, &stream);
 }
 
