@@ -37,16 +37,18 @@ class WriteMap {
       if (word == first / 64) bits &= ~std::uint64_t{0} << first % 64;
       if (word == last / 64) bits &= ~std::uint64_t{0} >> (63 - last % 64);
       const std::uint64_t before = words_[word].fetch_or(bits);
-      marked_.fetch_add(static_cast<std::uint64_t>(std::popcount(bits & ~before)));
+      marked_.fetch_add(std::popcount(bits & ~before));
     }
   }
 
   // Marked bytes, or a little more where the disk ends.
-  std::uint64_t marked_bytes() const noexcept { return marked_.load() * kPart; }
+  std::uint64_t marked_bytes() const noexcept {
+    return std::min(static_cast<std::uint64_t>(std::max(marked_.load(), std::int64_t{0})), parts_) * kPart;
+  }
 
   // The next marked range, which is not marked then: at most `most` bytes (of whole parts). Goes round.
   std::optional<Range> take(std::uint64_t most) noexcept {
-    if (marked_.load() == 0) return std::nullopt;
+    if (marked_.load() <= 0) return std::nullopt;
     const std::uint64_t count = word_count();
     for (std::uint64_t looked = 0; looked <= count; ++looked) {
       const std::uint64_t word = next_ / 64;
@@ -76,8 +78,8 @@ class WriteMap {
 
   const std::uint64_t bytes_, parts_;
   const std::unique_ptr<std::atomic<std::uint64_t>[]> words_;
-  std::atomic<std::uint64_t> marked_{0};
-  std::uint64_t next_ = 0;  // the taker's: where it looks first
+  std::atomic<std::int64_t> marked_{0};  // parts; a bit and its count change one after the other
+  std::uint64_t next_ = 0;               // the taker's: where it looks first
 };
 
 }  // namespace warren::vmm::block
