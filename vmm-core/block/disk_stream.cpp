@@ -1,7 +1,6 @@
 #include "vmm-core/block/disk_stream.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include <sys/epoll.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "vmm-core/block/write_map.h"
+#include "vmm-core/block/zero_bytes.h"
 
 namespace warren::vmm::block {
 namespace {
@@ -25,11 +25,9 @@ std::uint64_t now() noexcept {
          static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-bool is_zero(std::span<const iovec> ranges) noexcept {
+bool are_zero(std::span<const iovec> ranges) noexcept {
   return std::ranges::all_of(ranges, [](const iovec& range) {
-    const auto* bytes = static_cast<const char*>(range.iov_base);
-    // Equal to itself moved by one, and zero at the front.
-    return range.iov_len == 0 || (bytes[0] == 0 && std::memcmp(bytes, bytes + 1, range.iov_len - 1) == 0);
+    return is_zero(std::span(static_cast<const std::byte*>(range.iov_base), range.iov_len));
   });
 }
 
@@ -221,7 +219,7 @@ void DiskStream::alarm_rang() noexcept {
 
 void DiskStream::detect_zeroes(DiskRequest& request) const noexcept {
   const auto detect = disk_.options_.detect_zeroes;
-  if (detect == DiskOptions::DetectZeroes::off || !is_zero(request.ranges)) return;
+  if (detect == DiskOptions::DetectZeroes::off || !are_zero(request.ranges)) return;
   request.operation = Operation::write_zeroes;
   request.may_unmap = detect == DiskOptions::DetectZeroes::unmap && disk_.options_.discard;
 }

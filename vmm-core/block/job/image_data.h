@@ -28,6 +28,7 @@ class CopyBuffer {
   int read(const Chain& chain, std::size_t first, std::uint64_t offset, std::uint64_t length) noexcept;
   // What was read.
   Scatter contents() noexcept { return Scatter(std::span<const iovec>(&range_, 1)); }
+  std::span<std::byte> bytes() noexcept { return {memory_.get(), range_.iov_len}; }
 
  private:
   struct Free {

@@ -54,8 +54,7 @@ Work::Step Pull::take_over(std::uint64_t length) noexcept {
   if (found.kind == Allocation::Kind::data) {
     found.length = std::min(found.length, kMaximumPiece - at_ % kMaximumPiece);
     step.error = buffer_.read(chain, 1, at_, found.length);
-    Scatter from = buffer_.contents();
-    if (step.error == 0) step.error = top.fill(at_, found.length, from);
+    if (step.error == 0) step.error = top.fill(at_, buffer_.bytes());
     step.bytes = found.length;
   } else if (found.kind == Allocation::Kind::zeros && options_.base) {
     // What stays below may have something there; without it, nothing is as good.

@@ -11,9 +11,7 @@ namespace {
 constexpr std::uint64_t kSize = std::uint64_t{256} << 10;
 
 int fill(File& file, std::uint64_t offset, Bytes bytes) {
-  const iovec range{bytes.data(), bytes.size()};
-  Scatter from(std::span<const iovec>(&range, 1));
-  return file.fill(offset, bytes.size(), from);
+  return file.fill(offset, bytes);
 }
 
 struct Form {
@@ -90,6 +88,23 @@ TEST(Fill, ZeroesHideWhatIsBelow) {
     }
     ASSERT_EQ(file->fill_zeroes(begin, end - begin), 0);
     EXPECT_TRUE(whole_disk(*file) == model);
+  }
+}
+
+// Zeros that are brought up need no place, where the format has a way to say so.
+TEST(Fill, ZerosNeedNoPlace) {
+  for (const Form& form : kForms) {
+    SCOPED_TRACE(form.name);
+    Disk disk;
+    disk.backing = std::make_shared<MemoryDisk>();
+    disk.backing->bytes = Bytes(kSize);
+    disk.create_image(form.options);
+    const auto file = disk.open();
+    ASSERT_EQ(fill(*file, 0, Bytes(kSize)), 0);
+    Allocation own;
+    ASSERT_EQ(file->allocation(0, kSize, own), 0);
+    EXPECT_EQ(own.kind, form.options.version == 2 ? Allocation::Kind::data : Allocation::Kind::zeros);
+    EXPECT_EQ(own.length, kSize);
   }
 }
 

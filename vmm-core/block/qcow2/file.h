@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,7 +66,7 @@ class File final : public Layer {
 
   // As write() and write_zeroes(), but only where the image by itself has nothing: what was written here by
   // others meanwhile stays, and afterwards nothing of the range is left to what is below (file_fill.cpp).
-  int fill(std::uint64_t offset, std::uint64_t length, Scatter& from) noexcept;
+  int fill(std::uint64_t offset, std::span<std::byte> bytes) noexcept;
   int fill_zeroes(std::uint64_t offset, std::uint64_t length) noexcept;
 
   // --- Control. No transfer is under way but for resize() to a larger size. Each throws Error. ---
@@ -89,8 +90,6 @@ class File final : public Layer {
 
  private:
   friend class SnapshotChange;
-  static constexpr std::uint64_t kFillPiece = std::uint64_t{64} << 10;
-
   // What one piece of the disk is.
   struct Piece {
     enum class Kind : std::uint8_t { data, zeros, backing, compressed };
@@ -110,8 +109,10 @@ class File final : public Layer {
 
   // Filling (file_fill.cpp)
   int own_piece(std::uint64_t offset, std::uint64_t length, Allocation& to) noexcept;
-  int fill_zeroes_locked(std::uint64_t offset, std::uint64_t length) noexcept;
-  int write_zero_piece(std::uint64_t offset, std::uint64_t length) noexcept;
+  template <typename Work>
+  int for_each_below(std::uint64_t offset, std::uint64_t length, Work work) noexcept;
+  int take_up(std::uint64_t offset, std::span<std::byte> bytes) noexcept;
+  int take_up_zeroes(std::uint64_t offset, std::uint64_t length) noexcept;
 
   // Writing (file_write.cpp)
   int write_locked(std::uint64_t offset, std::uint64_t length, Scatter& from) noexcept;
@@ -140,10 +141,12 @@ class File final : public Layer {
   int copy_up_piece(std::uint64_t offset, std::uint64_t length) noexcept;
 
   // Zeroing (file_zero.cpp)
+  enum class WrittenZeros : std::uint8_t { where_needed, everywhere };
   int zero_locked(std::uint64_t offset, std::uint64_t length, bool may_unmap) noexcept;
   int zero_cluster(std::uint64_t cluster, std::uint32_t subclusters, std::uint64_t end,
                    bool may_unmap) noexcept;
-  int write_zero_bytes(std::uint64_t offset, std::uint64_t length) noexcept;
+  int write_zero_bytes(std::uint64_t offset, std::uint64_t length,
+                       WrittenZeros which = WrittenZeros::where_needed) noexcept;
   int discard_locked(std::uint64_t offset, std::uint64_t length) noexcept;
   int discard_cluster(std::uint64_t cluster) noexcept;
 

@@ -1,7 +1,6 @@
 // Copy on read: what is read from the files below becomes the image's own.
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <cerrno>
 #include <new>
 
 #include "vmm-core/block/qcow2/file.h"
@@ -10,11 +9,6 @@ namespace warren::vmm::block::qcow2 {
 namespace {
 
 constexpr std::uint64_t kCopiedAtOnce = std::uint64_t{256} << 10;
-
-bool is_zero(std::span<const std::byte> bytes) noexcept {
-  // Equal to itself moved by one, and zero at the front.
-  return bytes.front() == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
-}
 
 }  // namespace
 
@@ -41,14 +35,11 @@ int File::copy_up_piece(std::uint64_t offset, std::uint64_t length) noexcept {
   } catch (const std::bad_alloc&) {
     return ENOMEM;
   }
-  const iovec range{copied_up_.data(), static_cast<std::size_t>(length)};
-  const std::span<const iovec> ranges(&range, 1);
-  Scatter to(ranges), from(ranges);
+  const auto bytes = std::span(copied_up_).first(static_cast<std::size_t>(length));
+  const iovec range{bytes.data(), bytes.size()};
+  Scatter to(std::span<const iovec>(&range, 1));
   if (const int error = backing_->read(offset, length, to)) return error;
-  // Zeros need no place where the mapping can say so.
-  if (geometry_.has_zero_flag && is_zero(std::span(copied_up_).first(range.iov_len)))
-    return zero_locked(offset, length, true);
-  return write_locked(offset, length, from);
+  return take_up(offset, bytes);
 }
 
 }  // namespace warren::vmm::block::qcow2

@@ -1,8 +1,8 @@
 // What an image has by itself, and taking over what is below it, beside whoever writes to it.
 #include <algorithm>
-#include <array>
 
 #include "vmm-core/block/qcow2/file.h"
+#include "vmm-core/block/zero_bytes.h"
 
 namespace warren::vmm::block::qcow2 {
 namespace {
@@ -46,20 +46,29 @@ int File::allocation(std::uint64_t offset, std::uint64_t length, Allocation& to)
   return finish(0);
 }
 
-int File::fill(std::uint64_t offset, std::uint64_t length, Scatter& from) noexcept {
-  const std::lock_guard lock(owner_);
-  int error = metadata_->begin_changes();
-  while (error == 0 && length != 0) {
+// Does `work` for each piece of which the image by itself has nothing.
+template <typename Work>
+int File::for_each_below(std::uint64_t offset, std::uint64_t length, Work work) noexcept {
+  const std::uint64_t end = offset + length;
+  while (offset != end) {
     Allocation piece;
-    error = own_piece(offset, length, piece);
-    if (error != 0) break;
+    if (const int error = own_piece(offset, end - offset, piece)) return error;
     if (piece.kind == Allocation::Kind::below) {
-      error = write_locked(offset, piece.length, from);
-    } else {
-      from.pass(piece.length);
+      if (const int error = work(offset, piece.length)) return error;
     }
     offset += piece.length;
-    length -= piece.length;
+  }
+  return 0;
+}
+
+int File::fill(std::uint64_t offset, std::span<std::byte> bytes) noexcept {
+  const std::lock_guard lock(owner_);
+  int error = metadata_->begin_changes();
+  if (error == 0) {
+    error = for_each_below(offset, bytes.size(), [&](std::uint64_t at, std::uint64_t length) {
+      return take_up(at,
+                     bytes.subspan(static_cast<std::size_t>(at - offset), static_cast<std::size_t>(length)));
+    });
   }
   return finish(error);
 }
@@ -67,42 +76,35 @@ int File::fill(std::uint64_t offset, std::uint64_t length, Scatter& from) noexce
 int File::fill_zeroes(std::uint64_t offset, std::uint64_t length) noexcept {
   const std::lock_guard lock(owner_);
   int error = metadata_->begin_changes();
-  while (error == 0 && length != 0) {
-    Allocation piece;
-    error = own_piece(offset, length, piece);
-    if (error != 0) break;
-    if (piece.kind == Allocation::Kind::below) error = fill_zeroes_locked(offset, piece.length);
-    offset += piece.length;
-    length -= piece.length;
+  if (error == 0) {
+    error = for_each_below(
+        offset, length, [this](std::uint64_t at, std::uint64_t piece) { return take_up_zeroes(at, piece); });
   }
   return finish(error);
 }
 
-// zero_locked() leaves out what reads as zeros already, which is not enough here: what is below may become
-// another one, of another size.
-int File::fill_zeroes_locked(std::uint64_t offset, std::uint64_t length) noexcept {
+// The image by itself has nothing there, and what is below reads as `bytes`, which become its own.
+int File::take_up(std::uint64_t offset, std::span<std::byte> bytes) noexcept {
+  // Zeros need no place where the mapping can say so.
+  if (geometry_.has_zero_flag && is_zero(bytes)) return take_up_zeroes(offset, bytes.size());
+  const iovec range{bytes.data(), bytes.size()};
+  Scatter from(std::span<const iovec>(&range, 1));
+  return write_locked(offset, bytes.size(), from);
+}
+
+// Also where they read as zeros already, unlike zero_locked(): what is below may become another one, of
+// another size.
+int File::take_up_zeroes(std::uint64_t offset, std::uint64_t length) noexcept {
   const std::uint64_t unit = geometry_.subcluster_size();
   const std::uint64_t end = offset + length;
   const std::uint64_t whole_begin = std::min(end, round_up(offset, unit));
   const std::uint64_t whole_end = end == size() ? end : end / unit * unit;
-  if (!geometry_.has_zero_flag || whole_begin >= whole_end) return write_zero_piece(offset, length);
-  if (const int error = write_zero_piece(offset, whole_begin - offset)) return error;
+  if (!geometry_.has_zero_flag || whole_begin >= whole_end)
+    return write_zero_bytes(offset, length, WrittenZeros::everywhere);
+  if (const int error = write_zero_bytes(offset, whole_begin - offset, WrittenZeros::everywhere))
+    return error;
   if (const int error = zero_locked(whole_begin, whole_end - whole_begin, true)) return error;
-  return write_zero_piece(whole_end, end - whole_end);
-}
-
-int File::write_zero_piece(std::uint64_t offset, std::uint64_t length) noexcept {
-  static constexpr std::array<std::byte, kFillPiece> kZeros{};
-  while (length != 0) {
-    const std::uint64_t piece = std::min<std::uint64_t>(length, kZeros.size());
-    // An iovec serves both directions; this one is only read from.
-    const iovec range{const_cast<std::byte*>(kZeros.data()), static_cast<std::size_t>(piece)};
-    Scatter from(std::span<const iovec>(&range, 1));
-    if (const int error = write_locked(offset, piece, from)) return error;
-    offset += piece;
-    length -= piece;
-  }
-  return 0;
+  return write_zero_bytes(whole_end, end - whole_end, WrittenZeros::everywhere);
 }
 
 }  // namespace warren::vmm::block::qcow2

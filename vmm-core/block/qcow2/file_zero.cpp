@@ -7,12 +7,14 @@
 
 namespace warren::vmm::block::qcow2 {
 
-int File::write_zero_bytes(std::uint64_t offset, std::uint64_t length) noexcept {
+int File::write_zero_bytes(std::uint64_t offset, std::uint64_t length, WrittenZeros which) noexcept {
   static constexpr std::array<std::byte, 65536> kZeros{};
   while (length != 0) {
     const std::uint64_t piece = std::min<std::uint64_t>(length, kZeros.size());
     bool zeros = false;
-    if (const int error = reads_as_zeros(offset, piece, zeros)) return error;
+    if (which == WrittenZeros::where_needed) {
+      if (const int error = reads_as_zeros(offset, piece, zeros)) return error;
+    }
     if (!zeros) {
       // An iovec serves both directions; this one is only read from.
       const iovec range{const_cast<std::byte*>(kZeros.data()), static_cast<std::size_t>(piece)};
