@@ -1,6 +1,7 @@
 // Block jobs of a running domain, whose worker says of them what its console is told.
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <regex>
 
 #include <gmock/gmock.h>
@@ -149,6 +150,37 @@ TEST_F(BlockJobs, ACommitInTheMiddleTakesImagesOutOfTheChain) {
   EXPECT_THAT(chain(kStored), ElementsAre("top"));
   EXPECT_TRUE(run_until([&] { return !std::filesystem::exists(path("middle")); }));
   EXPECT_TRUE(std::filesystem::exists(path("top")));
+}
+
+// domstats --block --backing
+TEST_F(BlockJobs, StatisticsAreOfEveryImageThatIsAskedFor) {
+  begin();
+  const auto figures = [&](unsigned int flags) {
+    std::vector<DomainStatistics> all;
+    EXPECT_EQ(wait<std::vector<DomainStatistics>>(
+                  [&](auto done) {
+                    driver_->domain_statistics(caller_, {test_uuid()}, VIR_DOMAIN_STATS_BLOCK, flags,
+                                               std::move(done));
+                  },
+                  &all),
+              "");
+    std::map<std::string, TypedParameter::Value> found;
+    for (const TypedParameter& parameter : all.at(0).parameters) found[parameter.field] = parameter.value;
+    return found;
+  };
+  auto found = figures(0);
+  EXPECT_EQ(found["block.count"], TypedParameter::Value(std::uint32_t{1}));
+  EXPECT_EQ(found["block.0.backingIndex"], TypedParameter::Value(std::uint32_t{1}));
+  found = figures(VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING);
+  EXPECT_EQ(found["block.count"], TypedParameter::Value(std::uint32_t{3}));
+  EXPECT_EQ(found["block.0.path"], TypedParameter::Value(path("top")));
+  EXPECT_TRUE(found.contains("block.0.rd.reqs"));
+  EXPECT_EQ(found["block.2.name"], TypedParameter::Value(std::string("vda")));
+  EXPECT_EQ(found["block.2.backingIndex"], TypedParameter::Value(std::uint32_t{3}));
+  EXPECT_EQ(found["block.2.path"], TypedParameter::Value(path("base")));
+  EXPECT_EQ(found["block.2.capacity"], TypedParameter::Value(std::uint64_t{65536}));
+  EXPECT_EQ(found["block.1.capacity"], TypedParameter::Value(std::uint64_t{1} << 20));
+  EXPECT_FALSE(found.contains("block.2.rd.reqs"));
 }
 
 TEST_F(BlockJobs, APullEndsAboveItsBase) {

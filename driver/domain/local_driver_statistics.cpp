@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "driver/config/vcpus.h"
+#include "driver/domain/block_job_plan.h"
 #include "driver/domain/disk_image.h"
 #include "driver/domain/disk_volume.h"
 #include "driver/domain/local_driver.h"
@@ -59,9 +60,20 @@ BlockFigures disk_figures(const Snapshot& domain, const std::string& path) {
 // What an answer to virConnectGetAllDomainStats is made from. Disks are measured on a pool thread.
 struct StatisticsRequest {
   unsigned int groups = 0;
+  bool with_backing = false;  // VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING
   std::vector<std::shared_ptr<const Snapshot>> domains;
-  std::vector<std::vector<std::optional<ImageSize>>> sizes;  // of each domain's disks
+  std::vector<std::vector<std::optional<ImageSize>>> sizes;  // of each domain's images, as images_of()
 };
+
+// The disks' own images; with those that they are backed by each below the one that is.
+std::vector<std::pair<const config::Disk*, std::uint32_t>> images_of(const Snapshot& domain,
+                                                                     bool with_backing) {
+  std::vector<std::pair<const config::Disk*, std::uint32_t>> images;
+  for (const config::Disk& disk : domain.current().devices.disks)
+    for (std::uint32_t place = 0; place < (with_backing ? chain_length(disk) : 1); ++place)
+      images.emplace_back(&disk, place);
+  return images;
+}
 
 class ParameterList {
  public:
@@ -137,16 +149,20 @@ void add_interfaces(const Snapshot& domain, ParameterList& list) {
   }
 }
 
-void add_blocks(const Snapshot& domain, const std::vector<std::optional<ImageSize>>& sizes,
+void add_blocks(const Snapshot& domain, bool with_backing, const std::vector<std::optional<ImageSize>>& sizes,
                 ParameterList& list) {
-  const auto& disks = domain.current().devices.disks;
-  list.add("block.count", static_cast<std::uint32_t>(disks.size()));
-  for (std::size_t i = 0; i < disks.size(); ++i) {
+  const auto images = images_of(domain, with_backing);
+  list.add("block.count", static_cast<std::uint32_t>(images.size()));
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const auto& [disk, place] = images[i];
+    const config::BackingImage image = image_at(*disk, place);
     auto field = [i](const char* name) { return fmt::format("block.{}.{}", i, name); };
-    list.add(field("name"), disks[i].target);
-    if (!disks[i].source.empty()) list.add(field("path"), disks[i].source);
-    if (domain.is_active() && domain.counters) {
-      BlockFigures figures = domain.counters->disk(disks[i].info.alias);
+    list.add(field("name"), disk->target);
+    if (image.source_index) list.add(field("backingIndex"), *image.source_index);
+    if (!image.source.empty()) list.add(field("path"), image.source);
+    // The guest's requests are the disk's, whichever image has the data.
+    if (place == 0 && domain.is_active() && domain.counters) {
+      BlockFigures figures = domain.counters->disk(disk->info.alias);
       list.add(field("rd.reqs"), figures.read_requests);
       list.add(field("rd.bytes"), figures.read_bytes);
       list.add(field("rd.times"), figures.read_nanoseconds);
@@ -195,7 +211,7 @@ std::vector<DomainStatistics> collect(const StatisticsRequest& request) {
     if ((request.groups & VIR_DOMAIN_STATS_VCPU) != 0) add_vcpus(domain, one.parameters);
     if ((request.groups & VIR_DOMAIN_STATS_INTERFACE) != 0) add_interfaces(domain, list);
     if ((request.groups & VIR_DOMAIN_STATS_BLOCK) != 0) {
-      add_blocks(domain,
+      add_blocks(domain, request.with_backing,
                  i < request.sizes.size() ? request.sizes[i] : std::vector<std::optional<ImageSize>>{}, list);
     }
     for (const ExtraGroup& extra : kExtraGroups)
@@ -211,10 +227,11 @@ config::DiskFormat format_of(const config::Disk& disk) {
 void measure_disks(StatisticsRequest& request) {
   for (const auto& domain : request.domains) {
     auto& sizes = request.sizes.emplace_back();
-    for (const auto& disk : domain->current().devices.disks) {
+    for (const auto& [disk, place] : images_of(*domain, request.with_backing)) {
+      const config::BackingImage image = image_at(*disk, place);
       try {
-        sizes.emplace_back(disk.source.empty() ? std::nullopt
-                                               : std::optional(measure_image(disk.source, format_of(disk))));
+        sizes.emplace_back(image.source.empty() ? std::nullopt
+                                                : std::optional(measure_image(image.source, image.format)));
       } catch (const Error&) {
         // An image that is not there now has no size; the other figures are good all the same.
         sizes.emplace_back(std::nullopt);
@@ -328,6 +345,7 @@ void LocalDriver::domain_statistics(const Caller&, std::vector<Uuid> domains, un
           VIR_ERR_ARGUMENT_UNSUPPORTED,
           fmt::format("Stats types bits {:#x} are not supported by this daemon", groups & ~kKnownGroups));
     }
+    request->with_backing = (flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING) != 0;
     request->groups = groups == 0 ? kKnownGroups : groups & kKnownGroups;
     if (domains.empty()) {
       for (const auto& [name, domain] : environment_->table.all()) {
