@@ -139,6 +139,23 @@ TEST_F(BlockJobs, AnActiveCommitIsReadyThenPivots) {
   EXPECT_THAT(shown(), Not(HasSubstr("<mirror")));
 }
 
+// blockcommit --keep-overlay: the worker is to make the base what the disk is at that moment, not to give up.
+TEST_F(BlockJobs, AnActiveCommitThatIsReadyEndsWithTheOverlayKept) {
+  begin("slow-pivot");
+  ASSERT_EQ(commit(VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_DELETE), "");
+  tell_guest("job virtio-disk0 ready");
+  ASSERT_TRUE(wait_told("vda 4 3"));
+  ASSERT_EQ(abort(VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC), "");
+  EXPECT_THAT(shown(), HasSubstr("ready='abort'"));
+  // A job that was cancelled would be gone.
+  EXPECT_FALSE(run_until([&] { return !info(); }, std::chrono::milliseconds(200)));
+  tell_guest("job virtio-disk0 completed");
+  ASSERT_TRUE(wait_told("vda 4 2"));
+  EXPECT_THAT(chain(), ElementsAre("top", "middle", "base"));
+  EXPECT_THAT(shown(), Not(HasSubstr("<mirror")));
+  EXPECT_TRUE(std::filesystem::exists(path("top")) && std::filesystem::exists(path("middle")));
+}
+
 TEST_F(BlockJobs, ACommitInTheMiddleTakesImagesOutOfTheChain) {
   begin();
   ASSERT_EQ(commit(VIR_DOMAIN_BLOCK_COMMIT_DELETE, "vda[2]"), "");

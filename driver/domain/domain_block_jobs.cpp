@@ -337,9 +337,8 @@ Task<> Domain::ask_for_end(std::shared_ptr<BlockJob> job, bool pivots) {
   set_mirror_state(target, pivots ? config::MirrorState::pivot : config::MirrorState::abort);
   co_await write_status();
   const std::string alias = alias_of_disk(target);
-  // A copy that is ready is whole when it ends without a pivot; what a commit has done so far says nothing.
-  const bool completes =
-      pivots || (stage == BlockJobStage::ready && job->record.type == VIR_DOMAIN_BLOCK_JOB_TYPE_COPY);
+  // One that is ready leaves its target as the disk is at that moment; what is there before says nothing.
+  const bool completes = pivots || stage == BlockJobStage::ready;
   Request<void> request = [worker = worker_, alias, completes, pivots](auto reply) {
     if (completes) {
       worker->client().complete_block_job({alias, pivots}, std::move(reply));

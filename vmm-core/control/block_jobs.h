@@ -37,8 +37,8 @@ BOOST_DESCRIBE_STRUCT(BackingName, (), (file, format))
 // The data of the images [top, base) goes down into the image `base`.
 //
 // top > 0: they then leave the chain, and the job completes by itself. top == 0: the guest's writes are
-// followed until the job is told to complete with `pivot`, which makes `base` the image that the guest writes
-// to. A base that is smaller than the disk is made larger at the start.
+// followed until the job is told to complete: with `pivot` `base` is the disk's image then; without it has
+// what the disk has at that moment. A base that is smaller than the disk is made larger at the start.
 struct StartBlockCommit {
   std::string id;  // of the disk
   std::uint32_t top = 0, base = 1;
@@ -90,7 +90,7 @@ BOOST_DESCRIBE_STRUCT(SetBlockJobSpeed, (), (id, speed))
 // Of a job that is `ready`; else refused with operation_in_progress. Its end is told by the event.
 struct CompleteBlockJob {
   std::string id;
-  bool pivot = true;  // without: only of a copy
+  bool pivot = true;  // without: the target is as the disk is at that moment, and the disk stays where it is
 };
 BOOST_DESCRIBE_STRUCT(CompleteBlockJob, (), (id, pivot))
 

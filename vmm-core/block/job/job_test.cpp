@@ -320,6 +320,24 @@ TEST_P(JobTest, ACopyMayEndWithoutTakingOver) {
   expect_contents({&top_, &middle_, &lower_, &base_});
 }
 
+// And so is the base of a commit: from then on the images above it have what the guest writes.
+TEST_P(JobTest, ACommitOfTheTopMayEndWithoutTakingOver) {
+  open({&top_, &middle_, &lower_, &base_});
+  auto job = begin(Mirror::commit(*disk_, *image_, 2, lower_.link()));
+  wait_for(*job, State::ready);
+  for (auto& guest : guests_) guest->end();
+  job->complete(false);
+  EXPECT_FALSE(wait_for(*job, State::completed).pivoted);
+  EXPECT_EQ(image_->chain().size(), 4u);
+  EXPECT_TRUE(contents({&lower_, &base_}) == model_);
+  // It is nobody's to write any more.
+  job = begin(Mirror::commit(*disk_, *image_, 2, lower_.link()));
+  complete(*job);
+  EXPECT_EQ(image_->chain().size(), 2u);
+  close();
+  expect_contents({&lower_, &base_});
+}
+
 TEST_P(JobTest, ACancelledJobLeavesTheChain) {
   for (unsigned kind = 0; kind < 4; ++kind) {
     SetUp();

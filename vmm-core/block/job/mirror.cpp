@@ -182,17 +182,22 @@ void Mirror::finish(bool pivot) {
     if (const int error = step().error) throw Error::from_errno(error, target().name + ": copy");
   }
   if (const int error = target().flush()) throw Error::from_errno(error, target().name + ": flush");
-  DiskHold hold(disk_);
-  catch_up();
-  if (pivot) {
-    const auto exchange = [&] { other = image_.exchange(std::move(other)); };
-    hold.change(exchange, exchange);
-    if (plan_.base) plan_.base->keep();
-  } else if (plan_.target.qcow2 != nullptr) {
-    plan_.target.qcow2->close();
+  {
+    DiskHold hold(disk_);
+    catch_up();
+    if (pivot) {
+      const auto exchange = [&] { other = image_.exchange(std::move(other)); };
+      hold.change(exchange, exchange);
+      if (plan_.base) plan_.base->keep();
+    } else if (plan_.base) {
+      plan_.base->close();
+    } else if (plan_.target.qcow2 != nullptr) {
+      plan_.target.qcow2->close();
+    }
+    hold.follow(nullptr);
+    followed_ = false;
   }
-  hold.follow(nullptr);
-  followed_ = false;
+  if (!pivot && plan_.base) plan_.base->restore();
   plan_.target = {};
   tell(passed_, passed_);
 }
