@@ -159,6 +159,7 @@ Task<> Domain::end_block_job(std::shared_ptr<BlockJob> job, control::BlockJob ch
       log(LogPriority::error,
           fmt::format("disk {} has another image now, and its definition cannot be stored: {}", record.disk,
                       error.what()));
+      emptied.clear();  // what is stored is made of them
     }
     persistent_ = persistent;
     is_updated_ = true;

@@ -156,6 +156,20 @@ TEST_F(BlockJobs, AnActiveCommitThatIsReadyEndsWithTheOverlayKept) {
   EXPECT_TRUE(std::filesystem::exists(path("top")) && std::filesystem::exists(path("middle")));
 }
 
+// T13: an image that the stored definition names stays, though a commit has emptied it.
+TEST_F(BlockJobs, WhatCannotBeStoredKeepsItsImages) {
+  begin();
+  ASSERT_EQ(commit(VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_DELETE), "");
+  tell_guest("job virtio-disk0 ready");
+  ASSERT_TRUE(wait_told("vda 4 3"));
+  std::filesystem::remove_all(root_ / "etc");
+  EXPECT_EQ(abort(VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT), "");
+  EXPECT_THAT(chain(), ElementsAre("base"));
+  EXPECT_THAT(log_, HasSubstr("its definition cannot be stored"));
+  EXPECT_FALSE(
+      run_until([&] { return !std::filesystem::exists(path("top")); }, std::chrono::milliseconds(200)));
+}
+
 TEST_F(BlockJobs, ACommitInTheMiddleTakesImagesOutOfTheChain) {
   begin();
   ASSERT_EQ(commit(VIR_DOMAIN_BLOCK_COMMIT_DELETE, "vda[2]"), "");
