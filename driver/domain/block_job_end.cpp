@@ -40,11 +40,10 @@ bool has_ended(BlockJobState state) {
 }
 
 int event_status(BlockJobState state, BlockJobStage stage) {
-  if (state == BlockJobState::failed) return VIR_DOMAIN_BLOCK_JOB_FAILED;
-  // One that was told to end without a pivot was given up, whole as its copy may be.
+  // One that was told to end without a pivot was given up, however whole its copy may be.
   if (state == BlockJobState::cancelled || stage == BlockJobStage::aborting)
     return VIR_DOMAIN_BLOCK_JOB_CANCELED;
-  return VIR_DOMAIN_BLOCK_JOB_COMPLETED;
+  return state == BlockJobState::failed ? VIR_DOMAIN_BLOCK_JOB_FAILED : VIR_DOMAIN_BLOCK_JOB_COMPLETED;
 }
 
 }  // namespace

@@ -314,6 +314,19 @@ TEST_F(BlockJobs, AJobThatFailsLeavesTheChain) {
   EXPECT_THAT(log_, HasSubstr("fake job was told to fail"));
 }
 
+// As qemu:///system tells of a job that fails while it is given up.
+TEST_F(BlockJobs, AJobThatFailsWhileItIsGivenUpWasCanceled) {
+  begin("slow-pivot");
+  ASSERT_EQ(copy("copy"), "");
+  tell_guest("job virtio-disk0 ready");
+  ASSERT_TRUE(wait_told("vda 2 3"));
+  ASSERT_EQ(abort(VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC), "");
+  tell_guest("job virtio-disk0 failed");
+  ASSERT_TRUE(run_until([&] { return !info(); }));
+  EXPECT_EQ(told_.back(), "vda 2 2");
+  EXPECT_THAT(chain(), ElementsAre("top", "middle", "base"));
+}
+
 TEST_F(BlockJobs, WhatTheWorkerRefusesLeavesNothing) {
   begin("refuse-jobs");
   EXPECT_THAT(copy("copy"), HasSubstr("fake worker was told to refuse"));
