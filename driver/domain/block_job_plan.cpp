@@ -1,6 +1,7 @@
 #include "driver/domain/block_job_plan.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 #include <utility>
 
@@ -28,6 +29,15 @@ std::optional<std::uint32_t> number_in(const Disk& disk, const std::string& name
         fmt::format("requested target '{}' does not match target '{}'", target, disk.target));
   }
   return static_cast<std::uint32_t>(*number);
+}
+
+// A relative name is one as an overlay's header has it: beside the image above.
+bool is_named(const Disk& disk, std::uint32_t place, const std::string& name) {
+  const std::string source = image_at(disk, place).source;
+  if (source == name) return true;
+  if (place == 0 || name.empty() || name.front() == '/') return false;
+  const std::filesystem::path above = image_at(disk, place - 1).source;
+  return (above.parent_path() / name).lexically_normal() == std::filesystem::path(source).lexically_normal();
 }
 
 [[noreturn]] void refuse_lookup(const Disk& disk, const std::string& name,
@@ -108,8 +118,7 @@ std::uint32_t find_image(const Disk& disk, const std::optional<std::string>& nam
   }
   const auto number = number_in(disk, *name);
   for (std::uint32_t place = first; place < chain_length(disk); ++place) {
-    const BackingImage image = image_at(disk, place);
-    if (number ? image.source_index == number : image.source == *name) return place;
+    if (number ? image_at(disk, place).source_index == number : is_named(disk, place, *name)) return place;
   }
   refuse_lookup(disk, *name, number, above);
 }

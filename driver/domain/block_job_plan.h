@@ -21,8 +21,8 @@ inline std::uint32_t chain_length(const config::Disk& disk) {
   return static_cast<std::uint32_t>(disk.backing.size()) + 1;
 }
 
-// By path, or by number ("vda[3]"); without a name the bottom of the chain. Only what is below the place
-// `above` is looked at, if that is given. Throws INVALID_ARG.
+// By path, which may be relative to the image above, or by number ("vda[3]"); without a name the bottom of
+// the chain. Only what is below the place `above` is looked at, if that is given. Throws INVALID_ARG.
 std::uint32_t find_image(const config::Disk& disk, const std::optional<std::string>& name,
                          std::optional<std::uint32_t> above);
 

@@ -61,6 +61,23 @@ TEST(BlockJobPlan, ImagesAreFoundByPathAndByNumber) {
             "could not find base image in chain for '/top'");
 }
 
+// As headers name them: beside the image above.
+TEST(BlockJobPlan, ImagesAreFoundByRelativePath) {
+  Disk disk = chain_of_three();
+  disk.source = "/images/top";
+  disk.backing[0].source = "/images/below/middle";
+  disk.backing[1].source = "/images/base";
+  EXPECT_EQ(find_image(disk, "below/middle", std::nullopt), 1u);
+  EXPECT_EQ(find_image(disk, "./below/../below/middle", 0), 1u);
+  EXPECT_EQ(find_image(disk, "../base", std::nullopt), 2u);
+  EXPECT_EQ(refusal([&] { find_image(disk, "base", std::nullopt); }),
+            "could not find image 'base' in chain for '/images/top'");
+  EXPECT_EQ(refusal([&] { find_image(disk, "top", std::nullopt); }),
+            "could not find image 'top' in chain for '/images/top'");
+  EXPECT_EQ(refusal([&] { find_image(disk, "", std::nullopt); }),
+            "could not find image '' in chain for '/images/top'");
+}
+
 std::string planned(const BlockCommit& commit, unsigned int flags) {
   return refusal([&] {
     const CommitPlan plan = plan_commit(chain_of_three(), commit, flags);
