@@ -112,6 +112,10 @@ void create_file(const std::string& path) {
 
 }  // namespace
 
+CreatedFile::~CreatedFile() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+}
+
 CopyTarget open_copy_target(const config::Disk& disk, const CopyRequest& request) {
   const bool is_there = look_at_target(disk, request);
   DiskFormat format = disk.driver.format.value_or(DiskFormat::raw);
@@ -125,22 +129,19 @@ CopyTarget open_copy_target(const config::Disk& disk, const CopyRequest& request
   target.description = {
       .source_type = request.source_type, .format = format, .source = request.path, .source_index = {}};
   target.is_new = !request.reuse;
-  target.created = !is_there;
-  if (target.created) create_file(request.path);
-  try {
-    config::Disk opened = disk;
-    opened.source = request.path;
-    opened.source_type = request.source_type;
-    opened.descriptor_group.clear();
-    opened.driver.format = format;
-    opened.read_only = false;
-    opened.shareable = false;
-    target.image = open_disk_image(opened);
-    check_backing(disk, request, target);
-  } catch (...) {
-    if (target.created) ::unlink(request.path.c_str());
-    throw;
+  if (!is_there) {
+    create_file(request.path);
+    target.created = CreatedFile(request.path);
   }
+  config::Disk opened = disk;
+  opened.source = request.path;
+  opened.source_type = request.source_type;
+  opened.descriptor_group.clear();
+  opened.driver.format = format;
+  opened.read_only = false;
+  opened.shareable = false;
+  target.image = open_disk_image(opened);
+  check_backing(disk, request, target);
   return target;
 }
 

@@ -204,10 +204,9 @@ Task<> Domain::block_copy(Caller caller, std::string name, config::Disk destinat
   } catch (...) {
     failed = std::current_exception();
   }
+  std::vector<std::string> made{target->created.keep()};
   if (!failed) co_return;
-  std::vector<std::string> made;
-  if (target->created) made.push_back(target->description.source);
-  co_await remove_files(std::move(made));
+  if (!made.front().empty()) co_await remove_files(std::move(made));
   std::rethrow_exception(failed);
 }
 
