@@ -7,8 +7,8 @@
 #include <gtest/gtest.h>
 #include <libvirt/virterror.h>
 
+#include "driver/config/device_fixture.h"
 #include "driver/config/domain_xml.h"
-#include "driver/contract/error.h"
 
 namespace warren::driver::config {
 namespace {
@@ -30,22 +30,6 @@ DomainDefinition whole() {
   DomainDefinition definition = parse_domain(kDomain);
   fill_defaults(definition, {});
   return definition;
-}
-
-Device device(std::string_view xml, DeviceUse use = DeviceUse::change) {
-  Device parsed = parse_device(xml, use, true);
-  if (!std::holds_alternative<Interface>(parsed)) complete_device(parsed);
-  return parsed;
-}
-
-template <typename Work>
-std::pair<int, std::string> refusal(Work work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return {error.code(), error.message()};
-  }
-  return {0, ""};
 }
 
 constexpr const char* kDrive =

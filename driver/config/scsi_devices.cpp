@@ -16,6 +16,7 @@ namespace warren::driver::config {
 namespace {
 
 constexpr std::uint32_t kNamedUnits = 7;  // disks on a controller that get their place by name
+constexpr std::uint32_t kLastController = 255;
 constexpr std::size_t kVendorLength = 8, kProductLength = 16;
 
 bool is_hexadecimal(std::string_view text) {
@@ -112,7 +113,7 @@ void place_scsi_disks(Devices& devices) {
     Disk& disk = devices.disks[i];
     if (disk.bus != DiskBus::scsi) continue;
     if (!disk.drive) disk.drive = scsi_place(disk);
-    if (disk.drive->controller > 255) {
+    if (disk.drive->controller > kLastController) {
       throw config_unsupported(fmt::format("/domain/devices/disk[{}]/target", i + 1), 0,
                                fmt::format("'{}' is beyond the last SCSI controller", disk.target));
     }
@@ -147,7 +148,10 @@ std::vector<std::uint32_t> missing_scsi_controllers(const Devices& live, const D
   const auto* disk = std::get_if<Disk>(&device);
   if (disk == nullptr || disk->bus != DiskBus::scsi) return missing;
   const std::uint32_t last = disk->drive.value_or(scsi_place(*disk)).controller;
-  for (std::uint32_t index = 0; index <= last && index < 256; ++index)
+  if (last > kLastController)
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("'{}' is beyond the last SCSI controller", disk->target));
+  for (std::uint32_t index = 0; index <= last; ++index)
     if (!has_scsi_controller(live, index)) missing.push_back(index);
   return missing;
 }

@@ -8,9 +8,8 @@
 #include <gtest/gtest.h>
 #include <libvirt/virterror.h>
 
-#include "driver/config/device_change.h"
+#include "driver/config/device_fixture.h"
 #include "driver/config/domain_xml.h"
-#include "driver/contract/error.h"
 
 namespace warren::driver::config {
 namespace {
@@ -39,27 +38,11 @@ DomainDefinition live(const std::string& devices) {
   return definition;
 }
 
-Device device(std::string_view xml, DeviceUse use = DeviceUse::change) {
-  Device parsed = parse_device(xml, use, true);
-  complete_device(parsed);
-  return parsed;
-}
-
 std::vector<Controller> controllers(const DomainDefinition& definition) {
   std::vector<Controller> found;
   std::ranges::copy_if(definition.devices.controllers, std::back_inserter(found),
                        [](const Controller& each) { return each.type == ControllerType::scsi; });
   return found;
-}
-
-template <typename Work>
-std::pair<int, std::string> refusal(Work work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return {error.code(), error.message()};
-  }
-  return {0, ""};
 }
 
 TEST(ScsiDevices, ADiskIsWhereItsNameSaysAndBringsItsController) {
@@ -154,6 +137,11 @@ TEST(ScsiDevices, OfARunningDomainADiskComesToAPlaceThatIsFree) {
   const Device far = device(disk("sdd", "<address type='drive' controller='2'/>"));
   EXPECT_EQ(missing_scsi_controllers(running.devices, far), (std::vector<std::uint32_t>{1, 2}));
   EXPECT_TRUE(missing_scsi_controllers(running.devices, device("<controller type='scsi'/>")).empty());
+  // Refused before a controller is plugged in for it.
+  const auto [code, message] =
+      refusal([&] { missing_scsi_controllers(running.devices, device(disk("sdzzz"))); });
+  EXPECT_EQ(code, VIR_ERR_CONFIG_UNSUPPORTED);
+  EXPECT_EQ(message, "unsupported configuration: 'sdzzz' is beyond the last SCSI controller");
 }
 
 TEST(ScsiDevices, AControllerIsPluggedInWithTheNextIndex) {

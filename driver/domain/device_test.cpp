@@ -316,6 +316,15 @@ TEST_F(DeviceTest, ADiskThatCannotBeBringsNoController) {
   const std::string before = live();
   EXPECT_NE(attach("<disk type='file'><source file='/x'/><target dev='vda' bus='scsi'/></disk>", kLive), "");
   EXPECT_EQ(live(), before);
+  // Nor do those that there is room for, where others lack it.
+  const auto far = [this](const char* target) {
+    return fmt::format("<disk type='file'><source file='{}'/><target dev='{}' bus='scsi'/></disk>",
+                       image_.string(), target);
+  };
+  EXPECT_THAT(attach(far("sdzz"), kLive), HasSubstr("No more available PCI slots"));
+  EXPECT_EQ(live(), before);
+  EXPECT_THAT(attach(far("sdzzz"), kLive), HasSubstr("'sdzzz' is beyond the last SCSI controller"));
+  EXPECT_EQ(live(), before);
 }
 
 // T14: what is on a controller is told of by the worker, too.

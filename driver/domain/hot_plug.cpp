@@ -163,11 +163,18 @@ Task<> Domain::plug_controllers_for(config::Device device) {
   require_worker();
   // What cannot be plugged in needs no controller.
   config::require_new(live_->devices, device);
+  std::vector<config::Device> controllers;
+  config::DomainDefinition trial = *live_;
   for (const std::uint32_t index : missing) {
-    config::Device controller = config::Controller{.type = config::ControllerType::scsi, .index = index};
+    config::Device& controller =
+        controllers.emplace_back(config::Controller{.type = config::ControllerType::scsi, .index = index});
     config::complete_device(controller);
-    co_await plug(std::move(controller), nullptr);
+    // Places are given out again when they come, one by one; here, that there are enough for all.
+    config::Device placed = controller;
+    config::assign_hot_plugged(trial, placed);
+    config::add_device(trial, placed);
   }
+  for (config::Device& controller : controllers) co_await plug(std::move(controller), nullptr);
 }
 
 // Everything or nothing: what cannot be is undone in the order in which it came to be.
