@@ -10,11 +10,10 @@ namespace warren::daemon::rpc {
 namespace {
 
 struct EventHarness : SessionHarness {
-  EventHarness() {
+  explicit EventHarness(int event_id = VIR_DOMAIN_EVENT_ID_REBOOT) {
     call_with(1, protocol::ConnectOpenArgs{.name = "warren:///system"});
     take();
-    call_with(316,
-              protocol::ConnectDomainEventCallbackRegisterAnyArgs{.event_id = VIR_DOMAIN_EVENT_ID_REBOOT});
+    call_with(316, protocol::ConnectDomainEventCallbackRegisterAnyArgs{.event_id = event_id});
     callback = take_result<protocol::ConnectDomainEventCallbackRegisterAnyResult>().callback_id;
   }
   // The fake hypervisor tells everybody of everything: the message says which event it is.
@@ -52,6 +51,26 @@ TEST(Events, OfADeviceThatTheGuestKeeps) {
       367, driver::DeviceRemovalFailedEvent{"vcpu3"});
   EXPECT_EQ(message.dom.name, "demo");
   EXPECT_EQ(message.dev_alias, "vcpu3");
+}
+
+// One names the disk by its image, the other by its target.
+TEST(Events, OfABlockJob) {
+  const driver::BlockJobEvent event{.device = "vda",
+                                    .source_path = "/images/base",
+                                    .type = VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT,
+                                    .status = VIR_DOMAIN_BLOCK_JOB_READY};
+  EventHarness by_image(VIR_DOMAIN_EVENT_ID_BLOCK_JOB);
+  const auto first = by_image.told<protocol::DomainEventCallbackBlockJobMsg>(326, event);
+  EXPECT_EQ(first.msg.dom.name, "demo");
+  EXPECT_EQ(first.msg.path, "/images/base");
+  EXPECT_EQ(first.msg.type, VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT);
+  EXPECT_EQ(first.msg.status, VIR_DOMAIN_BLOCK_JOB_READY);
+  EventHarness by_target(VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2);
+  const auto second = by_target.told<protocol::DomainEventBlockJob2Msg>(339, event);
+  EXPECT_EQ(second.dom.name, "demo");
+  EXPECT_EQ(second.dst, "vda");
+  EXPECT_EQ(second.type, VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT);
+  EXPECT_EQ(second.status, VIR_DOMAIN_BLOCK_JOB_READY);
 }
 
 TEST(Events, OfMemoryThatHasFailed) {

@@ -260,24 +260,33 @@ class FakeHypervisor : public FakeDomainAgent {
   }
 
   // DomainBlockJobs
-  void block_commit(const Caller&, const Uuid&, driver::BlockCommit, unsigned int,
+  void block_commit(const Caller&, const Uuid&, driver::BlockCommit commit, unsigned int flags,
                     Completion<void> done) override {
+    asked = "commit " + commit.disk + " " + commit.top.value_or("-") + " " + commit.base.value_or("-") + " " +
+            std::to_string(commit.bandwidth) + " " + std::to_string(flags);
     change(std::move(done));
   }
-  void block_pull(const Caller&, const Uuid&, std::string, std::uint64_t, unsigned int,
+  void block_pull(const Caller&, const Uuid&, std::string disk, std::uint64_t bandwidth, unsigned int flags,
                   Completion<void> done) override {
+    asked = "pull " + disk + " " + std::to_string(bandwidth) + " " + std::to_string(flags);
     change(std::move(done));
   }
-  void block_rebase(const Caller&, const Uuid&, std::string, std::optional<std::string>, std::uint64_t,
-                    unsigned int, Completion<void> done) override {
+  void block_rebase(const Caller&, const Uuid&, std::string disk, std::optional<std::string> base,
+                    std::uint64_t bandwidth, unsigned int flags, Completion<void> done) override {
+    asked = "rebase " + disk + " " + base.value_or("-") + " " + std::to_string(bandwidth) + " " +
+            std::to_string(flags);
     change(std::move(done));
   }
-  void block_copy(const Caller&, const Uuid&, std::string, std::string, driver::TypedParameters, unsigned int,
-                  Completion<void> done) override {
+  void block_copy(const Caller&, const Uuid&, std::string disk, std::string xml,
+                  driver::TypedParameters parameters, unsigned int flags, Completion<void> done) override {
+    asked = "copy " + disk + " " + xml + " " + std::to_string(flags);
+    for (const auto& parameter : parameters)
+      asked += " " + parameter.field + ":" + std::to_string(parameter.type());
     change(std::move(done));
   }
-  void abort_block_job(const Caller&, const Uuid&, std::string, unsigned int,
+  void abort_block_job(const Caller&, const Uuid&, std::string disk, unsigned int flags,
                        Completion<void> done) override {
+    asked = "abort " + disk + " " + std::to_string(flags);
     change(std::move(done));
   }
   std::optional<driver::BlockJobInfo> block_job_info(const Caller&, const Uuid& uuid, const std::string& disk,
@@ -287,8 +296,9 @@ class FakeHypervisor : public FakeDomainAgent {
     return driver::BlockJobInfo{
         .type = VIR_DOMAIN_BLOCK_JOB_TYPE_COPY, .bandwidth = 5, .current = 3, .end = 4};
   }
-  void set_block_job_speed(const Caller&, const Uuid&, std::string, std::uint64_t, unsigned int,
-                           Completion<void> done) override {
+  void set_block_job_speed(const Caller&, const Uuid&, std::string disk, std::uint64_t bandwidth,
+                           unsigned int flags, Completion<void> done) override {
+    asked = "speed " + disk + " " + std::to_string(bandwidth) + " " + std::to_string(flags);
     change(std::move(done));
   }
 
