@@ -122,6 +122,7 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
     if (dice.flip()) disk.drive = DriveAddress{.controller = number / 6, .unit = number % 6};
   }
   if (dice.flip()) return disk;
+    if (dice.flip()) disk.wwn = fmt::format("0x{:016X}", dice.below(100000));
   disk.device = DiskDevice::cdrom;
   disk.read_only = true;
   if (disk.bus == DiskBus::scsi) disk.block_sizes = {};

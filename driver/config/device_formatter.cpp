@@ -230,7 +230,7 @@ void format_disk(XmlWriter& writer, const Disk& disk, const FormatContext& conte
   if (disk.read_only) writer.empty("readonly");
   if (disk.shareable) writer.empty("shareable");
   if (!disk.serial.empty()) writer.element("serial", disk.serial);
-  format_scsi_identity(writer, disk);
+  format_disk_identity(writer, disk);
   format_device_info(writer, disk.info, context);
   if (disk.drive) {
     writer.begin("address");

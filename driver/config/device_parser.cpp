@@ -319,7 +319,7 @@ Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::c
                                         "or bus='scsi'");
   }
   parse_disk_serial(element, disk);
-  parse_scsi_identity(element, disk);
+  parse_disk_identity(element, disk);
   if (XmlElement* block = element.child("blockio")) {
     disk.block_sizes.logical = read_power_of_two(*block, "logical_block_size", 512, 4096);
     disk.block_sizes.physical = read_power_of_two(*block, "physical_block_size", 512, 1u << 21);

@@ -97,7 +97,7 @@ struct Disk {
   // At most 20 bytes of [A-Za-z0-9_.+-] and blank (VIRTIO_BLK_ID_BYTES); on SCSI 36.
   std::string serial;
   std::optional<std::uint32_t> rotation_rate;  // sata, scsi: 1, or 1025..65534 a minute
-  std::string wwn;                             // scsi: 16 hexadecimal digits, as given
+  std::string wwn;                             // sata, scsi: 16 hexadecimal digits, as given
   std::string vendor, product;                 // scsi: at most 8 and 16 printable characters
   bool read_only = false;                      // a CD/DVD drive always is
   bool tray_open = false;                      // of a running CD/DVD drive

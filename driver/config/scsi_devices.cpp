@@ -48,10 +48,10 @@ Controller* find_scsi(Devices& devices, std::uint32_t index) {
 
 }  // namespace
 
-void parse_scsi_identity(XmlElement& element, Disk& disk) {
+void parse_disk_identity(XmlElement& element, Disk& disk) {
   if (XmlElement* wwn = element.child("wwn")) {
-    if (disk.bus != DiskBus::scsi)
-      throw wwn->unsupported("only IDE and SCSI disks have a world wide name; use <serial>");
+    if (disk.bus == DiskBus::virtio)
+      throw wwn->unsupported("only SATA and SCSI disks have a world wide name; use <serial>");
     disk.wwn = wwn->text();
     const std::string_view digits = std::string_view(disk.wwn).substr(disk.wwn.starts_with("0x") ? 2 : 0);
     if (digits.size() != 16 || !is_hexadecimal(digits))
@@ -66,7 +66,7 @@ void parse_scsi_identity(XmlElement& element, Disk& disk) {
   }
 }
 
-void format_scsi_identity(XmlWriter& writer, const Disk& disk) {
+void format_disk_identity(XmlWriter& writer, const Disk& disk) {
   if (!disk.wwn.empty()) writer.element("wwn", disk.wwn);
   if (!disk.vendor.empty()) writer.element("vendor", disk.vendor);
   if (!disk.product.empty()) writer.element("product", disk.product);

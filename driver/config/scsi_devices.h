@@ -8,9 +8,9 @@
 
 namespace warren::driver::config {
 
-// <wwn>, <vendor> and <product>, which only a SCSI disk has.
-void parse_scsi_identity(XmlElement& element, Disk& disk);
-void format_scsi_identity(XmlWriter& writer, const Disk& disk);
+// <wwn>, which a SATA disk has too, <vendor> and <product>.
+void parse_disk_identity(XmlElement& element, Disk& disk);
+void format_disk_identity(XmlWriter& writer, const Disk& disk);
 // What a SCSI disk has not, or has of its controller.
 void check_scsi_disk(XmlElement& element, const Disk& disk);
 // model= and <driver>.

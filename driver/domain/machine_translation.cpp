@@ -166,6 +166,15 @@ void set_chain(const config::Disk& disk, std::size_t index, const DiskProperties
   }
 }
 
+// The parser has seen to its form.
+std::optional<std::uint64_t> wwn_of(const config::Disk& disk) {
+  if (disk.wwn.empty()) return std::nullopt;
+  const std::string_view digits = std::string_view(disk.wwn).substr(disk.wwn.size() - 16);
+  std::uint64_t wwn = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), wwn, 16);
+  return wwn;
+}
+
 control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
                                    const DiskProperties& properties) {
   control::DiskSpecification result;
@@ -199,6 +208,7 @@ control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
   result.serial = disk.serial;
   result.rotation_rate = static_cast<std::uint16_t>(disk.rotation_rate.value_or(0));
   result.limits = limits_of(disk.tune);
+  result.identity.wwn = wwn_of(disk);
   set_failure_policies(disk.driver, result);
   return result;
 }
@@ -463,12 +473,6 @@ void set_scsi_place(const config::Devices& devices, const config::Disk& disk,
   result.identity.product = disk.product;
   result.identity.name = disk.serial.empty() ? "drive-" + disk.info.alias : disk.serial;
   result.identity.name.resize(std::min<std::size_t>(result.identity.name.size(), 128));
-  if (disk.wwn.empty()) return;
-  // The parser has seen to the form.
-  const std::string_view digits = std::string_view(disk.wwn).substr(disk.wwn.size() - 16);
-  std::uint64_t wwn = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), wwn, 16);
-  result.identity.wwn = wwn;
 }
 
 void add_scsi(const config::Devices& devices, control::MachineSpecification& machine) {

@@ -50,6 +50,20 @@ class Media(DomainCase):
         self.assertIn("hotplug", self.refused("attach-disk", "disk", self.words("x.img", 0), "sdc", "--targetbus",
                                               "sata", "--live"))
 
+    def test_a_world_wide_name(self):
+        define(self.daemon, "named", "media", devices=f"""
+            <memballoon model='none'/>
+            <disk type='file' device='disk'><source file='{self.words("named.img", 0)}'/>
+              <target dev='sda' bus='sata'/><wwn>5000c50015ea71ad</wwn></disk>
+            <disk type='file' device='disk'><source file='{self.words("nameless.img", 0)}'/>
+              <target dev='sdb' bus='sata'/></disk>""")
+        self.virsh("start", "named", "--paused")
+        self.assertIn("<wwn>5000c50015ea71ad</wwn>", self.virsh("dumpxml", "named"))
+        with console(self.daemon, "named") as terminal:
+            self.virsh("resume", "named")
+            terminal.expect("DISK 0 SECTORS 512 WWN 0x5000c50015ea71ad FIRST 64 WRITTEN")
+            terminal.expect("DISK 1 SECTORS 512 FIRST 64 WRITTEN")
+
     def test_a_medium_is_changed_and_the_guest_sees_it(self):
         one, two = self.words("one.iso", 10000), self.words("two.iso", 20000, 1 << 17)
         self.start("change", one)

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,8 +36,9 @@ struct DiskOptions {
   OnDiskError write_error = OnDiskError::stop_for_no_space;  // of everything but reads
   std::uint32_t logical_block_size = 512;
   std::uint32_t physical_block_size = 512;
-  std::string serial;               // at most 20 bytes; on SCSI 36
-  std::uint16_t rotation_rate = 0;  // a minute, for the guest to know; 1: nothing turns; 0: not said
+  std::string serial;                // at most 20 bytes; on SCSI 36
+  std::uint16_t rotation_rate = 0;   // a minute, for the guest to know; 1: nothing turns; 0: not said
+  std::optional<std::uint64_t> wwn;  // NAA, 64 bits; on ATA (SCSI has it with its identity)
   DiskListener* listener = nullptr;
   Throttle* throttle = nullptr;
 };

@@ -240,7 +240,7 @@ struct DiskSpecification {
   std::uint32_t physical_block_size = 512;
   std::string serial;               // at most 20 bytes (VIRTIO_BLK_ID_BYTES); on SCSI 36
   std::uint16_t rotation_rate = 0;  // of SATA and SCSI disks, a minute; 1: nothing turns; 0: not said
-  ScsiIdentity identity;            // of a SCSI disk or drive
+  ScsiIdentity identity;            // of a SCSI disk or drive; of a SATA disk the WWN
   ImageFormat format = ImageFormat::raw;
   std::string data_descriptor;                // of a qcow2 image's external data file
   std::vector<BackingSpecification> backing;  // from the top

@@ -1,6 +1,9 @@
 #include "vmm-core/devices/ahci_controller.h"
 
+#include <algorithm>
+#include <array>
 #include <numeric>
+#include <optional>
 
 #include <gtest/gtest.h>
 
@@ -86,6 +89,26 @@ TEST_F(AhciTest, IdentifyIsSound) {
   EXPECT_EQ(driver.run(kDrive, FakeDriver::frame(ata::kIdentifyPacketDevice), {{kData, 512}}) & 0xff,
             ata::kIdle);
   EXPECT_EQ(driver.data<std::uint16_t>(), 0x85c0);
+}
+
+TEST(AhciIdentify, TellsAWorldWideName) {
+  for (const auto& [name, words] :
+       {std::pair(std::optional<std::uint64_t>(0x5000'c500'15ea'71ad),
+                  std::array<std::uint16_t, 4>{0x5000, 0xc500, 0x15ea, 0x71ad}),
+        std::pair(std::optional<std::uint64_t>(), std::array<std::uint16_t, 4>{})}) {
+    block::DiskOptions options;
+    options.wwn = name;
+    FakeDriver driver(options);
+    driver.start(kDisk);
+    driver.run(kDisk, FakeDriver::frame(ata::kIdentifyDevice), {{kData, 512}});
+    const auto told = driver.data<std::array<std::uint16_t, 256>>();
+    EXPECT_TRUE(std::ranges::equal(words, std::span(told).subspan(108, 4)));
+    // Valid (bits 15 and 14), and whether there is a name: supported and enabled.
+    EXPECT_EQ(told[84] & 0xc100, name ? 0x4100 : 0x4000);
+    EXPECT_EQ(told[87] & 0xc100, name ? 0x4100 : 0x4000);
+    const auto bytes = driver.data<std::array<std::uint8_t, 512>>();
+    EXPECT_EQ(std::accumulate(bytes.begin(), bytes.end(), 0) & 0xff, 0);
+  }
 }
 
 TEST_F(AhciTest, ReadsAndWritesOverScatteredMemory) {

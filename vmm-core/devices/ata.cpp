@@ -35,6 +35,16 @@ void set_common_words(IdentifyData& identify, std::uint8_t ultra_dma, std::uint8
   identify.set(93, 0);  // Serial ATA has no cable to look at
 }
 
+void set_world_wide_name(IdentifyData& identify, std::optional<std::uint64_t> name) noexcept {
+  constexpr std::uint16_t kHasName = 1 << 8;
+  constexpr std::size_t kName = 108, kNameWords = 4;
+  if (!name) return;
+  identify.add(84, kHasName);
+  identify.add(87, kHasName);
+  for (std::size_t i = 0; i < kNameWords; ++i)
+    identify.set(kName + i, static_cast<std::uint32_t>(*name >> 16 * (kNameWords - 1 - i) & 0xffff));
+}
+
 bool set_transfer_mode(std::uint8_t mode, std::uint8_t& ultra_dma, std::uint8_t& multiword_dma) noexcept {
   const std::uint8_t kind = mode >> 3, number = mode & 7;
   switch (kind) {

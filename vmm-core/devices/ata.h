@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "vmm-core/block/disk.h"
@@ -115,6 +116,7 @@ class IdentifyData {
   void set(std::size_t word, std::uint32_t value) noexcept {
     words_[word] = static_cast<std::uint16_t>(value);
   }
+  void add(std::size_t word, std::uint16_t bits) noexcept { words_[word] |= bits; }
   void set_text(std::size_t word, std::size_t words, std::string_view text) noexcept;
   void finish() noexcept;
   std::span<const std::byte> bytes() const noexcept { return std::as_bytes(std::span(words_)); }
@@ -125,6 +127,9 @@ class IdentifyData {
 
 // Words that disks and packet devices have in common: DMA, transfer modes, Serial ATA.
 void set_common_words(IdentifyData& identify, std::uint8_t ultra_dma, std::uint8_t multiword_dma) noexcept;
+// A name that is the device's alone, if it has one: words 84, 87 and 108 to 111 (ACS-2 §7.16). After
+// those words were set otherwise.
+void set_world_wide_name(IdentifyData& identify, std::optional<std::uint64_t> name) noexcept;
 // The transfer mode that SET FEATURES chose (ACS-2 §7.48.4), in the two numbers above; false for what is
 // none.
 bool set_transfer_mode(std::uint8_t mode, std::uint8_t& ultra_dma, std::uint8_t& multiword_dma) noexcept;

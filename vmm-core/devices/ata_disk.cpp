@@ -213,6 +213,7 @@ Action Disk::identify() noexcept {
     identify.set(105, kMaximumTrimSectors);
     identify.set(169, 1);
   }
+  set_world_wide_name(identify, options.wwn);
   identify.set(217, options.rotation_rate);  // as the guest is to see it
   identify.set(222, 1 << 12 | 0x1f);         // Serial ATA, to 2.6
   identify.finish();

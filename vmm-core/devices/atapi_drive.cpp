@@ -129,6 +129,7 @@ Action PacketDrive::identify() noexcept {
   identify.set(84, 1 << 14);
   identify.set(85, kCommands82);
   identify.set(87, 1 << 14);
+  set_world_wide_name(identify, disk_.options().wwn);
   identify.set(222, 1 << 12 | 0x1f);
   identify.finish();
   std::ranges::copy(identify.bytes(), answer_.begin());

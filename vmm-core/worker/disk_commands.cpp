@@ -61,6 +61,7 @@ block::DiskOptions Worker::options_of(const control::DiskSpecification& disk) {
   options.physical_block_size = disk.physical_block_size;
   options.serial = disk.serial;
   options.rotation_rate = disk.rotation_rate;
+  options.wwn = disk.identity.wwn;
   options.listener = &disks_;
   options.throttle = &disks_.throttle_for(disk.id, disk.limits);
   return options;

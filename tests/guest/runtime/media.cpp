@@ -26,6 +26,15 @@ std::uint32_t sense(AhciPort& drive) {
   return static_cast<std::uint32_t>((buffer[2] & 0xf) << 16 | buffer[12] << 8 | buffer[13]);
 }
 
+// From IDENTIFY data; nothing when the disk has none (ACS-2 §7.16).
+void tell_world_wide_name() {
+  const auto* words = reinterpret_cast<const std::uint16_t*>(buffer);
+  if ((words[87] & 1 << 8) == 0) return;
+  std::uint64_t name = 0;
+  for (unsigned i = 0; i < 4; ++i) name = name << 16 | words[108 + i];
+  print(" WWN ", Hex{name});
+}
+
 void tell_medium(AhciPort& drive) {
   const std::uint8_t capacity[12] = {kReadCapacity};
   if (!drive.packet(capacity, buffer, 8)) return;
@@ -92,6 +101,7 @@ void watch_media() {
     }
     if (!port.identify(buffer)) continue;
     print("DISK ", port.number(), " SECTORS ", *reinterpret_cast<const std::uint64_t*>(buffer + 200));
+    tell_world_wide_name();
     if (port.read(1, buffer, 512)) print(" FIRST ", *reinterpret_cast<const std::uint64_t*>(buffer));
     for (std::uint32_t i = 0; i < 64; ++i) reinterpret_cast<std::uint64_t*>(buffer)[i] = 1000 + i;
     if (port.write(2, buffer, 512) && port.flush()) print(" WRITTEN");
