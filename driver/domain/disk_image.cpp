@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "driver/contract/error.h"
+#include "driver/domain/image_holder.h"
 #include "driver/store/declared_format.h"
 #include "vmm-core/os/image_lock.h"
 
@@ -83,10 +84,12 @@ void lock_image(const config::Disk& disk, const std::string& what, const FileDes
     failed = attempt();
   }
   if (failed == EAGAIN) {
-    throw Error(VIR_ERR_RESOURCE_BUSY,
-                fmt::format("{}: '{}' is in use by another running domain or program; stop that one, or mark "
-                            "the disk <shareable/> in both if their guests are made for it",
-                            what, disk.source));
+    const std::string holder = holder_of_image(file.get());
+    throw Error(
+        VIR_ERR_RESOURCE_BUSY,
+        fmt::format("{}: '{}' is in use by {}; stop that one, or mark the disk <shareable/> in both if "
+                    "their guests are made for it",
+                    what, disk.source, holder.empty() ? "another running domain or program" : holder));
   }
   if (failed != 0) fail_to_open(what, disk.source, failed);
 }

@@ -26,7 +26,8 @@ struct DiskImage {
 // gets: it lasts as long as the worker, whatever becomes of the daemon. Who writes has the image alone; who
 // reads shares it with readers; who writes a <shareable/> disk shares it with all that are <shareable/>, and
 // with nobody else. Throws Error: VIR_ERR_SYSTEM_ERROR
-// naming the path component that failed, VIR_ERR_RESOURCE_BUSY when another domain has the image.
+// naming the path component that failed, VIR_ERR_RESOURCE_BUSY when another domain or program has the image,
+// naming it if it can be told.
 DiskImage open_disk_image(const config::Disk& disk);
 // An image that this host's worker reads already, again and for writing: the worker is to take it over
 // (vmm-core/os/image_lock.h). Throws as the first.

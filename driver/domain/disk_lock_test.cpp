@@ -1,11 +1,15 @@
 // Who may have an image open beside whom, and how it is opened for each cache mode.
 #include <array>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "driver/contract/error.h"
 #include "driver/domain/disk_chain.h"
@@ -78,6 +82,28 @@ TEST_F(DiskLock, TheLockLastsAsLongAsAnybodyHasTheFile) {
   EXPECT_NE(refusal(disk(false, false)), "");
   of_worker = {};
   EXPECT_EQ(refusal(disk(false, false)), "");
+}
+
+TEST_F(DiskLock, TheHolderIsNamed) {
+  pid_t child = 0;
+  {
+    const DiskImage held = open_disk_image(disk(true, false));
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, held.file.get(), 20);
+    char name[] = "sleep", seconds[] = "60";
+    char* words[] = {name, seconds, nullptr};
+    ASSERT_EQ(::posix_spawnp(&child, "sleep", &actions, nullptr, words, environ), 0);
+    ::posix_spawn_file_actions_destroy(&actions);
+  }
+  const std::string refused = refusal(disk(true, false));
+  EXPECT_NE(refused.find("disk vda: '" + (root_ / "disk").string() + "' is in use by process " +
+                         std::to_string(child) + " (sleep); stop that one"),
+            std::string::npos)
+      << refused;
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(refusal(disk(true, false)), "");
 }
 
 TEST_F(DiskLock, CacheModesSayHowFilesAreOpened) {
