@@ -80,6 +80,8 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
   if (dice.flip()) disk.driver.format = DiskFormat::raw;
   disk.driver.cache = dice.maybe_enum<DiskCache>(6);
   disk.driver.io = dice.maybe_enum<DiskIo>(3);
+  if (disk.driver.io == DiskIo::native)
+    disk.driver.cache = dice.flip() ? DiskCache::none : DiskCache::directsync;
   disk.driver.discard = dice.maybe_enum<DiskDiscard>(2);
   disk.driver.detect_zeroes = dice.maybe_enum<DiskDetectZeroes>(3);
   disk.driver.error_policy = dice.maybe_enum<DiskErrorPolicy>(4);
@@ -95,6 +97,7 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
   if (dice.flip()) disk.serial = fmt::format("S {}", dice.below(100000));
   disk.read_only = dice.flip();
   disk.shareable = dice.flip();
+  disk.driver.copy_on_read = disk.read_only ? std::optional(false) : dice.maybe_bool();
   disk.backing_store_end = dice.flip();
   if (dice.below(3) == 0) {
     disk.driver.format = DiskFormat::qcow2;
@@ -119,12 +122,13 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
   } else {
     disk.block_sizes.logical.reset();
     disk.read_only = false;
+    if (dice.flip()) disk.wwn = fmt::format("0x{:016X}", dice.below(100000));
     if (dice.flip()) disk.drive = DriveAddress{.controller = number / 6, .unit = number % 6};
   }
   if (dice.flip()) return disk;
-    if (dice.flip()) disk.wwn = fmt::format("0x{:016X}", dice.below(100000));
   disk.device = DiskDevice::cdrom;
   disk.read_only = true;
+  disk.driver.copy_on_read.reset();
   if (disk.bus == DiskBus::scsi) disk.block_sizes = {};
   if (disk.driver.format == DiskFormat::qcow2) disk.driver.format = DiskFormat::raw;
   disk.backing.clear();
@@ -134,6 +138,23 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
     disk.volume.reset();
   }
   return disk;
+}
+
+// One of those there are; or as many as there are queues for, which take turns or have every queue between
+// them.
+void give_iothreads(Dice& dice, const std::vector<IoThread>& threads, DiskDriver& driver) {
+  if (threads.empty() || dice.flip()) return;
+  if (dice.flip()) {
+    driver.iothread = threads.front().id;
+    return;
+  }
+  const auto queues = std::min<std::uint32_t>(driver.queues.value_or(8), 8);
+  driver.queues = queues;
+  for (const IoThread& thread : threads)
+    if (driver.iothreads.size() < queues) driver.iothreads.push_back({.id = thread.id, .queues = {}});
+  if (dice.flip()) return;
+  for (std::uint32_t queue = 0; queue < queues; ++queue)
+    driver.iothreads[queue % driver.iothreads.size()].queues.push_back(queue);
 }
 
 CpuSet make_set(Dice& dice) {
@@ -480,6 +501,8 @@ DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
                           .on_crash = dice.maybe_enum<LifecycleAction>(5)};
   if (dice.flip()) definition.pm = {.suspend_to_mem = false, .suspend_to_disk = false};
   definition.devices = make_devices(dice);
+  for (Disk& disk : definition.devices.disks)
+    if (disk.bus == DiskBus::virtio) give_iothreads(dice, definition.iothreads, disk.driver);
   const auto ordered = [](const auto& list) {
     for (const auto& device : list)
       if (device.info.boot_order) return true;

@@ -84,7 +84,9 @@ TEST(DeviceChange, OfARunningDriveTheMediumAloneChanges) {
             "<disk device='cdrom'><target dev='sda' bus='sata'/><address type='drive' unit='3'/></disk>",
             "<address>"),
         std::pair("<disk device='cdrom'><driver cache='none'/><target dev='sda' bus='sata'/></disk>",
-                  "<driver>")}) {
+                  "<driver cache>"),
+        std::pair("<disk device='cdrom'><driver detect_zeroes='on'/><target dev='sda' bus='sata'/></disk>",
+                  "<driver detect_zeroes>")}) {
     const auto refused = refusal([&] { update(xml); });
     EXPECT_EQ(refused.first, VIR_ERR_OPERATION_UNSUPPORTED);
     EXPECT_THAT(refused.second, HasSubstr(what));

@@ -1,6 +1,7 @@
 // <devices> and what is in it.
 #include <fmt/format.h>
 
+#include "driver/config/disk_driver.h"
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
 #include "driver/config/scsi_devices.h"
@@ -129,27 +130,6 @@ void format_channel(XmlWriter& writer, const Channel& channel, const FormatConte
 }
 
 namespace {
-
-void format_disk_driver(XmlWriter& writer, const DiskDriver& driver) {
-  if (driver == DiskDriver{}) return;
-  writer.begin("driver");
-  if (driver.name_qemu) writer.attribute("name", "qemu");
-  if (driver.format) writer.attribute("type", names::kDiskFormat.name(*driver.format));
-  if (driver.cache) writer.attribute("cache", names::kDiskCache.name(*driver.cache));
-  if (driver.error_policy)
-    writer.attribute("error_policy", names::kDiskErrorPolicy.name(*driver.error_policy));
-  if (driver.read_error_policy)
-    writer.attribute("rerror_policy", names::kDiskErrorPolicy.name(*driver.read_error_policy));
-  if (driver.io) writer.attribute("io", names::kDiskIo.name(*driver.io));
-  if (driver.discard) writer.attribute("discard", names::kDiskDiscard.name(*driver.discard));
-  if (driver.detect_zeroes)
-    writer.attribute("detect_zeroes", names::kDiskDetectZeroes.name(*driver.detect_zeroes));
-  format_optional(writer, "iothread", driver.iothread);
-  format_optional(writer, "queues", driver.queues);
-  format_optional(writer, "queue_size", driver.queue_size);
-  format_optional(writer, "packed", driver.packed);
-  writer.end();
-}
 
 void format_disk_source(XmlWriter& writer, const Disk& disk, const FormatContext& context) {
   if (disk.is_empty() && !disk.startup_policy) return;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "driver/config/device_change.h"
+#include "driver/config/disk_driver.h"
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
 #include "driver/config/scsi_devices.h"
@@ -48,14 +49,6 @@ std::string require_interface_name(XmlElement& element, std::string_view attribu
   return name;
 }
 
-std::optional<std::uint32_t> read_power_of_two(XmlElement& element, std::string_view attribute,
-                                               std::uint32_t minimum, std::uint32_t maximum) {
-  const auto value = read_number(element, attribute, minimum, maximum);
-  if (value && (*value & (*value - 1)) != 0)
-    throw element.malformed_attribute(attribute, fmt::format("{} is not a power of two", *value));
-  return value;
-}
-
 }  // namespace
 
 DeviceInfo parse_device_info(XmlElement& device, bool inactive, bool pci, bool boot) {
@@ -80,25 +73,6 @@ DeviceInfo parse_device_info(XmlElement& device, bool inactive, bool pci, bool b
 }
 
 namespace {
-
-DiskDriver parse_disk_driver(XmlElement& element) {
-  DiskDriver driver;
-  driver.name_qemu = accept_only(element, "name", "qemu");
-  driver.format = read_enum(element, "type", names::kDiskFormat);
-  driver.cache = read_enum(element, "cache", names::kDiskCache);
-  driver.io = read_enum(element, "io", names::kDiskIo);
-  driver.discard = read_enum(element, "discard", names::kDiskDiscard);
-  driver.detect_zeroes = read_enum(element, "detect_zeroes", names::kDiskDetectZeroes);
-  driver.error_policy = read_enum(element, "error_policy", names::kDiskErrorPolicy);
-  driver.read_error_policy = read_enum(element, "rerror_policy", names::kDiskErrorPolicy);
-  if (driver.read_error_policy == DiskErrorPolicy::enospace)
-    throw element.malformed_attribute("rerror_policy", "'enospace' is for writes; reads need no space");
-  driver.queues = read_number(element, "queues", 1, 256);
-  driver.iothread = read_number(element, "iothread", 1, kMaximumTuned);
-  driver.queue_size = read_power_of_two(element, "queue_size", 2, 1024);
-  driver.packed = read_on_off(element, "packed");
-  return driver;
-}
 
 // As libvirt reads it from the name where no bus is given.
 DiskBus bus_of_prefix(XmlElement& target, std::string_view name, std::string_view prefix) {
@@ -205,15 +179,7 @@ void parse_drive_address(XmlElement& element, Disk& disk) {
 
 // What a SATA drive has not.
 void check_sata(XmlElement& element, const Disk& disk) {
-  XmlElement* driver = element.child("driver");
-  if (disk.driver.iothread) {
-    throw driver->unsupported_attribute(
-        "iothread", fmt::format("IOThreads not available for bus sata target {}", disk.target));
-  }
-  for (const auto& [is_given, name] : {std::pair(disk.driver.queues.has_value(), "queues"),
-                                       std::pair(disk.driver.queue_size.has_value(), "queue_size"),
-                                       std::pair(disk.driver.packed.has_value(), "packed")})
-    if (is_given) throw driver->unsupported_attribute(name, "only virtio disks have it");
+  check_driver_without_queues(element, disk, "sata");
   if (disk.block_sizes.logical.value_or(512) != 512) {
     throw element.child("blockio")->unsupported_attribute("logical_block_size",
                                                           "that of a SATA drive is its own: 512");
@@ -334,6 +300,7 @@ Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::c
       parse_backing_chain(element, disk.driver.format.value_or(DiskFormat::raw), disk.backing, inactive);
   parse_mirror(element, disk, inactive);
   check_format(element, disk);
+  check_disk_driver(element, disk);
   disk.info = parse_device_info(element, inactive, disk.bus == DiskBus::virtio, true);
   if (disk.bus == DiskBus::virtio) return disk;
   parse_drive_address(element, disk);

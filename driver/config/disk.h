@@ -28,6 +28,13 @@ enum class DiskDiscard { ignore, unmap };
 enum class DiskDetectZeroes { off, on, unmap };
 enum class DiskErrorPolicy { stop, report, ignore, enospace };
 
+// <iothread> below <driver><iothreads>.
+struct DiskIoThread {
+  std::uint32_t id = 1;               // of an IOThread of the domain
+  std::vector<std::uint32_t> queues;  // that it serves; ascending
+  bool operator==(const DiskIoThread&) const = default;
+};
+
 // <driver> below a disk.
 struct DiskDriver {
   bool name_qemu = false;  // name='qemu' was given or filled in; it is the only name there is
@@ -38,7 +45,9 @@ struct DiskDriver {
   std::optional<DiskErrorPolicy> read_error_policy;  // never enospace
   std::optional<DiskDiscard> discard;
   std::optional<DiskDetectZeroes> detect_zeroes;
+  std::optional<bool> copy_on_read;         // never of a read-only disk, if it is on
   std::optional<std::uint32_t> iothread;    // the id of an IOThread of the domain
+  std::vector<DiskIoThread> iothreads;      // or several, which have all queues between them or name none
   std::optional<std::uint32_t> queues;      // 1..256
   std::optional<std::uint32_t> queue_size;  // a power of two, 2..1024
   std::optional<bool> packed;
@@ -113,6 +122,14 @@ struct Disk {
   bool is_empty() const noexcept { return source.empty() && !volume; }
   bool operator==(const Disk&) const = default;
 };
+
+// Every IOThread that serves the disk, each once.
+std::vector<std::uint32_t> iothreads_of(const DiskDriver& driver);
+// How many queues a virtio disk has, whether that was said or follows from its IOThreads.
+std::uint32_t queues_of(const DiskDriver& driver);
+// The IOThread of each queue, or of fewer, which take turns; empty: those of `iothread`, or a thread of its
+// own.
+std::vector<std::uint32_t> queue_iothreads_of(const DiskDriver& driver);
 
 // "raw", "qcow2"
 std::string_view disk_format_name(DiskFormat format);

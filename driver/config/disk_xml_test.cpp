@@ -1,4 +1,7 @@
 // What the documents say of a disk's images: volumes of pools, chains, mirrors, and their numbers.
+#include <array>
+#include <initializer_list>
+
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,6 +14,7 @@
 namespace warren::driver::config {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -132,6 +136,143 @@ TEST(DiskXml, ImagesAreNumberedOnce) {
   disk.mirror->backing[0].source_index = 40;
   devices.disks.push_back(disk);
   EXPECT_EQ(next_image_number(devices), 41u);
+}
+
+std::string with_driver(std::string_view attributes, std::string_view inside = "",
+                        std::string_view more = "") {
+  return fmt::format(
+      "<disk type='file' device='disk'><driver name='qemu' type='qcow2' {}>{}</driver>"
+      "<source file='/d'/><target dev='vda' bus='virtio'/>{}</disk>",
+      attributes, inside, more);
+}
+
+TEST(DiskXml, CopyOnRead) {
+  EXPECT_EQ(parse(with_driver("")).driver.copy_on_read, std::nullopt);
+  EXPECT_EQ(parse(with_driver("copy_on_read='off'", "", "<readonly/>")).driver.copy_on_read, false);
+  const Disk disk = parse(with_driver("copy_on_read='on'"));
+  EXPECT_EQ(disk.driver.copy_on_read, true);
+  EXPECT_THAT(format(disk, true), HasSubstr("<driver name='qemu' type='qcow2' copy_on_read='on'/>"));
+  // Nothing is below a raw image, and nothing comes of it.
+  EXPECT_EQ(refusal("<disk type='file'><driver type='raw' copy_on_read='on'/><source file='/d'/>"
+                    "<target dev='vda'/></disk>"),
+            "accepted");
+  EXPECT_THAT(refusal(with_driver("copy_on_read='on'", "", "<readonly/>")),
+              HasSubstr("copy_on_read is not compatible with read-only disk 'vda'"));
+  EXPECT_THAT(refusal("<disk type='file' device='cdrom'><driver copy_on_read='on'/><source file='/d'/>"
+                      "<target dev='sda' bus='sata'/></disk>"),
+              HasSubstr("/@copy_on_read"));
+  EXPECT_THAT(refusal(with_driver("copy_on_read='yes'")), HasSubstr("copy_on_read"));
+}
+
+TEST(DiskXml, NativeRequestsNeedAFileWithoutACache) {
+  for (const std::string_view cache : {"cache='none' ", "cache='directsync' "})
+    EXPECT_EQ(parse(with_driver(fmt::format("{}io='native'", cache))).driver.io, DiskIo::native);
+  for (const std::string_view cache :
+       {"", "cache='default' ", "cache='writeback' ", "cache='writethrough' ", "cache='unsafe' "}) {
+    EXPECT_THAT(refusal(with_driver(fmt::format("{}io='native'", cache))),
+                HasSubstr("native I/O needs either no disk cache or directsync cache mode"));
+    for (const std::string_view io : {"io='threads'", "io='io_uring'"})
+      EXPECT_EQ(refusal(with_driver(fmt::format("{}{}", cache, io))), "accepted");
+  }
+}
+
+// Of a domain with two IOThreads.
+std::string threads(std::string_view attributes, std::string_view inside, std::string_view bus = "virtio") {
+  return fmt::format(
+      "<domain type='kvm'><name>d</name><memory>65536</memory><iothreads>3</iothreads>"
+      "<os><type arch='x86_64' machine='q35'>hvm</type><kernel>/k</kernel></os><devices>"
+      "<disk type='file' device='disk'><driver {}>{}</driver><source file='/d'/>"
+      "<target dev='{}' bus='{}'/></disk></devices></domain>",
+      attributes, inside, bus == "virtio" ? "vda" : "sda", bus);
+}
+
+DiskDriver driver_of(std::string_view attributes, std::string_view inside) {
+  const DomainDefinition definition =
+      parse_domain(threads(attributes, inside), {.inactive = true, .validate = true});
+  EXPECT_EQ(parse_domain(format_domain(definition)), definition);
+  return definition.devices.disks.at(0).driver;
+}
+
+TEST(DiskXml, IoThreadsTakeTurnsOrHaveTheirQueues) {
+  const DiskDriver one = driver_of("iothread='2' queues='4'", "");
+  EXPECT_EQ(iothreads_of(one), std::vector<std::uint32_t>{2});
+  EXPECT_TRUE(queue_iothreads_of(one).empty());
+  EXPECT_EQ(queues_of(one), 4u);
+  EXPECT_EQ(queues_of(DiskDriver{}), 1u);
+
+  const DiskDriver turns =
+      driver_of("queues='4'", "<iothreads><iothread id='3'/><iothread id='1'/></iothreads>");
+  EXPECT_EQ(queue_iothreads_of(turns), (std::vector<std::uint32_t>{3, 1}));
+  EXPECT_EQ(queues_of(turns), 4u);
+  EXPECT_EQ(queues_of(driver_of("", "<iothreads><iothread id='3'/><iothread id='1'/></iothreads>")), 2u);
+
+  const std::string_view kMapped =
+      "<iothreads><iothread id='1'><queue id='3'/><queue id='0'/></iothread>"
+      "<iothread id='2'><queue id='1'/><queue id='2'/></iothread></iothreads>";
+  for (const std::string_view queues : {"queues='4'", ""}) {
+    const DiskDriver mapped = driver_of(queues, kMapped);
+    EXPECT_EQ(queue_iothreads_of(mapped), (std::vector<std::uint32_t>{1, 2, 2, 1}));
+    EXPECT_EQ(queues_of(mapped), 4u);
+    EXPECT_EQ(iothreads_of(mapped), (std::vector<std::uint32_t>{1, 2}));
+  }
+  EXPECT_THAT(format_domain(parse_domain(threads("queues='4'", kMapped))),
+              HasSubstr("<iothread id='1'>\n            <queue id='0'/>\n            <queue id='3'/>"));
+}
+
+TEST(DiskXml, QueuesAreServedOnceEach) {
+  const auto told = [](std::string_view attributes, std::string_view inside,
+                       std::string_view bus = "virtio") {
+    try {
+      parse_domain(threads(attributes, inside, bus));
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return std::string("accepted");
+  };
+  for (const auto& [attributes, inside, named] : std::initializer_list<std::array<std::string_view, 3>>{
+           {"", "<iothreads/>", "it names no <iothread>"},
+           {"", "<iothreads><iothread/></iothreads>", "iothread/@id"},
+           {"", "<iothreads><iothread id='0'/></iothreads>", "iothread/@id"},
+           {"", "<iothreads><iothread id='1'/><iothread id='1'/></iothreads>", "IOThread 1 is there twice"},
+           {"", "<iothreads><iothread id='4'/></iothreads>",
+            "disk 'vda' is to be served by IOThread 4, which there is not"},
+           {"iothread='1'", "<iothreads><iothread id='2'/></iothreads>", "/driver/@iothread"},
+           {"queues='1'", "<iothreads><iothread id='1'/><iothread id='2'/></iothreads>",
+            "2 IOThreads for 1 queues"},
+           {"queues='2'",
+            "<iothreads><iothread id='1'><queue id='0'/></iothread><iothread id='2'/></iothreads>",
+            "all have to, or none"},
+           {"queues='2'", "<iothreads><iothread id='1'><queue id='0'/></iothread></iothreads>",
+            "1 of the disk's 2 queues are served"},
+           {"queues='2'", "<iothreads><iothread id='1'><queue id='0'/><queue id='2'/></iothread></iothreads>",
+            "is to serve queue 2"},
+           {"", "<iothreads><iothread id='1'><queue id='1'/></iothread></iothreads>", "is to serve queue 1"},
+           {"queues='2'",
+            "<iothreads><iothread id='1'><queue id='0'/></iothread>"
+            "<iothread id='2'><queue id='0'/></iothread></iothreads>",
+            "queue 0 is served twice"},
+           {"queues='2'", "<iothreads><iothread id='1'><queue id='1'/><queue id='1'/></iothread></iothreads>",
+            "queue 1 is served twice"},
+           {"", "<iothreads><iothread id='1'><queue id='256'/></iothread></iothreads>", "queue/@id"}})
+    EXPECT_THAT(told(attributes, inside), HasSubstr(named)) << inside;
+  for (const std::string_view bus : {"sata", "scsi"})
+    EXPECT_THAT(told("", "<iothreads><iothread id='1'/></iothreads>", bus),
+                AllOf(HasSubstr("/driver/iothreads"),
+                      HasSubstr(fmt::format("IOThreads not available for bus {} target sda", bus))));
+}
+
+TEST(DiskXml, AWorldWideNameIsForSataAndScsi) {
+  const auto named = [](std::string_view bus, std::string_view name) {
+    return fmt::format(
+        "<disk type='file'><source file='/d'/><target dev='sda' bus='{}'/><wwn>{}</wwn></disk>", bus, name);
+  };
+  for (const std::string_view bus : {"sata", "scsi"}) {
+    const Disk disk = parse(named(bus, "0x5000c50015ea71ad"));
+    EXPECT_EQ(disk.wwn, "0x5000c50015ea71ad");
+    EXPECT_THAT(format(disk, true), HasSubstr("<wwn>0x5000c50015ea71ad</wwn>"));
+    EXPECT_THAT(refusal(named(bus, "5000c50015ea71a")), HasSubstr("16 hexadecimal digits"));
+  }
+  EXPECT_THAT(refusal(named("virtio", "5000c50015ea71ad")), HasSubstr("only SATA and SCSI disks"));
 }
 
 }  // namespace

@@ -173,11 +173,10 @@ void check_topology(XmlElement& root, const DomainDefinition& definition) {
 
 void check_iothreads(XmlElement& root, const DomainDefinition& definition) {
   for (const Disk& disk : definition.devices.disks) {
-    if (!disk.driver.iothread) continue;
-    if (std::find(definition.iothreads.begin(), definition.iothreads.end(),
-                  IoThread{*disk.driver.iothread}) == definition.iothreads.end()) {
-      throw root.unsupported(fmt::format("disk '{}' is to be served by IOThread {}, which there is not",
-                                         disk.target, *disk.driver.iothread));
+    for (const std::uint32_t id : iothreads_of(disk.driver)) {
+      if (std::ranges::find(definition.iothreads, IoThread{id}) != definition.iothreads.end()) continue;
+      throw root.unsupported(
+          fmt::format("disk '{}' is to be served by IOThread {}, which there is not", disk.target, id));
     }
   }
   for (const Controller& controller : definition.devices.controllers) {

@@ -40,6 +40,24 @@ void compare_place(const Comparison& compare, DeviceInfo& wanted, const DeviceIn
   compare.same_if_given(wanted.boot_order, has.boot_order, "<boot order>");
 }
 
+// What is left out stays as it is.
+void compare_driver(const Comparison& compare, DiskDriver& wanted, const DiskDriver& has) {
+  compare.same_if_given(wanted.format, has.format, "<driver type>");
+  compare.same_if_given(wanted.cache, has.cache, "<driver cache>");
+  compare.same_if_given(wanted.io, has.io, "<driver io>");
+  compare.same_if_given(wanted.error_policy, has.error_policy, "<driver error_policy>");
+  compare.same_if_given(wanted.read_error_policy, has.read_error_policy, "<driver rerror_policy>");
+  compare.same_if_given(wanted.copy_on_read, has.copy_on_read, "<driver copy_on_read>");
+  compare.same_if_given(wanted.discard, has.discard, "<driver discard>");
+  compare.same_if_given(wanted.detect_zeroes, has.detect_zeroes, "<driver detect_zeroes>");
+  compare.same_if_given(wanted.iothread, has.iothread, "<driver iothread>");
+  compare.same_if_given(wanted.iothreads, has.iothreads, "<driver><iothreads>");
+  compare.same_if_given(wanted.queues, has.queues, "<driver queues>");
+  compare.same_if_given(wanted.queue_size, has.queue_size, "<driver queue_size>");
+  compare.same_if_given(wanted.packed, has.packed, "<driver packed>");
+  wanted.name_qemu = has.name_qemu;
+}
+
 Disk merged(Disk wanted, const Disk& has) {
   const Comparison compare("disk " + has.target);
   compare.same(wanted.device, has.device, "@device");
@@ -64,7 +82,7 @@ Disk merged(Disk wanted, const Disk& has) {
     compare.same(wanted.startup_policy, has.startup_policy, "<source startupPolicy>");
     wanted.source_index = has.source_index;
   }
-  compare.same_if_given(wanted.driver, has.driver, "<driver>");
+  compare_driver(compare, wanted.driver, has.driver);
   compare.same_if_given(wanted.block_sizes, has.block_sizes, "<blockio>");
   compare.same_if_given(wanted.serial, has.serial, "<serial>");
   compare.same_if_given(wanted.wwn, has.wwn, "<wwn>");

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "driver/config/device_change.h"
+#include "driver/config/disk_driver.h"
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
 #include "driver/contract/error.h"
@@ -73,16 +74,7 @@ void format_disk_identity(XmlWriter& writer, const Disk& disk) {
 }
 
 void check_scsi_disk(XmlElement& element, const Disk& disk) {
-  XmlElement* driver = element.child("driver");
-  if (disk.driver.iothread) {
-    throw driver->unsupported_attribute(
-        "iothread",
-        fmt::format("IOThreads not available for bus scsi target {}; give its controller one", disk.target));
-  }
-  for (const auto& [is_given, name] : {std::pair(disk.driver.queues.has_value(), "queues"),
-                                       std::pair(disk.driver.queue_size.has_value(), "queue_size"),
-                                       std::pair(disk.driver.packed.has_value(), "packed")})
-    if (is_given) throw driver->unsupported_attribute(name, "only virtio disks have it");
+  check_driver_without_queues(element, disk, "scsi", "; give its controller one");
   if (disk.device == DiskDevice::cdrom && disk.block_sizes != DiskBlockSizes{})
     throw element.child("blockio")->unsupported("the blocks of a CD/DVD drive are its own: 2048 bytes");
 }

@@ -125,4 +125,12 @@ std::uint64_t read_memory_kib(XmlElement& element) {
   return *kib;
 }
 
+std::optional<std::uint32_t> read_power_of_two(XmlElement& element, std::string_view attribute,
+                                               std::uint32_t minimum, std::uint32_t maximum) {
+  const auto value = read_number(element, attribute, minimum, maximum);
+  if (value && (*value & (*value - 1)) != 0)
+    throw element.malformed_attribute(attribute, fmt::format("{} is not a power of two", *value));
+  return value;
+}
+
 }  // namespace warren::driver::config

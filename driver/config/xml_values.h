@@ -85,6 +85,8 @@ Enum require_enum(XmlElement& element, std::string_view attribute, const EnumTab
 std::optional<std::uint32_t> read_number(XmlElement& element, std::string_view attribute,
                                          std::uint32_t minimum = 0,
                                          std::uint32_t maximum = std::numeric_limits<std::uint32_t>::max());
+std::optional<std::uint32_t> read_power_of_two(XmlElement& element, std::string_view attribute,
+                                               std::uint32_t minimum, std::uint32_t maximum);
 std::uint32_t require_number(XmlElement& element, std::string_view attribute, std::uint32_t minimum,
                              std::uint32_t maximum);
 

@@ -73,7 +73,8 @@ Task<> Domain::delete_iothread(Caller caller, std::uint32_t id, unsigned int fla
     if (found == threads.end())
       throw invalid_argument(fmt::format("cannot find IOThread '{}' in iothreadids list", id));
     for (const config::Disk& disk : definition.devices.disks) {
-      if (disk.driver.iothread == id) {
+      const std::vector<std::uint32_t> used = config::iothreads_of(disk.driver);
+      if (std::ranges::find(used, id) != used.end()) {
         throw invalid_argument(
             fmt::format("cannot remove IOThread {} since it is being used by disk '{}'", id, disk.target));
       }

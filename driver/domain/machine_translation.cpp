@@ -200,15 +200,17 @@ control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
   result.iothread = disk.driver.iothread.value_or(0);
   if (disk.driver.io == config::DiskIo::threads) result.engine = control::DiskEngine::threads;
   result.discard = disk.driver.discard == config::DiskDiscard::unmap;
-  result.queues = static_cast<std::uint16_t>(disk.driver.queues.value_or(1));
+  result.copy_on_read = disk.driver.copy_on_read.value_or(false);
+  result.queues = static_cast<std::uint16_t>(config::queues_of(disk.driver));
+  result.queue_iothreads = config::queue_iothreads_of(disk.driver);
   result.queue_size = static_cast<std::uint16_t>(disk.driver.queue_size.value_or(256));
   result.packed = disk.driver.packed.value_or(false);
   result.logical_block_size = disk.block_sizes.logical.value_or(512);
   result.physical_block_size = disk.block_sizes.physical.value_or(result.logical_block_size);
   result.serial = disk.serial;
+  result.identity.wwn = wwn_of(disk);
   result.rotation_rate = static_cast<std::uint16_t>(disk.rotation_rate.value_or(0));
   result.limits = limits_of(disk.tune);
-  result.identity.wwn = wwn_of(disk);
   set_failure_policies(disk.driver, result);
   return result;
 }

@@ -19,7 +19,9 @@ vmm::control::MachineSpecification translate(std::string_view more, std::string_
     for (std::uint8_t& byte : bytes) byte = 0x42;
   });
   config::assign_live(definition, {.id = 1});
-  return machine_of(definition, facts, {}, 0);
+  Resources resources;
+  resources.disks.resize(definition.devices.disks.size());
+  return machine_of(definition, facts, resources, 0);
 }
 
 TEST(MachineTranslation, TheGuestSeesSystemInformationOnlyWhenItIsAskedFor) {
@@ -75,6 +77,77 @@ TEST(MachineTranslation, ScsiControllers) {
   EXPECT_EQ(controller.iothread, 1u);
   const auto plain = translate("<devices><controller type='scsi'/></devices>").scsi_controllers.at(0);
   EXPECT_EQ(plain.commands_per_unit, 128u);
+}
+
+// Of the one disk of a domain with three IOThreads.
+vmm::control::DiskSpecification disk(std::string_view driver, std::string_view more = "",
+                                     std::string_view target = "dev='vda'") {
+  return translate("<iothreads>3</iothreads><devices><disk type='file'><driver " + std::string(driver) +
+                   "</driver><source file='/d'/><target " + std::string(target) + "/>" + std::string(more) +
+                   "</disk></devices>")
+      .disks.at(0);
+}
+
+TEST(MachineTranslation, WhatNothingIsSaidOfADisk) {
+  const auto plain = disk(">");
+  EXPECT_EQ(plain.flush, vmm::control::FlushPolicy::honour);
+  EXPECT_EQ(plain.engine, vmm::control::DiskEngine::io_uring);
+  EXPECT_EQ(plain.detect_zeroes, vmm::control::DetectZeroes::off);
+  EXPECT_FALSE(plain.discard || plain.copy_on_read || plain.read_only || plain.packed);
+  EXPECT_EQ(plain.iothread, 0u);
+  EXPECT_TRUE(plain.queue_iothreads.empty());
+  EXPECT_EQ(plain.queues, 1);
+  EXPECT_EQ(plain.queue_size, 256);
+  EXPECT_EQ(plain.logical_block_size, 512u);
+  EXPECT_EQ(plain.physical_block_size, 512u);
+  EXPECT_EQ(plain.serial, "");
+  EXPECT_FALSE(plain.identity.wwn);
+}
+
+TEST(MachineTranslation, WhatIsSaidOfADisk) {
+  const auto rich = disk(
+      "type='qcow2' cache='directsync' io='native' discard='unmap' detect_zeroes='unmap' copy_on_read='on' "
+      "queues='4' queue_size='128' packed='on' iothread='2'>",
+      "<serial>s-1</serial><blockio logical_block_size='4096' physical_block_size='8192'/>");
+  EXPECT_EQ(rich.flush, vmm::control::FlushPolicy::always);
+  EXPECT_EQ(rich.engine, vmm::control::DiskEngine::io_uring);
+  EXPECT_EQ(rich.detect_zeroes, vmm::control::DetectZeroes::unmap);
+  EXPECT_TRUE(rich.discard && rich.copy_on_read && rich.packed);
+  EXPECT_EQ(rich.format, vmm::control::ImageFormat::qcow2);
+  EXPECT_EQ(rich.iothread, 2u);
+  EXPECT_EQ(rich.queues, 4);
+  EXPECT_EQ(rich.queue_size, 128);
+  EXPECT_EQ(rich.logical_block_size, 4096u);
+  EXPECT_EQ(rich.physical_block_size, 8192u);
+  EXPECT_EQ(rich.serial, "s-1");
+  EXPECT_EQ(disk("io='threads'>").engine, vmm::control::DiskEngine::threads);
+  EXPECT_EQ(disk("io='io_uring'>").engine, vmm::control::DiskEngine::io_uring);
+  EXPECT_EQ(disk("cache='unsafe' detect_zeroes='on'>").flush, vmm::control::FlushPolicy::ignore);
+  EXPECT_EQ(disk("detect_zeroes='on'>").detect_zeroes, vmm::control::DetectZeroes::on);
+  EXPECT_FALSE(disk("copy_on_read='off'>").copy_on_read);
+  EXPECT_TRUE(disk(">", "<readonly/>").read_only);
+  // The physical block is no smaller than the logical one.
+  EXPECT_EQ(disk(">", "<blockio logical_block_size='2048'/>").physical_block_size, 2048u);
+}
+
+TEST(MachineTranslation, TheIoThreadsOfADisk) {
+  const auto turns = disk("queues='4'><iothreads><iothread id='3'/><iothread id='1'/></iothreads>");
+  EXPECT_EQ(turns.iothread, 0u);
+  EXPECT_EQ(turns.queues, 4);
+  EXPECT_EQ(turns.queue_iothreads, (std::vector<std::uint32_t>{3, 1}));
+  const auto mapped = disk(
+      "queues='3'><iothreads><iothread id='3'><queue id='0'/><queue id='2'/></iothread>"
+      "<iothread id='1'><queue id='1'/></iothread></iothreads>");
+  EXPECT_EQ(mapped.queue_iothreads, (std::vector<std::uint32_t>{3, 1, 3}));
+  EXPECT_EQ(disk("><iothreads><iothread id='2'/><iothread id='1'/></iothreads>").queues, 2);
+}
+
+TEST(MachineTranslation, WorldWideNames) {
+  for (const std::string_view target : {"dev='sda' bus='sata'", "dev='sda' bus='scsi'"}) {
+    for (const std::string_view name : {"<wwn>5000c50015ea71ad</wwn>", "<wwn>0x5000C50015EA71AD</wwn>"})
+      EXPECT_EQ(disk(">", name, target).identity.wwn, 0x5000'c500'15ea'71ad);
+    EXPECT_FALSE(disk(">", "", target).identity.wwn);
+  }
 }
 
 TEST(MachineTranslation, MemoryBacking) {

@@ -228,7 +228,7 @@ class Disks(GuestCase):
             self.assertIn(old, whole)
             return ["update-device", "debian", str(self.file("update.xml", whole.replace(old, new))), *options]
 
-        for old, new, named in ((str(self.data), "/another.raw", "<source>"), ("name='qemu'", "name='qemu' cache='none'", "<driver>"),
+        for old, new, named in ((str(self.data), "/another.raw", "<source>"), ("name='qemu'", "name='qemu' cache='none'", "<driver cache>"),
                                 ("</disk>", "<serial>other</serial></disk>", "<serial>"),
                                 ("</disk>", "<readonly/></disk>", "<readonly>")):
             self.assertIn(f"cannot modify {named} of disk vda", self.refused(*update(old, new, "--live", "--config")))

@@ -117,6 +117,15 @@ void validate_scsi(const DiskSpecification& disk, const std::string& member) {
   require(identity.name.size() <= 128, member + ".identity.name", "longer than 128 bytes");
 }
 
+void validate_queues(const DiskSpecification& disk, const std::string& member) {
+  require(disk.queues >= 1 && disk.queues <= 64, member + ".queues", "not 1 to 64");
+  validate_queue(disk.queue_size, member);
+  if (disk.queue_iothreads.empty()) return;
+  require(!disk.sata && !disk.scsi && disk.iothread == 0 && disk.queue_iothreads.size() <= disk.queues,
+          member + ".queue_iothreads",
+          "not of a virtio-blk disk, beside an IOThread, or more than its queues");
+}
+
 void validate_disk(const DiskSpecification& disk, const std::string& member) {
   require(!disk.descriptor.empty() || disk.cdrom, member + ".descriptor", "missing");
   require(!disk.cdrom || ((disk.sata || disk.scsi) && disk.read_only), member + ".cdrom",
@@ -127,8 +136,8 @@ void validate_disk(const DiskSpecification& disk, const std::string& member) {
     require(disk.iothread == 0 && disk.queues == 1 && disk.logical_block_size == 512, member,
             "a SATA drive has one queue, no IOThread and sectors of 512 bytes");
   }
-  require(disk.queues >= 1 && disk.queues <= 64, member + ".queues", "not 1 to 64");
-  validate_queue(disk.queue_size, member);
+  validate_queues(disk, member);
+  require(!disk.copy_on_read || !disk.read_only, member + ".copy_on_read", "a read-only disk keeps nothing");
   for (auto [size, name] : {std::pair(disk.logical_block_size, ".logical_block_size"),
                             std::pair(disk.physical_block_size, ".physical_block_size"),
                             std::pair(disk.direct_alignment, ".direct_alignment")}) {
@@ -495,6 +504,8 @@ void validate(const MachineSpecification& specification) {
     validate_disk(disk, member);
     require(disk.iothread == 0 || iothreads.contains(disk.iothread), member + ".iothread",
             "not in iothreads");
+    for (const std::uint32_t iothread : disk.queue_iothreads)
+      require(iothreads.contains(iothread), member + ".queue_iothreads", "one of them is not in iothreads");
   });
   for_each_device(specification.interfaces, "interfaces",
                   [&](const auto& interface, const std::string& member) {

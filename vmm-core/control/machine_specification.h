@@ -228,7 +228,10 @@ struct DiskSpecification {
   FlushPolicy flush = FlushPolicy::honour;
   DiskEngine engine = DiskEngine::io_uring;
   std::uint32_t iothread = 0;  // one of MachineSpecification::iothreads serves it; 0: a thread of its own
-  bool discard = false;        // discards free space in the image; else they are not offered
+  // Instead of that, of a virtio-blk disk: the IOThread of each queue, or fewer, which take turns.
+  std::vector<std::uint32_t> queue_iothreads;
+  bool copy_on_read = false;  // what is read from the images below the first becomes the first one's own
+  bool discard = false;       // discards free space in the image; else they are not offered
   DetectZeroes detect_zeroes = DetectZeroes::off;  // writes of zeros become holes, or zeroed space
   DiskErrorPolicy read_error = DiskErrorPolicy::report;
   DiskErrorPolicy write_error = DiskErrorPolicy::enospace;
@@ -249,7 +252,8 @@ BOOST_DESCRIBE_STRUCT(DiskSpecification, (),
                       (id, address, descriptor, read_only, direct, direct_alignment, flush, engine, discard,
                        detect_zeroes, read_error, write_error, limits, queues, queue_size, packed,
                        logical_block_size, physical_block_size, serial, iothread, sata, cdrom, format,
-                       data_descriptor, backing, scsi, rotation_rate, identity))
+                       data_descriptor, backing, scsi, rotation_rate, identity, queue_iothreads,
+                       copy_on_read))
 
 // A virtio-net interface; one tap descriptor (IFF_VNET_HDR, non-blocking) for each queue pair.
 struct InterfaceSpecification {

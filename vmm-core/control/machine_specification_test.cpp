@@ -110,6 +110,10 @@ TEST(MachineSpecification, EveryLimitIsNamed) {
   expect("boot.command_line: longer", [](auto& s) { s.boot.command_line.assign(2048, 'x'); });
   expect("boot.command_line: holds", [](auto& s) { s.boot.command_line = std::string("a\0b", 3); });
   expect("disks[0].queue_size", [](auto& s) { s.disks[0].queue_size = 100; });
+  expect("disks[0].queue_iothreads: not of", [](auto& s) { s.disks[0].queue_iothreads.assign(65, 1); });
+  expect("disks[0].queue_iothreads: one of them", [](auto& s) { s.disks[0].queue_iothreads = {9}; });
+  expect("disks[1].queue_iothreads: not of", [](auto& s) { s.disks[1].queue_iothreads = {1}; });
+  expect("disks[0].copy_on_read", [](auto& s) { s.disks[0].copy_on_read = s.disks[0].read_only = true; });
   expect("disks[0].serial", [](auto& s) { s.disks[0].serial.assign(21, 's'); });
   expect("disks[1].scsi: used twice", [](auto& s) {
     s.disks.insert(s.disks.begin(), s.disks[1]);

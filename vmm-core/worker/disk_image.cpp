@@ -43,6 +43,7 @@ std::unique_ptr<block::ChainImage> open_image(const control::DiskSpecification& 
                                               std::vector<block::ChainLink> links) {
   return block::open_chain(std::move(links), {.read_only = disk.read_only,
                                               .discard = disk.discard,
+                                              .copy_on_read = disk.copy_on_read,
                                               .sync = disk.flush != control::FlushPolicy::ignore,
                                               .use_io_uring = disk.engine == control::DiskEngine::io_uring});
 }

@@ -122,10 +122,9 @@ void Worker::forget_device(const std::string& id) {
   disks_.forget(id);
   clear_slot(counters_->disks, id);
   clear_slot(counters_->interfaces, id);
-  if (const auto used = used_iothreads_.find(id); used != used_iothreads_.end()) {
-    --iothreads_.at(used->second).users;
-    used_iothreads_.erase(used);
-  }
+  const auto [used, end] = used_iothreads_.equal_range(id);
+  for (auto each = used; each != end; ++each) --iothreads_.at(each->second).users;
+  used_iothreads_.erase(used, end);
   if (const auto own = device_threads_.find(id); own != device_threads_.end()) {
     std::erase_if(threads_, [thread = own->second](const auto& each) { return each.get() == thread; });
     device_threads_.erase(own);

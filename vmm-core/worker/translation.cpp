@@ -221,14 +221,21 @@ EventThread& Worker::thread_of(const std::string& id, std::uint32_t iothread) {
   if (shared == iothreads_.end())
     throw Error(std::errc::invalid_argument, id + ": there is no IOThread " + std::to_string(iothread));
   ++shared->second.users;
-  used_iothreads_[id] = iothread;
+  used_iothreads_.emplace(id, iothread);
   return *shared->second.thread;
+}
+
+std::vector<EventThread*> Worker::threads_of(const control::DiskSpecification& disk) {
+  std::vector<EventThread*> threads;
+  for (const std::uint32_t iothread : disk.queue_iothreads) threads.push_back(&thread_of(disk.id, iothread));
+  if (threads.empty()) threads.push_back(&thread_of(disk.id, disk.iothread));
+  return threads;
 }
 
 machine::PciDeviceConfiguration Worker::disk_device(const control::DiskSpecification& disk,
                                                     control::DescriptorSet& descriptors) {
   BlockCounters& counters = block_counters(disk.id);
-  EventThread& thread = thread_of(disk.id, disk.iothread);
+  std::vector<EventThread*> threads = threads_of(disk);
   auto links = std::make_shared<std::vector<block::ChainLink>>(take_chain(disk, descriptors));
   return on_pci(disk.id, disk.address,
                 [this, disk, links,
@@ -236,10 +243,9 @@ machine::PciDeviceConfiguration Worker::disk_device(const control::DiskSpecifica
                                                 .packed = disk.packed,
                                                 .queues = disk.queues,
                                                 .queue_size = disk.queue_size},
-                 &counters, &thread] {
-                  auto device =
-                      std::make_unique<virtio::Block>(disk.id, open_image(disk, std::move(*links)), options,
-                                                      counters, std::vector<EventThread*>{&thread});
+                 &counters, threads = std::move(threads)] {
+                  auto device = std::make_unique<virtio::Block>(disk.id, open_image(disk, std::move(*links)),
+                                                                options, counters, threads);
                   disks_.add(device->disk());
                   return device;
                 });

@@ -153,6 +153,8 @@ class Worker final : public control::Commands {
   EventThread& make_thread(const std::string& name);
   // The IOThread that the device of that id names, or one of its own for 0.
   EventThread& thread_of(const std::string& id, std::uint32_t iothread);
+  // Those of a disk's queues, in turn.
+  std::vector<EventThread*> threads_of(const control::DiskSpecification& disk);
   machine::MachineConfiguration translate(const control::MachineSpecification& specification,
                                           control::DescriptorSet& descriptors);
   std::unique_ptr<DescriptorBackend> make_backend(const control::CharacterSpecification& character,
@@ -275,7 +277,7 @@ class Worker final : public control::Commands {
   EventThread* shared_thread_ = nullptr;  // one of threads_: of consoles and entropy, which are slow
   std::map<std::string, EventThread*>
       device_threads_;  // of threads_: each serves the device of that id alone
-  std::map<std::string, std::uint32_t> used_iothreads_;  // by disk
+  std::multimap<std::string, std::uint32_t> used_iothreads_;  // by disk or controller
   std::map<std::string, virtio::Net*> interfaces_;
   std::map<std::string, virtio::Vsock*> vsocks_;
   std::map<std::string, virtio::Input*> inputs_;

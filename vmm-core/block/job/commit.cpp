@@ -25,7 +25,9 @@ const CommitPlan& checked(const CommitPlan& plan, const Disk& disk, const ChainI
 ChainNode open_base(const ChainImage& image, const CommitPlan& plan, ChainLink link) {
   const Chain& chain = image.chain();
   check_place(chain, link, plan.base);
-  return open_node(std::move(link), image.options(), false,
+  ChainOptions options = image.options();
+  options.copy_on_read = false;  // that is the disk's first image alone
+  return open_node(std::move(link), options, false,
                    plan.base + 1 < chain.size() ? chain[plan.base + 1].layer : nullptr);
 }
 
