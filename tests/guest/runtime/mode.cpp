@@ -8,6 +8,7 @@
 #include "tests/guest/machine/user_mode.h"
 #include "tests/guest/runtime/block_bench.h"
 #include "tests/guest/runtime/channels.h"
+#include "tests/guest/runtime/disk_facts.h"
 #include "tests/guest/runtime/disk_load.h"
 #include "tests/guest/runtime/hot_plug.h"
 #include "tests/guest/runtime/media.h"
@@ -94,6 +95,10 @@ void run_mode(std::string_view mode) {
   if (mode == "media") watch_media();
   if (mode == "block_bench") measure_disk();
   if (mode == "scsi") watch_scsi_units();
+  if (mode == "disk_facts") {
+    listen_to_power_button();
+    tell_disk_facts();
+  }
   if (mode == "disk_load") {
     listen_to_power_button();
     load_disks();

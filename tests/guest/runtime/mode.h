@@ -8,6 +8,7 @@
 //   tick                print TICK n with the guest's time in ms, once a second
 //   hot_plug            say READY and serve the slots of root ports; see hot_plug.h
 //   block_bench         measure the first virtio disk; see block_bench.h
+//   disk_facts          say what the virtio disks are, and use them; see disk_facts.h
 //   disk_load           keep the virtio disks busy; see disk_load.h
 //   media               read SATA disks and watch the medium of a CD/DVD drive; see media.h
 //   scsi                say which units a SCSI controller has, and what becomes of them; see scsi_units.h
