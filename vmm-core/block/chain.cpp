@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "vmm-core/block/nbd/file.h"
 #include "vmm-core/block/qcow2/file.h"
 #include "vmm-core/block/qcow2_queue.h"
 #include "vmm-core/block/raw_file.h"
@@ -36,6 +37,24 @@ std::unique_ptr<RawFile> raw_of(FileDescriptor file, const ChainLink& link, cons
                                                  .use_io_uring = options.use_io_uring}));
 }
 
+ChainNode raw_node(const std::string& name, std::unique_ptr<HostFile> file) {
+  auto layer = std::make_shared<RawLayer>(std::move(file));
+  RawLayer* raw = layer.get();
+  return {.name = name, .layer = std::move(layer), .qcow2 = nullptr, .raw = raw};
+}
+
+// Waits for the server.
+ChainNode nbd_node(ChainLink link, const ChainOptions& options, bool read_only) {
+  auto connection =
+      std::make_shared<nbd::Connection>(std::move(link.descriptor), link.name,
+                                        nbd::ConnectionOptions{.export_name = std::move(link.nbd->name),
+                                                               .read_only = read_only,
+                                                               .sync = options.sync,
+                                                               .block_size = options.block_size,
+                                                               .thread_started = options.thread_started});
+  return raw_node(link.name, std::make_unique<nbd::File>(std::move(connection)));
+}
+
 ChainNode qcow2_node(const std::string& name, const ChainOptions& options, bool read_only,
                      std::unique_ptr<HostFile> file, std::unique_ptr<HostFile> data,
                      std::shared_ptr<Layer> backing) {
@@ -48,12 +67,6 @@ ChainNode qcow2_node(const std::string& name, const ChainOptions& options, bool 
                                     std::move(data), std::move(backing));
   qcow2::File* qcow2 = layer.get();
   return {.name = name, .layer = std::move(layer), .qcow2 = qcow2, .raw = nullptr};
-}
-
-ChainNode raw_node(const std::string& name, std::unique_ptr<HostFile> file) {
-  auto layer = std::make_shared<RawLayer>(std::move(file));
-  RawLayer* raw = layer.get();
-  return {.name = name, .layer = std::move(layer), .qcow2 = nullptr, .raw = raw};
 }
 
 // What can be addressed: whole sectors.
@@ -91,8 +104,11 @@ void ChainNode::resize(std::uint64_t bytes) const {
 
 ChainNode open_node(ChainLink link, const ChainOptions& options, bool read_only,
                     std::shared_ptr<Layer> backing) {
+  if (link.format == ImageFormat::qcow2 && link.nbd)
+    throw Error(std::errc::operation_not_supported, link.name + ": a qcow2 image on an NBD server");
   if (link.format == ImageFormat::raw) {
     if (backing) throw Error(std::errc::invalid_argument, link.name + ": a raw image has no backing file");
+    if (link.nbd) return nbd_node(std::move(link), options, read_only);
     return raw_node(link.name, raw_of(std::move(link.descriptor), link, options, read_only));
   }
   std::unique_ptr<HostFile> data;
@@ -119,8 +135,10 @@ void ChainImage::resize(std::uint64_t bytes) {
 
 std::unique_ptr<BlockQueue> ChainImage::make_queue(unsigned depth) const {
   const ChainNode& top = chain_.front();
-  return top.qcow2 != nullptr ? make_qcow2_queue(*top.qcow2, depth)
-                              : top.raw->file().raw()->make_queue(depth);
+  if (top.qcow2 != nullptr) return make_qcow2_queue(*top.qcow2, depth);
+  const HostFile& file = top.raw->file();
+  if (file.raw() != nullptr) return file.raw()->make_queue(depth);
+  return dynamic_cast<const QueueSource&>(file).make_queue(depth);
 }
 
 Chain ChainImage::exchange(Chain chain) noexcept {

@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,11 @@ class RawLayer;
 
 enum class ImageFormat : std::uint8_t { raw, qcow2 };
 
+// The export of an NBD server.
+struct NbdExport {
+  std::string name;  // may be empty: the server's default
+};
+
 // One file of a chain, with the format that somebody who is to be trusted said it has: it is never guessed,
 // since the first bytes of a raw image are the guest's (class T32).
 struct ChainLink {
@@ -29,7 +36,8 @@ struct ChainLink {
   ImageFormat format = ImageFormat::raw;
   bool direct = false;  // opened with O_DIRECT
   std::uint32_t alignment = 512;
-  FileDescriptor data;  // the external data file of a qcow2 image that has one
+  FileDescriptor data;                // the external data file of a qcow2 image that has one
+  std::optional<NbdExport> nbd = {};  // the descriptor is a socket that is connected to its server
 };
 
 struct ChainOptions {
@@ -41,6 +49,8 @@ struct ChainOptions {
   // survive a loss of power (cache='unsafe').
   bool sync = true;
   bool use_io_uring = true;
+  std::uint32_t block_size = 512;                      // of the disk: what its requests are multiples of
+  std::function<void()> thread_started;                // or none; first thing on a thread of an image's own
   std::uint64_t cache_bytes = std::uint64_t{4} << 20;  // of each image's mapping, at most
 };
 

@@ -16,6 +16,7 @@ constexpr std::uint64_t kMostTaken = std::uint64_t{64} << 20;  // from the map a
 constexpr std::uint64_t kLittle = std::uint64_t{4} << 20;      // what can wait for the end of a job
 
 void make_image(const ChainLink& target, const CopyOptions::New& make, std::uint64_t bytes) {
+  if (target.nbd) return;  // has the size that it has, and what there is will be overwritten
   RawFile file(std::make_unique<RawImage>(target.descriptor.duplicate(), target.name,
                                           RawImageOptions{.direct = target.direct,
                                                           .alignment = target.alignment,
