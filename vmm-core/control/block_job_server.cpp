@@ -22,6 +22,10 @@ void validate_image(const BackingSpecification& image, const std::string& member
     refuse(member + ".direct_alignment", "not a power of two, 512 to 32768");
   if (!image.data_descriptor.empty() && image.format != ImageFormat::qcow2)
     refuse(member + ".data_descriptor", "of an image that is not qcow2");
+  if (!image.nbd) return;
+  if (const char* wrong = defect_of(*image.nbd)) refuse(member + ".nbd.export_name", wrong);
+  if (image.format != ImageFormat::raw || image.direct)
+    refuse(member + ".nbd", "not of a raw image without O_DIRECT");
 }
 
 void validate_name(const BackingName& name) {

@@ -369,6 +369,11 @@ void Client::set_disk_threshold(const SetDiskThreshold& command, Reply<void> rep
   implementation_->request("set_disk_threshold", to_json(command), {}, expect_nothing(std::move(reply)));
 }
 
+void Client::disk_sizes(Reply<DiskSizes> reply) {
+  implementation_->request("disk_sizes", json::object(), {},
+                           expect_struct<DiskSizes>("disk_sizes", std::move(reply)));
+}
+
 void Client::start_block_commit(const StartBlockCommit& command, Reply<void> reply) {
   implementation_->request("start_block_commit", to_json(command), {}, expect_nothing(std::move(reply)));
 }

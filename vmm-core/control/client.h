@@ -102,6 +102,7 @@ class Client {
   void resize_disk(const ResizeDisk& command, Reply<void> reply);
   void set_disk_limits(const SetDiskLimits& command, Reply<void> reply);
   void set_disk_threshold(const SetDiskThreshold& command, Reply<void> reply);
+  void disk_sizes(Reply<DiskSizes> reply);
   void set_balloon(const SetBalloon& command, Reply<void> reply);
   void set_balloon_statistics_period(const SetBalloonStatisticsPeriod& command, Reply<void> reply);
   // hot_plug.h

@@ -24,6 +24,7 @@ class Absorbing final : public Commands {
   void resize_disk(const ResizeDisk&) override {}
   void set_disk_limits(const SetDiskLimits&) override {}
   void set_disk_threshold(const SetDiskThreshold&) override {}
+  DiskSizes disk_sizes() const override { return {{{"virtio-disk0", 4096}}}; }
   void start_block_commit(const StartBlockCommit&, DescriptorSet) override {}
   void start_block_pull(const StartBlockPull&) override {}
   void start_block_copy(const StartBlockCopy&, DescriptorSet) override {}

@@ -42,6 +42,7 @@ class FakeCommands final : public Commands {
   void set_disk_threshold(const SetDiskThreshold& command) override {
     log.push_back("threshold " + command.id + " " + std::to_string(command.bytes));
   }
+  DiskSizes disk_sizes() const override { return {{{"virtio-disk0", 4096}}}; }
   void start_block_commit(const StartBlockCommit& command, DescriptorSet descriptors) override {
     log.push_back("commit " + command.id + " " + std::to_string(command.top) + " to " +
                   std::to_string(command.base) + " with " + std::to_string(descriptors.size()));
@@ -381,10 +382,13 @@ TEST_F(ControlTest, DisksAreChangedAndTellOfThemselves) {
   limits.limits.read_bytes.burst = 50;
   peer.set_disk_limits(limits, note());
   peer.set_disk_threshold({"virtio-disk0", 4096}, note());
+  std::uint64_t size = 0;
+  peer.disk_sizes([&](auto sizes) { size = sizes.value().disks.at(0).bytes; });
   run();
   EXPECT_THAT(answers_, testing::ElementsAre("ok", "ok", testing::HasSubstr("limits.read_bytes"), "ok"));
   EXPECT_THAT(commands_.log, testing::ElementsAre("resize virtio-disk0 1048576", "limits virtio-disk0 100",
                                                   "threshold virtio-disk0 4096"));
+  EXPECT_EQ(size, 4096U);
   server_->announce(DiskFault{"virtio-disk0", true, ENOSPC, DiskFaultAction::stop});
   server_->announce(DiskThresholdCrossed{"virtio-disk0", 4096, 512});
   run();

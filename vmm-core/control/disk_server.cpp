@@ -27,7 +27,8 @@ void validate_limits(const DiskLimits& limits, const std::string& member) {
   if (limits.operation_bytes > kMost) refuse("operation_bytes", "more than 10^15");
 }
 
-bool serve_disk_command(DiskCommands& commands, std::string_view name, const boost::json::value& arguments) {
+std::optional<boost::json::value> serve_disk_command(DiskCommands& commands, std::string_view name,
+                                                     const boost::json::value& arguments) {
   if (name == "resize_disk") {
     commands.resize_disk(from_json<ResizeDisk>(arguments, "arguments"));
   } else if (name == "set_disk_limits") {
@@ -36,10 +37,12 @@ bool serve_disk_command(DiskCommands& commands, std::string_view name, const boo
     commands.set_disk_limits(command);
   } else if (name == "set_disk_threshold") {
     commands.set_disk_threshold(from_json<SetDiskThreshold>(arguments, "arguments"));
+  } else if (name == "disk_sizes") {
+    return to_json(commands.disk_sizes());
   } else {
-    return false;
+    return std::nullopt;
   }
-  return true;
+  return boost::json::object();
 }
 
 }  // namespace warren::vmm::control

@@ -1,11 +1,13 @@
 // What the daemon changes on a running machine's disks, and what the worker tells of them.
 //
 // Commands of the control protocol (protocol.h): resize_disk(ResizeDisk), set_disk_limits(SetDiskLimits),
-// set_disk_threshold(SetDiskThreshold). Events: disk_fault(DiskFault), disk_threshold(DiskThresholdCrossed).
+// set_disk_threshold(SetDiskThreshold), disk_sizes→DiskSizes. Events: disk_fault(DiskFault),
+// disk_threshold(DiskThresholdCrossed).
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <boost/describe/class.hpp>
 #include <boost/describe/enum.hpp>
@@ -86,6 +88,18 @@ struct StalledDisk {
 };
 BOOST_DESCRIBE_STRUCT(StalledDisk, (), (id, error))
 
+// What a disk's image has for the guest, wherever it is; 0 of an empty drive.
+struct DiskSize {
+  std::string id;
+  std::uint64_t bytes = 0;
+};
+BOOST_DESCRIBE_STRUCT(DiskSize, (), (id, bytes))
+
+struct DiskSizes {
+  std::vector<DiskSize> disks;
+};
+BOOST_DESCRIBE_STRUCT(DiskSizes, (), (disks))
+
 // As Commands (server.h): each runs to its end before it returns; what cannot be done throws Error and
 // changes nothing.
 class DiskCommands {
@@ -93,6 +107,7 @@ class DiskCommands {
   virtual void resize_disk(const ResizeDisk& command) = 0;
   virtual void set_disk_limits(const SetDiskLimits& command) = 0;
   virtual void set_disk_threshold(const SetDiskThreshold& command) = 0;
+  virtual DiskSizes disk_sizes() const = 0;
 
  protected:
   ~DiskCommands() = default;

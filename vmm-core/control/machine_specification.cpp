@@ -89,8 +89,16 @@ void validate_chain(const DiskSpecification& disk, const std::string& member) {
     require(above == ImageFormat::qcow2, member + ".backing", "below a raw image");
     require(!image.descriptor.empty(), member + ".backing", "without a descriptor");
     validate_alignment(image.direct_alignment, member + ".backing.direct_alignment");
+    require(!image.nbd, member + ".backing.nbd", "a backing image is a file or device of the host");
     above = image.format;
   }
+}
+
+void validate_nbd(const DiskSpecification& disk, const std::string& member) {
+  if (!disk.nbd) return;
+  if (const char* wrong = defect_of(*disk.nbd)) require(false, member + ".nbd.export_name", wrong);
+  require(disk.format == ImageFormat::raw && !disk.cdrom && !disk.direct, member + ".nbd",
+          "not of a raw disk without O_DIRECT");
 }
 
 bool is_printable(std::string_view text) {
@@ -148,6 +156,7 @@ void validate_disk(const DiskSpecification& disk, const std::string& member) {
           "below the logical block size");
   require(disk.read_error != DiskErrorPolicy::enospace, member + ".read_error", "reads need no space");
   validate_chain(disk, member);
+  validate_nbd(disk, member);
   validate_limits(disk.limits, member + ".limits");
   require(disk.serial.size() <= (disk.scsi ? 36U : 20U), member + ".serial",
           disk.scsi ? "longer than 36 bytes" : "longer than 20 bytes");
@@ -558,6 +567,12 @@ void validate(const MachineSpecification& specification) {
       });
   require(specification.generation_id.empty() || parse_uuid(specification.generation_id), "generation_id",
           "not a UUID");
+}
+
+const char* defect_of(const NbdSpecification& nbd) noexcept {
+  if (nbd.export_name.size() > 4096) return "longer than 4096 bytes";
+  if (nbd.export_name.find('\0') != std::string::npos) return "holds a NUL";
+  return nullptr;
 }
 
 namespace {

@@ -201,6 +201,15 @@ BOOST_DESCRIBE_STRUCT(ScsiIdentity, (), (vendor, product, name, wwn))
 enum class ImageFormat { raw, qcow2 };
 BOOST_DESCRIBE_ENUM(ImageFormat, raw, qcow2)
 
+// The export of an NBD server that a descriptor, a stream socket, is connected to; a raw image.
+struct NbdSpecification {
+  std::string export_name;  // at most 4096 bytes; empty: the server's default
+};
+BOOST_DESCRIBE_STRUCT(NbdSpecification, (), (export_name))
+
+// What is wrong with it, or null.
+const char* defect_of(const NbdSpecification& nbd) noexcept;
+
 // What an image reads where nothing was written to it.
 struct BackingSpecification {
   std::string descriptor;
@@ -208,9 +217,10 @@ struct BackingSpecification {
   std::string data_descriptor;  // of a qcow2 image's external data file; empty: it has none
   bool direct = false;          // as DiskSpecification
   std::uint32_t direct_alignment = 512;
+  std::optional<NbdSpecification> nbd;  // of the target of a copy
 };
 BOOST_DESCRIBE_STRUCT(BackingSpecification, (),
-                      (descriptor, format, data_descriptor, direct, direct_alignment))
+                      (descriptor, format, data_descriptor, direct, direct_alignment, nbd))
 
 // A virtio-blk disk, or a SATA or SCSI disk or CD/DVD drive, on an image. Whether the host page cache is used
 // is a property of the descriptor (O_DIRECT).
@@ -247,13 +257,14 @@ struct DiskSpecification {
   ImageFormat format = ImageFormat::raw;
   std::string data_descriptor;                // of a qcow2 image's external data file
   std::vector<BackingSpecification> backing;  // from the top
+  std::optional<NbdSpecification> nbd;        // none: the image is a file or device of the host
 };
 BOOST_DESCRIBE_STRUCT(DiskSpecification, (),
                       (id, address, descriptor, read_only, direct, direct_alignment, flush, engine, discard,
                        detect_zeroes, read_error, write_error, limits, queues, queue_size, packed,
                        logical_block_size, physical_block_size, serial, iothread, sata, cdrom, format,
                        data_descriptor, backing, scsi, rotation_rate, identity, queue_iothreads,
-                       copy_on_read))
+                       copy_on_read, nbd))
 
 // A virtio-net interface; one tap descriptor (IFF_VNET_HDR, non-blocking) for each queue pair.
 struct InterfaceSpecification {

@@ -115,6 +115,19 @@ TEST(MachineSpecification, EveryLimitIsNamed) {
   expect("disks[1].queue_iothreads: not of", [](auto& s) { s.disks[1].queue_iothreads = {1}; });
   expect("disks[0].copy_on_read", [](auto& s) { s.disks[0].copy_on_read = s.disks[0].read_only = true; });
   expect("disks[0].serial", [](auto& s) { s.disks[0].serial.assign(21, 's'); });
+  expect("disks[0].nbd.export_name: longer",
+         [](auto& s) { s.disks[0].nbd.emplace().export_name.assign(4097, 'x'); });
+  expect("disks[0].nbd.export_name: holds",
+         [](auto& s) { s.disks[0].nbd.emplace().export_name = std::string("a\0", 2); });
+  expect("disks[0].nbd: not of a raw disk", [](auto& s) {
+    s.disks[0].nbd.emplace();
+    s.disks[0].format = ImageFormat::qcow2;
+  });
+  expect("disks[0].backing.nbd", [](auto& s) {
+    s.disks[0].format = ImageFormat::qcow2;
+    s.disks[0].backing = {{.descriptor = "base"}};
+    s.disks[0].backing[0].nbd.emplace();
+  });
   expect("disks[1].scsi: used twice", [](auto& s) {
     s.disks.insert(s.disks.begin(), s.disks[1]);
     s.disks[0].id = "another";

@@ -158,7 +158,10 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
                                               peer.descriptors)) {
       return {*std::move(answer), {}};
     }
-    if (arguments != nullptr && serve_disk_command(commands_, *name, *arguments)) return {};
+    if (auto answer = serve_disk_command(commands_, *name,
+                                         arguments == nullptr ? json::value(json::object()) : *arguments)) {
+      return {*std::move(answer), {}};
+    }
     if (arguments != nullptr && serve_small_device_command(commands_, *name, *arguments)) return {};
     if (arguments != nullptr && serve_vcpu_command(commands_, *name, *arguments)) return {};
     if (arguments != nullptr && serve_memory_command(commands_, *name, *arguments)) return {};

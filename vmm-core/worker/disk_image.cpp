@@ -23,15 +23,16 @@ block::ChainLink take_link(const control::BackingSpecification& image, const std
                         .alignment = image.direct_alignment,
                         .data = {}};
   if (!image.data_descriptor.empty()) link.data = take(descriptors, image.data_descriptor);
+  if (image.nbd) link.nbd = block::NbdExport{image.nbd->export_name};
   return link;
 }
 
 std::vector<block::ChainLink> take_chain(const control::DiskSpecification& disk,
                                          control::DescriptorSet& descriptors) {
   std::vector<block::ChainLink> links;
-  links.push_back(
-      take_link({disk.descriptor, disk.format, disk.data_descriptor, disk.direct, disk.direct_alignment},
-                disk.id, descriptors));
+  links.push_back(take_link(
+      {disk.descriptor, disk.format, disk.data_descriptor, disk.direct, disk.direct_alignment, disk.nbd},
+      disk.id, descriptors));
   // No path is known here: the place in the chain says which it is.
   for (const control::BackingSpecification& image : disk.backing)
     links.push_back(
@@ -40,12 +41,15 @@ std::vector<block::ChainLink> take_chain(const control::DiskSpecification& disk,
 }
 
 std::unique_ptr<block::ChainImage> open_image(const control::DiskSpecification& disk,
-                                              std::vector<block::ChainLink> links) {
+                                              std::vector<block::ChainLink> links,
+                                              std::function<void()> thread_started) {
   return block::open_chain(std::move(links), {.read_only = disk.read_only,
                                               .discard = disk.discard,
                                               .copy_on_read = disk.copy_on_read,
                                               .sync = disk.flush != control::FlushPolicy::ignore,
-                                              .use_io_uring = disk.engine == control::DiskEngine::io_uring});
+                                              .use_io_uring = disk.engine == control::DiskEngine::io_uring,
+                                              .block_size = disk.logical_block_size,
+                                              .thread_started = std::move(thread_started)});
 }
 
 }  // namespace warren::vmm::worker

@@ -22,6 +22,12 @@ block::Disk& DiskTable::find(const std::string& id) const {
   return *found->second;
 }
 
+control::DiskSizes DiskTable::sizes() const {
+  control::DiskSizes all;
+  for (const auto& [id, device] : devices_) all.disks.push_back({id, device->size()});
+  return all;
+}
+
 std::vector<control::StalledDisk> DiskTable::stalled() const {
   std::vector<control::StalledDisk> list;
   for (const auto& [id, device] : devices_) {

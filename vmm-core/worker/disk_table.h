@@ -32,6 +32,7 @@ class DiskTable final : public block::DiskListener {
   // Throws Error.
   block::Disk& find(const std::string& id) const;
   std::vector<control::StalledDisk> stalled() const;
+  control::DiskSizes sizes() const;
 
   // The limits that a disk is to have from now on, its own or its group's; both stay where they are.
   block::Throttle& throttle_for(const std::string& id, const control::DiskLimits& limits);

@@ -40,13 +40,10 @@ void Worker::dump(const control::BeginDump& how, FileDescriptor file) {
   if (runs) machine_->pause();
   auto registers = machine_->registers();
   if (runs) machine_->resume();
-  auto hook = surroundings_.thread_started;
   std::vector<std::shared_ptr<DeviceMemory>> devices;
   for (const auto& [id, memory] : machine_->device_memories()) devices.push_back(memory);
   dump_ = std::make_unique<machine::CoreDump>(std::move(file), machine_->memory(), std::move(devices),
-                                              std::move(registers), [hook] {
-                                                if (hook) hook(ThreadKind::io);
-                                              });
+                                              std::move(registers), io_thread_hook());
 }
 
 control::DumpStatus Worker::dump_status() const {

@@ -13,7 +13,7 @@ AhciController::DriveConfiguration Worker::sata_drive(const control::DiskSpecifi
   if (disk.cdrom) options.logical_block_size = options.physical_block_size = scsi::kOpticalBlock;
   std::unique_ptr<block::Image> image;
   if (!disk.descriptor.empty()) {
-    image = open_image(disk, take_chain(disk, descriptors));
+    image = open_image(disk, take_chain(disk, descriptors), io_thread_hook());
   }
   AhciController::DriveConfiguration drive;
   drive.port = disk.sata->port;

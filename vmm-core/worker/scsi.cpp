@@ -43,7 +43,7 @@ virtio::Scsi::UnitConfiguration Worker::scsi_unit(const control::DiskSpecificati
   block::DiskOptions options = options_of(disk);
   if (disk.cdrom) options.logical_block_size = options.physical_block_size = scsi::kOpticalBlock;
   std::unique_ptr<block::Image> image;
-  if (!disk.descriptor.empty()) image = open_image(disk, take_chain(disk, descriptors));
+  if (!disk.descriptor.empty()) image = open_image(disk, take_chain(disk, descriptors), io_thread_hook());
   virtio::Scsi::UnitConfiguration unit;
   unit.address = unit_address_of(*disk.scsi);
   unit.disk = std::make_unique<block::Disk>(disk.id, std::move(image), options, block_counters(disk.id), 1);

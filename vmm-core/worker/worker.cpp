@@ -83,11 +83,14 @@ void Worker::enter(MachineState state, StateCause cause, const std::string& deta
   if (surroundings_.changed) surroundings_.changed({state, cause, detail});
 }
 
-EventThread& Worker::make_thread(const std::string& name) {
-  auto hook = surroundings_.thread_started;
-  threads_.push_back(std::make_unique<EventThread>(name, [hook] {
+std::function<void()> Worker::io_thread_hook() const {
+  return [hook = surroundings_.thread_started] {
     if (hook) hook(ThreadKind::io);
-  }));
+  };
+}
+
+EventThread& Worker::make_thread(const std::string& name) {
+  threads_.push_back(std::make_unique<EventThread>(name, io_thread_hook()));
   return *threads_.back();
 }
 

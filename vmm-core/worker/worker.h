@@ -92,6 +92,7 @@ class Worker final : public control::Commands {
   void resize_disk(const control::ResizeDisk& command) override;
   void set_disk_limits(const control::SetDiskLimits& command) override;
   void set_disk_threshold(const control::SetDiskThreshold& command) override;
+  control::DiskSizes disk_sizes() const override { return disks_.sizes(); }
   void set_balloon(const control::SetBalloon& command) override;
   void set_balloon_statistics_period(const control::SetBalloonStatisticsPeriod& command) override;
 
@@ -150,6 +151,8 @@ class Worker final : public control::Commands {
   void guest_event(const machine::GuestEvent& event);
   void enter(control::MachineState state, control::StateCause cause, const std::string& detail = {});
   void require(bool holds, const char* command) const;
+  // For a thread of the I/O kind, first thing on it.
+  std::function<void()> io_thread_hook() const;
   EventThread& make_thread(const std::string& name);
   // The IOThread that the device of that id names, or one of its own for 0.
   EventThread& thread_of(const std::string& id, std::uint32_t iothread);
