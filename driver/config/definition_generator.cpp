@@ -76,6 +76,20 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
   } else {
     disk.source = dice.path();
   }
+  const bool is_remote = dice.below(5) == 0;
+  if (is_remote) {
+    disk.source_type = DiskSourceType::network;
+    disk.volume.reset();
+    disk.source = dice.flip() ? "an export's name" : "";
+    disk.server.emplace();
+    disk.server->says_no_tls = dice.flip();
+    if (dice.flip()) {
+      disk.server->socket = dice.path();
+    } else {
+      disk.server->host = "server.example";
+      if (dice.flip()) disk.server->port = static_cast<std::uint16_t>(dice.between(1, 65535));
+    }
+  }
   disk.driver.name_qemu = dice.flip();
   if (dice.flip()) disk.driver.format = DiskFormat::raw;
   disk.driver.cache = dice.maybe_enum<DiskCache>(6);
@@ -99,7 +113,7 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
   disk.shareable = dice.flip();
   disk.driver.copy_on_read = disk.read_only ? std::optional(false) : dice.maybe_bool();
   disk.backing_store_end = dice.flip();
-  if (dice.below(3) == 0) {
+  if (dice.below(3) == 0 && !is_remote) {
     disk.driver.format = DiskFormat::qcow2;
     disk.shareable = false;
     for (std::uint64_t i = dice.below(3); i != 0; --i)
@@ -125,7 +139,7 @@ Disk make_disk(Dice& dice, std::uint32_t number) {
     if (dice.flip()) disk.wwn = fmt::format("0x{:016X}", dice.below(100000));
     if (dice.flip()) disk.drive = DriveAddress{.controller = number / 6, .unit = number % 6};
   }
-  if (dice.flip()) return disk;
+  if (is_remote || dice.flip()) return disk;
   disk.device = DiskDevice::cdrom;
   disk.read_only = true;
   disk.driver.copy_on_read.reset();

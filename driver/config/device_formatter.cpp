@@ -131,19 +131,45 @@ void format_channel(XmlWriter& writer, const Channel& channel, const FormatConte
 
 namespace {
 
+// Attributes and children of a <source>, which is open.
+void format_source(XmlWriter& writer, DiskSourceType type, const std::string& source,
+                   const std::optional<NbdServer>& server) {
+  if (!server) {
+    if (!source.empty()) writer.attribute(type == DiskSourceType::file ? "file" : "dev", source);
+    return;
+  }
+  writer.attribute("protocol", "nbd");
+  if (!source.empty()) writer.attribute("name", source);
+  if (server->says_no_tls) writer.attribute("tls", "no");
+}
+
+void format_server(XmlWriter& writer, const std::optional<NbdServer>& server) {
+  if (!server) return;
+  writer.begin("host");
+  if (server->socket.empty()) {
+    writer.attribute("name", server->host);
+    format_optional(writer, "port", server->port);
+  } else {
+    writer.attribute("transport", "unix");
+    writer.attribute("socket", server->socket);
+  }
+  writer.end();
+}
+
 void format_disk_source(XmlWriter& writer, const Disk& disk, const FormatContext& context) {
   if (disk.is_empty() && !disk.startup_policy) return;
   writer.begin("source");
   if (disk.volume) {
     writer.attribute("pool", disk.volume->pool);
     writer.attribute("volume", disk.volume->name);
-  } else if (!disk.source.empty()) {
-    writer.attribute(disk.source_type == DiskSourceType::file ? "file" : "dev", disk.source);
+  } else {
+    format_source(writer, disk.source_type, disk.source, disk.server);
   }
   if (!disk.descriptor_group.empty()) writer.attribute("fdgroup", disk.descriptor_group);
   if (disk.startup_policy)
     writer.attribute("startupPolicy", names::kStartupPolicy.name(*disk.startup_policy));
   if (context.live) format_optional(writer, "index", disk.source_index);
+  format_server(writer, disk.server);
   writer.end();
 }
 
@@ -152,8 +178,9 @@ void format_image(XmlWriter& writer, const BackingImage& image, std::optional<st
   writer.attribute("type", names::kDiskFormat.name(image.format));
   writer.end();
   writer.begin("source");
-  writer.attribute(image.source_type == DiskSourceType::file ? "file" : "dev", image.source);
+  format_source(writer, image.source_type, image.source, image.server);
   format_optional(writer, "index", index);
+  format_server(writer, image.server);
   writer.end();
 }
 

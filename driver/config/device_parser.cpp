@@ -13,6 +13,8 @@ namespace warren::driver::config {
 
 namespace {
 
+constexpr std::size_t kMaximumSocketPath = 107;  // unix(7), sun_path
+
 PciAddress parse_pci_address(XmlElement& address) {
   PciAddress pci;
   if (read_number(address, "domain").value_or(0) != 0)
@@ -135,6 +137,52 @@ void parse_volume(XmlElement& source, Disk& disk) {
   }
 }
 
+// <host>, of which NBD has one.
+NbdServer parse_nbd_host(XmlElement& source) {
+  const std::vector<XmlElement*> hosts = source.children("host");
+  if (hosts.size() != 1) {
+    throw source.malformed(
+        fmt::format("protocol 'nbd' expects exactly one <host>, and there are {}", hosts.size()));
+  }
+  XmlElement& host = *hosts.front();
+  NbdServer server;
+  const std::string_view transport = host.attribute("transport").value_or("tcp");
+  if (transport == "unix") {
+    server.socket = require_absolute_path(host, "socket");
+    if (server.socket.size() > kMaximumSocketPath)
+      throw host.malformed_attribute("socket", "the path is too long for a socket");
+  } else if (transport == "tcp") {
+    server.host = require_text(host, "name");
+    if (const auto port = read_number(host, "port", 1, 65535))
+      server.port = static_cast<std::uint16_t>(*port);
+  } else if (transport == "vsock" || transport == "rdma") {
+    throw host.unsupported_attribute(
+        "transport", fmt::format("'{}': Warren reaches NBD servers by 'tcp' and 'unix'", transport));
+  } else {
+    throw host.malformed_attribute("transport", fmt::format("'{}' is not one", transport.substr(0, 64)));
+  }
+  return server;
+}
+
+// <source protocol='nbd'>; returns the name of the export.
+std::string parse_nbd_source(XmlElement& source, std::optional<NbdServer>& server) {
+  const std::string protocol = require_text(source, "protocol");
+  if (protocol != "nbd") {
+    throw source.unsupported_attribute(
+        "protocol",
+        fmt::format("'{}': of network disks Warren has those of protocol 'nbd'", protocol.substr(0, 64)));
+  }
+  const auto tls = read_yes_no(source, "tls");
+  if (tls == true)
+    throw source.unsupported_attribute("tls", "Warren speaks to NBD servers without TLS; leave it out");
+  server = parse_nbd_host(source);
+  server->says_no_tls = tls == false;
+  const std::string name(source.attribute("name").value_or(""));
+  if (name.size() > kMaximumExportName)
+    throw source.malformed_attribute("name", "it is longer than 4096 bytes, the most that an export's has");
+  return name;
+}
+
 void parse_disk_source(XmlElement& element, Disk& disk, bool is_volume, bool inactive, DeviceUse use) {
   XmlElement* source = element.child("source");
   if (!source) {
@@ -144,6 +192,8 @@ void parse_disk_source(XmlElement& element, Disk& disk, bool is_volume, bool ina
   const std::string_view name = disk.source_type == DiskSourceType::file ? "file" : "dev";
   if (is_volume) {
     parse_volume(*source, disk);
+  } else if (disk.source_type == DiskSourceType::network) {
+    disk.source = parse_nbd_source(*source, disk.server);
   } else if (disk.device != DiskDevice::cdrom || source->attribute(name)) {
     disk.source = require_absolute_path(*source, name);
   }
@@ -155,6 +205,10 @@ void parse_disk_source(XmlElement& element, Disk& disk, bool is_volume, bool ina
     disk.descriptor_group = *group;
   }
   disk.startup_policy = read_enum(*source, "startupPolicy", names::kStartupPolicy);
+  if (disk.startup_policy && disk.server) {
+    throw source->unsupported_attribute("startupPolicy",
+                                        "disk startupPolicy is not allowed for disk of 'network' type");
+  }
   if (disk.device == DiskDevice::disk && disk.startup_policy &&
       disk.startup_policy != StartupPolicy::optional) {
     throw source->unsupported_attribute(
@@ -216,7 +270,11 @@ BackingImage parse_backing_image(XmlElement& store, bool inactive) {
   image.format = require_enum(*format, "type", names::kDiskFormat);
   XmlElement* source = store.child("source");
   if (!source) throw store.malformed("<source> is missing");
-  image.source = require_absolute_path(*source, image.source_type == DiskSourceType::file ? "file" : "dev");
+  if (image.source_type == DiskSourceType::network) {
+    image.source = parse_nbd_source(*source, image.server);
+  } else {
+    image.source = require_absolute_path(*source, image.source_type == DiskSourceType::file ? "file" : "dev");
+  }
   const auto of_store = read_number(store, "index", 1);
   const auto of_source = read_number(*source, "index", 1);
   if (!inactive) image.source_index = of_store ? of_store : of_source;
@@ -234,6 +292,8 @@ bool parse_backing_chain(XmlElement& element, DiskFormat above, std::vector<Back
     if (backing.size() == kMaximumBackingImages)
       throw store->unsupported(fmt::format("the chain has more than {} images", kMaximumBackingImages + 1));
     backing.push_back(parse_backing_image(*store, inactive));
+    if (backing.back().server)
+      throw store->unsupported_attribute("type", "'network': the images that a disk is backed by are local");
     above = backing.back().format;
   }
   return false;
@@ -253,8 +313,16 @@ void parse_mirror(XmlElement& element, Disk& disk, bool inactive) {
   if (!inactive) disk.mirror = std::move(mirror);
 }
 
-// What is only for a raw image.
+// What is only for a raw image, and what is not for one that is elsewhere.
 void check_format(XmlElement& element, const Disk& disk) {
+  if (disk.server && disk.device == DiskDevice::cdrom) {
+    throw element.unsupported_attribute(
+        "type", "'network': the medium of a CD/DVD drive is a file or device of the host");
+  }
+  if (disk.server && disk.driver.format == DiskFormat::qcow2) {
+    throw element.child("driver")->unsupported_attribute(
+        "type", "'qcow2': an NBD export holds a raw image; qemu-nbd --format=qcow2 serves what is in one");
+  }
   if (disk.driver.format.value_or(DiskFormat::raw) == DiskFormat::raw) return;
   if (disk.device == DiskDevice::cdrom)
     throw element.child("driver")->unsupported_attribute("type",

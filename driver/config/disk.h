@@ -1,5 +1,5 @@
 // <disk>: a virtio block device, or a SATA or SCSI disk or CD/DVD drive, on a raw or qcow2 file or block
-// device.
+// device, or on the export of an NBD server.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 namespace warren::driver::config {
 
 // Of a disk of type volume: what its volume is.
-enum class DiskSourceType { file, block };
+enum class DiskSourceType { file, block, network };
 // What is not said is raw; it is never guessed.
 enum class DiskFormat { raw, qcow2 };
 enum class DiskDevice { disk, cdrom };
@@ -61,11 +61,23 @@ struct DiskBlockSizes {
   bool operator==(const DiskBlockSizes&) const = default;
 };
 
+// <host> below a source of type network: where the NBD server is that exports it.
+struct NbdServer {
+  std::string host;                   // name or address
+  std::optional<std::uint16_t> port;  // none: kNbdPort
+  std::string socket;                 // absolute path; else empty, as the two above are here
+  bool says_no_tls = false;           // tls='no' was given; it is the only answer there is
+  bool operator==(const NbdServer&) const = default;
+};
+inline constexpr std::uint16_t kNbdPort = 10809;
+inline constexpr std::size_t kMaximumExportName = 4096;  // bytes
+
 // <backingStore>: what a qcow2 image reads where nothing was written to it.
 struct BackingImage {
   DiskSourceType source_type = DiskSourceType::file;
   DiskFormat format = DiskFormat::raw;
-  std::string source;                         // absolute path
+  std::string source;                         // absolute path, or the name of an export
+  std::optional<NbdServer> server;            // of type network; only of a mirror
   std::optional<std::uint32_t> source_index;  // live XML only
   bool operator==(const BackingImage&) const = default;
 };
@@ -94,9 +106,11 @@ struct Disk {
   DiskDevice device = DiskDevice::disk;
   DiskBus bus = DiskBus::virtio;
   std::optional<VolumeName> volume;  // none: of type file or block
-  // Absolute path; empty: a drive without a medium, or a volume that nobody has looked for yet.
+  // Absolute path; empty: a drive without a medium, or a volume that nobody has looked for yet. Of type
+  // network the name of the export, which may be empty.
   std::string source;
-  std::string descriptor_group;  // fdgroup=, of type file: a client lends the file; empty: it is opened
+  std::optional<NbdServer> server;  // of type network
+  std::string descriptor_group;     // fdgroup=, of type file: a client lends the file; empty: it is opened
   std::optional<StartupPolicy> startup_policy;
   std::optional<std::uint32_t> source_index;  // live XML only
   DiskDriver driver;
@@ -119,7 +133,9 @@ struct Disk {
   DeviceInfo info;
   std::optional<DriveAddress> drive;  // on SATA and SCSI; none: fill_defaults chooses
 
-  bool is_empty() const noexcept { return source.empty() && !volume; }
+  // Whether it is known what there is to open.
+  bool has_source() const noexcept { return !source.empty() || server.has_value(); }
+  bool is_empty() const noexcept { return !has_source() && !volume; }
   bool operator==(const Disk&) const = default;
 };
 
@@ -133,6 +149,9 @@ std::vector<std::uint32_t> queue_iothreads_of(const DiskDriver& driver);
 
 // "raw", "qcow2"
 std::string_view disk_format_name(DiskFormat format);
+
+// "host:port" or the path of the socket.
+std::string format_nbd_server(const NbdServer& server);
 
 // The images of a running domain's disk, from the top, have numbers that no other image of the domain has:
 // "vda[3]". Gives those of `disk` numbers from `first` on; returns the next.

@@ -45,6 +45,97 @@ std::string refusal(std::string_view disk) {
   return "accepted";
 }
 
+std::string nbd(std::string_view source, std::string_view more = "") {
+  return fmt::format(
+      "<disk type='network' device='disk'><driver name='qemu' type='raw'/>{}<target dev='vda' "
+      "bus='virtio'/>{}</disk>",
+      source, more);
+}
+
+TEST(DiskXml, AnNbdExportIsNamedByItsServer) {
+  const Disk disk =
+      parse(nbd("<source protocol='nbd' name='a &amp; b'><host name='::1' port='10810'/></source>"));
+  EXPECT_EQ(disk.source_type, DiskSourceType::network);
+  EXPECT_EQ(disk.source, "a & b");
+  ASSERT_TRUE(disk.server);
+  EXPECT_EQ(disk.server->host, "::1");
+  EXPECT_EQ(disk.server->port, 10810);
+  EXPECT_EQ(format_nbd_server(*disk.server), "[::1]:10810");
+  Disk live = disk;
+  number_images(live, 7);
+  EXPECT_THAT(format(live, false), HasSubstr("<source protocol='nbd' name='a &amp; b' index='7'>"));
+  EXPECT_THAT(format(live, true), HasSubstr("<host name='::1' port='10810'/>"));
+}
+
+TEST(DiskXml, AnNbdServerMayBeASocketAndItsExportTheDefaultOne) {
+  const Disk disk =
+      parse(nbd("<source protocol='nbd' tls='no'><host transport='unix' socket='/s'/></source>"));
+  EXPECT_TRUE(disk.source.empty());
+  EXPECT_TRUE(disk.has_source());
+  EXPECT_FALSE(disk.is_empty());
+  EXPECT_EQ(format_nbd_server(disk.server.value()), "/s");
+  const std::string text = format(disk, true);
+  EXPECT_THAT(text, HasSubstr("<source protocol='nbd' tls='no'>"));
+  EXPECT_THAT(text, HasSubstr("<host transport='unix' socket='/s'/>"));
+  EXPECT_EQ(parse_domain(text).devices.disks.at(0), disk);
+  EXPECT_EQ(format_nbd_server({.host = "server", .port = {}, .socket = {}}), "server:10809");
+}
+
+TEST(DiskXml, ADiskMayGoToAnNbdServer) {
+  const Disk disk = parse(
+      "<disk type='file' device='disk'><source file='/a'/><mirror type='network' job='copy'><format "
+      "type='raw'/>"
+      "<source protocol='nbd' name='x' index='2'><host name='s'/></source><backingStore/></mirror>"
+      "<target dev='vda' bus='virtio'/></disk>",
+      false);
+  ASSERT_TRUE(disk.mirror);
+  EXPECT_EQ(disk.mirror->image.server.value().host, "s");
+  const std::string text = format(disk, false);
+  EXPECT_THAT(text, HasSubstr("<mirror type='network' job='copy'>"));
+  EXPECT_EQ(parse_domain(text, {.inactive = false}).devices.disks.at(0).mirror, disk.mirror);
+}
+
+TEST(DiskXml, WhatAnNbdDiskCannotBeIsRefusedByName) {
+  const std::string host = "<host name='s'/>";
+  const std::string good = "<source protocol='nbd'>" + host + "</source>";
+  EXPECT_EQ(refusal(nbd(good)), "accepted");
+  EXPECT_THAT(refusal(nbd("<source protocol='rbd'>" + host + "</source>")),
+              HasSubstr("'rbd': of network disks"));
+  EXPECT_THAT(refusal(nbd("<source protocol='nbd' tls='yes'>" + host + "</source>")),
+              HasSubstr("without TLS"));
+  EXPECT_THAT(refusal(nbd("<source protocol='nbd'/>")), HasSubstr("exactly one <host>, and there are 0"));
+  EXPECT_THAT(refusal(nbd("<source protocol='nbd'>" + host + host + "</source>")), HasSubstr("there are 2"));
+  for (const char* transport : {"rdma", "vsock"}) {
+    EXPECT_THAT(refusal(nbd(fmt::format("<source protocol='nbd'><host transport='{}' name='s'/></source>",
+                                        transport))),
+                HasSubstr(fmt::format("'{}': Warren reaches NBD servers", transport)));
+  }
+  EXPECT_THAT(refusal(nbd("<source protocol='nbd'><host name='s' port='65536'/></source>")),
+              HasSubstr("@port"));
+  EXPECT_THAT(refusal(nbd(fmt::format("<source protocol='nbd'><host transport='unix' socket='/{}'/></source>",
+                                      std::string(107, 's')))),
+              HasSubstr("too long for a socket"));
+  EXPECT_THAT(
+      refusal(nbd(fmt::format("<source protocol='nbd' name='{}'>{}</source>", std::string(4097, 'n'), host))),
+      HasSubstr("4096"));
+  EXPECT_THAT(refusal(nbd("<source protocol='nbd' startupPolicy='optional'>" + host + "</source>")),
+              HasSubstr("startupPolicy"));
+  EXPECT_THAT(refusal(nbd("<source protocol='nbd'><reconnect delay='10'/>" + host + "</source>")),
+              HasSubstr("reconnect"));
+  EXPECT_THAT(refusal("<disk type='network'><driver type='qcow2'/>" + good +
+                      "<target dev='vda' bus='virtio'/></disk>"),
+              HasSubstr("holds a raw image"));
+  EXPECT_THAT(
+      refusal("<disk type='network' device='cdrom'>" + good + "<target dev='sda' bus='sata'/></disk>"),
+      HasSubstr("CD/DVD drive"));
+  EXPECT_THAT(
+      refusal(
+          "<disk type='file'><driver type='qcow2'/><source file='/a'/><backingStore type='network'><format "
+          "type='raw'/>" +
+          good + "</backingStore><target dev='vda' bus='virtio'/></disk>"),
+      HasSubstr("'network': the images that a disk is backed by are local"));
+}
+
 TEST(DiskXml, AVolumeIsNamedByItsPool) {
   const std::string_view text =
       "<disk type='volume' device='disk'><source pool='default' volume='a &amp; b' mode='host'/>"

@@ -31,8 +31,16 @@ std::string_view disk_format_name(DiskFormat format) {
   return names::kDiskFormat.name(format);
 }
 
+std::string format_nbd_server(const NbdServer& server) {
+  if (!server.socket.empty()) return server.socket;
+  // An address of IPv6 has colons of its own.
+  const bool has_colons = server.host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", has_colons ? "[" : "", server.host, has_colons ? "]" : "",
+                     server.port.value_or(kNbdPort));
+}
+
 std::uint32_t number_images(Disk& disk, std::uint32_t first) {
-  if (disk.source.empty()) return first;
+  if (!disk.has_source()) return first;
   disk.source_index = first++;
   for (BackingImage& image : disk.backing) image.source_index = first++;
   return first;

@@ -73,10 +73,9 @@ inline constexpr EnumName<CpuFeaturePolicy> kCpuPolicy[] = {{"force", CpuFeature
                                                             {"disable", CpuFeaturePolicy::disable},
                                                             {"forbid", CpuFeaturePolicy::forbid}};
 
-inline constexpr EnumName<DiskSourceType> kDiskType[] = {{"file", DiskSourceType::file},
-                                                         {"block", DiskSourceType::block}};
-inline constexpr std::string_view kDiskTypeRefused[] = {"dir",  "network",   "volume",
-                                                        "nvme", "vhostuser", "vhostvdpa"};
+inline constexpr EnumName<DiskSourceType> kDiskType[] = {
+    {"file", DiskSourceType::file}, {"block", DiskSourceType::block}, {"network", DiskSourceType::network}};
+inline constexpr std::string_view kDiskTypeRefused[] = {"dir", "volume", "nvme", "vhostuser", "vhostvdpa"};
 inline constexpr EnumName<DiskDevice> kDiskDevice[] = {{"disk", DiskDevice::disk},
                                                        {"cdrom", DiskDevice::cdrom}};
 inline constexpr std::string_view kDiskDeviceRefused[] = {"floppy", "lun"};

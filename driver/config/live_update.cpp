@@ -78,6 +78,7 @@ Disk merged(Disk wanted, const Disk& has) {
     compare.same(wanted.source_type, has.source_type, "@type");
     compare.same(wanted.volume, has.volume, "<source>");
     compare.same(wanted.source, has.source, "<source>");
+    compare.same(wanted.server, has.server, "<source>");
     compare.same(wanted.descriptor_group, has.descriptor_group, "<source fdgroup>");
     compare.same(wanted.startup_policy, has.startup_policy, "<source startupPolicy>");
     wanted.source_index = has.source_index;
