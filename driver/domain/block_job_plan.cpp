@@ -63,13 +63,15 @@ void become(Disk& disk, const BackingImage& image, std::vector<BackingImage> bac
   disk.descriptor_group.clear();
   disk.source_type = image.source_type;
   disk.source = image.source;
+  disk.server = image.server;
   disk.source_index = image.source_index;
   disk.driver.format = image.format;
   disk.backing = std::move(backing);
 }
 
 bool is_same_source(const Disk& stored, const Disk& live) {
-  return stored.volume ? stored.volume == live.volume : stored.source == live.source;
+  return stored.volume ? stored.volume == live.volume
+                       : stored.source == live.source && stored.server == live.server;
 }
 
 // Whether the first `count` images below the disk's own are declared as they are.
@@ -106,6 +108,7 @@ BackingImage image_at(const Disk& disk, std::uint32_t place) {
   return {.source_type = disk.source_type,
           .format = disk.driver.format.value_or(config::DiskFormat::raw),
           .source = disk.source,
+          .server = disk.server,
           .source_index = disk.source_index};
 }
 

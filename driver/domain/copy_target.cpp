@@ -101,6 +101,26 @@ void check_backing(const config::Disk& disk, const CopyRequest& request, const C
                         request.path, disk.target));
 }
 
+// As large as it is, and overwritten: who copies to a server makes room there first.
+CopyTarget connect_copy_target(const config::Disk& disk, const CopyRequest& request) {
+  check_shallow(disk, request, DiskFormat::raw);
+  if (request.format.value_or(DiskFormat::raw) != DiskFormat::raw)
+    throw operation_unsupported(fmt::format(
+        "disk {}: the copy on an NBD server is a raw image; give its <driver> type='raw'", disk.target));
+  config::Disk opened = disk;
+  opened.source = request.path;
+  opened.source_type = DiskSourceType::network;
+  opened.server = request.server;
+  CopyTarget target;
+  target.image = open_disk_image(opened);
+  target.description = {.source_type = DiskSourceType::network,
+                        .format = DiskFormat::raw,
+                        .source = request.path,
+                        .server = request.server,
+                        .source_index = {}};
+  return target;
+}
+
 void create_file(const std::string& path) {
   const vmm::FileDescriptor made(
       ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
@@ -117,6 +137,7 @@ CreatedFile::~CreatedFile() {
 }
 
 CopyTarget open_copy_target(const config::Disk& disk, const CopyRequest& request) {
+  if (request.server) return connect_copy_target(disk, request);
   const bool is_there = look_at_target(disk, request);
   DiskFormat format = disk.driver.format.value_or(DiskFormat::raw);
   if (request.format) {
@@ -126,8 +147,11 @@ CopyTarget open_copy_target(const config::Disk& disk, const CopyRequest& request
   }
   check_shallow(disk, request, format);
   CopyTarget target;
-  target.description = {
-      .source_type = request.source_type, .format = format, .source = request.path, .source_index = {}};
+  target.description = {.source_type = request.source_type,
+                        .format = format,
+                        .source = request.path,
+                        .server = {},
+                        .source_index = {}};
   target.is_new = !request.reuse;
   if (!is_there) {
     create_file(request.path);
@@ -136,6 +160,7 @@ CopyTarget open_copy_target(const config::Disk& disk, const CopyRequest& request
   config::Disk opened = disk;
   opened.source = request.path;
   opened.source_type = request.source_type;
+  opened.server.reset();
   opened.descriptor_group.clear();
   opened.driver.format = format;
   opened.read_only = false;

@@ -14,7 +14,8 @@ namespace warren::driver::domain {
 
 struct CopyRequest {
   config::DiskSourceType source_type = config::DiskSourceType::file;
-  std::string path;
+  std::string path;                          // or the name of an export
+  std::optional<config::NbdServer> server;   // of type network: what it exports is there already
   std::optional<config::DiskFormat> format;  // none: the disk's, or of an image that is there what that says
   bool reuse = false;                        // VIR_DOMAIN_BLOCK_COPY_REUSE_EXT
   bool shallow = false;                      // VIR_DOMAIN_BLOCK_COPY_SHALLOW, of a disk that is backed

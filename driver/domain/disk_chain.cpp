@@ -37,6 +37,7 @@ class ChainOpener {
     BackingImage top{.source_type = disk_.source_type,
                      .format = disk_.driver.format.value_or(DiskFormat::raw),
                      .source = disk_.source,
+                     .server = disk_.server,
                      .source_index = disk_.source_index};
     add(open_disk_image(disk_, groups), std::move(top), disk_);
     while (std::optional<BackingImage> next = below()) {
@@ -56,6 +57,7 @@ class ChainOpener {
     config::Disk reader = disk_;
     reader.source = image.source;
     reader.source_type = image.source_type;
+    reader.server = image.server;
     reader.descriptor_group.clear();
     reader.driver.format = image.format;
     reader.read_only = true;

@@ -17,6 +17,7 @@
 
 #include "driver/contract/error.h"
 #include "driver/domain/image_holder.h"
+#include "driver/domain/nbd_socket.h"
 #include "driver/store/declared_format.h"
 #include "vmm-core/os/image_lock.h"
 
@@ -129,6 +130,8 @@ namespace {
 
 DiskImage open_and_lock(const config::Disk& disk, Lock lock) {
   std::string what = fmt::format("disk {}", disk.target);
+  // Locks are its server's, if it has any.
+  if (disk.server) return {.file = connect_to_nbd(*disk.server, what)};
   struct stat status{};
   DiskImage image;
   image.direct = wants_direct(disk);

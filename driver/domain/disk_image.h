@@ -1,6 +1,6 @@
 // Opening what a domain's disks and boot files are made of, with errors that say what to do about them.
 //
-// Blocks (a file server may hang): pool threads only. The format is never probed: a disk is what its
+// Blocks (a file or NBD server may hang): pool threads only. The format is never probed: a disk is what its
 // definition says, whatever its first bytes are (T32).
 #pragma once
 
@@ -15,8 +15,8 @@
 namespace warren::driver::domain {
 
 struct DiskImage {
-  vmm::FileDescriptor file;
-  bool direct = false;  // opened with O_DIRECT
+  vmm::FileDescriptor file;  // of type network a socket that is connected to the server
+  bool direct = false;       // opened with O_DIRECT
   std::uint32_t direct_alignment = 512;
   // A guest may write it, and the mark of its declared format could not be kept on it (declared_format.h).
   bool lacks_mark = false;

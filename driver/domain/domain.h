@@ -94,6 +94,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> set_io_tune(Caller caller, std::string disk, TypedParameters parameters, unsigned int flags);
   Task<> resize_disk(Caller caller, std::string disk, std::uint64_t bytes);
   Task<> set_disk_threshold(Caller caller, std::string disk, std::uint64_t threshold);
+  // Of a disk that is on a server: what its worker was told of it.
+  Task<BlockInfo> measure_remote_disk(std::string disk);
 
   // domain_block_jobs.cpp
   // Speeds are in bytes a second, 0: no limit. `flags` are those of the contract (domain_block_jobs.h).

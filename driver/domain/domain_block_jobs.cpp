@@ -35,6 +35,7 @@ struct JobImages {
                                          .data_descriptor = image.data.file ? name + "-data" : "",
                                          .direct = image.image.direct,
                                          .direct_alignment = image.image.direct_alignment};
+    if (image.description.server) result.nbd = control::NbdSpecification{image.description.source};
     names.push_back(name);
     descriptors.push_back(std::move(image.image.file));
     if (!image.data.file) return result;
@@ -67,7 +68,7 @@ void note_unmarked(const ChainImage& image, std::vector<UnmarkedImage>& list) {
 }
 
 void require_images(const config::Disk& disk, const char* what) {
-  if (disk.source.empty())
+  if (!disk.has_source())
     throw operation_invalid(fmt::format("disk {} has no source file to be {}", disk.target, what));
   if (disk.device == config::DiskDevice::cdrom)
     throw operation_unsupported(fmt::format("block jobs are not supported on the drive '{}'", disk.target));
@@ -165,10 +166,11 @@ Task<> Domain::block_copy(Caller caller, std::string name, config::Disk destinat
   if (persistent_ && (flags & VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB) == 0)
     throw operation_invalid("domain is not transient");
   find_volume(environment_->settings.volumes, destination);
-  if (destination.source.empty()) throw invalid_argument("the destination of the copy has no <source>");
+  if (!destination.has_source()) throw invalid_argument("the destination of the copy has no <source>");
   const bool shallow = (flags & VIR_DOMAIN_BLOCK_COPY_SHALLOW) != 0 && !disk.backing.empty();
   CopyRequest wanted{.source_type = destination.source_type,
                      .path = destination.source,
+                     .server = destination.server,
                      .format = destination.driver.format,
                      .reuse = (flags & VIR_DOMAIN_BLOCK_COPY_REUSE_EXT) != 0,
                      .shallow = shallow};

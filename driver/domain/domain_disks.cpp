@@ -98,6 +98,22 @@ Task<> Domain::set_disk_threshold(Caller caller, std::string name, std::uint64_t
                             fmt::format("watch disk {} of domain '{}'", disk.target, name_));
 }
 
+Task<BlockInfo> Domain::measure_remote_disk(std::string name) {
+  if (!is_active())
+    throw operation_invalid(
+        fmt::format("disk {} is on a server, which is asked while the domain runs", name));
+  Worker& worker = require_worker();
+  const std::string alias = find_disk(*live_, name).info.alias;
+  Request<control::DiskSizes> request = [&worker](auto reply) {
+    worker.client().disk_sizes(std::move(reply));
+  };
+  const auto sizes =
+      co_await worker.ask<control::DiskSizes>(std::move(request), fmt::format("measure disk {}", name));
+  for (const control::DiskSize& size : sizes.disks)
+    if (size.id == alias) co_return BlockInfo{size.bytes, size.bytes, size.bytes};
+  throw operation_failed(fmt::format("disk {} is there no more", name));
+}
+
 Task<> Domain::disk_failed(std::weak_ptr<Worker> from, control::DiskFault fault) {
   auto hold = co_await slot_.acquire(job_of("failure of a disk", {}), JobSlot::Urgency::urgent);
   auto worker = from.lock();

@@ -137,6 +137,7 @@ class FakeMachine final : public control::Commands {
   void set_disk_threshold(const control::SetDiskThreshold& command) override {
     tell("threshold " + command.id + " " + std::to_string(command.bytes));
   }
+  control::DiskSizes disk_sizes() const override { return {{{"virtio-disk0", 1 << 20}}}; }
   void set_balloon(const control::SetBalloon& command) override {
     last_probe_ = "balloon " + std::to_string(command.bytes);
   }

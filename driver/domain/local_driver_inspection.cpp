@@ -232,6 +232,10 @@ void LocalDriver::block_peek(const Caller&, const Uuid& uuid, const std::string&
       throw invalid_argument("offset and size reach beyond what a file can hold");
     for (const config::Disk& disk : domain.snapshot()->current().devices.disks) {
       if (path.empty() || (disk.target != path && disk.source != path)) continue;
+      if (disk.server) {
+        throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED,
+                    fmt::format("disk '{}': a disk on a server cannot be peeked at", disk.target));
+      }
       if (disk.driver.format.value_or(config::DiskFormat::raw) != config::DiskFormat::raw) {
         throw Error(
             VIR_ERR_ARGUMENT_UNSUPPORTED,

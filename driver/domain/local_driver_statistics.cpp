@@ -159,7 +159,7 @@ void add_blocks(const Snapshot& domain, bool with_backing, const std::vector<std
     auto field = [i](const char* name) { return fmt::format("block.{}.{}", i, name); };
     list.add(field("name"), disk->target);
     if (image.source_index) list.add(field("backingIndex"), *image.source_index);
-    if (!image.source.empty()) list.add(field("path"), image.source);
+    if (!image.source.empty() && !image.server) list.add(field("path"), image.source);
     // The guest's requests are the disk's, whichever image has the data.
     if (place == 0 && domain.is_active() && domain.counters) {
       BlockFigures figures = domain.counters->disk(disk->info.alias);
@@ -230,8 +230,9 @@ void measure_disks(StatisticsRequest& request) {
     for (const auto& [disk, place] : images_of(*domain, request.with_backing)) {
       const config::BackingImage image = image_at(*disk, place);
       try {
-        sizes.emplace_back(image.source.empty() ? std::nullopt
-                                                : std::optional(measure_image(image.source, image.format)));
+        const bool is_local = !image.source.empty() && !image.server;
+        sizes.emplace_back(is_local ? std::optional(measure_image(image.source, image.format))
+                                    : std::nullopt);
       } catch (const Error&) {
         // An image that is not there now has no size; the other figures are good all the same.
         sizes.emplace_back(std::nullopt);
@@ -267,6 +268,7 @@ void LocalDriver::block_info(const Caller&, const Uuid& uuid, const std::string&
     const auto& definition = domain.snapshot()->current();
     config::Disk disk = definition.devices.disks[find_disk(definition, path)];
     find_volume(environment_->settings.volumes, disk);
+    if (disk.server) return domain.measure_remote_disk(disk.target);
     if (disk.source.empty())
       throw invalid_argument(fmt::format("disk '{}' does not currently have a source assigned", path));
     return measure(environment_, disk.source, format_of(disk));

@@ -181,7 +181,8 @@ control::DiskSpecification disk_of(const config::Disk& disk, std::size_t index,
   result.id = disk.info.alias;
   if (disk.bus == config::DiskBus::virtio) result.address = address_of(disk.info);
   result.cdrom = disk.device == config::DiskDevice::cdrom;
-  if (!disk.source.empty()) result.descriptor = disk_descriptor(index);
+  if (disk.has_source()) result.descriptor = disk_descriptor(index);
+  if (disk.server) result.nbd = control::NbdSpecification{disk.source};
   result.read_only = disk.read_only;
   result.direct = properties.image.direct;
   result.direct_alignment = properties.image.direct_alignment;

@@ -81,7 +81,7 @@ json::value query_block(const Snapshot& domain) {
                    {"io-status", "ok"}});
     json::object& told = all.back().as_object();
     if (disk.device == config::DiskDevice::cdrom) told["tray_open"] = disk.tray_open;
-    if (!disk.source.empty()) told["inserted"] = std::move(inserted);
+    if (disk.has_source()) told["inserted"] = std::move(inserted);
   }
   return all;
 }
@@ -226,7 +226,7 @@ std::string describe_blocks(const Snapshot& domain) {
   std::string text;
   for (const config::Disk& disk : domain.live->devices.disks)
     text += fmt::format("drive-{}: {}\r\n    Attached to:      {}\r\n", disk.info.alias,
-                        disk.source.empty()
+                        !disk.has_source()
                             ? "[not inserted]"
                             : fmt::format("{} (raw{})", disk.source, disk.read_only ? ", read-only" : ""),
                         device_path(disk.info));

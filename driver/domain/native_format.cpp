@@ -84,6 +84,12 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
                       "path",
                       disk.target));
     }
+    if (disk.server) {
+      throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                  fmt::format("disk {}: a worker that runs by itself reaches no NBD server: to connect to it "
+                              "is the daemon's business",
+                              disk.target));
+    }
     if (disk.source.empty()) continue;
     resources.push_back({.name = disk_descriptor(i), .path = disk.source, .write = !disk.read_only});
     if (disk.driver.format == config::DiskFormat::qcow2 && !disk.backing_store_end) {

@@ -134,7 +134,7 @@ Resources open_resources(const config::DomainDefinition& definition, const std::
   }
   const config::Devices& devices = definition.devices;
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
-    if (devices.disks[i].source.empty()) {
+    if (!devices.disks[i].has_source()) {
       resources.disks.emplace_back();
       resources.live.backing.emplace_back();
       continue;
@@ -167,7 +167,7 @@ Resources open_resources(config::Device& device, const std::filesystem::path& di
                          const DescriptorGroupMap& groups) {
   Resources resources;
   auto* disk = std::get_if<config::Disk>(&device);
-  if (disk != nullptr && disk->source.empty()) {
+  if (disk != nullptr && !disk->has_source()) {
     resources.disks.emplace_back();  // an empty drive
   } else if (disk != nullptr) {
     disk->backing = open_disk(resources, *disk, 0, groups);
