@@ -14,7 +14,8 @@ namespace warren::vmm {
 
 enum class ThreadKind : std::uint8_t {
   vcpu,     // runs KVM_RUN and device registers
-  io,       // serves virtqueues: io_uring, preadv/pwritev, tap, eventfds; may start threads of its own kind
+  io,       // serves virtqueues and works on images: io_uring, preadv/pwritev, tap, eventfds; may start
+            // threads of its own kind
   control,  // control socket, machine set-up and tear-down; starts threads
 };
 

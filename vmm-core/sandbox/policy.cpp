@@ -164,6 +164,8 @@ constexpr auto kIoRules = std::to_array<FilterRule>({
     when(SYS_fcntl, 1, F_GETFL),
     when(SYS_fcntl, 1, F_SETFL),
     when(SYS_fcntl, 1, F_OFD_SETLK),  // images change hands between readers and a writer
+    when(SYS_fcntl, 1, F_DUPFD_CLOEXEC),
+    request(BLKGETSIZE64),
     request(KVM_SIGNAL_MSI),
     request(KVM_IRQ_LINE),
     request(KVM_SET_USER_MEMORY_REGION),  // blocks of memory devices come and go
@@ -200,11 +202,9 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     call(SYS_mbind),
     when(SYS_fcntl, 1, F_GETFD),
     when(SYS_fcntl, 1, F_SETFD),
-    when(SYS_fcntl, 1, F_DUPFD_CLOEXEC),
     when(SYS_fcntl, 1, F_ADD_SEALS),
     when(SYS_fcntl, 1, F_GET_SEALS),
     request(FIONBIO),
-    request(BLKGETSIZE64),
     request(BLKSSZGET),
     request(BLKPBSZGET),
     request(BLKROTATIONAL),

@@ -31,8 +31,8 @@ control::BlockJobState state_of(block::job::State state) {
 void BlockJobTable::begin(const std::string& disk, control::BlockJobKind kind,
                           std::unique_ptr<block::job::Work> work, std::uint64_t speed) {
   jobs_.erase(disk);
-  jobs_[disk] = {
-      kind, std::make_unique<block::job::Job>(disk, std::move(work), speed, [this, disk] { tell(disk); })};
+  jobs_[disk] = {kind, std::make_unique<block::job::Job>(
+                           disk, std::move(work), speed, [this, disk] { tell(disk); }, job_started_)};
   tell(disk);
 }
 

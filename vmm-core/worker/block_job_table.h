@@ -20,8 +20,9 @@ namespace warren::vmm::worker {
 class BlockJobTable {
  public:
   using ChangeHandler = std::function<void(const std::string& disk)>;
-  BlockJobTable(boost::asio::io_context& loop, ChangeHandler changed)
-      : loop_(loop), changed_(std::move(changed)) {}
+  // `job_started` is called first thing on each job's thread.
+  BlockJobTable(boost::asio::io_context& loop, ChangeHandler changed, std::function<void()> job_started)
+      : loop_(loop), changed_(std::move(changed)), job_started_(std::move(job_started)) {}
 
   // Begins a job, in place of one of the same disk that has ended. Throws Error.
   void begin(const std::string& disk, control::BlockJobKind kind, std::unique_ptr<block::job::Work> work,
@@ -46,6 +47,7 @@ class BlockJobTable {
 
   boost::asio::io_context& loop_;
   ChangeHandler changed_;
+  std::function<void()> job_started_;
   std::map<std::string, Entry> jobs_;  // by disk
 };
 

@@ -49,7 +49,11 @@ Worker::Worker(boost::asio::io_context& loop, Surroundings surroundings)
       disks_(
           loop, [this](block::Disk& device) { disk_has_news(device); },
           [this](const std::string& id) { block_jobs_.forget(id); }),
-      block_jobs_(loop, [this](const std::string& id) { block_job_changed(id); }),
+      block_jobs_(
+          loop, [this](const std::string& id) { block_job_changed(id); },
+          [hook = surroundings_.thread_started] {
+            if (hook) hook(ThreadKind::io);
+          }),
       ports_(loop,
              [this](const std::string& id, bool open) {
                if (surroundings_.port_changed) surroundings_.port_changed({id, open});

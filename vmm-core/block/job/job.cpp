@@ -36,10 +36,11 @@ const char* name_of(State state) noexcept {
 
 }  // namespace
 
-Job::Job(std::string name, std::unique_ptr<Work> work, std::uint64_t speed, std::function<void()> changed)
+Job::Job(std::string name, std::unique_ptr<Work> work, std::uint64_t speed, std::function<void()> changed,
+         const std::function<void()>& at_start)
     : name_(std::move(name)), work_(std::move(work)), changed_(std::move(changed)), speed_(speed) {
   try {
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this, at_start] { run(at_start); });
   } catch (const std::system_error& error) {
     work_->give_up();
     throw Error::from_errno(error.code().value(), name_ + ": thread of a block job");
@@ -111,10 +112,21 @@ void Job::inspect(InspectNode& node) const {
   node.add("steps", steps_);
 }
 
-void Job::run() noexcept {
+bool Job::begin(std::unique_lock<std::mutex>& lock, const std::function<void()>& at_start) {
+  try {
+    if (at_start) at_start();
+    return true;
+  } catch (const std::exception& failed) {
+    give_up(lock, State::failed, EPERM, name_ + ": block job: " + failed.what());
+    return false;
+  }
+}
+
+void Job::run(const std::function<void()>& at_start) noexcept {
   // Itself: the name of another thread is a file, which nobody in a cage opens.
   ::pthread_setname_np(::pthread_self(), "block-job");
   std::unique_lock lock(mutex_);
+  if (!begin(lock, at_start)) return;
   while (!is_end(state_)) {
     if (state_ == State::completing) {
       lock.unlock();

@@ -30,8 +30,10 @@ struct Status {
 class Job final : public Inspectable {
  public:
   // Begins at once. `changed` is called on the job's thread after each change of state and must not wait for
-  // it; `name` is for messages. Throws Error.
-  Job(std::string name, std::unique_ptr<Work> work, std::uint64_t speed, std::function<void()> changed);
+  // it; `at_start`, or none, first thing there (to install its system call filter, which binds the threads of
+  // the queues that it makes, too). `name` is for messages. Throws Error.
+  Job(std::string name, std::unique_ptr<Work> work, std::uint64_t speed, std::function<void()> changed,
+      const std::function<void()>& at_start = {});
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
   // Cancels it, where it has not ended, and waits for that.
@@ -51,7 +53,8 @@ class Job final : public Inspectable {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void run() noexcept;
+  void run(const std::function<void()>& at_start) noexcept;
+  bool begin(std::unique_lock<std::mutex>& lock, const std::function<void()>& at_start);
   void work_on(std::unique_lock<std::mutex>& lock);
   void wait(std::unique_lock<std::mutex>& lock, const Work::Step& step);
   void finish(std::unique_lock<std::mutex>& lock, bool pivot);
