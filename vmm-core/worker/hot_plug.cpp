@@ -52,13 +52,13 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
                           : !command.host_devices.empty()     ? command.host_devices.front().id
                           : !command.scsi_controllers.empty() ? command.scsi_controllers.front().id
                                                               : command.virtio_memories.front().id;
-  if (!command.disks.empty() && command.disks.front().scsi)
-    return plug_scsi_unit(command.disks.front(), descriptors);
   const auto present = machine_->device_names();
-  if (std::ranges::find(present, id) != present.end())
+  if (std::ranges::find(present, id) != present.end() || scsi_units_.contains(id))
     throw Error(std::errc::file_exists, "plug_device: there is a device '" + id + "'");
   try {
-    if (!command.disks.empty()) {
+    if (!command.disks.empty() && command.disks.front().scsi) {
+      plug_scsi_unit(command.disks.front(), descriptors);
+    } else if (!command.disks.empty()) {
       machine_->plug(disk_device(command.disks.front(), descriptors));
     } else if (!command.interfaces.empty()) {
       machine_->plug(interface_device(command.interfaces.front(), descriptors));
@@ -87,7 +87,7 @@ void Worker::unplug_device(const control::DeviceName& command) {
   require(machine_ != nullptr && state_ != control::MachineState::prepared, "unplug_device");
   block_jobs_.require_none(command.id);
   if (scsi_units_.contains(command.id)) return unplug_scsi_unit(command.id);
-  if (has_scsi_units(command.id))
+  if (!scsi_units_of(command.id).empty())
     throw Error(std::errc::device_or_resource_busy, "device " + command.id + " has disks");
   require_given_back(command.id);
   if (machine_->request_removal(command.id) == pci::RemovalRequest::in_progress) {
@@ -106,6 +106,12 @@ void Worker::device_released(std::uint8_t bus) {
   const std::string id = machine_->unplug(bus);
   if (id.empty()) return;
   if (memory_devices_.erase(id) != 0) machine_->remove_memory(id);
+  // What came to a controller after the guest had been asked for that went with it.
+  for (const std::string& unit : scsi_units_of(id)) tell_unplugged(unit);
+  tell_unplugged(id);
+}
+
+void Worker::tell_unplugged(const std::string& id) {
   forget_device(id);
   if (surroundings_.device_unplugged) surroundings_.device_unplugged({id});
 }

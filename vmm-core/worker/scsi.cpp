@@ -1,5 +1,4 @@
 // SCSI controllers with their disks and CD/DVD drives, which come and go with no slot of their own.
-#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -112,14 +111,7 @@ machine::PciDeviceConfiguration Worker::scsi_controller(
 
 void Worker::plug_scsi_unit(const control::DiskSpecification& disk, control::DescriptorSet& descriptors) {
   virtio::Scsi& device = scsi_device(disk.scsi->controller);
-  if (scsi_units_.contains(disk.id))
-    throw Error(std::errc::file_exists, "plug_device: there is a device '" + disk.id + "'");
-  try {
-    device.add_unit(scsi_unit(disk, descriptors));
-  } catch (...) {
-    forget_device(disk.id);
-    throw;
-  }
+  device.add_unit(scsi_unit(disk, descriptors));
   remember_scsi_unit(disk);
 }
 
@@ -127,13 +119,14 @@ void Worker::plug_scsi_unit(const control::DiskSpecification& disk, control::Des
 void Worker::unplug_scsi_unit(const std::string& id) {
   const control::ScsiPlace place = scsi_units_.at(id);
   scsi_device(place.controller).remove_unit(unit_address_of(place));
-  forget_device(id);
-  if (surroundings_.device_unplugged) surroundings_.device_unplugged({id});
+  tell_unplugged(id);
 }
 
-bool Worker::has_scsi_units(const std::string& controller) const {
-  return std::ranges::any_of(scsi_units_,
-                             [&](const auto& unit) { return unit.second.controller == controller; });
+std::vector<std::string> Worker::scsi_units_of(const std::string& controller) const {
+  std::vector<std::string> ids;
+  for (const auto& [id, place] : scsi_units_)
+    if (place.controller == controller) ids.push_back(id);
+  return ids;
 }
 
 }  // namespace warren::vmm::worker

@@ -206,7 +206,7 @@ class Worker final : public control::Commands {
   virtio::Scsi& scsi_device(const std::string& id) const;
   void plug_scsi_unit(const control::DiskSpecification& disk, control::DescriptorSet& descriptors);
   void unplug_scsi_unit(const std::string& id);
-  bool has_scsi_units(const std::string& controller) const;
+  std::vector<std::string> scsi_units_of(const std::string& controller) const;
   // media.cpp
   std::function<void(bool open)> tray_listener(const std::string& id);
   void tray_moved(const std::string& id, bool open);
@@ -251,6 +251,7 @@ class Worker final : public control::Commands {
   void follow_vcpus(machine::MachineConfiguration& configuration);
   void vcpu_released(std::uint32_t vcpu);
   void forget_device(const std::string& id);
+  void tell_unplugged(const std::string& id);
 
   boost::asio::io_context& loop_;
   Surroundings surroundings_;
