@@ -38,6 +38,10 @@ struct Answer {
   std::span<const Extent> extents = {};
 };
 
+inline Answer failed(const Sense& sense) noexcept {
+  return {.kind = Answer::Kind::failed, .sense = sense};
+}
+
 // Puts an answer together, big-endian as SCSI has it; what does not fit is left out.
 class AnswerWriter {
  public:

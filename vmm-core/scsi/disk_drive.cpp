@@ -15,10 +15,6 @@ constexpr std::uint8_t kAnchor = 1 << 4, kUnmapFlag = 1 << 3, kNoData = 1;  // o
 constexpr std::uint8_t kObsoleteFill = 1 << 2 | 1 << 1;                     // PBDATA and LBDATA
 constexpr std::size_t kUnmapHeader = 8, kUnmapDescriptor = 16;
 
-Answer failed(const Sense& sense) noexcept {
-  return {.kind = Answer::Kind::failed, .sense = sense};
-}
-
 bool is_zero(std::span<const std::byte> bytes) noexcept {
   return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
 }

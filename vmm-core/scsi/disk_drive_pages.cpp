@@ -12,10 +12,6 @@ namespace {
 constexpr std::uint8_t kLimitsPage = 0xb0, kCharacteristicsPage = 0xb1, kProvisioningPage = 0xb2;
 constexpr std::uint8_t kNoServiceAction = 0xff;
 
-Answer failed(const Sense& sense) noexcept {
-  return {.kind = Answer::Kind::failed, .sense = sense};
-}
-
 // A command that is there, and which of its bits are looked at (SPC-4 §6.35.3).
 struct SupportedCommand {
   std::uint8_t operation;
@@ -138,12 +134,7 @@ AnswerWriter DiskDrive::begin_answer() noexcept {
 
 // SPC-4 §6.39. What failed went with its status; what waits to be told is told here.
 Answer DiskDrive::request_sense(Command command) noexcept {
-  const Sense sense = take_attention(kTestUnitReady).value_or(kNoSense);
-  const auto bytes = sense_data(sense);
-  std::ranges::copy(bytes, answer_.begin());
-  const std::size_t size = std::min<std::size_t>(bytes.size(), field8(command, 4));
-  if (size == 0) return {};
-  return {.kind = Answer::Kind::data, .data = std::span(answer_).first(size)};
+  return give_sense(answer_, take_attention(kTestUnitReady).value_or(kNoSense), field8(command, 4));
 }
 
 Answer DiskDrive::inquiry(Command command) noexcept {

@@ -105,11 +105,7 @@ OpticalDrive::Answer OpticalDrive::read(std::uint64_t block, std::uint64_t count
 OpticalDrive::Answer OpticalDrive::request_sense(Command command) noexcept {
   Sense sense = std::exchange(sense_, kNoSense);
   if (sense == kNoSense) sense = take_attention(kRequestSense).value_or(kNoSense);
-  const auto bytes = sense_data(sense);
-  std::ranges::copy(bytes, answer_.begin());
-  const std::size_t size = std::min<std::size_t>(bytes.size(), field8(command, 4));
-  if (size == 0) return {};
-  return {.kind = Answer::Kind::data, .data = std::span(answer_).first(size)};
+  return give_sense(answer_, sense, field8(command, 4));
 }
 
 // MMC-5 §6.42.

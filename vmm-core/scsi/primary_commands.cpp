@@ -94,4 +94,12 @@ std::array<std::byte, kSenseBytes> sense_data(const Sense& sense) noexcept {
   return bytes;
 }
 
+Answer give_sense(std::span<std::byte> place, const Sense& sense, std::size_t allocation_length) noexcept {
+  const auto bytes = sense_data(sense);
+  std::ranges::copy(bytes, place.begin());
+  const std::size_t size = std::min(bytes.size(), allocation_length);
+  if (size == 0) return {};
+  return {.kind = Answer::Kind::data, .data = place.first(size)};
+}
+
 }  // namespace warren::vmm::scsi

@@ -36,5 +36,7 @@ bool add_vital_page(AnswerWriter& answer, DeviceType type, std::uint8_t page,
 
 // Sense data in fixed format (§4.5.3).
 std::array<std::byte, kSenseBytes> sense_data(const Sense& sense) noexcept;
+// Puts it into `place`, which has room for it, as REQUEST SENSE (§6.39) asks for `allocation_length` bytes.
+Answer give_sense(std::span<std::byte> place, const Sense& sense, std::size_t allocation_length) noexcept;
 
 }  // namespace warren::vmm::scsi

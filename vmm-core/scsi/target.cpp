@@ -9,10 +9,6 @@ namespace {
 
 constexpr std::uint8_t kNotThere = 0x7f;  // peripheral qualifier 011b, type 1Fh (SPC-4 §6.6.2)
 
-Answer failed(const Sense& sense) noexcept {
-  return {.kind = Answer::Kind::failed, .sense = sense};
-}
-
 }  // namespace
 
 Answer TargetCommands::report_luns(std::span<const std::byte> command,
@@ -55,11 +51,7 @@ Answer TargetCommands::inquiry(std::span<const std::byte> command, bool is_there
 }
 
 Answer TargetCommands::sense(std::span<const std::byte> command, bool is_there) noexcept {
-  const auto bytes = sense_data(is_there ? kNoSense : kNoSuchUnit);
-  std::ranges::copy(bytes, answer_.begin());
-  const std::size_t size = std::min<std::size_t>(bytes.size(), field8(command, 4));
-  if (size == 0) return {};
-  return {.kind = Answer::Kind::data, .data = std::span(answer_).first(size)};
+  return give_sense(answer_, is_there ? kNoSense : kNoSuchUnit, field8(command, 4));
 }
 
 Answer TargetCommands::absent_unit(std::span<const std::byte> command) noexcept {
