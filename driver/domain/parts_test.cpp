@@ -90,40 +90,6 @@ TEST(JobSlot, RefusesBehindALongJob) {
   EXPECT_EQ(later, "");
 }
 
-TEST(RunBlocking, ComesBackAndCanBeAbandoned) {
-  asio::io_context loop;
-  asio::thread_pool pool(1);
-  std::string seen;
-  auto good = [](asio::thread_pool& threads, std::string& out) -> Task<> {
-    out = co_await run_blocking<std::string>(threads, [] { return std::string("result"); });
-  };
-  run_task<void>(loop, good(pool, seen), [](auto result) { EXPECT_TRUE(result); });
-  loop.run();
-  EXPECT_EQ(seen, "result");
-
-  Abandonment abandonment;
-  std::optional<Error> failure;
-  auto slow = [](asio::thread_pool& threads, Abandonment& wait) -> Task<> {
-    co_await run_blocking<Done>(
-        threads,
-        [] {
-          ::usleep(200'000);
-          return Done{};
-        },
-        &wait);
-  };
-  run_task<void>(loop, slow(pool, abandonment), [&](auto result) { failure = result.error(); });
-  loop.restart();
-  loop.poll();
-  abandonment.abandon();
-  loop.poll();
-  ASSERT_TRUE(failure);
-  EXPECT_EQ(failure->code(), VIR_ERR_OPERATION_ABORTED);
-  pool.join();
-  loop.restart();
-  loop.run();
-}
-
 TEST(EventHub, DeliversInOrderLaterAndByFilter) {
   asio::io_context loop;
   EventHub hub(loop);

@@ -61,12 +61,49 @@ void run_task(asio::io_context& loop, Task<T> task, Completion<T> completion) {
   }
 }
 
+// Lets a task give up waiting for a pool thread that may hang (an image on a dead file server): the task goes
+// on with an error, and what the thread returns one day is destroyed. One thread.
+class Abandonment {
+ public:
+  void abandon(Error reason) {
+    if (auto action = std::exchange(action_, nullptr)) action(std::move(reason));
+  }
+  void set(std::move_only_function<void(Error)> action) { action_ = std::move(action); }
+  void clear() { action_ = nullptr; }
+
+ private:
+  std::move_only_function<void(Error)> action_;
+};
+
+namespace detail {
+
+template <typename T, typename Handler>
+struct BlockingWait {
+  std::move_only_function<void(std::exception_ptr, T)> handler;
+  explicit BlockingWait(Handler taken) : handler(std::move(taken)) {}
+  void finish(std::exception_ptr failure, T value) {
+    if (auto resume = std::exchange(handler, nullptr)) resume(std::move(failure), std::move(value));
+  }
+};
+
+}  // namespace detail
+
 // Runs `function` on a thread of `pool` and resumes on the caller's executor with what it returns or throws.
 template <typename T>
-Task<T> run_blocking(asio::thread_pool& pool, std::move_only_function<T()> function) {
+Task<T> run_blocking(asio::thread_pool& pool, std::move_only_function<T()> function,
+                     Abandonment* abandonment = nullptr) {
   auto executor = co_await asio::this_coro::executor;
-  auto initiate = [&pool, executor](auto handler, std::move_only_function<T()> work) {
-    asio::post(pool, [executor, guard = asio::make_work_guard(executor), handler = std::move(handler),
+  auto initiate = [&pool, executor, abandonment](auto handler, std::move_only_function<T()> work) {
+    using Wait = detail::BlockingWait<T, decltype(handler)>;
+    auto wait = std::make_shared<Wait>(std::move(handler));
+    if (abandonment != nullptr) {
+      abandonment->set([wait, executor](Error reason) {
+        asio::post(executor, [wait, reason = std::make_exception_ptr(std::move(reason))]() mutable {
+          wait->finish(std::move(reason), T{});
+        });
+      });
+    }
+    asio::post(pool, [wait = std::move(wait), executor, guard = asio::make_work_guard(executor),
                       work = std::move(work)]() mutable {
       std::exception_ptr failure;
       T value{};
@@ -76,15 +113,24 @@ Task<T> run_blocking(asio::thread_pool& pool, std::move_only_function<T()> funct
         failure = std::current_exception();
       }
       work = nullptr;
-      // Moved: this thread lets go of the exception before another one looks at it.
-      asio::post(executor, [handler = std::move(handler), failure = std::move(failure),
-                            value = std::move(value)]() mutable {
-        std::move(handler)(std::move(failure), std::move(value));
-      });
+      // Moved: this thread lets go of the exception, and of the task, before another one looks at them.
+      asio::post(executor,
+                 [wait = std::move(wait), failure = std::move(failure), value = std::move(value)]() mutable {
+                   wait->finish(std::move(failure), std::move(value));
+                 });
     });
   };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr, T)>(
-      std::move(initiate), asio::use_awaitable, std::move(function));
+  std::exception_ptr failed;
+  T result{};
+  try {
+    result = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr, T)>(
+        std::move(initiate), asio::use_awaitable, std::move(function));
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (abandonment != nullptr) abandonment->clear();
+  if (failed) std::rethrow_exception(failed);
+  co_return result;
 }
 
 // For work without a result.
