@@ -1,8 +1,10 @@
 // Block jobs of a running domain, whose worker says of them what its console is told.
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <regex>
+#include <thread>
 
 #include <gmock/gmock.h>
 
@@ -168,6 +170,28 @@ TEST_F(BlockJobs, WhatCannotBeStoredKeepsItsImages) {
   EXPECT_THAT(log_, HasSubstr("its definition cannot be stored"));
   EXPECT_FALSE(
       run_until([&] { return !std::filesystem::exists(path("top")); }, std::chrono::milliseconds(200)));
+}
+
+// T15: an image on a file server that hangs is waited for by nobody.
+TEST_F(BlockJobs, ADomainIsDestroyedWhileTheTargetOfACopyIsOpened) {
+  begin();
+  std::atomic<bool> goes_on = false;
+  for (int i = 0; i < 4; ++i)
+    asio::post(driver_->environment().io_threads, [&] {
+      while (!goes_on) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    });
+  std::optional<std::string> outcome;
+  const std::string text =
+      fmt::format("<disk type='file'><source file='{}'/><driver type='qcow2'/></disk>", path("copy"));
+  driver_->block_copy(caller_, test_uuid(), "vda", text, {}, VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB,
+                      [&](auto result) { outcome = result ? "" : result.error().message(); });
+  EXPECT_FALSE(run_until([&] { return outcome.has_value(); }, std::chrono::milliseconds(50)));
+  driver_->destroy(caller_, test_uuid(), 0, [](auto) {});
+  EXPECT_TRUE(run_until([&] { return outcome.has_value(); }));
+  EXPECT_THAT(outcome.value_or(""), HasSubstr("the domain was destroyed"));
+  goes_on = true;
+  EXPECT_TRUE(wait_for_state(VIR_DOMAIN_SHUTOFF));
+  EXPECT_TRUE(run_until([&] { return !std::filesystem::exists(path("copy")); }));
 }
 
 TEST_F(BlockJobs, ACommitInTheMiddleTakesImagesOutOfTheChain) {

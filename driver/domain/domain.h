@@ -472,7 +472,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::optional<LongJob> long_job_;
   std::optional<JobStatistics> completed_job_;
   std::weak_ptr<Preparation> preparation_;  // expires when the pool thread of a launch has ended
-  Abandonment launch_wait_;
+  Abandonment image_wait_;  // of the job, for a pool thread that opens images
   std::shared_ptr<const Snapshot> snapshot_;
 };
 

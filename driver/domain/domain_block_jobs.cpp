@@ -91,8 +91,8 @@ Task<> Domain::block_commit(Caller caller, BlockCommit commit, std::uint64_t spe
   std::move_only_function<std::shared_ptr<OpenedCommit>()> work = [disk, plan, relative] {
     return open_commit(disk, plan, relative);
   };
-  auto opened =
-      co_await run_blocking<std::shared_ptr<OpenedCommit>>(environment_->io_threads, std::move(work));
+  auto opened = co_await run_blocking<std::shared_ptr<OpenedCommit>>(environment_->io_threads,
+                                                                     std::move(work), &image_wait_);
   std::vector<UnmarkedImage> unmarked;
   note_unmarked(opened->base, unmarked);
   declare_formats(unmarked);
@@ -145,7 +145,7 @@ Task<> Domain::block_pull(Caller caller, std::string name, std::optional<std::st
       std::move_only_function<std::string()> work = [disk, place = *base] {
         return relative_backing_name(disk, 0, place);
       };
-      in_header = co_await run_blocking<std::string>(environment_->io_threads, std::move(work));
+      in_header = co_await run_blocking<std::string>(environment_->io_threads, std::move(work), &image_wait_);
     }
     command.backing = {in_header, format_text(image_at(disk, *base).format)};
   }
@@ -177,7 +177,8 @@ Task<> Domain::block_copy(Caller caller, std::string name, config::Disk destinat
   std::move_only_function<std::shared_ptr<CopyTarget>()> work = [disk, wanted = std::move(wanted)] {
     return std::make_shared<CopyTarget>(open_copy_target(disk, wanted));
   };
-  auto target = co_await run_blocking<std::shared_ptr<CopyTarget>>(environment_->io_threads, std::move(work));
+  auto target = co_await run_blocking<std::shared_ptr<CopyTarget>>(environment_->io_threads, std::move(work),
+                                                                   &image_wait_);
   std::vector<UnmarkedImage> unmarked;
   if (target->image.lacks_mark) unmarked.push_back({target->description.source, target->description.format});
   declare_formats(unmarked);

@@ -167,7 +167,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
         return launched;
       };
   auto launched = co_await run_blocking<std::shared_ptr<Launched>>(environment_->io_threads, std::move(work),
-                                                                   &launch_wait_);
+                                                                   &image_wait_);
   auto worker = Worker::make(environment_->loop, launched->worker->take(), std::move(launched->control), {});
   worker->set_deadline(environment_->command_deadline);
   worker_ = worker;

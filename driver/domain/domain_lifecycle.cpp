@@ -65,7 +65,7 @@ Task<> Domain::destroy(Caller caller, bool graceful) {
   if (!is_active() && !was_starting) throw operation_invalid("domain is not running");
   if (slot_.current() && !graceful) {
     // Whatever the job waits for, an image, the worker or a tray, ends now.
-    launch_wait_.abandon(Error(VIR_ERR_OPERATION_ABORTED, "the domain was destroyed"));
+    image_wait_.abandon(Error(VIR_ERR_OPERATION_ABORTED, "the domain was destroyed"));
     if (worker_) worker_->kill();
     for (const auto& [alias, timer] : tray_timers_) timer->cancel();
   }

@@ -33,7 +33,8 @@ Task<> Domain::change_medium(config::Disk drive, bool by_force) {
     std::move_only_function<std::shared_ptr<DiskImage>()> work = [drive, groups = std::move(groups)] {
       return std::make_shared<DiskImage>(open_disk_image(drive, groups));
     };
-    image = co_await run_blocking<std::shared_ptr<DiskImage>>(environment_->io_threads, std::move(work));
+    image = co_await run_blocking<std::shared_ptr<DiskImage>>(environment_->io_threads, std::move(work),
+                                                              &image_wait_);
   }
   const std::string alias = drive.info.alias;
   const std::string doing = fmt::format("change the medium of {} of domain '{}'", drive.target, name_);

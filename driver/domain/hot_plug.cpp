@@ -149,7 +149,10 @@ Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device)
       open_vsock(*environment, uuid, *vsock, made->resources);
     return made;
   };
-  auto opened = co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work));
+  // A number for a socket is the domain's until it is given back, whoever waits.
+  Abandonment* wait = std::holds_alternative<config::Disk>(made->device) ? &image_wait_ : nullptr;
+  auto opened =
+      co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work), wait);
   declare_formats(opened->resources.unmarked);
   if (auto* disk = std::get_if<config::Disk>(&opened->device))
     config::number_images(*disk, config::next_image_number(live_->devices));
