@@ -304,6 +304,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> hold_guest(std::shared_ptr<BlockJob> job);
   Task<> let_guest_go(bool was_held);
   bool is_guest_held() const noexcept;
+  void require_guest_not_held() const;  // who stops its vCPUs now would let them go too early
   Task<> follow_progress(std::shared_ptr<BlockJob> job);
   void note_progress(const vmm::control::BlockJob& found);
   Task<> remove_files(std::vector<std::string> paths);
@@ -472,7 +473,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::optional<LongJob> long_job_;
   std::optional<JobStatistics> completed_job_;
   std::weak_ptr<Preparation> preparation_;  // expires when the pool thread of a launch has ended
-  Abandonment image_wait_;  // of the job, for a pool thread that opens images
+  Abandonment image_wait_;                  // of the job, for a pool thread that opens images
   std::shared_ptr<const Snapshot> snapshot_;
 };
 

@@ -394,6 +394,10 @@ bool Domain::is_guest_held() const noexcept {
   return std::ranges::any_of(block_jobs_, [](const auto& each) { return each.second->record.holds_guest; });
 }
 
+void Domain::require_guest_not_held() const {
+  if (is_guest_held()) throw operation_invalid("a block job on one of its disks is still being ended");
+}
+
 Task<> Domain::remove_files(std::vector<std::string> paths) {
   std::move_only_function<std::vector<std::string>()> work = [paths = std::move(paths)] {
     std::vector<std::string> left;

@@ -35,6 +35,7 @@ Task<> Domain::core_dump(Caller caller, std::string path, unsigned int flags) {
   const bool live = (flags & VIR_DUMP_LIVE) != 0;
   const bool was_running = state_ == VIR_DOMAIN_RUNNING;
   if (was_running && !live) {
+    require_guest_not_held();
     co_await worker.command(&control::Client::pause, fmt::format("pause domain '{}'", name_));
     set_state(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_DUMP);
     co_await write_status();

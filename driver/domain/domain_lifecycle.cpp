@@ -37,7 +37,7 @@ Task<> Domain::suspend(Caller caller) {
   require_awake();
   if (state_ == VIR_DOMAIN_PAUSED) co_return;
   if (state_ != VIR_DOMAIN_RUNNING) throw operation_invalid("domain is not running");
-  if (is_guest_held()) throw operation_invalid("a block job on one of its disks is still being ended");
+  require_guest_not_held();
   co_await worker.command(&control::Client::pause, fmt::format("suspend domain '{}'", name_));
   set_state(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER);
   co_await write_status();
