@@ -263,8 +263,8 @@ BOOST_DESCRIBE_STRUCT(DiskSpecification, (),
                       (id, address, descriptor, read_only, direct, direct_alignment, flush, engine, discard,
                        detect_zeroes, read_error, write_error, limits, queues, queue_size, packed,
                        logical_block_size, physical_block_size, serial, iothread, sata, cdrom, format,
-                       data_descriptor, backing, scsi, rotation_rate, identity, queue_iothreads,
-                       copy_on_read, nbd))
+                       data_descriptor, backing, scsi, rotation_rate, identity, queue_iothreads, copy_on_read,
+                       nbd))
 
 // A virtio-net interface; one tap descriptor (IFF_VNET_HDR, non-blocking) for each queue pair.
 struct InterfaceSpecification {

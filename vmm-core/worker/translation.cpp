@@ -245,7 +245,8 @@ machine::PciDeviceConfiguration Worker::disk_device(const control::DiskSpecifica
                                                 .queue_size = disk.queue_size},
                  &counters, threads = std::move(threads)] {
                   auto device = std::make_unique<virtio::Block>(
-                      disk.id, open_image(disk, std::move(*links), io_thread_hook()), options, counters, threads);
+                      disk.id, open_image(disk, std::move(*links), io_thread_hook()), options, counters,
+                      threads);
                   disks_.add(device->disk());
                   return device;
                 });
