@@ -22,7 +22,7 @@ constexpr std::uint64_t kQueueFeatures = kFeatureIndirect | kFeatureEventIndex |
 constexpr std::uint64_t kDeviceFeatures = (std::uint64_t{1} << 24) - 1;
 constexpr std::uint64_t kUsedIndex = 2;  // in the used ring (§2.7.8)
 
-class SystemKernel final : public Kernel {
+class SystemKernel final : public Peer {
  public:
   explicit SystemKernel(FileDescriptor device) : device_(std::move(device)) {}
   int request(unsigned long number, void* argument) noexcept override {
@@ -38,7 +38,7 @@ class SystemKernel final : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<Kernel> kernel_of(FileDescriptor device) {
+std::unique_ptr<Peer> kernel_of(FileDescriptor device) {
   return std::make_unique<SystemKernel>(std::move(device));
 }
 
@@ -65,13 +65,13 @@ class Backend::Signal final : public EventHandler {
   const int queue_;
 };
 
-Backend::Backend(std::string name, std::unique_ptr<Kernel> kernel, GuestMemory& memory, EventThread& thread)
-    : name_(std::move(name)), kernel_(std::move(kernel)), memory_(memory), thread_(thread) {
+Backend::Backend(std::string name, std::unique_ptr<Peer> peer, GuestMemory& memory, EventThread& thread)
+    : name_(std::move(name)), peer_(std::move(peer)), memory_(memory), thread_(thread) {
   require(VHOST_SET_OWNER, nullptr, "VHOST_SET_OWNER");
-  require(VHOST_GET_FEATURES, &kernel_features_, "VHOST_GET_FEATURES");
-  if ((kernel_features_ & kQueueFeatures) != kQueueFeatures) {
+  require(VHOST_GET_FEATURES, &peer_features_, "VHOST_GET_FEATURES");
+  if ((peer_features_ & kQueueFeatures) != kQueueFeatures) {
     throw Error(std::errc::not_supported,
-                name_ + ": the host's vhost lacks indirect descriptors, event indexes or virtio 1");
+                name_ + ": who serves it (vhost) lacks indirect descriptors, event indexes or virtio 1");
   }
 }
 
@@ -80,15 +80,16 @@ Backend::~Backend() {
 }
 
 std::uint64_t Backend::features() const noexcept {
-  return kernel_features_ & kDeviceFeatures;
+  return peer_features_ & kDeviceFeatures;
 }
 
 void Backend::require(unsigned long number, void* argument, const char* request_name) {
-  if (const int failed = kernel_->request(number, argument); failed != 0)
+  if (const int failed = peer_->request(number, argument); failed != 0)
     throw Error::from_errno(failed, name_ + ": " + request_name);
 }
 
 void Backend::give(const Activation& activation, std::uint16_t count) {
+  if (signals_.size() != count + std::size_t{1}) signals_.clear();
   while (signals_.size() <= count) {
     const int next = static_cast<int>(signals_.size());
     signals_.push_back(std::make_unique<Signal>(*this, next == count ? -1 : next));
@@ -97,7 +98,7 @@ void Backend::give(const Activation& activation, std::uint16_t count) {
   queues_ = activation.queues.first(count);
   try {
     listen();
-    std::uint64_t features = activation.features & kernel_features_;
+    std::uint64_t features = activation.features & peer_features_;
     require(VHOST_SET_FEATURES, &features, "VHOST_SET_FEATURES");
     set_memory_table();
     for (std::uint16_t i = 0; i < count; ++i) set_ring(i, *queues_[i], activation.doorbells[i]);
@@ -182,15 +183,15 @@ void Backend::take() noexcept {
 
 void Backend::take_ring(std::uint16_t index) noexcept {
   vhost_vring_file none{.index = index, .fd = VHOST_FILE_UNBIND};
-  (void)kernel_->request(VHOST_SET_VRING_KICK, &none);
-  (void)kernel_->request(VHOST_SET_VRING_CALL, &none);
-  (void)kernel_->request(VHOST_SET_VRING_ERR, &none);
+  (void)peer_->request(VHOST_SET_VRING_KICK, &none);
+  (void)peer_->request(VHOST_SET_VRING_CALL, &none);
+  (void)peer_->request(VHOST_SET_VRING_ERR, &none);
   vhost_vring_state base{.index = index, .num = 0};
   Queue& queue = *queues_[index];
   const QueueConfiguration rings = queue.configuration();
   QueuePosition position = queue.position();
   // Where the kernel will not say, it is where it began: its driver has to reset it in any case.
-  if (kernel_->request(VHOST_GET_VRING_BASE, &base) == 0) {
+  if (peer_->request(VHOST_GET_VRING_BASE, &base) == 0) {
     position.next_available = static_cast<std::uint16_t>(base.num);
     position.next_used =
         memory_.load_acquire_u16({rings.device.value + kUsedIndex}).value_or(position.next_used);

@@ -1,8 +1,11 @@
-// Queues of a virtio device that the host's kernel serves (vhost): what its devices have in common, as
-// linux/vhost.h says. Who derives a device from it adds the one request that sets it to work.
+// Queues of a virtio device that somebody else serves: the host's kernel (vhost), or another program
+// (vhost-user). What its devices have in common, as linux/vhost.h says; the requests of vhost-user are the
+// same. Who derives a device from it adds the one request that sets the peer to work. What is said of the
+// kernel here goes for another program as well.
 //
-// The kernel reads and writes guest memory through this process's mappings. What it may reach is told to it
-// each time it is set to work, which is whenever the machine goes on: so it follows memory that came or went.
+// The kernel reads and writes guest memory through this process's mappings, a program through its own of the
+// same files. What it may reach is told to it each time it is set to work, which is whenever the machine goes
+// on: so it follows memory that came or went.
 //
 // DEVNOTE: of memory that is plugged by block the kernel sees the whole device, as it sees no bitmap. A guest
 // that has it write to a block it does not have, which VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE forbids, can have
@@ -24,22 +27,23 @@
 
 namespace warren::vmm::virtio::vhost {
 
-// A vhost device of the kernel: the seam for tests.
-class Kernel {
+// Who serves the queues, behind the kernel's requests: a vhost device of the kernel, a program that is asked
+// by messages (user_peer.h), or a test.
+class Peer {
  public:
-  virtual ~Kernel() = default;
-  // ioctl(2): 0, or the errno it failed with.
+  virtual ~Peer() = default;
+  // As ioctl(2) on a vhost device: 0, or the errno it failed with.
   virtual int request(unsigned long number, void* argument) noexcept = 0;
 };
 
 // `device` is an open one (/dev/vhost-…) that nobody owns yet.
-std::unique_ptr<Kernel> kernel_of(FileDescriptor device);
+std::unique_ptr<Peer> kernel_of(FileDescriptor device);
 
 class Backend {
  public:
-  // The kernel works for this process from now on. `name` is the device's, for messages; `memory` and
+  // The peer works for this process from now on. `name` is the device's, for messages; `memory` and
   // `thread` outlive it. Throws Error, also when the kernel cannot do what every queue of ours does.
-  Backend(std::string name, std::unique_ptr<Kernel> kernel, GuestMemory& memory, EventThread& thread);
+  Backend(std::string name, std::unique_ptr<Peer> peer, GuestMemory& memory, EventThread& thread);
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
   ~Backend();
@@ -55,7 +59,7 @@ class Backend {
   void take() noexcept;
 
   // A request of the device's own. require() throws Error, which names it.
-  int request(unsigned long number, void* argument) noexcept { return kernel_->request(number, argument); }
+  int request(unsigned long number, void* argument) noexcept { return peer_->request(number, argument); }
   void require(unsigned long number, void* argument, const char* request_name);
 
  private:
@@ -71,10 +75,10 @@ class Backend {
   void raise_due() noexcept;
 
   const std::string name_;
-  const std::unique_ptr<Kernel> kernel_;
+  const std::unique_ptr<Peer> peer_;
   GuestMemory& memory_;
   EventThread& thread_;
-  std::uint64_t kernel_features_ = 0;
+  std::uint64_t peer_features_ = 0;
   DeviceHost* host_ = nullptr;
   std::span<Queue* const> queues_;                // handed over
   std::vector<std::unique_ptr<Signal>> signals_;  // by queue: something was used; the last: a ring is damaged

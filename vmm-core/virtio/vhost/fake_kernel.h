@@ -14,7 +14,7 @@
 
 namespace warren::vmm::virtio::vhost {
 
-// What there is of it outlives the device, which owns a Kernel that refers to it.
+// What there is of it outlives the device, which owns a Peer that refers to it.
 struct FakeKernelState {
   struct Ring {
     unsigned size = 0, base = 0;
@@ -37,7 +37,7 @@ struct FakeKernelState {
   }
 };
 
-class FakeKernel final : public Kernel {
+class FakeKernel final : public Peer {
  public:
   explicit FakeKernel(FakeKernelState& state) : state_(state) {}
   int request(unsigned long number, void* argument) noexcept override {

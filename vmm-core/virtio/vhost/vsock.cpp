@@ -5,9 +5,9 @@
 
 namespace warren::vmm::virtio::vhost {
 
-Vsock::Vsock(std::string name, std::uint64_t guest_cid, std::unique_ptr<Kernel> kernel, GuestMemory& memory,
+Vsock::Vsock(std::string name, std::uint64_t guest_cid, std::unique_ptr<Peer> peer, GuestMemory& memory,
              EventThread& thread)
-    : guest_cid_(guest_cid), backend_(std::move(name), std::move(kernel), memory, thread) {}
+    : guest_cid_(guest_cid), backend_(std::move(name), std::move(peer), memory, thread) {}
 
 Vsock::~Vsock() {
   stop();

@@ -14,9 +14,9 @@ namespace warren::vmm::virtio::vhost {
 
 class Vsock final : public Device {
  public:
-  // `kernel` is /dev/vhost-vsock, which has the guest's CID already. `memory` and `thread`, where interrupts
+  // `peer` is /dev/vhost-vsock, which has the guest's CID already. `memory` and `thread`, where interrupts
   // are passed on, outlive it. Throws Error.
-  Vsock(std::string name, std::uint64_t guest_cid, std::unique_ptr<Kernel> kernel, GuestMemory& memory,
+  Vsock(std::string name, std::uint64_t guest_cid, std::unique_ptr<Peer> peer, GuestMemory& memory,
         EventThread& thread);
   ~Vsock() override;
 
