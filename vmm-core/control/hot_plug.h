@@ -29,10 +29,11 @@ struct PlugDevice {
   std::vector<HostDeviceSpecification> host_devices;
   HostAccessSpecification host_access = {};  // for a host device
   std::vector<ScsiControllerSpecification> scsi_controllers;
+  std::vector<VhostUserDiskSpecification> vhost_user_disks;
 };
 BOOST_DESCRIBE_STRUCT(PlugDevice, (),
                       (disks, interfaces, rngs, vsocks, watchdogs, virtio_memories, inputs, host_devices,
-                       host_access, scsi_controllers))
+                       host_access, scsi_controllers, vhost_user_disks))
 
 // A port comes to a console device that offers ports.
 struct PlugPort {

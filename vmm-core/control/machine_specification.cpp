@@ -375,6 +375,12 @@ void validate_vsock(const VsockSpecification& vsock, const std::string& member) 
           "beside listeners");
 }
 
+void validate_vhost_user_disk(const VhostUserDiskSpecification& disk, const std::string& member) {
+  require(!disk.descriptor.empty(), member + ".descriptor", "missing");
+  require(disk.queues >= 1 && disk.queues <= 64, member + ".queues", "not 1 to 64");
+  validate_queue(disk.queue_size, member);
+}
+
 void add_descriptors(const VsockSpecification& vsock, std::vector<std::string>& names) {
   if (!vsock.listener.empty()) names.push_back(vsock.listener);
   if (vsock.seqpacket_listener) names.push_back(*vsock.seqpacket_listener);
@@ -545,6 +551,12 @@ void validate(const MachineSpecification& specification) {
     places.take_address(vsock.address, member);
     validate_vsock(vsock, member);
   });
+  for_each_device(specification.vhost_user_disks, "vhost_user_disks",
+                  [&](const auto& disk, const std::string& member) {
+                    places.take_id(disk.id, member);
+                    places.take_address(disk.address, member);
+                    validate_vhost_user_disk(disk, member);
+                  });
   for_each_device(specification.inputs, "inputs", [&](const auto& input, const std::string& member) {
     places.take_id(input.id, member);
     places.take_address(input.address, member);
@@ -610,6 +622,7 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   }
   for (const auto& vsock : specification.vsocks) add_descriptors(vsock, names);
+  for (const auto& disk : specification.vhost_user_disks) names.push_back(disk.descriptor);
   for (const auto& input : specification.inputs)
     if (input.host) names.push_back(input.host->descriptor);
   for (const auto& evdev : specification.evdevs) names.push_back(evdev.descriptor);
@@ -620,7 +633,8 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
 void validate(const PlugDevice& command) {
   require(command.disks.size() + command.interfaces.size() + command.rngs.size() + command.vsocks.size() +
                   command.watchdogs.size() + command.virtio_memories.size() + command.inputs.size() +
-                  command.host_devices.size() + command.scsi_controllers.size() ==
+                  command.host_devices.size() + command.scsi_controllers.size() +
+                  command.vhost_user_disks.size() ==
               1,
           "arguments", "not exactly one device");
   const auto check_id = [](const auto& device, const std::string& member) {
@@ -655,6 +669,10 @@ void validate(const PlugDevice& command) {
   for (const auto& vsock : command.vsocks) {
     check(vsock, "vsocks[0]");
     validate_vsock(vsock, "vsocks[0]");
+  }
+  for (const auto& disk : command.vhost_user_disks) {
+    check(disk, "vhost_user_disks[0]");
+    validate_vhost_user_disk(disk, "vhost_user_disks[0]");
   }
   for (const auto& watchdog : command.watchdogs) check(watchdog, "watchdogs[0]");
   for (const auto& input : command.inputs) {
@@ -691,6 +709,7 @@ std::vector<std::string> descriptor_names(const PlugDevice& command) {
   for (const auto& interface : command.interfaces)
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   for (const auto& vsock : command.vsocks) add_descriptors(vsock, names);
+  for (const auto& disk : command.vhost_user_disks) names.push_back(disk.descriptor);
   for (const auto& input : command.inputs)
     if (input.host) names.push_back(input.host->descriptor);
   add_names(command.host_access, names);

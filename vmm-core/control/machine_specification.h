@@ -328,6 +328,16 @@ struct VsockSpecification {
 };
 BOOST_DESCRIBE_STRUCT(VsockSpecification, (), (id, address, guest_cid, listener, seqpacket_listener, vhost))
 
+// A virtio-blk disk that another program serves. What of it is not here is that program's to say.
+struct VhostUserDiskSpecification {
+  std::string id;
+  PciAddress address;
+  std::string descriptor;  // a unix stream socket that is connected to a vhost-user-blk back end
+  std::uint16_t queues = 1;
+  std::uint16_t queue_size = 256;
+};
+BOOST_DESCRIBE_STRUCT(VhostUserDiskSpecification, (), (id, address, descriptor, queues, queue_size))
+
 enum class InputKind { keyboard, mouse, tablet, passthrough };
 BOOST_DESCRIBE_ENUM(InputKind, keyboard, mouse, tablet, passthrough)
 
@@ -486,6 +496,7 @@ struct MachineSpecification {
   std::optional<WatchdogSpecification> watchdog;
   std::optional<TcoWatchdogSpecification> tco_watchdog;
   std::vector<VsockSpecification> vsocks;
+  std::vector<VhostUserDiskSpecification> vhost_user_disks;
   std::vector<InputSpecification> inputs;
   std::vector<EvdevSpecification> evdevs;
   std::vector<VirtioMemorySpecification> virtio_memories;
@@ -500,7 +511,8 @@ BOOST_DESCRIBE_STRUCT(MachineSpecification, (),
                        rtc_missed_ticks, pit_reinject, on_reset, root_ports, serials, serial_controllers,
                        disks, interfaces, rngs, balloon, watchdog, panic_port, generation_id, iothreads,
                        vsocks, sata_controllers, hot_plug_bytes, memory_slots, virtio_memories, dimms, sleep,
-                       tco_watchdog, inputs, evdevs, host_access, host_devices, scsi_controllers))
+                       tco_watchdog, inputs, evdevs, host_access, host_devices, scsi_controllers,
+                       vhost_user_disks))
 
 inline constexpr std::uint32_t kMaximumMemorySlots = 128;
 inline constexpr std::uint32_t kMaximumVcpus = 255;

@@ -51,6 +51,7 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
                           : !command.inputs.empty()           ? command.inputs.front().id
                           : !command.host_devices.empty()     ? command.host_devices.front().id
                           : !command.scsi_controllers.empty() ? command.scsi_controllers.front().id
+                          : !command.vhost_user_disks.empty() ? command.vhost_user_disks.front().id
                                                               : command.virtio_memories.front().id;
   const auto present = machine_->device_names();
   if (std::ranges::find(present, id) != present.end() || scsi_units_.contains(id))
@@ -72,6 +73,8 @@ void Worker::plug_device(const control::PlugDevice& command, control::Descriptor
       machine_->plug(input_device(command.inputs.front(), descriptors));
     } else if (!command.scsi_controllers.empty()) {
       machine_->plug(scsi_controller(command.scsi_controllers.front(), {}, descriptors));
+    } else if (!command.vhost_user_disks.empty()) {
+      machine_->plug(vhost_user_disk(command.vhost_user_disks.front(), descriptors));
     } else if (!command.host_devices.empty()) {
       machine_->plug(host_device(command.host_devices.front(), command.host_access, descriptors));
     } else {

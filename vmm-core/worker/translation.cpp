@@ -324,6 +324,8 @@ void Worker::add_devices(MachineConfiguration& configuration,
   for (const auto& rng : specification.rngs) configuration.devices.push_back(rng_device(rng));
   for (const auto& vsock : specification.vsocks)
     configuration.devices.push_back(vsock_device(vsock, descriptors));
+  for (const auto& disk : specification.vhost_user_disks)
+    configuration.devices.push_back(vhost_user_disk(disk, descriptors));
   for (const auto& input : specification.inputs)
     configuration.devices.push_back(input_device(input, descriptors));
   add_evdevs(specification, descriptors);

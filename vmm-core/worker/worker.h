@@ -217,6 +217,10 @@ class Worker final : public control::Commands {
   machine::PciDeviceConfiguration vsock_device(const control::VsockSpecification& vsock,
                                                control::DescriptorSet& descriptors);
   void ask_for_connection(const std::string& id, const virtio::VsockQuestion& question) noexcept;
+  // vhost_user.cpp
+  machine::PciDeviceConfiguration vhost_user_disk(const control::VhostUserDiskSpecification& disk,
+                                                  control::DescriptorSet& descriptors);
+  void back_end_lost(const std::string& disk, int error) noexcept;
   // inputs.cpp
   machine::PciDeviceConfiguration input_device(const control::InputSpecification& input,
                                                control::DescriptorSet& descriptors);

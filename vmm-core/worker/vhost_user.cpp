@@ -1,0 +1,34 @@
+// Disks that other programs serve.
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include "vmm-core/virtio/vhost/user_block.h"
+#include "vmm-core/worker/on_pci.h"
+#include "vmm-core/worker/worker.h"
+
+namespace warren::vmm::worker {
+
+machine::PciDeviceConfiguration Worker::vhost_user_disk(const control::VhostUserDiskSpecification& disk,
+                                                        control::DescriptorSet& descriptors) {
+  EventThread& thread = own_thread(disk.id);
+  auto socket = std::make_shared<FileDescriptor>(take(descriptors, disk.descriptor));
+  virtio::vhost::UserBlockOptions options{.queues = disk.queues, .queue_size = disk.queue_size};
+  options.lost = [this, id = disk.id](int error) { back_end_lost(id, error); };
+  return on_pci(disk.id, disk.address, [disk, socket, options, &thread](GuestMemory& memory) {
+    return std::make_unique<virtio::vhost::UserBlock>(disk.id, std::move(*socket), options, memory, thread);
+  });
+}
+
+// On the device's thread.
+void Worker::back_end_lost(const std::string& disk, int error) noexcept {
+  try {
+    boost::asio::post(loop_, [this, disk, error] {
+      if (surroundings_.disk_fault)
+        surroundings_.disk_fault({disk, true, error, control::DiskFaultAction::report});
+    });
+  } catch (const std::exception&) {
+    // No memory for one small message: inspection still says it.
+  }
+}
+
+}  // namespace warren::vmm::worker
