@@ -69,6 +69,16 @@ DeviceInfo make_info(Dice& dice, bool pci, std::uint32_t boot_order = 0) {
 
 Disk make_disk(Dice& dice, std::uint32_t number) {
   Disk disk;
+  if (dice.below(8) == 0) {
+    disk.vhost_user = dice.path();
+    disk.driver.name_qemu = dice.flip();
+    if (dice.flip()) disk.driver.format = DiskFormat::raw;
+    disk.driver.queues = dice.maybe(1, 64);
+    if (dice.flip()) disk.driver.queue_size = 2u << dice.below(10);
+    disk.target = fmt::format("vd{}", static_cast<char>('a' + number));
+    disk.info = make_info(dice, true, number + 1);
+    return disk;
+  }
   disk.source_type = static_cast<DiskSourceType>(dice.below(2));
   if (dice.below(4) == 0) {
     disk.source_type = DiskSourceType::file;
@@ -516,7 +526,10 @@ DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
   if (dice.flip()) definition.pm = {.suspend_to_mem = false, .suspend_to_disk = false};
   definition.devices = make_devices(dice);
   for (Disk& disk : definition.devices.disks)
-    if (disk.bus == DiskBus::virtio) give_iothreads(dice, definition.iothreads, disk.driver);
+    if (disk.bus == DiskBus::virtio && disk.vhost_user.empty())
+      give_iothreads(dice, definition.iothreads, disk.driver);
+  for (const Disk& disk : definition.devices.disks)
+    if (!disk.vhost_user.empty()) definition.memory_backing.access = MemoryAccess::shared;
   const auto ordered = [](const auto& list) {
     for (const auto& device : list)
       if (device.info.boot_order) return true;

@@ -5,6 +5,7 @@
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
 #include "driver/config/scsi_devices.h"
+#include "driver/config/vhost_user_disk.h"
 
 namespace warren::driver::config {
 
@@ -158,6 +159,7 @@ void format_server(XmlWriter& writer, const std::optional<NbdServer>& server) {
 
 void format_disk_source(XmlWriter& writer, const Disk& disk, const FormatContext& context) {
   if (disk.is_empty() && !disk.startup_policy) return;
+  if (!disk.vhost_user.empty()) return format_vhost_user_source(writer, disk);
   writer.begin("source");
   if (disk.volume) {
     writer.attribute("pool", disk.volume->pool);
@@ -215,7 +217,9 @@ void format_mirror(XmlWriter& writer, const DiskMirror& mirror, const FormatCont
 
 void format_disk(XmlWriter& writer, const Disk& disk, const FormatContext& context) {
   writer.begin("disk");
-  writer.attribute("type", disk.volume ? "volume" : names::kDiskType.name(disk.source_type));
+  writer.attribute("type", !disk.vhost_user.empty() ? "vhostuser"
+                           : disk.volume            ? "volume"
+                                                    : names::kDiskType.name(disk.source_type));
   writer.attribute("device", names::kDiskDevice.name(disk.device));
   format_disk_driver(writer, disk.driver);
   format_disk_source(writer, disk, context);

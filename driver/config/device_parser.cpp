@@ -8,6 +8,7 @@
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
 #include "driver/config/scsi_devices.h"
+#include "driver/config/vhost_user_disk.h"
 
 namespace warren::driver::config {
 
@@ -339,14 +340,20 @@ void check_format(XmlElement& element, const Disk& disk) {
 Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::change) {
   Disk disk;
   const bool is_volume = element.attribute("type") == "volume";
-  if (!is_volume)
+  const bool is_vhost_user = element.attribute("type") == "vhostuser";
+  if (!is_volume && !is_vhost_user)
     disk.source_type = read_enum(element, "type", names::kDiskType).value_or(DiskSourceType::file);
   disk.device = read_enum(element, "device", names::kDiskDevice).value_or(DiskDevice::disk);
   check_disk_kind(element);
   if (XmlElement* driver = element.child("driver")) disk.driver = parse_disk_driver(*driver);
-  parse_disk_source(element, disk, is_volume, inactive, use);
+  if (is_vhost_user) {
+    parse_vhost_user_source(element, disk, use == DeviceUse::removal);
+  } else {
+    parse_disk_source(element, disk, is_volume, inactive, use);
+  }
   if (use != DeviceUse::copy || element.child("target") != nullptr)
     parse_disk_target(element, disk, inactive);
+  if (is_vhost_user) check_vhost_user_disk(element, disk);
   if (disk.device == DiskDevice::cdrom && disk.bus == DiskBus::virtio) {
     throw element.unsupported_attribute("device",
                                         "a virtio disk does not support ejectable media; give it bus='sata' "

@@ -1,5 +1,5 @@
 // <disk>: a virtio block device, or a SATA or SCSI disk or CD/DVD drive, on a raw or qcow2 file or block
-// device, or on the export of an NBD server.
+// device, or on the export of an NBD server; or a virtio block device that another program serves.
 #pragma once
 
 #include <cstddef>
@@ -110,7 +110,10 @@ struct Disk {
   // network the name of the export, which may be empty.
   std::string source;
   std::optional<NbdServer> server;  // of type network
-  std::string descriptor_group;     // fdgroup=, of type file: a client lends the file; empty: it is opened
+  // Of type vhostuser: the absolute path of the socket of the program that serves the disk, which then has
+  // neither source nor volume. Empty: Warren serves it.
+  std::string vhost_user;
+  std::string descriptor_group;  // fdgroup=, of type file: a client lends the file; empty: it is opened
   std::optional<StartupPolicy> startup_policy;
   std::optional<std::uint32_t> source_index;  // live XML only
   DiskDriver driver;
@@ -135,7 +138,7 @@ struct Disk {
 
   // Whether it is known what there is to open.
   bool has_source() const noexcept { return !source.empty() || server.has_value(); }
-  bool is_empty() const noexcept { return !has_source() && !volume; }
+  bool is_empty() const noexcept { return !has_source() && !volume && vhost_user.empty(); }
   bool operator==(const Disk&) const = default;
 };
 

@@ -6,6 +6,7 @@
 #include "driver/config/domain_xml.h"
 #include "driver/config/domain_xml_parts.h"
 #include "driver/config/vcpus.h"
+#include "driver/config/vhost_user_disk.h"
 
 namespace warren::driver::config {
 
@@ -253,6 +254,7 @@ DomainDefinition parse_domain(std::string_view xml, const ParseOptions& options)
   check_topology(root, definition);
   check_iothreads(root, definition);
   check_boot_order(root, definition);
+  check_shared_memory(root, definition);
   // Escaping makes text longer: what could not be read back, or sent, is not taken.
   constexpr std::size_t kSmall = 256u << 10;
   if (xml.size() > kSmall && format_domain(definition).size() > kMaximumDocumentBytes / 2)

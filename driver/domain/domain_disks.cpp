@@ -9,6 +9,7 @@
 #include "driver/domain/disk_parameters.h"
 #include "driver/domain/domain.h"
 #include "driver/domain/machine_translation.h"
+#include "driver/domain/vhost_user_disk.h"
 
 namespace warren::driver::domain {
 
@@ -43,7 +44,9 @@ int action_of(control::DiskFaultAction action) {
 
 Task<> Domain::set_io_tune(Caller caller, std::string disk, TypedParameters parameters, unsigned int flags) {
   if (!snapshot_) throw no_domain(uuid_, name_);
-  std::string target = find_disk(snapshot_->current(), disk).target;
+  const config::Disk& tuned = find_disk(snapshot_->current(), disk);
+  require_own(tuned, "block I/O tune");
+  std::string target = tuned.target;
   TunableEvent event{tunable_parameters(target, parameters)};
   Change change = [disk, parameters = std::move(parameters)](config::DomainDefinition& definition, bool) {
     change_io_tune(definition, disk, parameters);
@@ -73,6 +76,7 @@ Task<> Domain::resize_disk(Caller caller, std::string name, std::uint64_t bytes)
   auto hold = co_await slot_.acquire(job_of("block resize", caller));
   Worker& worker = require_worker();
   const config::Disk& disk = find_disk(*live_, name);
+  require_own(disk, "block resize");
   require_no_block_job(disk);
   if (disk.read_only)
     throw operation_invalid(fmt::format("can't resize empty or readonly disk '{}'", disk.target));
@@ -92,6 +96,7 @@ Task<> Domain::set_disk_threshold(Caller caller, std::string name, std::uint64_t
   auto hold = co_await slot_.acquire(job_of("block threshold", caller));
   Worker& worker = require_worker();
   const config::Disk& disk = find_disk(*live_, name);
+  require_own(disk, "block threshold");
   Request<void> request = [&worker, command = control::SetDiskThreshold{disk.info.alias, threshold}](
                               auto reply) { worker.client().set_disk_threshold(command, std::move(reply)); };
   co_await worker.ask<void>(std::move(request),
@@ -121,15 +126,23 @@ Task<> Domain::disk_failed(std::weak_ptr<Worker> from, control::DiskFault fault)
   const config::Disk* disk = disk_with_alias(*live_, fault.id);
   if (disk == nullptr) co_return;
   const std::string why = std::generic_category().message(fault.error);
-  log(LogPriority::error, fmt::format("disk {}: a {} of '{}' failed: {}", disk->target,
-                                      fault.writes ? "write" : "read", disk->source, why));
+  const std::string& path = disk->vhost_user.empty() ? disk->source : disk->vhost_user;
+  if (disk->vhost_user.empty()) {
+    log(LogPriority::error, fmt::format("disk {}: a {} of '{}' failed: {}", disk->target,
+                                        fault.writes ? "write" : "read", path, why));
+  } else {
+    log(LogPriority::error,
+        fmt::format("disk {}: the back end at '{}' is lost ({}): the guest's requests stay unanswered; a "
+                    "restart of the domain, or the disk detached and attached, connects to it again",
+                    disk->target, path, why));
+  }
   disk_messages_[disk->target] =
       fmt::format("I/O error: disk='{}', path='{}', timestamp='{:%Y-%m-%d %H:%M:%S}+0000', message='{}'",
-                  disk->target, disk->source, fmt::gmtime(std::time(nullptr)), why);
+                  disk->target, path, fmt::gmtime(std::time(nullptr)), why);
   if (fault.action == control::DiskFaultAction::stop) note_stalled({{fault.id, fault.error}});
   publish();
   const bool no_space = error_kind(fault.error) == VIR_DOMAIN_DISK_ERROR_NO_SPACE;
-  emit(IoErrorEvent{disk->source, disk->info.alias, action_of(fault.action), no_space ? "enospc" : ""});
+  emit(IoErrorEvent{path, disk->info.alias, action_of(fault.action), no_space ? "enospc" : ""});
 }
 
 void Domain::note_stalled(const std::vector<control::StalledDisk>& disks) {

@@ -77,6 +77,7 @@ class FakeMachine final : public control::Commands {
     for (const auto& interface : machine.interfaces) status_.devices->push_back(interface.id);
     for (const auto& rng : machine.rngs) status_.devices->push_back(rng.id);
     for (const auto& vsock : machine.vsocks) status_.devices->push_back(vsock.id);
+    for (const auto& disk : machine.vhost_user_disks) status_.devices->push_back(disk.id);
     for (const auto& input : machine.inputs) status_.devices->push_back(input.id);
     for (const auto& device : machine.host_devices) status_.devices->push_back(device.id);
     status_.memory_devices.emplace();
@@ -215,6 +216,7 @@ class FakeMachine final : public control::Commands {
     for (const auto& interface : command.interfaces) id = interface.id;
     for (const auto& rng : command.rngs) id = rng.id;
     for (const auto& vsock : command.vsocks) id = vsock.id;
+    for (const auto& disk : command.vhost_user_disks) id = disk.id;
     for (const auto& device : command.host_devices) id = device.id;
     for (const auto& watchdog : command.watchdogs) id = watchdog.id;
     for (const auto& input : command.inputs) id = input.id;

@@ -8,6 +8,7 @@
 #include "driver/domain/local_driver.h"
 #include "driver/domain/monitor.h"
 #include "driver/domain/monitor_input.h"
+#include "driver/domain/vhost_user_disk.h"
 
 namespace warren::driver::domain {
 
@@ -232,6 +233,7 @@ void LocalDriver::block_peek(const Caller&, const Uuid& uuid, const std::string&
       throw invalid_argument("offset and size reach beyond what a file can hold");
     for (const config::Disk& disk : domain.snapshot()->current().devices.disks) {
       if (path.empty() || (disk.target != path && disk.source != path)) continue;
+      require_own(disk, "peeking at it");
       if (disk.server) {
         throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED,
                     fmt::format("disk '{}': a disk on a server cannot be peeked at", disk.target));

@@ -10,6 +10,7 @@
 #include "driver/domain/local_driver.h"
 #include "driver/domain/memory_statistics.h"
 #include "driver/domain/statistics_groups.h"
+#include "driver/domain/vhost_user_disk.h"
 
 namespace warren::driver::domain {
 
@@ -37,6 +38,7 @@ BlockFigures disk_figures(const Snapshot& domain, const std::string& path) {
   require_active(domain);
   if (!path.empty()) {
     const std::size_t index = find_disk(*domain.live, path);
+    require_own(domain.live->devices.disks[index], "counting requests");
     return domain.counters ? domain.counters->disk(domain.live->devices.disks[index].info.alias)
                            : BlockFigures{};
   }
@@ -161,7 +163,7 @@ void add_blocks(const Snapshot& domain, bool with_backing, const std::vector<std
     if (image.source_index) list.add(field("backingIndex"), *image.source_index);
     if (!image.source.empty() && !image.server) list.add(field("path"), image.source);
     // The guest's requests are the disk's, whichever image has the data.
-    if (place == 0 && domain.is_active() && domain.counters) {
+    if (place == 0 && domain.is_active() && domain.counters && disk->vhost_user.empty()) {
       BlockFigures figures = domain.counters->disk(disk->info.alias);
       list.add(field("rd.reqs"), figures.read_requests);
       list.add(field("rd.bytes"), figures.read_bytes);
@@ -267,6 +269,7 @@ void LocalDriver::block_info(const Caller&, const Uuid& uuid, const std::string&
     if (path.empty()) throw invalid_argument("the path of a disk must not be empty");
     const auto& definition = domain.snapshot()->current();
     config::Disk disk = definition.devices.disks[find_disk(definition, path)];
+    require_own(disk, "measuring it");
     find_volume(environment_->settings.volumes, disk);
     if (disk.server) return domain.measure_remote_disk(disk.target);
     if (disk.source.empty())

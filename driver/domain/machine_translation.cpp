@@ -437,15 +437,21 @@ control::WatchdogSpecification watchdog_of(const config::Watchdog& watchdog) {
   return {watchdog.info.alias, address_of(watchdog.info), action_of(watchdog.action)};
 }
 
+control::DiskSpecification& specification_of(const config::Disk& disk,
+                                             control::MachineSpecification& machine) {
+  const auto is_it = [&](const control::DiskSpecification& each) { return each.id == disk.info.alias; };
+  return *std::ranges::find_if(machine.disks, is_it);
+}
+
 // The controllers, and where on them the drives are that machine.disks has already.
 void add_sata(const config::Devices& devices, control::MachineSpecification& machine) {
   for (const auto& controller : devices.controllers) {
     if (controller.type != config::ControllerType::sata) continue;
     machine.sata_controllers.push_back({controller.info.alias, address_of(controller.info)});
-    for (std::size_t i = 0; i < devices.disks.size(); ++i) {
-      const auto& drive = devices.disks[i].drive;
-      if (devices.disks[i].bus == config::DiskBus::sata && drive && drive->controller == controller.index)
-        machine.disks[i].sata = {controller.info.alias, drive->unit};
+    for (const config::Disk& disk : devices.disks) {
+      const auto& drive = disk.drive;
+      if (disk.bus == config::DiskBus::sata && drive && drive->controller == controller.index)
+        specification_of(disk, machine).sata = {controller.info.alias, drive->unit};
     }
   }
 }
@@ -482,8 +488,17 @@ void add_scsi(const config::Devices& devices, control::MachineSpecification& mac
   for (const auto& controller : devices.controllers)
     if (controller.type == config::ControllerType::scsi)
       machine.scsi_controllers.push_back(scsi_controller_of(controller));
-  for (std::size_t i = 0; i < devices.disks.size(); ++i)
-    set_scsi_place(devices, devices.disks[i], machine.disks[i]);
+  for (const config::Disk& disk : devices.disks)
+    if (disk.bus == config::DiskBus::scsi) set_scsi_place(devices, disk, specification_of(disk, machine));
+}
+
+control::VhostUserDiskSpecification vhost_user_disk_of(const config::Disk& disk, std::size_t index) {
+  const control::VhostUserDiskSpecification preset;
+  return {.id = disk.info.alias,
+          .address = address_of(disk.info),
+          .descriptor = disk_descriptor(index),
+          .queues = static_cast<std::uint16_t>(disk.driver.queues.value_or(preset.queues)),
+          .queue_size = static_cast<std::uint16_t>(disk.driver.queue_size.value_or(preset.queue_size))};
 }
 
 void add_devices(const config::Devices& devices, const Resources& resources,
@@ -502,7 +517,11 @@ void add_devices(const config::Devices& devices, const Resources& resources,
   }
   add_serial_controllers(devices, machine);
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
-    machine.disks.push_back(disk_of(devices.disks[i], i, resources.disks.at(i)));
+    if (!devices.disks[i].vhost_user.empty()) {
+      machine.vhost_user_disks.push_back(vhost_user_disk_of(devices.disks[i], i));
+    } else {
+      machine.disks.push_back(disk_of(devices.disks[i], i, resources.disks.at(i)));
+    }
   }
   add_sata(devices, machine);
   add_scsi(devices, machine);
@@ -571,8 +590,11 @@ control::PlugDevice plug_of(const config::Device& device, const Resources& resou
   control::PlugDevice plug;
   if (const auto* memory = std::get_if<config::MemoryDevice>(&device))
     plug.virtio_memories.push_back(virtio_memory_of(*memory, live.memory_backing));
-  if (const auto* disk = std::get_if<config::Disk>(&device))
+  if (const auto* disk = std::get_if<config::Disk>(&device); disk != nullptr && !disk->vhost_user.empty()) {
+    plug.vhost_user_disks.push_back(vhost_user_disk_of(*disk, 0));
+  } else if (disk != nullptr) {
     set_scsi_place(live.devices, *disk, plug.disks.emplace_back(disk_of(*disk, 0, resources.disks.at(0))));
+  }
   if (const auto* controller = std::get_if<config::Controller>(&device))
     plug.scsi_controllers.push_back(scsi_controller_of(*controller));
   if (const auto* interface = std::get_if<config::Interface>(&device))

@@ -7,6 +7,7 @@
 #include "driver/domain/disk_chain.h"
 #include "driver/domain/host_input.h"
 #include "driver/domain/tap.h"
+#include "driver/domain/vhost_user_disk.h"
 
 namespace warren::driver::domain {
 
@@ -50,6 +51,11 @@ void add(Resources& resources, std::string name, vmm::FileDescriptor descriptor)
 // Returns what is below the disk's own image.
 std::vector<config::BackingImage> open_disk(Resources& resources, const config::Disk& disk, std::size_t index,
                                             const DescriptorGroupMap& groups) {
+  if (!disk.vhost_user.empty()) add(resources, disk_descriptor(index), connect_back_end(disk));
+  if (!disk.has_source()) {  // another program's, or a drive without a medium
+    resources.disks.emplace_back();
+    return {};
+  }
   std::vector<ChainImage> chain = open_disk_chain(disk, groups);
   std::vector<config::BackingImage> backing = backing_of(chain);
   DiskProperties properties;
@@ -133,14 +139,8 @@ Resources open_resources(const config::DomainDefinition& definition, const std::
     add(resources, kInitrdDescriptor, open_boot_file(definition.os.initrd, "/domain/os/initrd"));
   }
   const config::Devices& devices = definition.devices;
-  for (std::size_t i = 0; i < devices.disks.size(); ++i) {
-    if (!devices.disks[i].has_source()) {
-      resources.disks.emplace_back();
-      resources.live.backing.emplace_back();
-      continue;
-    }
+  for (std::size_t i = 0; i < devices.disks.size(); ++i)
     resources.live.backing.push_back(open_disk(resources, devices.disks[i], i, groups));
-  }
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
     Tap tap = open_tap(devices.interfaces[i]);
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue) {
@@ -167,11 +167,9 @@ Resources open_resources(config::Device& device, const std::filesystem::path& di
                          const DescriptorGroupMap& groups) {
   Resources resources;
   auto* disk = std::get_if<config::Disk>(&device);
-  if (disk != nullptr && !disk->has_source()) {
-    resources.disks.emplace_back();  // an empty drive
-  } else if (disk != nullptr) {
+  if (disk != nullptr) {
     disk->backing = open_disk(resources, *disk, 0, groups);
-    disk->backing_store_end = true;
+    disk->backing_store_end = disk->has_source();
   } else if (auto* interface = std::get_if<config::Interface>(&device)) {
     Tap tap = open_tap(*interface);
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue)

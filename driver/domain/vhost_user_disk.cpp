@@ -1,0 +1,26 @@
+#include "driver/domain/vhost_user_disk.h"
+
+#include <fmt/format.h>
+
+#include "driver/contract/error.h"
+#include "driver/domain/character_file.h"
+
+namespace warren::driver::domain {
+
+vmm::FileDescriptor connect_back_end(const config::Disk& disk) {
+  try {
+    return connect_character_socket(disk.vhost_user);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("disk {}: {}", disk.target, error.what()));
+  }
+}
+
+void require_own(const config::Disk& disk, std::string_view what) {
+  if (disk.vhost_user.empty()) return;
+  throw operation_unsupported(
+      fmt::format("disk '{}' is served by another program (vhostuser): {} is not "
+                  "supported for it",
+                  disk.target, what));
+}
+
+}  // namespace warren::driver::domain
