@@ -69,9 +69,9 @@ class Server:
 
 
 class Nbd(DomainCase):
-    def serve(self, name: str, *options: str, **settings: object) -> Server:
+    def serve(self, image: str, *options: str, **settings: object) -> Server:
         # A connection that was only tried, the worker's, and who looks beside it.
-        return Server(self.daemon.root / f"{name}.img", "-e", "8", *options, **settings)
+        return Server(self.daemon.root / f"{image}.img", "-e", "8", *options, **settings)
 
     def load(self, name: str, devices: str, letters: str = "m") -> None:
         define(self.daemon, name, f"disk_load load={letters} load_bytes=16384", devices=devices)
