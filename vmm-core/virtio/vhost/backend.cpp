@@ -20,7 +20,8 @@ namespace {
 // What the transport offers with every device (§6).
 constexpr std::uint64_t kQueueFeatures = kFeatureIndirect | kFeatureEventIndex | kFeatureVersion1;
 constexpr std::uint64_t kDeviceFeatures = (std::uint64_t{1} << 24) - 1;
-constexpr std::uint64_t kUsedIndex = 2;  // in the used ring (§2.7.8)
+constexpr std::uint64_t kAvailableIndex = 2;  // in the available ring (§2.7.6)
+constexpr std::uint64_t kUsedIndex = 2;       // in the used ring (§2.7.8)
 
 class SystemKernel final : public Peer {
  public:
@@ -170,6 +171,14 @@ void Backend::listen() {
 void Backend::listen_no_more() noexcept {
   thread_.run([this] {
     for (const auto& signal : signals_) thread_.remove(signal->event.get());
+  });
+}
+
+bool Backend::is_quiet() const noexcept {
+  return std::ranges::all_of(queues_, [this](const Queue* queue) {
+    const QueueConfiguration rings = queue->configuration();
+    return memory_.load_acquire_u16({rings.driver.value + kAvailableIndex}) ==
+           memory_.load_acquire_u16({rings.device.value + kUsedIndex});
   });
 }
 

@@ -54,6 +54,8 @@ class Backend {
   // Hands the first `count` queues over, from where they have come to. All of them are active. Then the
   // device's own request sets the kernel to work. Throws Error; nothing was handed over then.
   void give(const Activation& activation, std::uint16_t count);
+  // Whether each request that the driver has offered on the queues that were handed over is answered.
+  bool is_quiet() const noexcept;
   // After the device's own request has stopped the kernel, or was refused: the queues know where they have
   // come to, and interrupts that were due have been raised. Harmless when nothing was handed over.
   void take() noexcept;

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <exception>
+#include <thread>
 
 #include <sys/epoll.h>
 
@@ -165,8 +166,17 @@ void UserBlock::start() {
   }
 }
 
+// The protocol lets requests in flight end after their ring was taken back. qemu-storage-daemon 7.2 serves
+// the device no more when one does.
+void UserBlock::wait_until_quiet() noexcept {
+  const auto end = std::chrono::steady_clock::now() + options_.settling;
+  while (!backend_->is_quiet() && peer_->channel().look() == 0 && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+}
+
 void UserBlock::stop() noexcept {
   if (running_ == 0) return;
+  wait_until_quiet();
   peer_->channel().allow(options_.patience);
   take_back();
 }

@@ -47,6 +47,7 @@ struct UserBlockOptions {
   std::uint16_t queues = 1;
   std::uint16_t queue_size = 256;
   std::chrono::milliseconds patience{5000};  // with all that is asked of the back end at a time
+  std::chrono::milliseconds settling{1000};  // for requests in flight to end before the queues are taken back
   // Once, on the device's thread: the connection is over, for this errno (user_channel.h).
   std::function<void(int error)> lost = {};
 };
@@ -78,6 +79,7 @@ class UserBlock final : public Device, private EventHandler {
   void settle();
   void start();
   void stop() noexcept;
+  void wait_until_quiet() noexcept;
   void take_back() noexcept;
   void notice_loss() noexcept;
 

@@ -1,4 +1,6 @@
 // Disks of another program that does what it should.
+#include <thread>
+
 #include <sys/mman.h>
 
 #include "vmm-core/virtio/vhost/user_fixture.h"
@@ -95,6 +97,28 @@ TEST_F(UserBlockTest, T7AResetTakesTheQueuesBack) {
   EXPECT_EQ(request(0, 0), 0);
   guest_.reset();
   EXPECT_FALSE(back_end_->is_running(0));
+  EXPECT_EQ(losses_, 0);
+}
+
+// T7: some back ends fail at what they end after their rings were taken back.
+TEST_F(UserBlockTest, T7RequestsInFlightHaveAMomentToEndBeforeTheQueuesAreTakenBack) {
+  settling_ = std::chrono::milliseconds(60'000);
+  connect();
+  start();
+  back_end_->hold(true);
+  prepare(0, 2);
+  guest_->queue(0).offer(chain(true));
+  guest_->kick(0);
+  std::thread goes_on([this] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    back_end_->hold(false);
+  });
+  guest_->transport().pause();
+  EXPECT_EQ(back_end_->served(), 1U);
+  EXPECT_EQ(memory_.read_object<std::uint8_t>({kStatus}).value(), 0);
+  goes_on.join();
+  guest_->transport().resume();
+  EXPECT_TRUE(guest_->wait_used(0));
   EXPECT_EQ(losses_, 0);
 }
 

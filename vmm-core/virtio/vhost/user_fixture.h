@@ -31,6 +31,7 @@ class UserBlockTest : public testing::Test {
                                        UserBlockOptions{.queues = queues,
                                                         .queue_size = FakeGuest::kQueueSize,
                                                         .patience = patience_,
+                                                        .settling = settling_,
                                                         .lost =
                                                             [this](int error) {
                                                               ++losses_;
@@ -69,7 +70,7 @@ class UserBlockTest : public testing::Test {
     return FakeGuest::eventually([&] { return losses_.load() == 1; });
   }
 
-  std::chrono::milliseconds patience_{10000};
+  std::chrono::milliseconds patience_{10000}, settling_{100};
   EventThread thread_{"vhost-user-test"};
   GuestMemory memory_{FakeGuest::kLayout};
   std::atomic<int> losses_{0}, lost_for_{0};
