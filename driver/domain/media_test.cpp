@@ -15,6 +15,16 @@ constexpr unsigned int kConfig = VIR_DOMAIN_AFFECT_CONFIG;
 
 class MediaTest : public DriverFixture {
  protected:
+  // When it returns the worker knows: what the guest does and what is asked of the worker come by two ways.
+  void lock_tray() {
+    auto console = driver_->open_console(caller_, test_uuid(), std::nullopt, VIR_DOMAIN_CONSOLE_FORCE);
+    const std::string lines = "lock sata0-0-0\nand say so\n";
+    ASSERT_EQ(console->write_some(std::as_bytes(std::span(lines))), lines.size());
+    bool said = false;
+    console->wait_readable([&] { said = true; });
+    ASSERT_TRUE(run_until([&] { return said; }));
+  }
+
   void SetUp() override {
     for (const char* name : {"one.iso", "two.iso"}) {
       std::ofstream(root_ / name).close();
@@ -99,7 +109,7 @@ TEST_F(MediaTest, WhatIsRefusedLeavesTheMedium) {
 
 TEST_F(MediaTest, ALockedTrayIsWaitedForOrForced) {
   ASSERT_EQ(create(with_drive(drive("one.iso"))), "");
-  tell_guest("lock sata0-0-0");
+  lock_tray();
   EXPECT_THAT(update(drive("two.iso"), kLive), HasSubstr("locked by the guest"));
   EXPECT_EQ(last_code_, VIR_ERR_OPERATION_FAILED);
   EXPECT_THAT(live(), HasSubstr("one.iso"));
@@ -109,7 +119,7 @@ TEST_F(MediaTest, ALockedTrayIsWaitedForOrForced) {
 
 TEST_F(MediaTest, DestroyDoesNotWaitForALockedTray) {
   ASSERT_EQ(create(with_drive(drive("one.iso"))), "");
-  tell_guest("lock sata0-0-0");
+  lock_tray();
   std::optional<std::expected<void, Error>> answer;
   driver_->update_device(
       caller_, test_uuid(), drive("two.iso"), kLive,
@@ -129,7 +139,7 @@ TEST_F(MediaTest, DestroyDoesNotWaitForALockedTray) {
 
 TEST_F(MediaTest, AGuestThatOpensItsTrayIsGivenTheMedium) {
   ASSERT_EQ(create(with_drive(drive("one.iso"))), "");
-  tell_guest("lock sata0-0-0");
+  lock_tray();
   std::optional<std::expected<void, Error>> answer;
   driver_->update_device(
       caller_, test_uuid(), drive("two.iso"), kLive,
