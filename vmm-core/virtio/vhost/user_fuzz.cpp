@@ -105,7 +105,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // The place, and what is there; at last where the conversation ends.
   std::vector<std::uint8_t> replies = sound;
   for (std::size_t i = 0; i + 3 <= size; i += 3) {
-    const std::size_t place = (data[i] | data[i + 1] << 8) % replies.size();
+    const std::size_t place = (data[i] | std::size_t{data[i + 1]} << 8) % replies.size();
     replies[place] = data[i + 2];
   }
   if (size % 3 == 1) replies.resize(data[size - 1] * replies.size() / 256);
