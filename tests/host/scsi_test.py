@@ -147,6 +147,20 @@ class Scsi(DomainCase):
             events._terminal.expect("event 'device-removed' for domain 'controllers': scsi1\\b")
             sata = self.file("sata.xml", "<controller type='sata' index='1'/>")
             self.assertIn("cannot be hot plugged", self.refused("attach-device", "controllers", sata, "--live"))
+            # A disk that comes to a controller that the guest has been asked for goes with it.
+            first = self.file("first.xml", "<controller type='scsi' index='0' model='virtio-scsi'/>")
+            self.virsh("suspend", "controllers")
+            self.virsh("detach-device", "controllers", first, "--live")
+            near = ("attach-disk", "controllers", self.words("near.img"), "sda", "--targetbus", "scsi", "--live",
+                    "--address", "scsi:0.0.0")
+            self.virsh(*near)
+            self.virsh("resume", "controllers")
+            terminal.expect("LET GO 1")
+            events._terminal.expect("event 'device-removed' for domain 'controllers': scsi0-0-0-0")
+            events._terminal.expect("event 'device-removed' for domain 'controllers': scsi0\\b")
+            self.assertEqual(self.targets("controllers"), [])
+            self.virsh(*near)
+            events._terminal.expect("event 'device-added' for domain 'controllers': scsi0-0-0-0")
         indexes = [controller.get("index") for controller
                    in self.document("controllers", "--inactive").iterfind("devices/controller[@type='scsi']")]
         self.assertEqual(indexes, ["0"])
