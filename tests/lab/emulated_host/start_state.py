@@ -1,15 +1,14 @@
 """A saved start state: RAM in a file that runs map copy-on-write, device state beside it. Saves the boot."""
 
-import json
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import cache
-from emulated_host import machine
+from emulated_host import machine, monitor
+from emulated_host.monitor import Monitor
 
 BOOT_LIMIT = 300  # seconds; takes 3 on a quiet machine
 
@@ -20,49 +19,27 @@ def _memory(shape: machine.Shape, file: Path, share: bool) -> list[str]:
             "-object", f"memory-backend-file,id=ram,size={size},mem-path={file},share={'on' if share else 'off'}"]
 
 
-def arguments(shape: machine.Shape, folder: Path, control: Path) -> list[str]:
+def arguments(shape: machine.Shape, folder: Path) -> list[str]:
     """Of a run that begins in the saved state; call resume() once it is started."""
-    return [*_memory(shape, folder / "ram", False), "-incoming", "defer", "-qmp", f"unix:{control},server=on,wait=off"]
+    return [*_memory(shape, folder / "ram", False), "-incoming", "defer"]
 
 
-class _Monitor:
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self._socket.connect(str(path))
-                break
-            except (FileNotFoundError, ConnectionRefusedError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-        self._file = self._socket.makefile("rw")
-        self._file.readline()
-        self.call("qmp_capabilities")
-        # The RAM file is the state's other half: neither write nor expect its pages in the stream.
-        self.call("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
-
-    def call(self, command: str, **arguments: object) -> dict:
-        self._file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self._file.flush()
-        while "event" in (answer := json.loads(self._file.readline())):
-            pass
-        if "error" in answer:
-            raise RuntimeError(f"{command}: {answer['error']['desc']}")
-        return answer
+def resume(folder: Path, control: Monitor) -> None:
+    _ignore_memory(control)
+    control.call("migrate-incoming", uri=f"exec:cat {folder / 'state'}")
 
 
-def resume(folder: Path, control: Path) -> None:
-    _Monitor(control).call("migrate-incoming", uri=f"exec:cat {folder / 'state'}")
+def _ignore_memory(control: Monitor) -> None:
+    # The RAM file is the state's other half: neither write nor expect its pages in the stream.
+    control.call("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
 
 
 def _save(shape: machine.Shape, programs: machine.Software, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         console, control = Path(scratch, "console"), Path(scratch, "qmp")
         command = machine.command_line(shape, programs, Path(scratch), console, False)
-        process = subprocess.Popen([*command, *_memory(shape, folder / "ram", True), "-qmp",
-                                    f"unix:{control},server=on,wait=off"], stdin=subprocess.DEVNULL)
+        process = subprocess.Popen([*command, *_memory(shape, folder / "ram", True), *monitor.arguments(control)],
+                                   stdin=subprocess.DEVNULL)
         try:
             deadline = time.monotonic() + BOOT_LIMIT
             while not (console.exists() and b"LAB-READY" in console.read_bytes()):
@@ -70,13 +47,14 @@ def _save(shape: machine.Shape, programs: machine.Software, folder: Path) -> Non
                     shown = console.read_text(errors="replace") if console.exists() else ""
                     raise RuntimeError("the emulated host did not boot:\n" + shown)
                 time.sleep(0.02)
-            monitor = _Monitor(control)
-            monitor.call("migrate", uri=f"exec:cat > {folder / 'state'}")
-            while (status := monitor.call("query-migrate")["return"].get("status")) != "completed":
+            connection = Monitor(control)
+            _ignore_memory(connection)
+            connection.call("migrate", uri=f"exec:cat > {folder / 'state'}")
+            while (status := connection.call("query-migrate")["return"].get("status")) != "completed":
                 if status == "failed" or time.monotonic() > deadline:
                     raise RuntimeError("the start state could not be saved")
                 time.sleep(0.02)
-            monitor.call("quit")
+            connection.call("quit")
             process.wait(30)
         finally:
             process.kill()
