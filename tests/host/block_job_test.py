@@ -6,14 +6,13 @@ import json
 import re
 import subprocess
 import sys
-import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from domain_test import DomainCase
-from domains import console, define, require_daemon
+from disk_load import DiskLoadCase
+from domains import require_daemon
 from fixtures import tap
 
 MEBIBYTE = 1 << 20
@@ -29,36 +28,21 @@ def disk(source: Path) -> str:
             f"<target dev='vda' bus='virtio'/></disk>")
 
 
-class BlockJobs(DomainCase):
-    def begin(self, name: str, load: str = "m") -> tuple[Path, Path, Path]:
+class BlockJobs(DiskLoadCase):
+    def begin(self, name: str) -> tuple[Path, Path, Path]:
         """The guest writes all the time; each image has data of its own."""
         base, middle, top = (self.daemon.root / f"{name}-{part}" for part in ("base.raw", "middle.qcow2", "top.qcow2"))
         base.write_bytes(b"\x5a" * (SIZE // 2) + bytes(SIZE // 2))
         qemu_img("create", "-q", "-f", "qcow2", "-b", base.name, "-F", "raw", middle)
         subprocess.run(["qemu-io", "-c", "write -P 0x33 4M 1M", str(middle)], check=True, capture_output=True)
         qemu_img("create", "-q", "-f", "qcow2", "-b", middle.name, "-F", "qcow2", top)
-        define(self.daemon, name, f"disk_load load={load} load_bytes=16384", devices=disk(top))
-        self.virsh("start", name, "--paused")
-        with console(self.daemon, name) as terminal:
-            self.virsh("resume", name)
-            terminal.expect("LOADED 1\\b.*READY")
+        self.load(name, disk(top))
         return base, middle, top
 
     def chain(self, name: str, *options: str) -> list[str]:
         text = self.virsh("dumpxml", name, *options, "--xpath", "//disk")
         text = re.sub(r"<mirror.*?</mirror>", "", text, flags=re.DOTALL)
         return [Path(path).name.removeprefix(f"{name}-") for path in re.findall(r"<source file=['\"]([^'\"]+)", text)]
-
-    def writes(self, name: str) -> int:
-        lines = self.virsh("domstats", name, "--block").splitlines()
-        return int(next(line.split("=")[1] for line in lines if "block.0.wr.reqs" in line))
-
-    def goes_on(self, name: str) -> None:
-        before = self.writes(name)
-        deadline = time.monotonic() + 10
-        while self.writes(name) <= before and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self.assertGreater(self.writes(name), before)
 
     def end(self, name: str, *images: Path) -> None:
         self.goes_on(name)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from domain_test import DomainCase
+from disk_load import DiskLoadCase
 from domains import console, define, require_daemon
 from fixtures import tap
 
@@ -68,28 +68,10 @@ class Server:
         self.kill()
 
 
-class Nbd(DomainCase):
+class Nbd(DiskLoadCase):
     def serve(self, image: str, *options: str, **settings: object) -> Server:
         # A connection that was only tried, the worker's, and who looks beside it.
         return Server(self.daemon.root / f"{image}.img", "-e", "8", *options, **settings)
-
-    def load(self, name: str, devices: str, letters: str = "m") -> None:
-        define(self.daemon, name, f"disk_load load={letters} load_bytes=16384", devices=devices)
-        self.virsh("start", name, "--paused")
-        with console(self.daemon, name) as terminal:
-            self.virsh("resume", name)
-            terminal.expect(f"LOADED {len(letters)}\\b.*READY")
-
-    def writes(self, name: str) -> int:
-        lines = self.virsh("domstats", name, "--block").splitlines()
-        return int(next(line.split("=")[1] for line in lines if "block.0.wr.reqs" in line))
-
-    def goes_on(self, name: str) -> None:
-        before = self.writes(name)
-        deadline = time.monotonic() + 10
-        while self.writes(name) <= before and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self.assertGreater(self.writes(name), before)
 
     def test_documents_come_back_as_they_were(self):
         sources = ("<source protocol='nbd' name='disk &amp; data'><host name='server.example'/></source>",

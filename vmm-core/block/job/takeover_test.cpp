@@ -31,8 +31,7 @@ TEST(Fill, LeavesWhatTheImageHas) {
   for (const Form& form : kForms) {
     SCOPED_TRACE(form.name);
     Disk disk;
-    disk.backing = std::make_shared<MemoryDisk>();
-    disk.backing->bytes = pattern(0, kSize - 3 * 512, 1);  // not even whole clusters
+    disk.back_with(pattern(0, kSize - 3 * 512, 1));  // not even whole clusters
     disk.create_image(form.options);
     const auto file = disk.open();
     RandomWork work(form.options.cluster_bits, kSize);
@@ -71,8 +70,7 @@ TEST(Fill, ZeroesHideWhatIsBelow) {
   for (const Form& form : kForms) {
     SCOPED_TRACE(form.name);
     Disk disk;
-    disk.backing = std::make_shared<MemoryDisk>();
-    disk.backing->bytes = pattern(0, kSize, 1);
+    disk.back_with(pattern(0, kSize, 1));
     disk.create_image(form.options);
     const auto file = disk.open();
     ASSERT_EQ(write_disk(*file, 70 * 512, pattern(70 * 512, 4 * 512, 5)), 0);
@@ -96,8 +94,7 @@ TEST(Fill, ZerosNeedNoPlace) {
   for (const Form& form : kForms) {
     SCOPED_TRACE(form.name);
     Disk disk;
-    disk.backing = std::make_shared<MemoryDisk>();
-    disk.backing->bytes = Bytes(kSize);
+    disk.back_with(Bytes(kSize));
     disk.create_image(form.options);
     const auto file = disk.open();
     ASSERT_EQ(fill(*file, 0, Bytes(kSize)), 0);
@@ -179,8 +176,7 @@ TEST(BackingName, ChangesInAnOpenImage) {
   for (const Form& form : kForms) {
     SCOPED_TRACE(form.name);
     Disk disk;
-    disk.backing = std::make_shared<MemoryDisk>();
-    disk.backing->bytes = pattern(0, kSize, 1);
+    disk.back_with(pattern(0, kSize, 1));
     disk.create_image(form.options);
     const auto file = disk.open();
     for (unsigned i = 0; i < 6; ++i) {

@@ -206,8 +206,7 @@ std::size_t crash(std::uint64_t seed) {
   if (options.cluster_bits > 14) options.cluster_bits = 14;
   Disk disk;
   if (work.one_in(3)) {
-    disk.backing = std::make_shared<MemoryDisk>();
-    disk.backing->bytes = pattern(0, options.size, 0x8000'0000);
+    disk.back_with(pattern(0, options.size, 0x8000'0000));
   }
   disk.create_image(options);
   const Bytes start = disk.host->bytes;

@@ -87,6 +87,11 @@ struct Disk {
   std::shared_ptr<MemoryDisk> data;     // of an image with an external data file
   std::shared_ptr<MemoryDisk> backing;  // raw
 
+  // Before create_image().
+  void back_with(Bytes bytes) {
+    backing = std::make_shared<MemoryDisk>();
+    backing->bytes = std::move(bytes);
+  }
   void create_image(CreateOptions options) {
     if (backing) options.backing_file = "base", options.backing_format = "raw";
     MemoryFile file(host);

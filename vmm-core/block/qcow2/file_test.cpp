@@ -22,9 +22,8 @@ void run(std::uint64_t seed, bool with_backing, bool external) {
   }
   Bytes model(options.size);
   if (with_backing) {
-    disk.backing = std::make_shared<MemoryDisk>();
     // Shorter and longer ones.
-    disk.backing->bytes = pattern(0, (1 + work.below(options.size / 512 + 64)) * 512, 0x8000'0000);
+    disk.back_with(pattern(0, (1 + work.below(options.size / 512 + 64)) * 512, 0x8000'0000));
     std::copy_n(disk.backing->bytes.begin(), std::min(disk.backing->bytes.size(), model.size()),
                 model.begin());
   }
@@ -123,8 +122,7 @@ TEST(Qcow2File, GrowsAndShrinks) {
     CreateOptions options = random_options(work);
     const bool backed = seed % 3 == 0;
     if (backed) {
-      disk.backing = std::make_shared<MemoryDisk>();
-      disk.backing->bytes = pattern(0, 300 * 512, 0x8000'0000);
+      disk.back_with(pattern(0, 300 * 512, 0x8000'0000));
     }
     disk.create_image(options);
     auto file = disk.open();
