@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <exception>
 #include <future>
+#include <new>
 
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -101,10 +102,92 @@ void EventThread::remove(int descriptor) noexcept {
   if (registrations_.erase(descriptor) != 0) ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
 }
 
+void EventThread::add(Polled& polled) {
+  try {
+    polled_.push_back(&polled);
+  } catch (const std::bad_alloc&) {
+    throw Error(std::errc::not_enough_memory, "poll");
+  }
+  if (polling_) polled.polling_begins();
+}
+
+void EventThread::remove(Polled& polled) noexcept {
+  std::erase(polled_, &polled);
+}
+
+int EventThread::look(std::span<epoll_event> events, int milliseconds) noexcept {
+  return ::epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), milliseconds);
+}
+
+int EventThread::wait(std::span<epoll_event> events) noexcept {
+  if (polled_.empty()) return look(events, -1);
+  auto idle_since = Clock::now();
+  if (polling_) {
+    if (const int count = poll(events, idle_since)) return count;
+    set_polling(false);
+    ++misses_;  // adapt() keeps it small
+  }
+  const int count = look(events, -1);
+  adapt(Clock::now() - idle_since);
+  if (polls_for_ != polls_for_.zero()) set_polling(true);
+  return count;
+}
+
+// None: nothing came for as long as is worth polling.
+int EventThread::poll(std::span<epoll_event> events, Clock::time_point& idle_since) noexcept {
+  // How often is looked before descriptors have their turn, which costs a system call.
+  constexpr int kLooks = 64, kFinds = 4;
+  auto now = idle_since;
+  do {
+    int finds = 0;
+    for (int i = 0; i < kLooks && finds < kFinds; ++i) {
+      bool found = false;
+      // One of them may remove another.
+      for (std::size_t each = 0; each < polled_.size(); ++each) found = polled_[each]->poll() || found;
+      finds += found;
+      if (!found) __builtin_ia32_pause();
+    }
+    const int count = look(events, 0);
+    if (finds != 0 || count != 0) {
+      misses_ = 0;
+      polls_for_ = kMostPolling;
+    }
+    if (count != 0) return count;
+    now = Clock::now();
+    if (finds != 0) idle_since = now;
+  } while (now - idle_since < polls_for_);
+  return 0;
+}
+
+// How long a sleep was says little where waking up takes longer than polling would have: so polling is tried
+// now and then, and kept up as long as it finds something.
+void EventThread::adapt(std::chrono::nanoseconds idle) noexcept {
+  constexpr std::uint8_t kMostMisses = 4, kSleepsToATrial = 16;
+  constexpr std::chrono::microseconds kTrial{8};
+  if (idle <= kMostPolling) misses_ = 0;
+  if (misses_ < kMostMisses) {
+    polls_for_ = kMostPolling;
+  } else {
+    misses_ = kMostMisses;
+    polls_for_ = ++sleeps_ % kSleepsToATrial == 0 ? kTrial : std::chrono::microseconds(0);
+  }
+}
+
+void EventThread::set_polling(bool polls) noexcept {
+  polling_ = polls;
+  for (std::size_t each = 0; each < polled_.size(); ++each) {
+    if (polls) {
+      polled_[each]->polling_begins();
+    } else {
+      polled_[each]->polling_ends();
+    }
+  }
+}
+
 void EventThread::loop() noexcept {
   std::array<epoll_event, 64> events;
   while (!stopping_) {
-    const int count = ::epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), -1);
+    const int count = wait(events);
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<std::size_t>(i)];
       const auto number = static_cast<std::uint32_t>(event.data.u64 >> 32);

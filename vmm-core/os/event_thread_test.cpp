@@ -48,6 +48,66 @@ TEST(EventThread, RunsItsWorkAndServesDescriptors) {
   EXPECT_EQ(events, 1);
 }
 
+class Looked final : public Polled {
+ public:
+  void polling_begins() noexcept override { ++begins; }
+  bool poll() noexcept override {
+    ++looks;
+    if (left == 0) return false;
+    --left;
+    return true;
+  }
+  void polling_ends() noexcept override { ++ends; }
+  std::atomic<int> begins = 0, ends = 0, looks = 0, left = 0;
+};
+
+// A thread that is asked again at once does not sleep; one that is not, does.
+TEST(EventThread, PollsForWhatComesSoon) {
+  EventThread thread("test");
+  const FileDescriptor descriptor = quiet();
+  Looked looked;
+  std::atomic<int> again = 0;
+  Callback answer([&] {
+    std::uint64_t count = 0;
+    ASSERT_EQ(::read(descriptor.get(), &count, sizeof(count)), 8);
+    if (again.fetch_sub(1) > 0) make_ready(descriptor);
+  });
+  thread.run([&] {
+    thread.add(descriptor.get(), EPOLLIN, answer);
+    thread.add(looked);
+  });
+  for (int i = 0; i < 5; ++i) {
+    ::usleep(3000);
+    make_ready(descriptor);
+  }
+  ::usleep(3000);
+  EXPECT_EQ(looked.looks, 0) << "nothing has come soon";
+  looked.left = 10;
+  again = 50;
+  make_ready(descriptor);
+  ::usleep(20'000);
+  EXPECT_GT(looked.looks, 10);
+  EXPECT_EQ(looked.left, 0);
+  EXPECT_GE(looked.begins, 1);
+  EXPECT_EQ(looked.begins, looked.ends) << "it sleeps";
+  int looks = 0;
+  for (int i = 0; i < 10; ++i) {
+    if (i == 6) looks = looked.looks;
+    ::usleep(3000);
+    make_ready(descriptor);
+  }
+  ::usleep(3000);
+  EXPECT_EQ(looked.looks, looks) << "it finds nothing";
+  // Every sixteenth sleep or so it tries whether it would.
+  for (int i = 0; i < 40; ++i) {
+    ::usleep(1000);
+    make_ready(descriptor);
+  }
+  ::usleep(3000);
+  EXPECT_GT(looked.looks, looks);
+  thread.run([&] { thread.remove(looked); });
+}
+
 // T7: what is told of a descriptor after it was closed is not told to whoever got its number.
 TEST(EventThread, AnEventOfAClosedDescriptorIsNobodys) {
   EventThread thread("test");

@@ -248,7 +248,7 @@ class Block::QueueWorker final : private block::DiskClient {
 
 Block::Block(std::string name, std::unique_ptr<block::Image> image, const BlockOptions& options,
              BlockCounters& counters, std::vector<EventThread*> threads)
-    : ServedDevice(name, std::move(threads)),
+    : ServedDevice(name, std::move(threads), Polling::yes),
       disk_(std::move(name), std::move(image), options.disk, counters, options.queues),
       options_(options),
       workers_(options.queues) {

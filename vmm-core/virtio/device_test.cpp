@@ -1,5 +1,7 @@
 // What each device does beyond what all of them do: block with failing images, net with real packets, console
 // with a host that is slow, rng with a limit.
+#include <atomic>
+#include <chrono>
 #include <cstring>
 
 #include <gtest/gtest.h>
@@ -91,6 +93,32 @@ TEST_F(BlockTest, T12ErrorsOfTheHostReachTheStatusByte) {
   EXPECT_EQ(host_.counters().read_requests.load(), 2U);
   EXPECT_EQ(host_.counters().read_bytes.load(), 512U);
   EXPECT_EQ(host_.counters().flush_requests.load(), 2U);
+}
+
+// A driver that rings only when it is asked to is answered however soon or late it comes: while the device
+// looks by itself, as it goes to sleep, and when it sleeps.
+TEST_F(BlockTest, NoChainIsLostBetweenLookingAndSleeping) {
+  using Clock = std::chrono::steady_clock;
+  for (const std::uint64_t form :
+       {std::uint64_t{0}, kFeatureEventIndex, kFeaturePacked, kFeaturePacked | kFeatureEventIndex}) {
+    guest_ = std::make_unique<FakeGuest>(host_.make_device());
+    ASSERT_TRUE(guest_->start(form | kFeatureIndirect));
+    unsigned rung = 0;
+    for (unsigned i = 0; i < 3000; ++i) {
+      host_.offer(*guest_);
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+      if (guest_->queue(0).kick_wanted((form & kFeatureEventIndex) != 0)) {
+        guest_->kick(0);
+        ++rung;
+      }
+      const auto patience = Clock::now() + std::chrono::seconds(10);
+      while (!guest_->queue(0).take_used()) ASSERT_LT(Clock::now(), patience) << form << " " << i;
+      const auto next = Clock::now() + std::chrono::microseconds(i % 64);
+      while (Clock::now() < next) continue;
+    }
+    EXPECT_GT(rung, 0u);
+    guest_->reset();
+  }
 }
 
 TEST_F(BlockTest, SectorsOutsideTheDiskAreErrors) {

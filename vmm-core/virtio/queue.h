@@ -63,6 +63,8 @@ class Queue final : public Inspectable {
   // again, since no doorbell tells of it.
   void disable_notifications() noexcept;
   [[nodiscard]] bool enable_notifications() noexcept;
+  // Whether a chain follows those that pop() has seen. It has been activated.
+  bool has_more() noexcept;
 
   QueuePosition position() const noexcept { return position_; }
   const QueueConfiguration& configuration() const noexcept { return configuration_; }
@@ -94,7 +96,6 @@ class Queue final : public Inspectable {
               std::uint32_t generation) noexcept;
   void push_used_split(std::uint16_t id, std::uint32_t written) noexcept;
   void push_used_packed(std::uint16_t id, std::uint16_t slots, std::uint32_t written) noexcept;
-  bool has_more() noexcept;
   bool interrupt_wanted_split() noexcept;
   bool interrupt_wanted_packed() noexcept;
   void mark_end() noexcept { end_ = {position_.next_available, position_.available_wrap}; }

@@ -28,7 +28,7 @@ constexpr std::uint32_t reason_of(const scsi::Sense& sense) noexcept {
 
 Scsi::Scsi(std::string name, const ScsiOptions& options, std::vector<UnitConfiguration> units,
            EventThread& thread)
-    : ServedDevice(std::move(name), {&thread}),
+    : ServedDevice(std::move(name), {&thread}, Polling::yes),
       options_(options),
       thread_(thread),
       sense_bytes_(kPresetSenseBytes),

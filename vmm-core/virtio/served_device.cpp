@@ -18,9 +18,29 @@ void read_bytes(std::span<const std::byte> configuration, std::uint64_t offset,
   std::memcpy(data.data(), configuration.data() + offset, size);
 }
 
-class ServedDevice::Bell final : public EventHandler {
+// All of it is the queue's thread's.
+class ServedDevice::Bell final : public EventHandler, public Polled {
  public:
   Bell(ServedDevice& device, std::uint16_t queue) : device_(device), queue_(queue) {}
+
+  void start(EventThread& thread) {
+    waits_ = false;
+    thread.add(device_.doorbells_[queue_], EPOLLIN, *this);
+    try {
+      if (device_.polling_ == Polling::yes) thread.add(static_cast<Polled&>(*this));
+    } catch (...) {
+      thread.remove(device_.doorbells_[queue_]);
+      throw;
+    }
+  }
+  void stop(EventThread& thread) noexcept {
+    thread.remove(device_.doorbells_[queue_]);
+    thread.remove(static_cast<Polled&>(*this));
+    is_polled_ = false;
+  }
+  bool is_polled() const noexcept { return is_polled_; }
+  // Something else than a chain that comes gets the queue on.
+  void set_waiting(bool waits) noexcept { waits_ = waits; }
 
   void on_event(std::uint32_t) noexcept override {
     std::uint64_t rings = 0;
@@ -28,13 +48,29 @@ class ServedDevice::Bell final : public EventHandler {
     device_.work(queue_);
   }
 
+  void polling_begins() noexcept override {
+    is_polled_ = true;
+    device_.queue(queue_).disable_notifications();
+  }
+  bool poll() noexcept override {
+    Queue& queue = device_.queue(queue_);
+    if (waits_ || queue.broken() || !queue.has_more()) return false;
+    device_.work(queue_);
+    return true;
+  }
+  void polling_ends() noexcept override {
+    is_polled_ = false;
+    if (!waits_ && device_.queue(queue_).enable_notifications()) device_.work(queue_);
+  }
+
  private:
   ServedDevice& device_;
   const std::uint16_t queue_;
+  bool is_polled_ = false, waits_ = false;
 };
 
-ServedDevice::ServedDevice(std::string name, std::vector<EventThread*> threads)
-    : name_(std::move(name)), threads_(std::move(threads)) {}
+ServedDevice::ServedDevice(std::string name, std::vector<EventThread*> threads, Polling polling)
+    : name_(std::move(name)), threads_(std::move(threads)), polling_(polling) {}
 
 ServedDevice::~ServedDevice() = default;
 
@@ -73,7 +109,7 @@ void ServedDevice::start() noexcept {
     if (!queues_[i]->active()) continue;
     thread_of(i).run([this, i] {
       try {
-        thread_of(i).add(doorbells_[i], EPOLLIN, *bells_[i]);
+        bells_[i]->start(thread_of(i));
       } catch (const Error&) {
         // The host has no memory to wait for one more descriptor: the driver learns that the device is lost.
         host()->request_reset();
@@ -90,7 +126,7 @@ void ServedDevice::stop() noexcept {
   for (std::uint16_t i = 0; i < queues_.size(); ++i) {
     thread_of(i).run([this, i] {
       if (!running_[i]) return;
-      thread_of(i).remove(doorbells_[i]);
+      bells_[i]->stop(thread_of(i));
       stopped(i);
       running_[i] = 0;
       signal(i);
@@ -109,7 +145,8 @@ void ServedDevice::work(std::uint16_t index) noexcept {
       // Its own doorbell, behind the events that are waiting already. A full counter rings too.
       [[maybe_unused]] const ssize_t written = ::write(doorbells_[index], &one, sizeof(one));
     }
-    if (result != Served::all) break;
+    bells_[index]->set_waiting(result == Served::waiting);
+    if (result != Served::all || bells_[index]->is_polled()) break;
   } while (served.enable_notifications());
   if (served.broken()) host()->request_reset();
 }

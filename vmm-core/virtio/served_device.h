@@ -14,8 +14,12 @@ namespace warren::vmm::virtio {
 
 class ServedDevice : public Device {
  public:
+  // Whether queues are looked at before their thread sleeps: of devices that answer sooner than a doorbell
+  // comes, and so are asked again.
+  enum class Polling : bool { no, yes };
+
   // One thread for each queue, or fewer, shared in turn; at least one. They outlive the device.
-  ServedDevice(std::string name, std::vector<EventThread*> threads);
+  ServedDevice(std::string name, std::vector<EventThread*> threads, Polling polling = Polling::no);
   ~ServedDevice() override;
 
   void activate(const Activation& activation) final;
@@ -60,6 +64,7 @@ class ServedDevice : public Device {
 
   const std::string name_;
   const std::vector<EventThread*> threads_;
+  const Polling polling_;
   std::vector<std::unique_ptr<Bell>> bells_;
   std::vector<Queue*> queues_;
   std::vector<int> doorbells_;
