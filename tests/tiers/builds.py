@@ -22,6 +22,8 @@ class Build:
         if self.compiler:
             ccache = ["ccache"] if shutil.which("ccache") else []
             environment["CXX"] = " ".join([*ccache, self.compiler])
+        # Else ccache lets nothing pass that has a precompiled header.
+        environment.setdefault("CCACHE_SLOPPINESS", "pch_defines,time_macros")
         if not (self.directory / "build.ninja").exists():
             subprocess.run(["meson", "setup", str(self.directory), str(ROOT), *self.options],
                            check=True, env=environment, stdin=subprocess.DEVNULL)
@@ -35,6 +37,6 @@ class Build:
 RELEASE = Build(ROOT / "build")
 FUZZ = Build(ROOT / "build-fuzz", ("-Dfuzzing=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"), "clang++-19")
 # Instrumented code draws warnings about values that are set: the release build is where warnings are errors.
-SANITIZERS = ("-Db_lundef=false", "--buildtype=debug", "-Dwerror=false")
+SANITIZERS = ("-Db_lundef=false", "-Doptimization=0", "-Dwerror=false")
 ADDRESS = Build(ROOT / "build-asan", ("-Db_sanitize=address,undefined", *SANITIZERS))
 THREAD = Build(ROOT / "build-tsan", ("-Db_sanitize=thread", *SANITIZERS))

@@ -4,6 +4,7 @@ includes, or a setting changes: minutes of the analyzer become a second of the p
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from report import Outcome
 
 TIDY = "clang-tidy-19"
 LIMIT = 900.0  # seconds for a file
+_COMMANDS = RELEASE.directory / "test-logs/tidy/compile_commands.json"
 _CLEAN = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "warren-tidy")  # empty files named by digests
 
 
@@ -22,9 +24,13 @@ def sources(only: str) -> dict[str, list[str]]:
     commands = json.loads((RELEASE.directory / "compile_commands.json").read_text())
     found = {}
     for command in commands:
+        # Another compiler's precompiled header is of no use here; and without it a source has to include what it uses.
+        command["command"] = re.sub(r" -include \S+", "", command["command"])
         path = (Path(command["directory"]) / command["file"]).resolve()
         if only in str(path) and RELEASE.directory not in path.parents:
             found[str(path.relative_to(ROOT))] = shlex.split(command["command"])
+    _COMMANDS.parent.mkdir(parents=True, exist_ok=True)
+    _COMMANDS.write_text(json.dumps(commands))
     return dict(sorted(found.items()))
 
 
@@ -56,7 +62,7 @@ def check(source: str, compilation: list[str], environment: dict[str, str], logs
     if digest and (_CLEAN / digest).exists():
         return Outcome(f"tidy/{source}", passed=1)
     log = logs / (source.replace("/", "-") + ".log")
-    command = ["nice", TIDY, "--quiet", "--warnings-as-errors=*", "-p", str(RELEASE.directory), source]
+    command = ["nice", TIDY, "--quiet", "--warnings-as-errors=*", "-p", str(_COMMANDS.parent), source]
     outcome = running.judge_script(f"tidy/{source}", running.run(command, log, LIMIT, environment, ROOT), log, LIMIT)
     if digest and not outcome.failures:
         _CLEAN.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,3 @@
+// Tests of the drivers.
+#include "precompiled/asio.h"
+#include "precompiled/test.h"
