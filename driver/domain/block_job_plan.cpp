@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "driver/config/domain_xml.h"
 #include "driver/config/xml_values.h"
 #include "driver/contract/error.h"
 
@@ -65,6 +66,7 @@ void become(Disk& disk, const BackingImage& image, std::vector<BackingImage> bac
   disk.source = image.source;
   disk.server = image.server;
   disk.source_index = image.source_index;
+  if (image.server) disk.startup_policy.reset();  // of files only
   disk.driver.format = image.format;
   disk.backing = std::move(backing);
 }
@@ -174,6 +176,17 @@ void pivot(Disk& disk) {
   const BackingImage image = disk.mirror->image;
   disk.mirror.reset();
   become(disk, image, std::move(below));
+}
+
+void check_pivot(const config::DomainDefinition& live, const std::string& target,
+                 const config::DiskMirror& mirror) {
+  config::DomainDefinition after = live;
+  for (Disk& disk : after.devices.disks) {
+    if (disk.target != target) continue;
+    disk.mirror = mirror;
+    pivot(disk);
+  }
+  config::check_readable(after);
 }
 
 bool end_commit_stored(Disk& stored, const Disk& live, std::uint32_t top, std::uint32_t base) {

@@ -13,6 +13,10 @@
 #include "driver/config/disk.h"
 #include "driver/contract/domain_block_jobs.h"
 
+namespace warren::driver::config {
+struct DomainDefinition;
+}
+
 namespace warren::driver::domain {
 
 // The image at a place of the chain of a running disk.
@@ -42,6 +46,10 @@ void end_commit(config::Disk& disk, std::uint32_t top, std::uint32_t base);
 void end_pull(config::Disk& disk, std::optional<std::uint32_t> base);
 // The mirror becomes the disk.
 void pivot(config::Disk& disk);
+// That what a running domain will be once `mirror` has become its disk can be written and read back. Throws the
+// parser's reason.
+void check_pivot(const config::DomainDefinition& live, const std::string& target,
+                 const config::DiskMirror& mirror);
 
 // The same for the stored definition of a disk that was `live` until now. False: it is none of it, and stays
 // as it is. A chain that is declared there and is not the running disk's is given up: the headers of the

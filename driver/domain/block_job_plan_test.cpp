@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "driver/config/domain_xml.h"
 #include "driver/contract/error.h"
 
 namespace warren::driver::domain {
@@ -144,6 +145,34 @@ TEST(BlockJobPlan, ACopyTakesTheDisksPlace) {
   EXPECT_THAT(sources(disk), ElementsAre("/dev/x", "/middle", "/base"));
   EXPECT_EQ(disk.source_type, config::DiskSourceType::block);
   EXPECT_FALSE(disk.volume);
+}
+
+config::DomainDefinition domain_with(const std::string& disk) {
+  return config::parse_domain("<domain type='kvm'><name>d</name><memory>65536</memory><os><type>hvm</type></os>"
+                              "<devices><disk type='file'>" +
+                              disk + "<target dev='vda' bus='virtio'/></disk></devices></domain>");
+}
+
+config::DiskMirror copy_to(const BackingImage& image) {
+  return {.job = config::MirrorJob::copy, .image = image, .backing = {}};
+}
+
+// A daemon that comes back has nothing but the documents.
+TEST(BlockJobPlan, WhatADomainBecomesCanBeReadBack) {
+  const BackingImage server{.source_type = config::DiskSourceType::network,
+                            .format = DiskFormat::raw,
+                            .source = "export",
+                            .server = config::NbdServer{.host = "h", .port = {}, .socket = {}}};
+  const auto optional = domain_with("<source file='/a' startupPolicy='optional'/>");
+  EXPECT_NO_THROW(check_pivot(optional, "vda", copy_to(server)));
+  config::DomainDefinition after = optional;
+  after.devices.disks[0].mirror = copy_to(server);
+  pivot(after.devices.disks[0]);
+  EXPECT_NO_THROW(config::check_readable(after));
+
+  const auto shared = domain_with("<driver name='qemu' type='raw'/><source file='/a'/><shareable/>");
+  EXPECT_NO_THROW(check_pivot(shared, "vda", copy_to({.format = DiskFormat::raw, .source = "/b"})));
+  EXPECT_THROW(check_pivot(shared, "vda", copy_to({.format = DiskFormat::qcow2, .source = "/b"})), Error);
 }
 
 TEST(BlockJobPlan, AStoredDefinitionFollowsWhereItIsTheSame) {

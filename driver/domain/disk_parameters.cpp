@@ -87,11 +87,15 @@ IoTune merge(const IoTune& before, const TypedParameters& parameters) {
 
 }  // namespace
 
+bool is_called(const config::Disk& disk, std::string_view name) {
+  return disk.target == name || (name.starts_with('/') && !disk.server && disk.source == name);
+}
+
 const config::Disk& find_disk(const config::DomainDefinition& definition, const std::string& name) {
   const std::string target = name.substr(0, name.find('['));
   const auto& disks = definition.devices.disks;
   const auto found = std::find_if(disks.begin(), disks.end(), [&](const config::Disk& disk) {
-    return disk.target == target || (!name.empty() && disk.source == name);
+    return disk.target == target || is_called(disk, name);
   });
   if (found == disks.end())
     throw invalid_argument(fmt::format("disk '{}' was not found in the domain config", name));

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "driver/config/domain_definition.h"
 #include "driver/contract/typed_parameter.h"
 
 namespace warren::driver::domain {
+
+// Its target, or the path of its file. The name of an export is not a path.
+bool is_called(const config::Disk& disk, std::string_view name);
 
 // By target ("vda", or "vda[1]" for what is below it) or source. Throws INVALID_ARG.
 const config::Disk& find_disk(const config::DomainDefinition& definition, const std::string& name);

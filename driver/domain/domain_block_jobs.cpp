@@ -185,6 +185,7 @@ Task<> Domain::block_copy(Caller caller, std::string name, config::Disk destinat
   target->description.source_index = config::next_image_number(live_->devices);
   config::DiskMirror mirror{.job = config::MirrorJob::copy, .image = target->description, .backing = {}};
   if (shallow) mirror.backing = disk.backing;
+  check_pivot(*live_, disk.target, mirror);
   auto images = std::make_shared<JobImages>();
   ChainImage image{
       .image = std::move(target->image), .description = target->description, .data = {}, .data_path = {}};

@@ -4,6 +4,7 @@
 #include <libvirt/libvirt-qemu.h>
 #include <unistd.h>
 
+#include "driver/domain/disk_parameters.h"
 #include "driver/domain/key_codes.h"
 #include "driver/domain/local_driver.h"
 #include "driver/domain/monitor.h"
@@ -232,7 +233,7 @@ void LocalDriver::block_peek(const Caller&, const Uuid& uuid, const std::string&
     if (__builtin_add_overflow(offset, std::uint64_t{size}, &end) || end > INT64_MAX)
       throw invalid_argument("offset and size reach beyond what a file can hold");
     for (const config::Disk& disk : domain.snapshot()->current().devices.disks) {
-      if (path.empty() || (disk.target != path && disk.source != path)) continue;
+      if (!is_called(disk, path)) continue;
       require_own(disk, "peeking at it");
       if (disk.server) {
         throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED,

@@ -6,6 +6,7 @@
 #include "driver/config/vcpus.h"
 #include "driver/domain/block_job_plan.h"
 #include "driver/domain/disk_image.h"
+#include "driver/domain/disk_parameters.h"
 #include "driver/domain/disk_volume.h"
 #include "driver/domain/local_driver.h"
 #include "driver/domain/memory_statistics.h"
@@ -27,7 +28,7 @@ std::int64_t as_signed(std::uint64_t value) {
 std::size_t find_disk(const config::DomainDefinition& definition, const std::string& path) {
   const auto& disks = definition.devices.disks;
   auto found = std::find_if(disks.begin(), disks.end(), [&](const config::Disk& disk) {
-    return disk.target == path || (!path.empty() && disk.source == path);
+    return is_called(disk, path);
   });
   if (found == disks.end())
     throw invalid_argument(fmt::format("invalid path '{}' not assigned to domain", path));

@@ -88,19 +88,20 @@ class Connector {
   }
 
   // 0 or an errno.
-  int connect_to(const FileDescriptor& socket, const sockaddr* address, socklen_t length) const {
+  int connect_to(const FileDescriptor& socket, const sockaddr* address, socklen_t length,
+                 Clock::time_point limit) const {
     for (;;) {
       if (::connect(socket.get(), address, length) == 0) return 0;
       if (errno == EINPROGRESS || errno == EINTR) break;
       // A server on this host whose queue is full.
       if (errno != EAGAIN) return errno;
-      if (milliseconds_until(limit_) == 0) return ETIMEDOUT;
+      if (milliseconds_until(limit) == 0) return ETIMEDOUT;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     pollfd event{socket.get(), POLLOUT, 0};
     int ready = 0;
     do {
-      ready = ::poll(&event, 1, milliseconds_until(limit_));
+      ready = ::poll(&event, 1, milliseconds_until(limit));
     } while (ready < 0 && errno == EINTR);
     if (ready == 0) return ETIMEDOUT;
     int error = 0;
@@ -109,18 +110,21 @@ class Connector {
     return error;
   }
 
+  // Empty, with errno, where the host lacks the family.
   static FileDescriptor make_socket(int family) {
-    FileDescriptor socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket) throw system_error(errno, "make a socket");
-    return socket;
+    return FileDescriptor(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   }
 
   FileDescriptor connect_tcp() const {
     const Addresses list = find();
     int error = EHOSTUNREACH;
+    int left = 0;
+    for (const addrinfo* each = list.get(); each != nullptr; each = each->ai_next) ++left;
     for (const addrinfo* each = list.get(); each != nullptr; each = each->ai_next) {
+      // An address that does not answer leaves the others their share of the time.
+      const Clock::time_point limit = Clock::now() + (limit_ - Clock::now()) / left--;
       FileDescriptor socket = make_socket(each->ai_family);
-      error = connect_to(socket, each->ai_addr, each->ai_addrlen);
+      error = socket ? connect_to(socket, each->ai_addr, each->ai_addrlen, limit) : errno;
       if (error != 0) continue;
       const int yes = 1;
       // Small requests go at once, and a server that is gone is found to be.
@@ -140,7 +144,9 @@ class Connector {
     std::memcpy(address.sun_path, server_.socket.data(), server_.socket.size());
     FileDescriptor socket = make_socket(AF_UNIX);
     // The sockets interface wants it as the general type.
-    const int error = connect_to(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+    const int error =
+        socket ? connect_to(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address), limit_)
+               : errno;
     if (error != 0) fail(std::generic_category().message(error), error);
     return socket;
   }
