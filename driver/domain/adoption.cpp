@@ -3,6 +3,8 @@
 // The status file says what was so when the earlier daemon wrote last; the worker, if it lives, says what is
 // so. Where they differ the domain catches up: what happened in between is told and handled as if it happened
 // now.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "driver/domain/domain.h"
@@ -109,8 +111,11 @@ Task<> Domain::catch_up(control::Status found) {
   forget_devices_but(found);
   co_await give_back_host_devices();
   if (found.vcpus) note_vcpus(*found.vcpus);
-  // Held by a pivot, which lets it go when it has ended.
-  if (found.state == control::MachineState::paused && is_guest_held() && state_ == VIR_DOMAIN_RUNNING)
+  // Held by a pivot, which lets it go when it has ended, or had ended when the last daemon did.
+  const bool is_held =
+      is_guest_held() ||
+      (found.block_jobs && std::ranges::any_of(*found.block_jobs, &control::BlockJob::pivoted));
+  if (found.state == control::MachineState::paused && is_held && state_ == VIR_DOMAIN_RUNNING)
     found.state = control::MachineState::running;
   co_await catch_up_block_jobs(found.block_jobs.value_or(std::vector<control::BlockJob>()));
   // A machine that stops at its guest's reset counts that one too.

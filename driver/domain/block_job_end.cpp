@@ -39,6 +39,10 @@ bool has_ended(BlockJobState state) {
          state == BlockJobState::failed;
 }
 
+control::BlockJob never_begun(const std::string& alias) {
+  return {.id = alias, .state = BlockJobState::failed, .message = "it was never begun"};
+}
+
 int event_status(BlockJobState state, BlockJobStage stage) {
   // One that was told to end without a pivot was given up, however whole its copy may be.
   if (state == BlockJobState::cancelled || stage == BlockJobStage::aborting)
@@ -86,8 +90,31 @@ Task<> Domain::block_job_changed(std::weak_ptr<Worker> from, control::BlockJob c
   if (!worker || worker != worker_ || !is_active()) co_return;
   note_progress(change);
   const auto jobs = block_jobs_;
-  for (const auto& [target, job] : jobs)
-    if (alias_of_disk(target) == change.id) co_await follow_block_job(job, change);
+  bool is_known = false;
+  for (const auto& [target, job] : jobs) {
+    if (alias_of_disk(target) != change.id) continue;
+    is_known = true;
+    co_await follow_block_job(job, change);
+  }
+  // One that nobody knew was told to end.
+  if (!is_known && has_ended(change.state)) co_await dismiss_block_job(change.id);
+}
+
+Task<> Domain::settle_block_job(std::shared_ptr<BlockJob> job, std::vector<control::BlockJob> found) {
+  if (job->has_ended) co_return;
+  const std::string alias = alias_of_disk(job->record.disk);
+  const auto known = std::ranges::find(found, alias, &control::BlockJob::id);
+  job->is_doubtful = false;
+  if (known == found.end()) {
+    co_await end_block_job(std::move(job), never_begun(alias));
+    co_return;
+  }
+  const BlockJobStage stage = job->record.stage;
+  const bool is_asked = stage == BlockJobStage::pivoting || stage == BlockJobStage::aborting;
+  const bool is_ready = known->state == BlockJobState::ready;
+  // The worker answers in order: it was refused.
+  if (is_asked && (is_ready || known->state == BlockJobState::running))
+    co_await give_up_ending(std::move(job), is_ready ? BlockJobStage::ready : BlockJobStage::running);
 }
 
 Task<> Domain::follow_block_job(std::shared_ptr<BlockJob> job, control::BlockJob change) {
@@ -131,7 +158,8 @@ DefinitionPointer Domain::change_chain(const BlockJobRecord& record, bool pivote
   return is_stored ? persistent : nullptr;
 }
 
-// The definitions are true before anybody is told, and the worker forgets the job when they are written down.
+// The definitions are true before anybody is told. The worker forgets the job, and the images that it has
+// emptied go, when both are written down; else it tells the next daemon.
 Task<> Domain::end_block_job(std::shared_ptr<BlockJob> job, control::BlockJob change) {
   const BlockJobRecord record = job->record;
   const std::string alias = alias_of_disk(record.disk);
@@ -151,6 +179,7 @@ Task<> Domain::end_block_job(std::shared_ptr<BlockJob> job, control::BlockJob ch
   // Clients see it until they see what has become of it.
   job->has_ended = true;
   job->record.holds_guest = false;
+  bool is_written = true;
   if (persistent) {
     try {
       co_await store(persistent);
@@ -158,18 +187,19 @@ Task<> Domain::end_block_job(std::shared_ptr<BlockJob> job, control::BlockJob ch
       log(LogPriority::error,
           fmt::format("disk {} has another image now, and its definition cannot be stored: {}", record.disk,
                       error.what()));
-      emptied.clear();  // what is stored is made of them
+      is_written = false;
     }
     persistent_ = persistent;
     is_updated_ = true;
   }
-  co_await write_status();
+  const bool is_noted = co_await write_status();
   co_await let_guest_go(record.holds_guest);
   block_jobs_.erase(record.disk);
   publish();
   job->over.cancel();
   emit(BlockJobEvent{record.disk, disk_with_target(*live_, record.disk)->source, record.type,
                      event_status(change.state, record.stage)});
+  if (!is_written || !is_noted) co_return;
   co_await dismiss_block_job(alias);
   if (!emptied.empty()) co_await remove_files(std::move(emptied));
 }
@@ -191,8 +221,7 @@ Task<> Domain::catch_up_block_jobs(std::vector<control::BlockJob> found) {
     const std::string alias = alias_of_disk(target);
     const auto known = std::ranges::find(found, alias, &control::BlockJob::id);
     if (known == found.end()) {
-      control::BlockJob lost{.id = alias, .state = BlockJobState::failed, .message = "it was never begun"};
-      co_await end_block_job(job, std::move(lost));
+      co_await end_block_job(job, never_begun(alias));
       continue;
     }
     const control::BlockJob state = *known;
@@ -212,7 +241,26 @@ Task<> Domain::catch_up_block_jobs(std::vector<control::BlockJob> found) {
       log(LogPriority::error, error.what());
     }
   }
-  for (const control::BlockJob& other : found) co_await dismiss_block_job(other.id);
+  for (const control::BlockJob& other : found) {
+    if (!has_ended(other.state)) {
+      co_await cancel_block_job(other.id);
+      continue;
+    }
+    // Its end was written down, by a daemon that ended before it let the guest go.
+    if (other.pivoted) co_await let_guest_go(true);
+    co_await dismiss_block_job(other.id);
+  }
+}
+
+Task<> Domain::cancel_block_job(std::string alias) {
+  Request<void> request = [worker = worker_, alias](auto reply) {
+    worker->client().cancel_block_job({alias}, std::move(reply));
+  };
+  try {
+    co_await require_worker().ask<void>(std::move(request), "end a block job that nobody knows");
+  } catch (const Error& error) {
+    log(LogPriority::error, error.what());
+  }
 }
 
 void Domain::forget_block_jobs() {

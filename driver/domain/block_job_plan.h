@@ -46,8 +46,8 @@ void end_commit(config::Disk& disk, std::uint32_t top, std::uint32_t base);
 void end_pull(config::Disk& disk, std::optional<std::uint32_t> base);
 // The mirror becomes the disk.
 void pivot(config::Disk& disk);
-// That what a running domain will be once `mirror` has become its disk can be written and read back. Throws the
-// parser's reason.
+// That what a running domain will be once `mirror` has become its disk can be written and read back. Throws
+// the parser's reason.
 void check_pivot(const config::DomainDefinition& live, const std::string& target,
                  const config::DiskMirror& mirror);
 

@@ -148,9 +148,10 @@ TEST(BlockJobPlan, ACopyTakesTheDisksPlace) {
 }
 
 config::DomainDefinition domain_with(const std::string& disk) {
-  return config::parse_domain("<domain type='kvm'><name>d</name><memory>65536</memory><os><type>hvm</type></os>"
-                              "<devices><disk type='file'>" +
-                              disk + "<target dev='vda' bus='virtio'/></disk></devices></domain>");
+  return config::parse_domain(
+      "<domain type='kvm'><name>d</name><memory>65536</memory><os><type>hvm</type><kernel>/k</kernel></os>"
+      "<devices><disk type='file'>" +
+      disk + "<target dev='vda' bus='virtio'/></disk></devices></domain>");
 }
 
 config::DiskMirror copy_to(const BackingImage& image) {

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <map>
 #include <regex>
+#include <sstream>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -192,6 +193,75 @@ TEST_F(BlockJobs, ADomainIsDestroyedWhileTheTargetOfACopyIsOpened) {
   goes_on = true;
   EXPECT_TRUE(wait_for_state(VIR_DOMAIN_SHUTOFF));
   EXPECT_TRUE(run_until([&] { return !std::filesystem::exists(path("copy")); }));
+}
+
+// T15: a worker that answers late has begun the job all the same.
+TEST_F(BlockJobs, AJobWhoseBeginningWasAnsweredLateIsKnown) {
+  begin("late-job");
+  EXPECT_THAT(copy("copy"), HasSubstr("does not answer"));
+  EXPECT_EQ(last_code_, VIR_ERR_OPERATION_TIMEOUT);
+  EXPECT_TRUE(info());
+  EXPECT_TRUE(std::filesystem::exists(path("copy")));
+  EXPECT_TRUE(run_until([&] { return info()->end == 100; }));
+  EXPECT_EQ(abort(), "");
+  EXPECT_FALSE(info());
+}
+
+TEST_F(BlockJobs, AJobThatWasRefusedLateIsForgotten) {
+  begin("late-job refuse-jobs");
+  EXPECT_THAT(copy("copy"), HasSubstr("does not answer"));
+  EXPECT_TRUE(run_until([&] { return !info(); }));
+  EXPECT_THAT(shown(), Not(HasSubstr("<mirror")));
+  EXPECT_EQ(told_.back(), "vda 2 1");
+}
+
+TEST_F(BlockJobs, APivotThatWasAnsweredLateIsWaitedFor) {
+  begin("late-pivot");
+  ASSERT_EQ(copy("copy"), "");
+  tell_guest("job virtio-disk0 ready");
+  ASSERT_TRUE(wait_told("vda 2 3"));
+  EXPECT_THAT(abort(VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT), HasSubstr("does not answer"));
+  EXPECT_EQ(driver_->control_info(caller_, test_uuid(), 0).state, unsigned{VIR_DOMAIN_CONTROL_OK});
+  ASSERT_TRUE(wait_told("vda 2 0"));
+  EXPECT_THAT(chain(), ElementsAre("copy"));
+  EXPECT_THAT(chain(kStored), ElementsAre("copy"));
+}
+
+// T14: what the worker does and nobody wrote down is ended.
+TEST_F(BlockJobs, AJobThatNobodyKnowsIsEnded) {
+  begin();
+  ASSERT_EQ(commit(0, "vda[2]"), "");
+  const auto file = root_ / "run/status" / (std::string(kTestUuid) + ".xml");
+  std::stringstream text;
+  text << std::ifstream(file).rdbuf();
+  std::string status = text.str();
+  const auto first = status.find("<blockjob "), last = status.find("/>", first);
+  ASSERT_NE(first, std::string::npos) << status;
+  std::ofstream(file) << status.erase(first, last + 2 - first);
+  start_daemon();
+  EXPECT_FALSE(info());
+  EXPECT_TRUE(run_until([&] { return commit(0, "vda[2]").empty(); })) << last_code_;
+}
+
+// T13: a daemon that could write nothing down leaves it to the next one.
+TEST_F(BlockJobs, APivotThatNobodyWroteDownIsFoundAgain) {
+  begin("slow-pivot");
+  ASSERT_EQ(copy("copy"), "");
+  tell_guest("job virtio-disk0 ready");
+  ASSERT_TRUE(wait_told("vda 2 3"));
+  ASSERT_EQ(abort(VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT | VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC), "");
+  const auto file = root_ / "run/status" / (std::string(kTestUuid) + ".xml");
+  std::filesystem::rename(file, path("away"));
+  std::filesystem::create_directories(file / "in the way");
+  tell_guest("job virtio-disk0 completed");
+  ASSERT_TRUE(wait_told("vda 2 0"));
+  EXPECT_THAT(log_, HasSubstr("cannot write its status"));
+  std::filesystem::remove_all(file);
+  std::filesystem::rename(path("away"), file);
+  start_daemon();
+  EXPECT_TRUE(run_until([&] { return !info(); }));
+  EXPECT_THAT(chain(), ElementsAre("copy"));
+  EXPECT_EQ(state().state, VIR_DOMAIN_RUNNING);
 }
 
 TEST_F(BlockJobs, ACommitInTheMiddleTakesImagesOutOfTheChain) {

@@ -167,5 +167,23 @@ TEST_F(DiskTest, AThresholdIsToldByTarget) {
   EXPECT_EQ(told_[0], "threshold vda 4096 512");
 }
 
+// An export may be called like another disk.
+TEST(DiskNames, AnExportsNameIsNoPath) {
+  config::DomainDefinition domain;
+  domain.devices.disks.resize(2);
+  config::Disk& first = domain.devices.disks[0];
+  config::Disk& second = domain.devices.disks[1];
+  first.target = "vda";
+  first.source = "vdb";
+  first.server = config::NbdServer{.host = "h", .port = {}, .socket = {}};
+  second.target = "vdb";
+  second.source = "/images/b";
+  EXPECT_EQ(find_disk(domain, "vdb").target, "vdb");
+  EXPECT_EQ(find_disk(domain, "/images/b").target, "vdb");
+  first.source = "/images/b";
+  EXPECT_EQ(find_disk(domain, "/images/b").target, "vdb");
+  EXPECT_THROW(find_disk(domain, "images/b"), Error);
+}
+
 }  // namespace
 }  // namespace warren::driver::domain

@@ -127,7 +127,7 @@ LiveStatus Domain::status_now(LiveStatus::Phase phase) const {
   return status;
 }
 
-Task<> Domain::write_status(LiveStatus::Phase phase) {
+Task<bool> Domain::write_status(LiveStatus::Phase phase) {
   auto environment = environment_;
   auto status = std::make_shared<LiveStatus>(status_now(phase));
   std::move_only_function<Done()> work = [environment, status, name = uuid_.to_string()] {
@@ -138,10 +138,12 @@ Task<> Domain::write_status(LiveStatus::Phase phase) {
   };
   try {
     co_await run_blocking<Done>(environment->io_threads, std::move(work));
+    co_return true;
   } catch (const std::exception& error) {
     // The machine does what it was told already. Without the newest status a later daemon asks the worker.
     log(LogPriority::error, fmt::format("cannot write its status: {}", error.what()));
   }
+  co_return false;
 }
 
 Task<> Domain::remove_status() {

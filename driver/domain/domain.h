@@ -208,7 +208,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> commit(DefinitionPointer persistent, Act act);
   Task<> change_live(DefinitionPointer live, const Apply& apply);
   Task<> undo(Task<> way_back);
-  Task<> write_status(LiveStatus::Phase phase = LiveStatus::Phase::running);
+  // False: it could not be written, which is logged.
+  Task<bool> write_status(LiveStatus::Phase phase = LiveStatus::Phase::running);
   Task<> remove_status();
   LiveStatus status_now(LiveStatus::Phase phase) const;
   std::filesystem::path runtime_directory() const;
@@ -236,6 +237,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> write_core(std::string path, bool drop_cache);
   Task<> follow_dump(vmm::FileDescriptor file);
   Task<> run_again(std::string doing);
+  // Pause and resume as somebody asked for them.
+  Task<> change_machine(Worker::Command command, std::string doing);
+  Task<> machine_changed_late(vmm::control::MachineState state);
   void begin_long_job(int operation);
   void end_long_job(const std::optional<Error>& failure);
 
@@ -293,8 +297,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
     BlockJobRecord record;
     std::uint64_t speed = 0, current = 0, end = 0;  // as the worker told them last
     bool has_ended = false;
-    std::string failure;      // why it has failed; empty: it has not
-    asio::steady_timer over;  // cancelled when it has ended
+    bool is_doubtful = false;  // the worker has not answered in time what it was told last
+    std::string failure;       // why it has failed; empty: it has not
+    asio::steady_timer over;   // cancelled when it has ended
   };
   Task<> begin_block_job(BlockJobRecord record, std::optional<config::DiskMirror> mirror,
                          Request<void> request, std::uint64_t speed);
@@ -315,6 +320,10 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // The chains in both definitions, of a job that has completed. Returns what is to be stored, if anything.
   DefinitionPointer change_chain(const BlockJobRecord& record, bool pivoted);
   Task<> dismiss_block_job(std::string alias);
+  Task<> cancel_block_job(std::string alias);
+  // What has become of a command that was not answered in time, by what the worker says of its jobs since.
+  Task<> settle_block_job(std::shared_ptr<BlockJob> job, std::vector<vmm::control::BlockJob> found);
+  Task<> give_up_ending(std::shared_ptr<BlockJob> job, BlockJobStage stage);
   // What a daemon that comes back finds of them.
   Task<> catch_up_block_jobs(std::vector<vmm::control::BlockJob> found);
   // Their worker is no more: none of them goes on, or is waited for.
@@ -445,6 +454,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::shared_ptr<const MachineStatistics> kvm_;
   DirtyRate dirty_rate_;
   std::string control_error_;
+  bool is_state_doubtful_ = false;                    // a pause or resume was not answered in time
   std::vector<DiskError> disk_errors_;                // of disks that stopped the guest
   std::map<std::string, std::string> disk_messages_;  // the last error of each disk, by target
   std::uint64_t resets_ = 0;  // as the worker counts them: the guest's and those that were asked for

@@ -22,6 +22,11 @@ namespace {
 
 constexpr std::chrono::milliseconds kProgressInterval{250};
 
+// The worker has not answered: it may still do what it was told.
+bool is_timeout(const std::exception_ptr& failure) {
+  return failure && error_of(failure).code() == VIR_ERR_OPERATION_TIMEOUT;
+}
+
 // What a job's command names, with the descriptors.
 struct JobImages {
   std::vector<std::string> names;
@@ -210,7 +215,7 @@ Task<> Domain::block_copy(Caller caller, std::string name, config::Disk destinat
   }
   std::vector<std::string> made{target->created.keep()};
   if (!failed) co_return;
-  if (!made.front().empty()) co_await remove_files(std::move(made));
+  if (!made.front().empty() && !is_timeout(failed)) co_await remove_files(std::move(made));
   std::rethrow_exception(failed);
 }
 
@@ -231,7 +236,8 @@ Task<> Domain::begin_block_job(BlockJobRecord record, std::optional<config::Disk
   } catch (...) {
     failed = std::current_exception();
   }
-  if (failed) {
+  job->is_doubtful = is_timeout(failed);
+  if (failed && !job->is_doubtful) {
     block_jobs_.erase(target);
     live_ = before;
     co_await write_status();
@@ -239,6 +245,7 @@ Task<> Domain::begin_block_job(BlockJobRecord record, std::optional<config::Disk
   }
   publish();
   run_internal(follow_progress(job), "follow a block job");
+  if (failed) std::rethrow_exception(failed);
 }
 
 // Getters read what this finds.
@@ -250,12 +257,16 @@ Task<> Domain::follow_progress(std::shared_ptr<BlockJob> job) {
     co_await timer.async_wait(asio::use_awaitable);
     auto worker = from.lock();
     if (job->has_ended || !worker || worker != worker_ || !worker->is_connected()) co_return;
+    const bool was_doubtful = job->is_doubtful;
     Request<control::BlockJobs> request = [worker](auto reply) {
       worker->client().block_jobs(std::move(reply));
     };
     const auto found = co_await await_reply<control::BlockJobs>(std::move(request));
     if (!found) continue;
     for (const control::BlockJob& each : found->jobs) note_progress(each);
+    if (!was_doubtful) continue;
+    auto hold = co_await slot_.acquire(job_of("block job", {}), JobSlot::Urgency::urgent);
+    if (job->is_doubtful && worker == worker_ && is_active()) co_await settle_block_job(job, found->jobs);
   }
 }
 
@@ -334,7 +345,6 @@ Task<> Domain::abort_block_job(Caller caller, std::string name, unsigned int fla
 Task<> Domain::ask_for_end(std::shared_ptr<BlockJob> job, bool pivots) {
   const std::string target = job->record.disk;
   const BlockJobStage stage = job->record.stage;
-  const DefinitionPointer before = live_;
   job->record.stage = pivots ? BlockJobStage::pivoting : BlockJobStage::aborting;
   job->record.holds_guest = pivots && state_ == VIR_DOMAIN_RUNNING;
   set_mirror_state(target, pivots ? config::MirrorState::pivot : config::MirrorState::abort);
@@ -350,20 +360,28 @@ Task<> Domain::ask_for_end(std::shared_ptr<BlockJob> job, bool pivots) {
     }
   };
   std::exception_ptr failed;
+  bool is_asked = false;
   try {
     co_await hold_guest(job);
+    is_asked = true;
     co_await require_worker().ask<void>(
         std::move(request), fmt::format("end the block job on disk {} of domain '{}'", target, name_));
   } catch (...) {
     failed = std::current_exception();
   }
-  if (failed) {
-    co_await let_guest_go(std::exchange(job->record.holds_guest, false));
-    job->record.stage = stage;
-    live_ = before;
-    co_await write_status();
-    std::rethrow_exception(failed);
-  }
+  // It may pivot yet, and the guest stands still until that is known.
+  job->is_doubtful = is_asked && is_timeout(failed);
+  if (failed && !job->is_doubtful) co_await give_up_ending(job, stage);
+  publish();
+  if (failed) std::rethrow_exception(failed);
+}
+
+Task<> Domain::give_up_ending(std::shared_ptr<BlockJob> job, BlockJobStage stage) {
+  co_await let_guest_go(std::exchange(job->record.holds_guest, false));
+  job->record.stage = stage;
+  set_mirror_state(job->record.disk,
+                   stage == BlockJobStage::ready ? config::MirrorState::ready : config::MirrorState::running);
+  co_await write_status();
   publish();
 }
 

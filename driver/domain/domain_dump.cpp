@@ -31,12 +31,13 @@ void finish_core(const std::string& path, bool drop_cache) {
 
 Task<> Domain::core_dump(Caller caller, std::string path, unsigned int flags) {
   auto hold = co_await slot_.acquire(job_of("dump", caller));
-  Worker& worker = require_worker();
+  require_worker();
+  // The dump keeps the slot, which the end of a pivot waits for.
+  require_guest_not_held();
   const bool live = (flags & VIR_DUMP_LIVE) != 0;
   const bool was_running = state_ == VIR_DOMAIN_RUNNING;
   if (was_running && !live) {
-    require_guest_not_held();
-    co_await worker.command(&control::Client::pause, fmt::format("pause domain '{}'", name_));
+    co_await change_machine(&control::Client::pause, fmt::format("pause domain '{}'", name_));
     set_state(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_DUMP);
     co_await write_status();
     publish();
@@ -71,7 +72,7 @@ Task<> Domain::core_dump(Caller caller, std::string path, unsigned int flags) {
 }
 
 Task<> Domain::run_again(std::string doing) {
-  co_await worker_->command(&control::Client::resume, fmt::format("resume domain '{}': {}", name_, doing));
+  co_await change_machine(&control::Client::resume, fmt::format("resume domain '{}': {}", name_, doing));
   set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_UNPAUSED);
   co_await write_status();
   publish();

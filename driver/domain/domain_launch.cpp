@@ -241,7 +241,8 @@ Worker::Handlers Domain::worker_handlers() {
   std::weak_ptr<Worker> worker = worker_;
   handlers.state_changed = [weak, worker](const vmm::control::StateChanged& change) {
     auto self = weak.lock();
-    if (self && change.cause != vmm::control::StateCause::command) {
+    const bool is_answer = change.cause == vmm::control::StateCause::command;
+    if (self && (!is_answer || self->is_state_doubtful_)) {
       self->run_internal(self->worker_changed(worker, change), "follow the worker");
     }
   };

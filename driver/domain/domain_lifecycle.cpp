@@ -31,14 +31,45 @@ Task<> Domain::reset(Caller caller) {
   co_await write_status();
 }
 
+// A pause waits for requests of the guest, which a server may hold up for longer than clients wait for us.
+// What comes of it then is told by the worker's event instead.
+Task<> Domain::change_machine(Worker::Command command, std::string doing) {
+  try {
+    co_await require_worker().command(command, std::move(doing));
+  } catch (const Error& error) {
+    is_state_doubtful_ = is_state_doubtful_ || error.code() == VIR_ERR_OPERATION_TIMEOUT;
+    throw;
+  }
+}
+
+Task<> Domain::machine_changed_late(control::MachineState state) {
+  is_state_doubtful_ = false;
+  const bool is_paused = state == control::MachineState::paused;
+  const bool is_news = is_paused ? state_ == VIR_DOMAIN_RUNNING && !is_guest_held()
+                                 : state == control::MachineState::running && state_ == VIR_DOMAIN_PAUSED;
+  if (!is_news) co_return;
+  if (is_paused) {
+    set_state(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER);
+  } else {
+    set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_UNPAUSED);
+  }
+  co_await write_status();
+  publish();
+  if (is_paused) {
+    emit(VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_PAUSED);
+  } else {
+    emit(VIR_DOMAIN_EVENT_RESUMED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED);
+  }
+}
+
 Task<> Domain::suspend(Caller caller) {
   auto hold = co_await slot_.acquire(job_of("suspend", caller));
-  Worker& worker = require_worker();
+  require_worker();
   require_awake();
   if (state_ == VIR_DOMAIN_PAUSED) co_return;
   if (state_ != VIR_DOMAIN_RUNNING) throw operation_invalid("domain is not running");
   require_guest_not_held();
-  co_await worker.command(&control::Client::pause, fmt::format("suspend domain '{}'", name_));
+  co_await change_machine(&control::Client::pause, fmt::format("suspend domain '{}'", name_));
   set_state(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER);
   co_await write_status();
   publish();
@@ -47,13 +78,13 @@ Task<> Domain::suspend(Caller caller) {
 
 Task<> Domain::resume(Caller caller) {
   auto hold = co_await slot_.acquire(job_of("resume", caller));
-  Worker& worker = require_worker();
+  require_worker();
   require_awake();
   if (state_ == VIR_DOMAIN_RUNNING) throw operation_invalid("domain is already running");
   if (state_ != VIR_DOMAIN_PAUSED) throw operation_invalid("domain is not paused");
   // What failed is tried again from here on, and may fail again before this is answered.
   disk_errors_.clear();
-  co_await worker.command(&control::Client::resume, fmt::format("resume domain '{}'", name_));
+  co_await change_machine(&control::Client::resume, fmt::format("resume domain '{}'", name_));
   set_state(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_UNPAUSED);
   co_await write_status();
   publish();
@@ -241,6 +272,10 @@ Task<> Domain::worker_changed(std::weak_ptr<Worker> from, control::StateChanged 
   auto hold = co_await slot_.acquire(job_of("guest's change of state", {}), JobSlot::Urgency::urgent);
   auto worker = from.lock();
   if (!worker || worker != worker_ || !is_active()) co_return;
+  if (change.cause == control::StateCause::command) {
+    co_await machine_changed_late(change.state);
+    co_return;
+  }
   if (change.cause == control::StateCause::watchdog) {
     co_await watchdog_stopped(std::move(change));
     co_return;

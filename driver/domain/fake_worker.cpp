@@ -32,6 +32,8 @@
 
 namespace {
 
+constexpr useconds_t kLate = 2'000'000;  // longer than the tests' deadline
+
 namespace asio = boost::asio;
 using namespace warren::vmm;
 using control::MachineState;
@@ -101,7 +103,11 @@ class FakeMachine final : public control::Commands {
     if (has_word("slow-start")) ::usleep(400'000);
     status_.state = paused ? MachineState::paused : MachineState::running;
   }
-  void pause() override { require(MachineState::running), status_.state = MachineState::paused; }
+  void pause() override {
+    require(MachineState::running);
+    if (has_word("late-pause")) ::usleep(kLate);
+    change(MachineState::paused, StateCause::command);
+  }
   void resume() override {
     require(MachineState::paused);
     status_.state = MachineState::running;
@@ -171,6 +177,7 @@ class FakeMachine final : public control::Commands {
     if (job.state != control::BlockJobState::ready)
       throw Error(std::errc::operation_in_progress, "fake job is not ready");
     if (has_word("exit-at-pivot")) ::_exit(3);
+    if (has_word("late-pivot")) ::usleep(kLate);
     job.pivoted = command.pivot;
     job.state = control::BlockJobState::completing;
     if (!has_word("slow-pivot")) end_job(command.id, control::BlockJobState::completed);
@@ -184,6 +191,7 @@ class FakeMachine final : public control::Commands {
   control::BlockJobs block_jobs() const override { return {*status_.block_jobs}; }
 
   void begin_job(const std::string& id, control::BlockJobKind kind) {
+    if (has_word("late-job")) ::usleep(kLate);
     if (has_word("refuse-jobs")) throw Error(std::errc::no_space_on_device, "fake worker was told to refuse");
     if (has_word("exit-at-job")) ::_exit(3);
     for (const auto& job : *status_.block_jobs)

@@ -360,7 +360,9 @@ Task<> Domain::wait_for_removal(std::string alias) {
 Task<> Domain::device_unplugged(std::weak_ptr<Worker> from, std::string alias) {
   auto hold = co_await slot_.acquire(job_of("removal of a device", {}), JobSlot::Urgency::urgent);
   auto worker = from.lock();
+  const bool was_held = is_guest_held();
   if (!worker || worker != worker_ || !is_active() || !drop_device(alias)) co_return;
+  co_await let_guest_go(was_held);
   co_await give_back_host_devices();
   co_await write_status();
   publish();

@@ -168,6 +168,22 @@ TEST_F(LifecycleTest, HungWorker) {
   EXPECT_TRUE(is_gone(pid));
 }
 
+// T15: a pause that is answered late has happened all the same.
+TEST_F(LifecycleTest, T15APauseThatIsAnsweredLateIsTold) {
+  ASSERT_EQ(define(xml("test", kTestUuid, "", "late-pause")), "");
+  ASSERT_EQ(start(), "");
+  const auto suspend = [&] {
+    return wait<void>([&](auto done) { driver_->suspend(caller_, test_uuid(), std::move(done)); });
+  };
+  EXPECT_NE(suspend().find("does not answer"), std::string::npos);
+  EXPECT_EQ(state().state, VIR_DOMAIN_RUNNING);
+  EXPECT_TRUE(wait_for_state(VIR_DOMAIN_PAUSED));
+  EXPECT_TRUE(run_until([&] {
+    return std::ranges::find(events_, lifecycle(VIR_DOMAIN_EVENT_SUSPENDED,
+                                                VIR_DOMAIN_EVENT_SUSPENDED_PAUSED)) != events_.end();
+  }));
+}
+
 // T15: destroy over a job that hangs does not wait for it.
 TEST_F(LifecycleTest, DestroyOverAHangingJob) {
   ASSERT_EQ(create(xml()), "");

@@ -25,11 +25,10 @@ std::int64_t as_signed(std::uint64_t value) {
   return static_cast<std::int64_t>(std::min<std::uint64_t>(value, INT64_MAX));
 }
 
-std::size_t find_disk(const config::DomainDefinition& definition, const std::string& path) {
+std::size_t disk_index(const config::DomainDefinition& definition, const std::string& path) {
   const auto& disks = definition.devices.disks;
-  auto found = std::find_if(disks.begin(), disks.end(), [&](const config::Disk& disk) {
-    return is_called(disk, path);
-  });
+  auto found = std::find_if(disks.begin(), disks.end(),
+                            [&](const config::Disk& disk) { return is_called(disk, path); });
   if (found == disks.end())
     throw invalid_argument(fmt::format("invalid path '{}' not assigned to domain", path));
   return static_cast<std::size_t>(found - disks.begin());
@@ -38,7 +37,7 @@ std::size_t find_disk(const config::DomainDefinition& definition, const std::str
 BlockFigures disk_figures(const Snapshot& domain, const std::string& path) {
   require_active(domain);
   if (!path.empty()) {
-    const std::size_t index = find_disk(*domain.live, path);
+    const std::size_t index = disk_index(*domain.live, path);
     require_own(domain.live->devices.disks[index], "counting requests");
     return domain.counters ? domain.counters->disk(domain.live->devices.disks[index].info.alias)
                            : BlockFigures{};
@@ -269,7 +268,7 @@ void LocalDriver::block_info(const Caller&, const Uuid& uuid, const std::string&
     check_flags(flags, 0, "virDomainGetBlockInfo");
     if (path.empty()) throw invalid_argument("the path of a disk must not be empty");
     const auto& definition = domain.snapshot()->current();
-    config::Disk disk = definition.devices.disks[find_disk(definition, path)];
+    config::Disk disk = definition.devices.disks[disk_index(definition, path)];
     require_own(disk, "measuring it");
     find_volume(environment_->settings.volumes, disk);
     if (disk.server) return domain.measure_remote_disk(disk.target);
