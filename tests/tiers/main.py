@@ -3,15 +3,20 @@
 import subprocess
 import sys
 
+from builds import FUZZ
 from report import Outcome, Report
-from tiers import TIERS
+from tiers import FUZZ_TARGETS, TIERS
 
 
 def main() -> int:
     report = Report()
-    for argument in sys.argv[1:]:
+    arguments = sys.argv[1:]
+    for place, argument in enumerate(arguments):
         tier, _, only = argument.partition(":")
         try:
+            # Host tests wait more than they work.
+            if tier == "host" and "fuzz" in arguments[place + 1:]:
+                FUZZ.make_ahead(FUZZ_TARGETS)
             TIERS[tier](report, only)
         except subprocess.CalledProcessError as error:
             # A tree that does not build fails its tier; the others may still tell something.

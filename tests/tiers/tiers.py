@@ -14,6 +14,7 @@ from report import Outcome, Report
 
 SCRIPT_LIMIT = 300.0  # seconds, unless the script says more in a line "# time limit: N s"
 CPUS = os.cpu_count() or 1
+FUZZ_TARGETS = ["fuzz-targets"]
 
 
 def _environment(build: Build) -> dict[str, str]:
@@ -56,7 +57,9 @@ def _unit_test(build: Build, tier: str, test: dict) -> Outcome:
 
 
 def _run_unit_tests(report: Report, build: Build, tier: str, only: str) -> None:
-    tests = [test for test in build.introspect("tests") if only in test["name"]]
+    # The largest first: one that begins last would have the machine to itself.
+    tests = sorted((test for test in build.introspect("tests") if only in test["name"]),
+                   key=lambda test: -os.path.getsize(test["cmd"][0]))
     _parallel(report, [lambda test=test: _unit_test(build, tier, test) for test in tests], CPUS)
 
 
@@ -101,7 +104,8 @@ def host(report: Report, only: str) -> None:
 
 def lab(report: Report, only: str) -> None:
     RELEASE.make()
-    scripts = _scripts("lab", only)
+    # Those that may take long first, for the same reason.
+    scripts = sorted(_scripts("lab", only), key=_limit, reverse=True)
     if not scripts:
         return
     report.say("lab: asking tests/lab/probe whether /dev/kvm here runs unmodified kernels")
@@ -144,7 +148,7 @@ def _fuzz_target(target: Path, seconds: int) -> Outcome:
 
 def fuzz(report: Report, only: str) -> None:
     seconds = int(os.environ.get("FUZZ_SECONDS", "10"))
-    FUZZ.make(["fuzz-targets"])
+    FUZZ.make(FUZZ_TARGETS)
     targets = [path for path in sorted(FUZZ.directory.glob("fuzz-*"))
                if path.is_file() and os.access(path, os.X_OK) and only in path.name]
     report.say(f"fuzz: {len(targets)} targets for {seconds} s each")
