@@ -298,6 +298,56 @@ TEST_P(JobTest, CopiesTheTopAlone) {
   }
 }
 
+// Behind the end of what it is backed by the guest zeroes and discards, and nothing of it comes back.
+TEST_P(JobTest, ACopyOfTheTopAloneForgetsWhatTheGuestForgets) {
+  for (const Operation operation : {Operation::write_zeroes, Operation::discard}) {
+    for (const std::uint32_t version : {2u, 3u}) {
+      SCOPED_TRACE(version);
+      const TestImage top =
+          qcow2_image({.size = kSize, .version = version, .backing_file = "base", .backing_format = "raw"});
+      const TestImage target{make_file(), ImageFormat::qcow2};
+      std::vector<std::byte> seen(kSize);
+      {
+        auto image = open_chain(links_of({&top, &base_}), {.discard = true, .use_io_uring = GetParam()});
+        ChainImage& chain = *image;
+        Disk disk("disk", std::move(image), DiskOptions{.discard = true}, counters_, 1);
+        StepGuest guest(disk);
+        std::vector<std::byte> bytes(kSize / 2, std::byte{7});
+        ASSERT_EQ(guest.perform(Operation::write, kSize / 4, bytes), 0);
+        auto job = begin(Mirror::copy(
+            disk, chain,
+            {.target = target.link(), .make = CopyOptions::New{"base", "raw"}, .shallow = true}));
+        wait_for(*job, State::ready);
+        bytes.resize(kSize / 2 - 5 * 512);  // on both sides of the end
+        ASSERT_EQ(guest.perform(operation, kSize / 4 + 512, bytes, true), 0);
+        ASSERT_EQ(guest.perform(Operation::read, 0, seen), 0);
+        EXPECT_EQ(seen[kSize / 2 + (std::size_t{128} << 10)], std::byte{0});
+        complete(*job);
+      }
+      const std::vector<char> copied = contents({&target, &base_});
+      EXPECT_EQ(std::memcmp(copied.data(), seen.data(), kSize), 0);
+      expect_clean(target);
+    }
+  }
+}
+
+// Where there is nothing at all a new target is given nothing, not even tables that say so.
+TEST_P(JobTest, ACopyOfNothingTakesNoSpace) {
+  for (const bool shallow : {false, true}) {
+    const TestImage top = qcow2_image({.size = kSize << 13, .backing_file = "base", .backing_format = "raw"});
+    auto image = open_chain(links_of({&top, &base_}), {});
+    ChainImage& chain = *image;
+    Disk disk("disk", std::move(image), DiskOptions{}, counters_, 1);
+    const TestImage target{make_file(), ImageFormat::qcow2};
+    auto job = begin(
+        Mirror::copy(disk, chain, {.target = target.link(), .make = CopyOptions::New{}, .shallow = shallow}));
+    wait_for(*job, State::ready);
+    job->cancel();
+    wait_for(*job, State::cancelled);
+    EXPECT_LT(as_host(target.file)->size(), kSize / 2 + (std::uint64_t{1} << 20));
+  }
+}
+
 TEST_P(JobTest, CopiesARawDisk) {
   open({&base_});
   const TestImage target{make_file(), ImageFormat::qcow2};

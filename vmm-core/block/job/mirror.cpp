@@ -127,12 +127,29 @@ Work::Step Mirror::step() noexcept {
   return step;
 }
 
+// Of a place without data. What is left to others reads as zeros where there are none: a guest that zeroed or
+// discarded something there may have nothing to show for it. And a target that has nothing there either is
+// not to say so.
+int Mirror::look_behind(Allocation& found) noexcept {
+  const std::uint64_t backed = plan_.all ? 0 : image_.chain()[plan_.layers].layer->size();
+  if (range_.offset < backed) {
+    found.length = std::min(found.length, backed - range_.offset);
+    return 0;
+  }
+  const std::uint64_t length = found.length;
+  if (const int error = target().layer->allocation(range_.offset, length, found)) return error;
+  found.length = std::min(found.length, length);
+  if (found.kind == Allocation::Kind::data) found.kind = Allocation::Kind::zeros;
+  return 0;
+}
+
 Work::Step Mirror::move_piece() noexcept {
   Step step;
   Allocation found;
   step.error = find_data(image_.chain(), 0, plan_.layers, range_.offset, range_.length, found);
   if (step.error != 0) return step;
-  if (plan_.all && found.kind == Allocation::Kind::below) found.kind = Allocation::Kind::zeros;
+  if (found.kind != Allocation::Kind::data) step.error = look_behind(found);
+  if (step.error != 0) return step;
   if (found.kind == Allocation::Kind::data) {
     found.length = std::min(found.length, kMaximumPiece);
     step.error = buffer_.read(image_.chain(), 0, range_.offset, found.length);

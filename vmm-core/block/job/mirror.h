@@ -56,6 +56,7 @@ class Mirror final : public Work {
   const ChainNode& target() const noexcept { return plan_.base ? plan_.base->node() : plan_.target; }
   void follow();
   Step move_piece() noexcept;
+  int look_behind(Allocation& found) noexcept;
   std::uint64_t left() const noexcept { return map_.marked_bytes() + range_.length; }
   void tell_progress() noexcept;
   void catch_up();
