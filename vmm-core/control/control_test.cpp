@@ -1,5 +1,6 @@
 #include <array>
 #include <filesystem>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ class FakeCommands final : public Commands {
   void ctrl_alt_del() override { log.push_back("ctrl_alt_del"); }
   void wake() override { log.push_back("wake"); }
   void resize_disk(const ResizeDisk& command) override {
+    if (has_no_memory) throw std::bad_alloc();
     log.push_back("resize " + command.id + " " + std::to_string(command.bytes));
   }
   void set_disk_limits(const SetDiskLimits& command) override {
@@ -126,7 +128,7 @@ class FakeCommands final : public Commands {
   }
   void quit() override { log.push_back("quit"); }
 
-  bool refuse_configure = false;
+  bool refuse_configure = false, has_no_memory = false;
   MachineSpecification configured;
   DescriptorSet descriptors_got;
   std::vector<std::string> log;
@@ -237,6 +239,19 @@ TEST_F(ControlTest, BlockJobsAreStartedSteeredAndToldOf) {
   run();
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].message, "full");
+}
+
+// The guest is not to end with a command that asks for too much.
+TEST_F(ControlTest, ACommandThatFindsNoMemoryIsRefused) {
+  auto peer = client();
+  commands_.has_no_memory = true;
+  peer->resize_disk({"d", 512}, [&](std::expected<void, Error> answer) {
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code(), std::errc::not_enough_memory);
+  });
+  peer->pause(note());
+  run();
+  EXPECT_THAT(answers_, testing::ElementsAre("ok"));
 }
 
 TEST_F(ControlTest, BlockJobsThatMakeNoSenseAreRefused) {

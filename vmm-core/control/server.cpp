@@ -1,6 +1,8 @@
 #include "vmm-core/control/server.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <exception>
 #include <utility>
 #include <vector>
 
@@ -129,6 +131,9 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     } catch (const Error& error) {
       reply["error"] = {
           {"class", "GenericError"}, {"desc", error.what()}, {"errno", static_cast<int>(error.code())}};
+    } catch (const std::exception& error) {
+      // No memory for what it asks, as a rule: one command fails, and the guest goes on.
+      reply["error"] = {{"class", "GenericError"}, {"desc", error.what()}, {"errno", ENOMEM}};
     }
     connection->send(std::move(reply), std::move(given));
   }
