@@ -1,6 +1,7 @@
 #include "vmm-core/block/write_map.h"
 
 #include <atomic>
+#include <limits>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -8,7 +9,7 @@
 namespace warren::vmm::block {
 namespace {
 
-constexpr std::uint64_t kPart = WriteMap::kPart;
+constexpr std::uint64_t kPart = WriteMap::kSmallestPart;
 
 TEST(WriteMap, GivesWhatWasMarkedOnce) {
   WriteMap map(200 * kPart + 512);
@@ -39,6 +40,27 @@ TEST(WriteMap, TakesNoMoreThanWasAskedFor) {
     at += range->length;
   }
   EXPECT_EQ(at, 100 * kPart);
+}
+
+// An image says how large its disk is, and that may be anything.
+TEST(WriteMap, IsNoLargerForADiskOfAnySize) {
+  for (const std::uint64_t bytes : {(std::uint64_t{4} << 40) + 512, std::uint64_t{1} << 61,
+                                    std::uint64_t{std::numeric_limits<std::int64_t>::max()} / 512 * 512}) {
+    WriteMap map(bytes);
+    EXPECT_LE(bytes / map.part(), WriteMap::kMostParts);
+    map.mark(bytes - 512, 512);
+    map.mark(0, 1);
+    const auto first = map.take(512);
+    ASSERT_TRUE(first);
+    EXPECT_EQ(first->offset, 0u);
+    EXPECT_EQ(first->length, map.part());
+    const auto last = map.take(512);
+    ASSERT_TRUE(last);
+    EXPECT_EQ(last->offset + last->length, bytes);
+    EXPECT_FALSE(map.take(512));
+    map.mark(0, bytes);
+    EXPECT_GE(map.marked_bytes(), bytes);
+  }
 }
 
 // What is left is told to users while a guest writes: it is never more than the disk.

@@ -348,6 +348,23 @@ TEST_P(JobTest, ACopyOfNothingTakesNoSpace) {
   }
 }
 
+// Its size is what the header says, and costs whoever wrote that nothing.
+TEST_P(JobTest, ADiskOfAnySizeCanBeFollowed) {
+  const std::uint64_t size = std::uint64_t{1} << 50;
+  const TestImage top = qcow2_image({.size = size, .cluster_bits = 21}),
+                  target = qcow2_image({.size = size, .cluster_bits = 21});
+  auto image = open_chain(links_of({&top}), {});
+  ChainImage& chain = *image;
+  Disk disk("disk", std::move(image), DiskOptions{}, counters_, 1);
+  StepGuest guest(disk);
+  auto job = begin(Mirror::copy(disk, chain, {.target = target.link(), .make = {}}));
+  std::vector<std::byte> bytes(512, std::byte{7});
+  ASSERT_EQ(guest.perform(Operation::write, size - 512, bytes), 0);
+  EXPECT_EQ(job->status().state, State::running);
+  job->cancel();
+  wait_for(*job, State::cancelled);
+}
+
 TEST_P(JobTest, CopiesARawDisk) {
   open({&base_});
   const TestImage target{make_file(), ImageFormat::qcow2};

@@ -12,7 +12,7 @@
 namespace warren::vmm::block::job {
 namespace {
 
-constexpr std::uint64_t kMostTaken = std::uint64_t{64} << 20;  // from the map at a time
+constexpr std::uint64_t kMostTaken = std::uint64_t{64} << 20;  // at a time
 constexpr std::uint64_t kLittle = std::uint64_t{4} << 20;      // what can wait for the end of a job
 
 void make_image(const ChainLink& target, const CopyOptions::New& make, std::uint64_t bytes) {
@@ -92,7 +92,12 @@ std::unique_ptr<Mirror> Mirror::commit(Disk& disk, ChainImage& image, std::size_
 }
 
 Mirror::Mirror(Disk& disk, ChainImage& image, Plan plan)
-    : disk_(disk), image_(image), plan_(std::move(plan)), map_(image.size()), size_(image.size()) {
+    : disk_(disk),
+      image_(image),
+      plan_(std::move(plan)),
+      map_(image.size()),
+      little_(std::max(kLittle, map_.part())),
+      size_(image.size()) {
   tell(0, size_);
 }
 
@@ -122,7 +127,7 @@ Work::Step Mirror::step() noexcept {
   } else {
     step.next = Next::idle;
   }
-  if (step.next == Next::idle || (passed_ >= size_ && left() <= kLittle)) become_ready();
+  if (step.next == Next::idle || (passed_ >= size_ && left() <= little_)) become_ready();
   tell_progress();
   return step;
 }
@@ -146,7 +151,8 @@ int Mirror::look_behind(Allocation& found) noexcept {
 Work::Step Mirror::move_piece() noexcept {
   Step step;
   Allocation found;
-  step.error = find_data(image_.chain(), 0, plan_.layers, range_.offset, range_.length, found);
+  step.error =
+      find_data(image_.chain(), 0, plan_.layers, range_.offset, std::min(range_.length, kMostTaken), found);
   if (step.error != 0) return step;
   if (found.kind != Allocation::Kind::data) step.error = look_behind(found);
   if (step.error != 0) return step;
@@ -171,7 +177,7 @@ Work::Step Mirror::move_piece() noexcept {
 void Mirror::tell_progress() noexcept {
   const std::uint64_t rest = left();
   // Of a job that is ready what is left is nothing to speak of, but when the guest writes faster than this.
-  tell(passed_, is_ready() && rest <= kLittle ? passed_ : passed_ + rest);
+  tell(passed_, is_ready() && rest <= little_ ? passed_ : passed_ + rest);
 }
 
 // Nothing comes after it while the disk is held.
@@ -196,7 +202,7 @@ void Mirror::finish(bool pivot) {
   Chain other = chain_after();  // afterwards what is not used any more, which goes after the hold
   // A last look while the guest goes on, so that it waits for little.
   const std::uint64_t most = passed_ + left() + size_;  // it may write as fast as this reads
-  while (left() > kLittle && passed_ < most) {
+  while (left() > little_ && passed_ < most) {
     if (const int error = step().error) throw Error::from_errno(error, target().name + ": copy");
   }
   if (const int error = target().flush()) throw Error::from_errno(error, target().name + ": flush");

@@ -66,6 +66,7 @@ class Mirror final : public Work {
   ChainImage& image_;
   Plan plan_;
   WriteMap map_;
+  const std::uint64_t little_;  // bytes that can wait for the end of the job
   bool followed_ = false;
   WriteMap::Range range_;  // taken from the map and not copied yet
   std::uint64_t passed_ = 0;
