@@ -112,7 +112,9 @@ int RawFile::resize(std::uint64_t bytes) noexcept {
 std::unique_ptr<HostFile> RawFile::again() const {
   FileDescriptor descriptor(::fcntl(image_->descriptor(), F_DUPFD_CLOEXEC, 0));
   if (!descriptor) throw_errno(image_->name());
-  auto image = std::make_unique<RawImage>(std::move(descriptor), image_->name(), image_->options());
+  RawImageOptions options = image_->options();
+  options.owns_locks = true;  // this one's too, whoever had them last
+  auto image = std::make_unique<RawImage>(std::move(descriptor), image_->name(), options);
   image_->hand_over_locks();
   return std::make_unique<RawFile>(std::move(image));
 }

@@ -83,9 +83,9 @@ int take_over(int reader, int writer) noexcept {
 
 int give_back(int writer, int reader) noexcept {
   if (const int failed = set_readers_bytes(writer, F_RDLCK)) return failed;
-  const int failed = set_readers_bytes(reader, F_RDLCK);
+  if (const int failed = set_readers_bytes(reader, F_RDLCK)) return failed;
   unlock_image(writer);
-  return failed;
+  return 0;
 }
 
 }  // namespace warren::vmm

@@ -26,7 +26,8 @@ void unlock_image(int file) noexcept;
 int reserve_for_writing(int writer) noexcept;
 // Then: from a reader to the only user of the image. When others read it too, all is as it was before.
 int take_over(int reader, int writer) noexcept;
-// And back: `writer` is to be closed next. Nobody else can write in between.
+// And back: `writer` is to be closed next. Nobody else can write in between; when it fails
+// the image is still the writer's.
 int give_back(int writer, int reader) noexcept;
 
 }  // namespace warren::vmm

@@ -61,6 +61,16 @@ TEST_F(ImageLock, AReaderBecomesTheWriterAndIsAReaderAgain) {
   EXPECT_EQ(lock_image(open(O_RDWR).get(), kWriter), 0);
 }
 
+TEST_F(ImageLock, WhatCannotBeGivenBackIsStillTheWriters) {
+  const FileDescriptor reader = open(O_RDONLY), writer = open(O_RDWR);
+  ASSERT_EQ(lock_image(reader.get(), kReader), 0);
+  ASSERT_EQ(reserve_for_writing(writer.get()), 0);
+  ASSERT_EQ(take_over(reader.get(), writer.get()), 0);
+  const FileDescriptor blind = open(O_WRONLY);  // takes no lock to read
+  EXPECT_EQ(give_back(writer.get(), blind.get()), EBADF);
+  EXPECT_EQ(lock_image(open(O_RDWR).get(), kWriter), EAGAIN);
+}
+
 TEST_F(ImageLock, NobodyReservesWhatAnotherWrites) {
   const FileDescriptor writer = open(O_RDWR), other = open(O_RDWR);
   ASSERT_EQ(lock_image(writer.get(), kWriter), 0);

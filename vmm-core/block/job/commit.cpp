@@ -108,7 +108,6 @@ void Commit::finish(bool) {
   base_->close();
   rename_backing();
   change_chain();
-  base_->give_back();
   overlay_claim_.reset();
 }
 
@@ -119,16 +118,20 @@ void Commit::change_chain() {
   Chain chain = with_node(image_.chain(), plan_.base, base);
   chain.erase(chain.begin() + static_cast<std::ptrdiff_t>(plan_.top),
               chain.begin() + static_cast<std::ptrdiff_t>(plan_.base));
-  DiskHold hold(disk_);
-  hold.change(
-      [&] {
-        chain = image_.exchange(std::move(chain));
-        overlay.set_backing(base.layer);
-      },
-      [&] {
-        overlay.set_backing(before);
-        chain = image_.exchange(std::move(chain));
-      });
+  {
+    DiskHold hold(disk_);
+    hold.change(
+        [&] {
+          chain = image_.exchange(std::move(chain));
+          overlay.set_backing(base.layer);
+        },
+        [&] {
+          overlay.set_backing(before);
+          chain = image_.exchange(std::move(chain));
+        });
+  }
+  // `chain` still has the base that was written: its locks are somebody's all the time.
+  base_->give_back();
 }
 
 }  // namespace warren::vmm::block::job

@@ -21,7 +21,7 @@ FileDescriptor more_of(const HostFile& file, const std::string& name) {
 }  // namespace
 
 ImageClaim::ImageClaim(const HostFile& reader, const HostFile& writer, const std::string& name)
-    : reader_(more_of(reader, name)), writer_(more_of(writer, name)) {
+    : reader_(more_of(reader, name)), writer_(more_of(writer, name)), written_(writer.raw()) {
   if (!reader_ || !writer_) return;
   const int error = take_over(reader_.get(), writer_.get());
   if (error == EAGAIN)
@@ -31,7 +31,11 @@ ImageClaim::ImageClaim(const HostFile& reader, const HostFile& writer, const std
 }
 
 ImageClaim::~ImageClaim() {
-  if (reader_ && writer_) give_back(writer_.get(), reader_.get());
+  if (!reader_ || !writer_) return;
+  if (give_back(writer_.get(), reader_.get()) == 0) return;
+  // Better the writer's locks than none, for as long as this process is there.
+  written_->hand_over_locks();
+  writer_.release();
 }
 
 }  // namespace warren::vmm::block::job

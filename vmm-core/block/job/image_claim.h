@@ -11,8 +11,8 @@ namespace warren::vmm::block::job {
 
 class ImageClaim {
  public:
-  // Both are the same image, the one opened for reading and the other for writing. Throws Error when somebody
-  // else reads it too.
+  // Both are the same image, the one opened for reading and the other, which outlives this unless it is kept,
+  // for writing. Throws Error when somebody else reads it too.
   ImageClaim(const HostFile& reader, const HostFile& writer, const std::string& name);
   ImageClaim(const ImageClaim&) = delete;
   ImageClaim& operator=(const ImageClaim&) = delete;
@@ -23,6 +23,7 @@ class ImageClaim {
 
  private:
   FileDescriptor reader_, writer_;  // more of the same open files; none in tests, whose files are memory
+  RawImage* written_ = nullptr;
 };
 
 }  // namespace warren::vmm::block::job

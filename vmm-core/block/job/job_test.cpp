@@ -550,6 +550,38 @@ TEST_P(JobTest, AnImageThatIsWrittenIsTheJobsAlone) {
   expect_contents({&lower_, &base_});
 }
 
+// Nobody gets in when the job ends, however it tries.
+TEST_P(JobTest, AnImageThatWasWrittenIsNeverWithoutLocks) {
+  TestImage reader = by_itself(lower_, O_RDONLY);
+  ASSERT_EQ(lock_image(reader.file.get(), {}), 0);
+  open({&top_, &middle_, &reader, &base_});
+  std::atomic<bool> ends = false;
+  std::atomic<unsigned> got_in = 0, tried = 0;
+  std::thread stranger([&] {
+    const TestImage other = by_itself(lower_, O_RDWR);
+    while (!ends) {
+      got_in += lock_image(other.file.get(), {.writes = true}) == 0;
+      ++tried;
+    }
+  });
+  for (unsigned round = 0; round < 20 && got_in == 0; ++round) {
+    TestImage writer = by_itself(lower_, O_RDWR);
+    EXPECT_EQ(reserve_for_writing(writer.file.get()), 0);
+    const bool commits = round == 19;
+    auto job = begin(commits ? std::make_unique<Commit>(*disk_, *image_, CommitPlan{1, 2, "lower", "qcow2"},
+                                                        CommitFiles{writer.link(), {}})
+                             : std::unique_ptr<Work>(Mirror::commit(*disk_, *image_, 2, writer.link())));
+    writer.file = FileDescriptor();
+    if (!commits) job->cancel();
+    wait_for(*job, commits ? State::completed : State::cancelled);
+  }
+  ends = true;
+  stranger.join();
+  EXPECT_EQ(got_in, 0u);
+  EXPECT_GT(tried, 100u);
+  close();
+}
+
 // T22: a job begins within what the worker's cage allows its control thread, and works and ends, with the
 // queues that it makes, within what threads may do that work on images.
 TEST_P(JobTest, T22KeepsToTheRulesOfTheCage) {

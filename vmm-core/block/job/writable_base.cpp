@@ -11,8 +11,9 @@
 namespace warren::vmm::block::job {
 namespace {
 
-void put(Disk& disk, ChainImage& image, std::size_t place, const ChainNode& node) {
-  Chain chain = with_node(image.chain(), place, node);  // what is not used any more goes after the hold
+// The chain that it was.
+Chain put(Disk& disk, ChainImage& image, std::size_t place, const ChainNode& node) {
+  Chain chain = with_node(image.chain(), place, node);
   qcow2::File& above = *image.chain()[place - 1].qcow2;
   const std::shared_ptr<Layer> layers[] = {node.layer, above.backing()};
   DiskHold hold(disk);
@@ -25,6 +26,7 @@ void put(Disk& disk, ChainImage& image, std::size_t place, const ChainNode& node
         above.set_backing(layers[1]);
         chain = image.exchange(std::move(chain));
       });
+  return chain;
 }
 
 }  // namespace
@@ -54,11 +56,13 @@ void WritableBase::close() {
 }
 
 ChainNode WritableBase::read_only_node() noexcept {
+  stays_open_ = false;
   try {
     const Chain& chain = image_.chain();
     return open_again(before_, image_.options(),
                       place_ + 1 < chain.size() ? chain[place_ + 1].layer : nullptr);
   } catch (const std::exception&) {
+    stays_open_ = true;
     return node();
   }
 }
@@ -70,11 +74,17 @@ void WritableBase::restore() noexcept {
     // What a failed sync may have lost was never needed: the layers above have it.
   }
   try {
-    put(disk_, image_, place_, read_only_node());
+    const Chain written = put(disk_, image_, place_, read_only_node());
     give_back();
   } catch (const std::exception&) {
     // No memory or no rings for other queues: it stays open for writing, and nobody writes.
+    keep();
   }
+}
+
+void WritableBase::give_back() noexcept {
+  if (stays_open_) keep();
+  claim_.reset();
 }
 
 }  // namespace warren::vmm::block::job

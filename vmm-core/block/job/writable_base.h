@@ -25,8 +25,9 @@ class WritableBase {
   ChainNode read_only_node() noexcept;
   // Puts that in its place.
   void restore() noexcept;
-  // The image is only read by now; or it stays open for writing, whatever the chain becomes.
-  void give_back() noexcept { claim_.reset(); }
+  // The image is only read by now, and what wrote it is about to go; or it stays open for writing, whatever
+  // the chain becomes.
+  void give_back() noexcept;
   void keep() noexcept { claim_->keep(); }
 
  private:
@@ -35,6 +36,7 @@ class WritableBase {
   const std::size_t place_;
   ChainNode before_;
   std::optional<ImageClaim> claim_;
+  bool stays_open_ = false;  // it could not be opened to be read
 };
 
 // The file that the image is in, or its metadata.
