@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include <sys/timerfd.h>
 #include <time.h>
@@ -17,6 +18,7 @@ Disk::Disk(std::string name, std::unique_ptr<Image> image, const DiskOptions& op
       image_(std::move(image)),
       options_(options),
       counters_(counters),
+      told_size_(size()),
       throttle_(options.throttle) {
   for (std::size_t i = 0; i < streams; ++i) {
     alarms_.emplace_back(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
@@ -46,7 +48,7 @@ void Disk::resize(std::uint64_t bytes) {
 }
 
 void Disk::tell_size() {
-  if (resized_) resized_();
+  if (std::exchange(told_size_, size()) != size() && resized_) resized_();
 }
 
 void Disk::set_throttle(Throttle* throttle) noexcept {

@@ -73,11 +73,11 @@ class Disk final : public Inspectable {
   // A write that ends beyond `bytes` is told of, once; 0: none is.
   void set_threshold(std::uint64_t bytes) noexcept { threshold_.store(bytes, std::memory_order_relaxed); }
   std::uint64_t threshold() const noexcept { return threshold_.load(std::memory_order_relaxed); }
-  // Called after a resize, for devices that tell their guest.
+  // Called when the size has changed, for devices that tell their guest.
   void set_resize_handler(std::function<void()> resized) { resized_ = std::move(resized); }
   // Throws Error.
   void resize(std::uint64_t bytes);
-  // Tells the guest of the size that its image has by now.
+  // Tells the guest of the size that its image has by now, unless it knows.
   void tell_size();
   // Other limits, or the same with new figures, for what waits too; null: none.
   void set_throttle(Throttle* throttle) noexcept;
@@ -103,6 +103,7 @@ class Disk final : public Inspectable {
   std::unique_ptr<Image> image_;  // changed by DiskStream::replace_image alone, under the lock of streams
   const DiskOptions options_;
   BlockCounters& counters_;
+  std::uint64_t told_size_;
   std::function<void()> resized_;
   std::atomic<Throttle*> throttle_;
   std::atomic<std::uint64_t> threshold_{0};

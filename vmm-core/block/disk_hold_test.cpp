@@ -56,6 +56,22 @@ TEST_P(DiskHoldTest, T12AQueueThatCannotBeWaitedForIsLookedAt) {
   DiskHold hold(*disk_);
 }
 
+// A guest that is told looks at everything again: it is not told for nothing.
+TEST_P(DiskHoldTest, ASizeIsToldWhenItHasChanged) {
+  unsigned told = 0;
+  disk_->set_resize_handler([&] { ++told; });
+  disk_->tell_size();
+  EXPECT_EQ(told, 0u);
+  disk_->resize(2 << 20);
+  EXPECT_EQ(told, 1u);
+  disk_->resize(2 << 20);
+  disk_->tell_size();
+  EXPECT_EQ(told, 1u);
+  disk_->image()->resize(4 << 20);  // as a job does that goes over to a larger target
+  disk_->tell_size();
+  EXPECT_EQ(told, 2u);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, DiskHoldTest, testing::Bool(),
                          [](const auto& test) { return test.param ? "uring" : "threads"; });
 
