@@ -454,6 +454,58 @@ TEST(RawImage, GrowsAndShrinks) {
   EXPECT_THROW(locked.resize(512), Error);
 }
 
+// T12: a host that cannot zero writes the zeros, and what else its thread does is not held up by gigabytes.
+TEST(UringQueue, T12ZeroingTakesTurns) {
+  constexpr std::uint64_t kMuch = std::uint64_t{80} << 20, kFrom = 4096;
+  plan_no_faults();
+  const FileDescriptor file = make_file();
+  ASSERT_EQ(::ftruncate(file.get(), kMuch + kSize), 0);
+  const char byte = 'x';
+  for (const std::uint64_t at : {kFrom - 1, kFrom, kMuch / 2, kFrom + kMuch - 1, kFrom + kMuch})
+    ASSERT_EQ(::pwrite(file.get(), &byte, 1, static_cast<off_t>(at)), 1);
+  const RawImage image(file.duplicate(), "disk", {});
+  const auto queue = make_uring_queue(image, 8);
+  ASSERT_TRUE(queue);
+  allocations.plan(std::vector<Faults::Step>(16, {.error = EOPNOTSUPP}));
+  Outcome zeroed, read;
+  Request zero;
+  zero.operation = Operation::write_zeroes;
+  zero.offset = kFrom;
+  zero.length = kMuch;
+  zero.durable = true;
+  zero.completion = &zeroed;
+  std::array<char, 512> memory{};
+  iovec range{memory.data(), memory.size()};
+  Request other;
+  other.length = memory.size();
+  other.ranges = {&range, 1};
+  other.completion = &read;
+  queue->submit(zero);
+  queue->kick();
+  unsigned turns = 0;
+  while (zeroed.count == 0) {
+    pollfd event{queue->event_descriptor(), POLLIN, 0};
+    ASSERT_EQ(::poll(&event, 1, 10'000), 1);
+    queue->reap();
+    if (++turns != 1) continue;
+    EXPECT_EQ(zeroed.count, 0);
+    queue->submit(other);
+    queue->kick();
+  }
+  EXPECT_GE(turns, kMuch >> 24);
+  EXPECT_EQ(zeroed.last, 0);
+  EXPECT_EQ(read.count, 1);
+  std::vector<char> after(kMuch + kSize);
+  ASSERT_EQ(::pread(file.get(), after.data(), after.size(), 0), static_cast<ssize_t>(after.size()));
+  EXPECT_EQ(std::count(after.begin(), after.end(), 'x'), 2);
+  // What is left when the queue goes is done all the same.
+  zero.completion = &read;
+  queue->submit(zero);
+  queue->drain();
+  EXPECT_EQ(read.count, 2);
+  plan_no_faults();
+}
+
 // The ring refuses what it was not made for, whoever asks.
 TEST(UringQueue, DoesNothingButReadWriteAndSyncItsImage) {
   const RawImage image(make_file(), "disk", {});

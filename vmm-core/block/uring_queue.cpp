@@ -13,7 +13,8 @@
 namespace warren::vmm::block {
 namespace {
 
-constexpr unsigned kMaximumIovecs = 1024;  // IOV_MAX
+constexpr unsigned kMaximumIovecs = 1024;                         // IOV_MAX
+constexpr std::uint64_t kZeroedAtOnce = std::uint64_t{16} << 20;  // bytes
 
 class UringQueue final : public BlockQueue {
  public:
@@ -58,8 +59,10 @@ class UringQueue final : public BlockQueue {
   }
 
   unsigned reap() noexcept override {
-    const unsigned done = reap_ring();
-    return done + reap_slow();
+    unsigned done = reap_ring();
+    done += reap_slow();
+    if (!slow_.empty()) kick();  // for the rest of them
+    return done;
   }
 
   // The ring itself is readable while it holds completions, so that those reaped already wake nobody.
@@ -192,15 +195,35 @@ class UringQueue final : public BlockQueue {
     return Next::completed;
   }
 
+  // What a host has no call for is zeroed by writing it, and a guest may ask for gigabytes at once: all that
+  // this thread serves gets its turn in between.
   unsigned reap_slow() noexcept {
     unsigned done = 0;
-    while (!slow_.empty()) {
+    std::uint64_t zeroed = 0;
+    while (!slow_.empty() && zeroed < kZeroedAtOnce) {
       Request& request = *slow_.back();
+      const bool zeroes =
+          request.operation == Operation::write_zeroes || request.operation == Operation::discard;
+      const int error = zeroes ? zero_some(request, zeroed) : perform(image_, request);
+      if (zeroes && error == 0 && RequestProgress(request).left() != 0) continue;
       slow_.pop_back();
-      complete(request, perform(image_, request));
+      complete(request, error);
       ++done;
     }
     return done;
+  }
+
+  int zero_some(Request& request, std::uint64_t& zeroed) noexcept {
+    RequestProgress progress(request);
+    Request piece = request;
+    piece.offset = progress.offset();
+    piece.length = std::min(progress.left(), kZeroedAtOnce - progress.offset() % kZeroedAtOnce);
+    piece.durable = request.durable && piece.length == progress.left();
+    const int error = perform(image_, piece);
+    if (error != 0) return error;
+    progress.add_done(piece.length);
+    zeroed += piece.length;
+    return 0;
   }
 
   const RawImage& image_;
