@@ -29,6 +29,9 @@ void Worker::start_block_commit(const control::StartBlockCommit& command,
                              block::job::Mirror::commit(disk, image, command.base, std::move(base)),
                              command.speed);
   }
+  if (!command.backing)
+    throw Error(std::errc::invalid_argument,
+                "disk '" + command.id + "': a commit below its first image without the name of the base");
   block::job::CommitFiles files{.base = std::move(base), .overlay = {}};
   if (command.overlay_image)
     files.overlay = take_link(*command.overlay_image, command.id + ", image above the commit", descriptors);
