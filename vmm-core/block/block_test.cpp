@@ -346,6 +346,37 @@ TEST(RawImage, SectorsSmallerThanABlockAreWrittenOneByOne) {
   EXPECT_EQ(std::count(after.begin() + 512 * kSectors, after.end(), 'b'), kSize - 512 * kSectors);
 }
 
+// The disk is as large when it is opened next.
+TEST(RawImage, AFileThatIsNotWholeBlocksKeepsItsLength) {
+  constexpr std::uint64_t kLength = kSize - 3 * 512 + 100;  // and not even whole sectors
+  plan_no_faults();
+  const FileDescriptor file = make_file();
+  ASSERT_EQ(::ftruncate(file.get(), kLength), 0);
+  RawImage image(file.duplicate(), "disk", {.direct = true, .alignment = 4096, .fixed_length = true});
+  const std::uint64_t disk = image.size();
+  std::array<char, 1024> memory{};
+  memory.fill('x');
+  iovec range{memory.data(), memory.size()};
+  Request request;
+  request.operation = Operation::write;
+  request.offset = disk - memory.size();
+  request.length = memory.size();
+  request.ranges = {&range, 1};
+  ASSERT_EQ(perform(image, request), 0);
+  EXPECT_EQ(static_cast<std::uint64_t>(::lseek(file.get(), 0, SEEK_END)), kLength);
+  std::array<char, 1124> after{};
+  ASSERT_EQ(::pread(file.get(), after.data(), after.size(), static_cast<off_t>(disk - memory.size())), 1124);
+  EXPECT_EQ(std::count(after.begin(), after.end(), 'x'), 1024);
+  Request zero;
+  zero.operation = Operation::write_zeroes;
+  zero.offset = disk - 512;
+  zero.length = 512;
+  ASSERT_EQ(perform(image, zero), 0);
+  EXPECT_EQ(static_cast<std::uint64_t>(::lseek(file.get(), 0, SEEK_END)), kLength);
+  image.resize(2 * kSize);
+  EXPECT_EQ(static_cast<std::uint64_t>(::lseek(file.get(), 0, SEEK_END)), 2 * kSize);
+}
+
 TEST(RawImage, PartsOfBlocksAreZeroedAndNotDiscarded) {
   plan_no_faults();
   const FileDescriptor file = make_file();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm-core/memory/guest_bytes.h"
@@ -83,6 +84,18 @@ int read_piece(const RawImage& image, Request& request, const Blocks& blocks, st
   return 0;
 }
 
+// The length of the file when these blocks go beyond it and it is to stay so; else 0. Whoever else writes the
+// image does not make it longer, and resize() waits.
+off_t length_to_keep(const RawImage& image, const Blocks& blocks) noexcept {
+  const std::uint64_t whole_end = blocks.offset + blocks.whole;
+  if (!image.options().fixed_length || image.is_block_device() || whole_end <= image.size()) return 0;
+  struct stat status{};
+  if (::fstat(image.descriptor(), &status) != 0) return 0;
+  const auto end = static_cast<off_t>(whole_end);
+  const auto piece_end = static_cast<off_t>(blocks.offset + blocks.head + blocks.piece);
+  return status.st_size < end && piece_end <= status.st_size ? status.st_size : 0;
+}
+
 int write_piece(const RawImage& image, Request& request, const Blocks& blocks, std::byte* buffer) noexcept {
   if (!blocks.is_aligned()) {
     const ssize_t got = read_blocks(image, blocks, buffer);
@@ -90,11 +103,14 @@ int write_piece(const RawImage& image, Request& request, const Blocks& blocks, s
     std::memset(buffer + got, 0, blocks.whole - static_cast<std::size_t>(got));
   }
   copy_ranges(request, buffer + blocks.head, blocks.piece, false);
+  const off_t length = length_to_keep(image, blocks);
   ssize_t done = 0;
   do {
     done = ::pwrite(image.descriptor(), buffer, blocks.whole, static_cast<off_t>(blocks.offset));
   } while (done < 0 && is_passing(errno));
   if (done < 0) return errno;
+  // One that cannot be cut off has some zeros more than the disk.
+  [[maybe_unused]] const int kept = length == 0 ? 0 : ::ftruncate(image.descriptor(), length);
   if (done == 0) return EIO;
   const auto written = static_cast<std::size_t>(done);
   if (written > blocks.head) RequestProgress(request).advance(std::min(written - blocks.head, blocks.piece));

@@ -2,7 +2,8 @@
 // blocks at the ends of a write is read first, so a disk whose sectors are smaller than the host's blocks
 // works with cache='none' too, slowly.
 //
-// A file whose length is no multiple of the alignment grows to one when its last block is written so.
+// A file whose length is no multiple of the alignment grows to one when its last block is written so; one
+// whose length is the disk's is cut off again behind that.
 #pragma once
 
 #include <cstdint>

@@ -33,6 +33,7 @@ std::unique_ptr<RawFile> raw_of(FileDescriptor file, const ChainLink& link, cons
                                  RawImageOptions{.read_only = read_only,
                                                  .direct = link.direct,
                                                  .alignment = link.alignment,
+                                                 .fixed_length = link.format == ImageFormat::raw,
                                                  .sync = options.sync,
                                                  .use_io_uring = options.use_io_uring}));
 }

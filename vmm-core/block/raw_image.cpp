@@ -108,6 +108,7 @@ void RawImage::resize(std::uint64_t bytes) {
     }
   } else {
     // Nothing new begins beyond an end that is to be cut off, nor before an extension is there.
+    const std::lock_guard lock(misaligned_writes_);
     const std::uint64_t before = size_.load();
     if (bytes < before) size_.store(bytes, std::memory_order_release);
     if (::ftruncate(descriptor_.get(), static_cast<off_t>(bytes)) != 0) {

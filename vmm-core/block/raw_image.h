@@ -19,6 +19,8 @@ struct RawImageOptions {
   // What a guest sends misaligned goes by bounce.h, slowly.
   bool direct = false;
   std::uint32_t alignment = 512;
+  // Only resize() makes it longer. Else a format does that, by writing beyond the end.
+  bool fixed_length = false;
   bool sync = true;          // else a flush does nothing, and no write is followed by one
   bool use_io_uring = true;  // else, or where the host has none, a pool of threads
   bool owns_locks = true;    // those of its descriptor's open file go with the image
@@ -48,7 +50,7 @@ class RawImage final : public Image {
   // The locks are another image's on the same open file from here on.
   void hand_over_locks() noexcept { options_.owns_locks = false; }
 
-  // Held while a part of a block is written by bounce.h. Any thread.
+  // Held while a part of a block is written by bounce.h, and while the length changes. Any thread.
   std::mutex& misaligned_writes() const noexcept { return misaligned_writes_; }
 
   std::unique_ptr<BlockQueue> make_queue(unsigned depth) const override;
