@@ -4,6 +4,7 @@
 #include <bit>
 #include <cerrno>
 #include <condition_variable>
+#include <exception>
 #include <limits>
 #include <span>
 #include <utility>
@@ -71,19 +72,19 @@ Connection::Connection(FileDescriptor socket, std::string name, ConnectionOption
     : name_(std::move(name)), options_(std::move(options)), handle_(::nbd_create()) {
   require_no_tls();
   if (!handle_) throw Error(std::errc::not_enough_memory, name_ + ": " + last_error());
-  shake_hands(std::move(socket));
-  look_at_export();
   event_ = FileDescriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!event_) throw_errno(name_ + ": eventfd");
   memory_.reset(static_cast<std::byte*>(std::aligned_alloc(4096, kBuffers * kBufferBytes)));
   if (!memory_) throw Error(std::errc::not_enough_memory, name_);
   for (std::byte*& buffer : free_buffers_) buffer = memory_.get() + kBufferBytes * free_count_++;
   heard_ = Clock::now();
+  watched_ = socket.duplicate();
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error& error) {
     throw Error::from_errno(error.code().value(), name_ + ": thread of an NBD connection");
   }
+  introduce(std::move(socket));
 }
 
 Connection::~Connection() {
@@ -99,6 +100,27 @@ void Connection::refuse(const std::string& why) const {
   throw Error(std::errc::io_error, name_ + ": NBD export '" + options_.export_name + "': " + why);
 }
 
+void Connection::introduce(FileDescriptor socket) {
+  std::exception_ptr failed;
+  try {
+    shake_hands(std::move(socket));
+    look_at_export();
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  bool is_late = false;
+  {
+    const std::lock_guard lock(mutex_);
+    is_late = is_late_;
+    handshake_ = failed || is_late ? Handshake::failed : Handshake::done;
+  }
+  handshake_over_.notify_one();
+  if (!failed && !is_late) return;
+  thread_.join();
+  if (is_late) refuse("the server has not shaken hands in time");
+  std::rethrow_exception(failed);
+}
+
 void Connection::shake_hands(FileDescriptor socket) {
   nbd_handle* handle = handle_.get();
   // Few parts of the protocol: what is not asked for is not read from a hostile server either.
@@ -107,14 +129,11 @@ void Connection::shake_hands(FileDescriptor socket) {
       ::nbd_set_pread_initialize(handle, false) != 0 ||
       ::nbd_set_export_name(handle, options_.export_name.c_str()) != 0)
     refuse(last_error());
-  const auto limit = Clock::now() + options_.handshake_limit;
   // The handle's from here on, whatever comes of it.
   if (::nbd_aio_connect_socket(handle, socket.release()) != 0) refuse(last_error());
   while (::nbd_aio_is_ready(handle) == 0) {
     if (is_dead()) refuse("the server has closed the connection");
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(limit - Clock::now()).count();
-    if (left <= 0) refuse("the server has not shaken hands in time");
-    if (::nbd_poll(handle, static_cast<int>(left)) < 0) refuse(last_error());
+    if (::nbd_poll(handle, -1) < 0) refuse(last_error());
   }
 }
 
@@ -182,6 +201,7 @@ void Connection::run() noexcept {
   // Itself: the name of another thread is a file, which nobody in a cage opens.
   ::pthread_setname_np(::pthread_self(), "nbd");
   if (options_.thread_started) options_.thread_started();
+  if (!watch_handshake()) return;
   while (true) {
     FlightList begun;
     {
@@ -195,6 +215,20 @@ void Connection::run() noexcept {
   }
   // Politely, as far as that needs no waiting.
   if (!is_dead()) ::nbd_aio_disconnect(handle_.get(), 0);
+}
+
+// libnbd does not come back for as long as the server talks: what ends it is the end of the connection, of
+// which nothing more than is in the socket is read.
+bool Connection::watch_handshake() noexcept {
+  std::unique_lock lock(mutex_);
+  const auto is_over = [this] { return handshake_ != Handshake::going_on; };
+  if (!handshake_over_.wait_for(lock, options_.handshake_limit, is_over)) {
+    is_late_ = true;
+    ::shutdown(watched_.get(), SHUT_RDWR);
+    handshake_over_.wait(lock, is_over);
+  }
+  watched_ = FileDescriptor();
+  return handshake_ == Handshake::done;
 }
 
 void Connection::start(Flight& flight) noexcept {

@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -123,12 +124,14 @@ class Connection {
     void operator()(std::byte* memory) const noexcept { std::free(memory); }
   };
 
+  void introduce(FileDescriptor socket);
   void shake_hands(FileDescriptor socket);
   void look_at_export();
   [[noreturn]] void refuse(const std::string& why) const;
 
   // The rest is the connection's thread's.
   void run() noexcept;
+  bool watch_handshake() noexcept;
   void start(Flight& flight) noexcept;
   void advance(Flight& flight) noexcept;
   // What of the flight comes next; false: it waits for a buffer.
@@ -158,6 +161,12 @@ class Connection {
   std::mutex mutex_;
   FlightList incoming_;
   bool stopping_ = false;
+  // The constructor shakes hands, the connection's thread looks at the clock.
+  enum class Handshake { going_on, failed, done };
+  Handshake handshake_ = Handshake::going_on;
+  bool is_late_ = false;
+  std::condition_variable handshake_over_;
+  FileDescriptor watched_;  // the connection, until it has shaken hands
 
   std::unique_ptr<std::byte[], Free> memory_;
   static constexpr std::size_t kBuffers = 16;

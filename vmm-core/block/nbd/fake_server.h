@@ -1,6 +1,7 @@
 // For tests: an NBD server on a socket pair that does what it is told, right or wrong.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -108,6 +109,22 @@ class FakeServer {
                     .add(std::uint16_t{3})
                     .view());
   }
+  // Says of an export what may be said of it, and never that this was all; the end of the client ends it.
+  void inform_for_ever() {
+    if (!take_options()) return;
+    // The shortest there are: to read one takes longer than to send it.
+    Bytes many;
+    for (int i = 0; i < 1500; ++i) {
+      many.add(std::uint64_t{0x3e889045565a9}).add(kGo).add(std::uint32_t{3}).add(std::uint32_t{2});
+      many.add(std::uint16_t{0x7777});
+    }
+    // Without sleep: there is always something to read.
+    const auto bytes = many.view();
+    ssize_t done = 0;
+    do {
+      done = ::send(server_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (done == static_cast<ssize_t>(bytes.size()) || (done < 0 && errno == EAGAIN));
+  }
   // Waits for what no server of today needs to wait for: the end of the client.
   void wait_for_end() {
     std::uint8_t byte = 0;
@@ -121,6 +138,8 @@ class FakeServer {
     client_ = FileDescriptor(pair[0]);
     server_ = FileDescriptor(pair[1]);
   }
+
+  static constexpr std::uint32_t kGo = 7;  // NBD_OPT_GO
 
   template <typename Number>
   bool get(Number& number) {
@@ -142,7 +161,8 @@ class FakeServer {
            send(content.view());
   }
 
-  bool shake_hands() {
+  // Up to NBD_OPT_GO, which is answered by who calls it.
+  bool take_options() {
     std::uint32_t client_flags = 0, option = 0, length = 0;
     std::uint64_t magic = 0;
     if (!greet() || !get(client_flags)) return false;
@@ -150,19 +170,23 @@ class FakeServer {
       if (!get(magic) || !get(option) || !get(length)) return false;
       std::vector<std::uint8_t> content(length);
       if (!receive(content)) return false;
-      if (option == 7) break;                                            // NBD_OPT_GO
+      if (option == kGo) return true;
       if (!reply(option, std::uint32_t{1} << 31 | 1, {})) return false;  // NBD_REP_ERR_UNSUP
     }
-    if (!reply(option, 3, Bytes().add(std::uint16_t{0}).add(export_.size).add(export_.flags))) return false;
+  }
+
+  bool shake_hands() {
+    if (!take_options()) return false;
+    if (!reply(kGo, 3, Bytes().add(std::uint16_t{0}).add(export_.size).add(export_.flags))) return false;
     if (export_.maximum != 0) {
       const Bytes sizes = Bytes()
                               .add(std::uint16_t{3})
                               .add(export_.minimum)
                               .add(std::max<std::uint32_t>(4096, export_.minimum))
                               .add(export_.maximum);
-      if (!reply(option, 3, sizes)) return false;
+      if (!reply(kGo, 3, sizes)) return false;
     }
-    return reply(option, 1, {});
+    return reply(kGo, 1, {});
   }
 
   void serve() {

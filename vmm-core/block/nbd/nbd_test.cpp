@@ -287,6 +287,17 @@ TEST(NbdHandshake, WaitsNoLongerThanItsLimit) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
 }
 
+// The clock is looked at while it talks, too.
+TEST(NbdHandshake, WaitsNoLongerForAServerThatNeverComesToAnEnd) {
+  const auto begin = std::chrono::steady_clock::now();
+  // Several: now and then the server has nothing to say for a moment.
+  for (int i = 0; i < 8; ++i) {
+    FakeServer talker([](FakeServer& self) { self.inform_for_ever(); });
+    EXPECT_THAT(refusal(talker, {.handshake_limit = 50ms}), HasSubstr("has not shaken hands in time"));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 3s);
+}
+
 // --- What a server may do later ---
 
 // The error of a read, and of another one afterwards.
