@@ -25,8 +25,10 @@ namespace {
 constexpr std::size_t kBufferBytes = std::size_t{256} << 10;
 // A range of this many bytes goes to the server, and from it, without a copy.
 constexpr std::size_t kDirectBytes = std::size_t{64} << 10;
-// What every server takes in one command (proto.md, "Block size constraints").
-constexpr std::uint64_t kPortableBytes = std::uint64_t{32} << 20;
+// Of what every server takes in one command (proto.md, "Block size constraints": 32 MiB) as much as a slow
+// link carries within the limit of an answer.
+constexpr std::uint64_t kPortableBytes = std::uint64_t{4} << 20;
+constexpr int kLongestWait = 3;  // in limits of an answer
 // Zeroing and discarding carry no data; a length has 32 bits.
 constexpr std::uint64_t kMostZeroed = std::uint64_t{1} << 30;
 constexpr std::uint32_t kLargestBlock = 64 << 10;
@@ -77,7 +79,6 @@ Connection::Connection(FileDescriptor socket, std::string name, ConnectionOption
   memory_.reset(static_cast<std::byte*>(std::aligned_alloc(4096, kBuffers * kBufferBytes)));
   if (!memory_) throw Error(std::errc::not_enough_memory, name_);
   for (std::byte*& buffer : free_buffers_) buffer = memory_.get() + kBufferBytes * free_count_++;
-  heard_ = Clock::now();
   watched_ = socket.duplicate();
   try {
     thread_ = std::thread([this] { run(); });
@@ -286,11 +287,22 @@ int Connection::piece_landed(void* pointer, int* error) noexcept {
 }
 
 void Connection::sent(Flight& flight, std::int64_t cookie) noexcept {
-  if (asked_++ == 0) heard_ = Clock::now();
+  flight.asked_at_ = Clock::now();
+  flight.asked_before_ = newest_;
+  flight.asked_after_ = nullptr;
+  (newest_ == nullptr ? oldest_ : newest_->asked_after_) = &flight;
+  newest_ = &flight;
+  if (oldest_ == &flight) oldest_since_ = flight.asked_at_;
   if (cookie >= 0 || flight.landed_) return;
   // It was not taken, and nobody else will tell.
   int error = EIO;
   piece_landed(&flight, &error);
+}
+
+void Connection::forget_asked(Flight& flight) noexcept {
+  if (oldest_ == &flight) oldest_since_ = Clock::now();
+  (flight.asked_before_ == nullptr ? oldest_ : flight.asked_before_->asked_after_) = flight.asked_after_;
+  (flight.asked_after_ == nullptr ? newest_ : flight.asked_after_->asked_before_) = flight.asked_before_;
 }
 
 bool Connection::issue(Flight& flight) noexcept {
@@ -389,7 +401,7 @@ void Connection::settle() noexcept {
     // What ends while these are gone on with is for the next round.
     FlightList ended = std::exchange(landed_, {});
     while (Flight* flight = ended.pop()) {
-      --asked_;
+      forget_asked(*flight);
       end_piece(*flight);
       advance(*flight);
     }
@@ -399,13 +411,24 @@ void Connection::settle() noexcept {
 }
 
 void Connection::note_answers(short events) noexcept {
-  heard_ = Clock::now();
   const unsigned direction = ::nbd_aio_get_direction(handle_.get());
   if ((direction & LIBNBD_AIO_DIRECTION_READ) != 0 && (events & (POLLIN | POLLHUP | POLLERR)) != 0) {
     ::nbd_aio_notify_read(handle_.get());
   } else if ((direction & LIBNBD_AIO_DIRECTION_WRITE) != 0 && (events & (POLLOUT | POLLHUP | POLLERR)) != 0) {
     ::nbd_aio_notify_write(handle_.get());
   }
+}
+
+std::chrono::milliseconds Connection::patience() const noexcept {
+  const auto until = std::min(oldest_since_ + options_.answer_limit,
+                              oldest_->asked_at_ + kLongestWait * options_.answer_limit);
+  return std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+}
+
+// libnbd sees the end of the connection, and with it that of all commands.
+void Connection::give_up() noexcept {
+  given_up_ = true;
+  if (!is_dead()) ::shutdown(::nbd_aio_get_fd(handle_.get()), SHUT_RDWR);
 }
 
 void Connection::wait() noexcept {
@@ -417,19 +440,14 @@ void Connection::wait() noexcept {
     events[1] = {::nbd_aio_get_fd(handle_.get()), wanted, 0};
   }
   int limit = -1;
-  if (asked_ != 0 && !given_up_) {
-    const auto left = heard_ + options_.answer_limit - Clock::now();
-    limit = static_cast<int>(std::clamp<std::int64_t>(
-        std::chrono::ceil<std::chrono::milliseconds>(left).count(), 0, std::numeric_limits<int>::max()));
+  if (oldest_ != nullptr && !given_up_) {
+    const auto left = patience();
+    // What it says instead of the answer does not count.
+    if (left.count() <= 0) return give_up();
+    limit = static_cast<int>(std::min<std::int64_t>(left.count(), std::numeric_limits<int>::max()));
   }
   const int ready = ::poll(events.data(), events.size(), limit);
-  if (ready == 0) {
-    // libnbd sees the end of the connection, and with it that of all commands.
-    given_up_ = true;
-    if (events[1].fd >= 0) ::shutdown(events[1].fd, SHUT_RDWR);
-    return;
-  }
-  if (ready < 0) return;
+  if (ready <= 0) return;
   if (events[0].revents != 0) {
     std::uint64_t count = 0;
     [[maybe_unused]] const ssize_t got = ::read(event_.get(), &count, sizeof(count));

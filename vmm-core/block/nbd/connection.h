@@ -1,7 +1,8 @@
 // A connection to an export of an NBD server, and the thread that speaks for it by libnbd.
 //
-// The server may be anybody's: what it says of the export is checked, and one that goes away, or does not
-// answer for too long, makes every request fail with EIO from then on; nothing connects again.
+// The server may be anybody's: what it says of the export is checked, and one that goes away, or leaves a
+// command without an answer for too long, whatever else it says, makes every request fail with EIO from then
+// on; nothing connects again.
 // https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md
 //
 // DEVNOTE: libnbd allocates memory for each command, which the rest of the data path does not.
@@ -35,8 +36,10 @@ struct ConnectionOptions {
   // Offsets and lengths of requests are multiples of it; an export that wants larger blocks is refused.
   std::uint32_t block_size = 512;
   std::chrono::milliseconds handshake_limit{5'000};
-  std::chrono::milliseconds answer_limit{60'000};  // without a byte, while something is asked of the server
-  std::function<void()> thread_started;            // or none; first thing on the connection's thread
+  // For the answer to the command that was asked first of those that have none. No command waits for more
+  // than three times as long, however many were asked before it.
+  std::chrono::milliseconds answer_limit{60'000};
+  std::function<void()> thread_started;  // or none; first thing on the connection's thread
 };
 
 class Connection;
@@ -64,6 +67,8 @@ class Flight {
   enum class Step { idle, transfer, sync, done };
 
   Flight* next_ = nullptr;
+  Flight *asked_before_ = nullptr, *asked_after_ = nullptr;  // of what the server has not answered
+  std::chrono::steady_clock::time_point asked_at_;
   Connection* connection_ = nullptr;
   int error_ = 0;
   Step step_ = Step::idle;
@@ -140,6 +145,9 @@ class Connection {
   void issue_zeroes(Flight& flight) noexcept;
   void issue_discard(Flight& flight) noexcept;
   void sent(Flight& flight, std::int64_t cookie) noexcept;
+  void forget_asked(Flight& flight) noexcept;
+  std::chrono::milliseconds patience() const noexcept;
+  void give_up() noexcept;
   void end_piece(Flight& flight) noexcept;
   void settle() noexcept;
   void wait() noexcept;
@@ -172,11 +180,11 @@ class Connection {
   static constexpr std::size_t kBuffers = 16;
   std::array<std::byte*, kBuffers> free_buffers_{};
   std::size_t free_count_ = 0;
-  FlightList waiting_;     // for a buffer
-  FlightList landed_;      // pieces that have ended
-  unsigned asked_ = 0;     // commands that the server has not answered
-  bool given_up_ = false;  // on a server that does not answer
-  Clock::time_point heard_;
+  FlightList waiting_;                            // for a buffer
+  FlightList landed_;                             // pieces that have ended
+  bool given_up_ = false;                         // on a server that does not answer
+  Flight *oldest_ = nullptr, *newest_ = nullptr;  // of what the server has not answered
+  Clock::time_point oldest_since_;                // it is the oldest
 
   std::thread thread_;
 };

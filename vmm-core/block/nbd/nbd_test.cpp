@@ -335,6 +335,48 @@ TEST(NbdServer, ThatDoesNotAnswerIsGivenUp) {
   EXPECT_EQ(read_twice(server, {.answer_limit = 200ms}), std::pair(EIO, EIO));
 }
 
+// What it says of other commands, or of none, is no answer to this one.
+TEST(NbdServer, ThatLeavesOneCommandWithoutAnAnswerIsGivenUp) {
+  FakeServer server(FakeServer::Export{.instead = [](FakeServer& self, const FakeServer::Asked& asked) {
+    return asked.offset == 512 || self.do_as_asked(asked);
+  }});
+  File file(connect(server, {.answer_limit = 300ms}));
+  auto forgotten = file.make_queue(1), answered = file.make_queue(1);
+  Results results;
+  Tried tried;
+  Buffer memory(512);
+  prepare(tried, Operation::read, 512, memory, {512}, results);
+  const auto begin = std::chrono::steady_clock::now();
+  forgotten->submit(tried.request);
+  forgotten->kick();
+  Buffer other(512);
+  while (perform(*answered, Operation::read, 0, other, {512}) == 0) {
+    ASSERT_LT(std::chrono::steady_clock::now() - begin, 10s);
+    std::this_thread::sleep_for(10ms);
+  }
+  forgotten->drain();
+  EXPECT_EQ(results.errors, std::vector<int>{EIO});
+}
+
+// A slow one is not one that does not answer: each of many commands has the time, when it is its turn.
+TEST(NbdServer, ThatAnswersOneAfterTheOtherIsWaitedFor) {
+  FakeServer server(FakeServer::Export{.instead = [](FakeServer& self, const FakeServer::Asked& asked) {
+    std::this_thread::sleep_for(150ms);
+    return self.do_as_asked(asked);
+  }});
+  File file(connect(server, {.answer_limit = 500ms}));
+  auto queue = file.make_queue(6);
+  Results results;
+  std::vector<Tried> tried(6);
+  Buffer memory(6 * 512);
+  for (unsigned i = 0; i < 6; ++i) {
+    prepare(tried[i], Operation::read, i * 512, memory, {512}, results);
+    queue->submit(tried[i].request);
+  }
+  queue->drain();
+  EXPECT_EQ(results.errors, std::vector<int>(6, 0));
+}
+
 TEST(NbdServer, ThatAnswersGarbageIsGivenUp) {
   FakeServer garbage(FakeServer::Export{
       .instead = [](FakeServer& self, const auto&) { return self.send(pattern(65'536, 1)); }});
