@@ -383,9 +383,13 @@ void Connection::end_piece(Flight& flight) noexcept {
       Scatter(request.ranges).copy_from({flight.buffer_, flight.piece_});
     free_buffers_[free_count_++] = flight.buffer_;
   }
-  if (request.operation == Operation::write_zeroes && !flight.zeroes_by_writing_ &&
-      flight.step_ == Flight::Step::transfer && (error == ENOTSUP || error == EINVAL)) {
+  const bool is_refused = flight.step_ == Flight::Step::transfer && (error == ENOTSUP || error == EINVAL);
+  if (is_refused && request.operation == Operation::write_zeroes && !flight.zeroes_by_writing_) {
     flight.zeroes_by_writing_ = true;
+  } else if (is_refused && request.operation == Operation::discard) {
+    // A hint, which the server may not take, or not of so much, or not there.
+    if (error == ENOTSUP) can_trim_ = false;
+    flight.at_ = flight.end_;
   } else if (error != 0) {
     flight.error_ = error_of(error);
   } else if (flight.step_ == Flight::Step::sync) {

@@ -407,6 +407,26 @@ TEST(NbdServer, ThatFailsARequestFailsThatOneOnly) {
   EXPECT_EQ(read_twice(other), std::pair(EIO, 0));
 }
 
+// What is discarded may be kept: a server that does not want to is none that failed.
+TEST(NbdServer, ThatRefusesATrimHasBeenAsked) {
+  for (const std::uint32_t error : {22u, 95u, 5u}) {  // NBD_EINVAL, NBD_ENOTSUP, NBD_EIO
+    FakeServer server(
+        FakeServer::Export{.instead = [error](FakeServer& self, const FakeServer::Asked& asked) {
+          return asked.command == FakeServer::kTrim ? self.answer(asked, error) : self.do_as_asked(asked);
+        }});
+    {
+      File file(connect(server));
+      auto queue = file.make_queue(1);
+      const int expected = error == 5 ? EIO : 0;
+      EXPECT_EQ(perform_bare(*queue, Operation::discard, 0, 4096), expected);
+      EXPECT_EQ(perform_bare(*queue, Operation::discard, 8192, 4096), expected);
+      EXPECT_EQ(file.sync(), 0);
+    }
+    const auto trims = std::ranges::count(server.asked(), FakeServer::kTrim, &FakeServer::Asked::command);
+    EXPECT_EQ(trims, error == 95 ? 1 : 2);
+  }
+}
+
 // --- In the cage ---
 
 TEST(NbdCage, MayDoAllThatItNeeds) {
