@@ -236,17 +236,18 @@ machine::PciDeviceConfiguration Worker::disk_device(const control::DiskSpecifica
                                                     control::DescriptorSet& descriptors) {
   BlockCounters& counters = block_counters(disk.id);
   std::vector<EventThread*> threads = threads_of(disk);
-  auto links = std::make_shared<std::vector<block::ChainLink>>(take_chain(disk, descriptors));
+  // Now, and not when the device is built: an image's server is waited for, and the vCPUs stand still then.
+  auto image = std::make_shared<std::unique_ptr<block::ChainImage>>(
+      open_image(disk, take_chain(disk, descriptors), io_thread_hook()));
   return on_pci(disk.id, disk.address,
-                [this, disk, links,
+                [this, id = disk.id, image,
                  options = virtio::BlockOptions{.disk = options_of(disk),
                                                 .packed = disk.packed,
                                                 .queues = disk.queues,
                                                 .queue_size = disk.queue_size},
                  &counters, threads = std::move(threads)] {
-                  auto device = std::make_unique<virtio::Block>(
-                      disk.id, open_image(disk, std::move(*links), io_thread_hook()), options, counters,
-                      threads);
+                  auto device =
+                      std::make_unique<virtio::Block>(id, std::move(*image), options, counters, threads);
                   disks_.add(device->disk());
                   return device;
                 });

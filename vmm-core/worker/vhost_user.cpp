@@ -14,9 +14,13 @@ machine::PciDeviceConfiguration Worker::vhost_user_disk(const control::VhostUser
   auto socket = std::make_shared<FileDescriptor>(take(descriptors, disk.descriptor));
   virtio::vhost::UserBlockOptions options{.queues = disk.queues, .queue_size = disk.queue_size};
   options.lost = [this, id = disk.id](int error) { back_end_lost(id, error); };
-  return on_pci(disk.id, disk.address, [disk, socket, options, &thread](GuestMemory& memory) {
+  const auto make = [disk, socket, options, &thread](GuestMemory& memory) {
     return std::make_unique<virtio::vhost::UserBlock>(disk.id, std::move(*socket), options, memory, thread);
-  });
+  };
+  if (!machine_) return on_pci(disk.id, disk.address, make);
+  // Now, and not when the device is built: the back end is waited for, and the vCPUs stand still then.
+  auto device = std::make_shared<std::unique_ptr<virtio::vhost::UserBlock>>(make(machine_->memory()));
+  return on_pci(disk.id, disk.address, [device] { return std::move(*device); });
 }
 
 // On the device's thread.
