@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -251,8 +252,14 @@ void PciTransport::write(std::uint64_t offset, std::span<const std::byte> data) 
 // The kernel takes rings of a mapped BAR; what arrives here came another way, or before the BAR was mapped.
 void PciTransport::ring(std::uint64_t queue) noexcept {
   if (queue >= bells_.size()) return;
+  // A full counter has rung already. Who serves the queue may be another program, which has the same open
+  // file and may have made it one that waits; so it is not written to when it would.
+  //
+  // DEVNOTE: that program may yet fill it in between. Nothing writes an eventfd without the wait but its
+  // flag.
+  pollfd bell{.fd = bells_[queue].get(), .events = POLLOUT, .revents = 0};
+  if (::poll(&bell, 1, 0) != 1 || (bell.revents & POLLOUT) == 0) return;
   const std::uint64_t one = 1;
-  // A full counter has rung already.
   [[maybe_unused]] const ssize_t written = ::write(bells_[queue].get(), &one, sizeof(one));
 }
 

@@ -8,7 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
+#include <sys/uio.h>
 
 #include "vmm-core/os/error.h"
 #include "vmm-core/os/vhost_interface.h"
@@ -54,7 +54,10 @@ class Backend::Signal final : public EventHandler {
 
   void raise_if_due() noexcept {
     std::uint64_t count = 0;
-    if (::read(event.get(), &count, sizeof(count)) != sizeof(count) || backend_.host_ == nullptr) return;
+    const iovec whole{.iov_base = &count, .iov_len = sizeof(count)};
+    // A peer that is another program has the same open file, and may make it one that waits.
+    if (::preadv2(event.get(), &whole, 1, -1, RWF_NOWAIT) != sizeof(count) || backend_.host_ == nullptr)
+      return;
     if (queue_ < 0) return backend_.host_->request_reset();
     backend_.host_->signal_queue(static_cast<std::uint16_t>(queue_));
   }
@@ -210,7 +213,9 @@ void Backend::take_ring(std::uint16_t index) noexcept {
 }
 
 void Backend::raise_due() noexcept {
-  for (const auto& signal : signals_) signal->raise_if_due();
+  thread_.run([this] {
+    for (const auto& signal : signals_) signal->raise_if_due();
+  });
 }
 
 }  // namespace warren::vmm::virtio::vhost

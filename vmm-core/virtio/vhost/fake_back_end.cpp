@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -88,6 +89,18 @@ void FakeBackEnd::ring_call(std::size_t ring) {
 void FakeBackEnd::ring_damage(std::size_t ring) {
   const std::lock_guard lock(mutex_);
   ring_bell(rings_[ring].damage);
+}
+
+void FakeBackEnd::make_blocking(std::size_t ring) {
+  const std::lock_guard lock(mutex_);
+  for (const FileDescriptor* each : {&rings_[ring].kick, &rings_[ring].call, &rings_[ring].damage})
+    if (::fcntl(each->get(), F_SETFL, 0) != 0) throw_errno("fcntl");
+}
+
+void FakeBackEnd::fill_doorbell(std::size_t ring) {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t most = ~std::uint64_t{1};
+  static_cast<void>(!::write(rings_[ring].kick.get(), &most, sizeof(most)));
 }
 
 void FakeBackEnd::serve() {

@@ -66,6 +66,10 @@ class FakeBackEnd {
   // Of an interrupt that comes without a request, and a ring that is damaged.
   void ring_call(std::size_t ring);
   void ring_damage(std::size_t ring);
+  // What it was sent of a ring waits from now on, for the front end as well.
+  void make_blocking(std::size_t ring);
+  // The doorbell counts no further.
+  void fill_doorbell(std::size_t ring);
 
  private:
   struct Region {

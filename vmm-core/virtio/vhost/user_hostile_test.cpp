@@ -183,6 +183,35 @@ TEST_F(UserBlockTest, T29OneThatWillNotStopIsLostInTime) {
   EXPECT_EQ(lost_for_, ETIMEDOUT);
 }
 
+// The flag is the open file's, which both have.
+TEST_F(UserBlockTest, T29OneThatMakesItsEventsWaitHoldsNobodyUp) {
+  connect();
+  start();
+  EXPECT_EQ(request(0, 0), 0);
+  back_end_->make_blocking(0);
+  EXPECT_EQ(request(0, 0), 0);
+  EXPECT_TRUE(FakeGuest::eventually([&] { return guest_->interrupt_line(); }));
+  guest_->transport().pause();
+  guest_->transport().resume();
+  EXPECT_EQ(request(0, 0), 0);
+  back_end_->make_blocking(0);
+  guest_->reset();
+  start();
+  EXPECT_EQ(request(0, 0), 0);
+}
+
+TEST_F(UserBlockTest, T29OneThatFillsItsDoorbellHoldsNoVcpuUp) {
+  connect();
+  start();
+  back_end_->hold(true);
+  back_end_->make_blocking(0);
+  // Of those the kernel of the guest's kicks makes none here: they come the slow way, which writes.
+  back_end_->fill_doorbell(0);
+  guest_->kick(0);
+  back_end_->hold(false);
+  EXPECT_EQ(request(0, 0), 0);
+}
+
 // A byte at a time buys no time.
 TEST_F(UserBlockTest, T29AllRepliesTogetherHaveOneDeadline) {
   patience_ = std::chrono::milliseconds(300);
