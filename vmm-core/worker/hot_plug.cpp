@@ -128,6 +128,7 @@ void Worker::forget_device(const std::string& id) {
   open_trays_.erase(id);
   vsocks_.erase(id);
   inputs_.erase(id);
+  vhost_user_disks_.erase(id);
   disks_.forget(id);
   clear_slot(counters_->disks, id);
   clear_slot(counters_->interfaces, id);

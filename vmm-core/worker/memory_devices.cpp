@@ -83,6 +83,7 @@ void Worker::add_memory_devices(machine::MachineConfiguration& configuration,
 
 // The memory comes before its device.
 void Worker::plug_virtio_memory(const control::VirtioMemorySpecification& device) {
+  require_memory_for_back_ends(device.id);
   machine_->add_memory(virtio_memory(device));
   try {
     machine_->plug(virtio_memory_device(device));
@@ -122,6 +123,7 @@ void Worker::request_memory(const control::RequestMemory& command) {
 
 void Worker::plug_dimm(const control::PlugDimm& command) {
   require(machine_ != nullptr && state_ != control::MachineState::prepared, "plug_dimm");
+  require_memory_for_back_ends(command.dimm.id);
   machine_->plug_dimm(dimm_of(command.dimm));
   if (balloon_ != nullptr) balloon_->memory_changed();
 }

@@ -118,6 +118,7 @@ void Worker::configure(const control::MachineSpecification& specification,
     interfaces_.clear();
     inputs_.clear();
     memory_devices_.clear();
+    vhost_user_disks_.clear();
     optical_drives_.clear();
     scsi_controllers_.clear();
     scsi_units_.clear();

@@ -221,6 +221,8 @@ class Worker final : public control::Commands {
   machine::PciDeviceConfiguration vhost_user_disk(const control::VhostUserDiskSpecification& disk,
                                                   control::DescriptorSet& descriptors);
   void back_end_lost(const std::string& disk, int error) noexcept;
+  // Throws unless the back ends of disks can be told of one more region of memory, that of `device`.
+  void require_memory_for_back_ends(const std::string& device) const;
   // inputs.cpp
   machine::PciDeviceConfiguration input_device(const control::InputSpecification& input,
                                                control::DescriptorSet& descriptors);
@@ -291,6 +293,7 @@ class Worker final : public control::Commands {
   std::map<std::string, virtio::Input*> inputs_;
   std::vector<std::shared_ptr<EvdevSource>> evdevs_;
   std::map<std::string, virtio::MemoryDevice*> memory_devices_;
+  std::set<std::string> vhost_user_disks_;
   vfio::GroupTable host_groups_;  // before machine_, whose devices hold them
   // A CD/DVD drive, wherever it is: what AhciController and Scsi have of it.
   struct OpticalDrive {

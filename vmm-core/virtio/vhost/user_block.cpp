@@ -46,9 +46,18 @@ const char* defect_of(const UserBlockConfiguration& told, std::uint64_t features
 
 }  // namespace
 
+void require_memory_fits(const std::string& name, std::size_t regions) {
+  if (regions <= kUserMemoryRegions) return;
+  throw Error(std::errc::argument_list_too_long,
+              name + ": vhost-user: a back end takes " + std::to_string(kUserMemoryRegions) +
+                  " pieces of guest memory, and these would be " + std::to_string(regions) +
+                  " (fewer memory devices, or the disk without vhost-user)");
+}
+
 UserBlock::UserBlock(std::string name, FileDescriptor socket, UserBlockOptions options, GuestMemory& memory,
                      EventThread& thread)
     : name_(std::move(name)), options_(std::move(options)), thread_(thread) {
+  require_memory_fits(name_, memory.regions().size());
   auto peer = std::make_unique<UserPeer>(name_, std::move(socket), memory, options_.patience);
   peer_ = peer.get();
   backend_ = std::make_unique<Backend>(name_, std::move(peer), memory, thread);
@@ -106,6 +115,7 @@ void UserBlock::activate(const Activation& activation) {
       start();
     } catch (...) {
       failed = std::current_exception();
+      active_ = false;
     }
   });
   if (failed) std::rethrow_exception(failed);
@@ -132,6 +142,7 @@ void UserBlock::resume() noexcept {
     try {
       start();
     } catch (const std::exception&) {
+      active_ = false;
       activation_.host->request_reset();
       return;
     }
@@ -149,21 +160,37 @@ void UserBlock::start() {
   if (count == 0) return;
   peer_->channel().allow(options_.patience);
   try {
-    backend_->give(activation_, count);
-    running_ = count;
-    for (std::uint16_t i = 0; i < count; ++i) {
-      if (const int failed = peer_->enable(i); failed != 0)
-        throw Error::from_errno(failed, name_ + ": vhost-user: enable a queue");
-    }
-  } catch (...) {
+    hand_over(count);
+    is_refused_ = false;
+  } catch (const std::exception& why) {
     // Some of them may be the back end's already.
     for (std::uint16_t i = 0; i < count; ++i) {
       vhost_vring_state base{.index = i, .num = 0};
       (void)peer_->request(VHOST_GET_VRING_BASE, &base);
     }
     take_back();
+    tell_refusal(why);
     throw;
   }
+}
+
+void UserBlock::hand_over(std::uint16_t count) {
+  backend_->give(activation_, count);
+  running_ = count;
+  for (std::uint16_t i = 0; i < count; ++i) {
+    if (const int failed = peer_->enable(i); failed != 0)
+      throw Error::from_errno(failed, name_ + ": vhost-user: enable a queue");
+  }
+}
+
+// Not of a loss, which take_back() has told of, nor of what the guest itself did wrong, who could do it all
+// the time.
+void UserBlock::tell_refusal(const std::exception& why) noexcept {
+  const auto* const error = dynamic_cast<const Error*>(&why);
+  const std::errc code = error == nullptr ? std::errc::not_enough_memory : error->code();
+  if (peer_->channel().failure() != 0 || code == std::errc::bad_address || is_refused_) return;
+  is_refused_ = true;
+  if (options_.lost) options_.lost(static_cast<int>(code));
 }
 
 // The protocol lets requests in flight end after their ring was taken back. qemu-storage-daemon 7.2 serves
@@ -205,6 +232,7 @@ void UserBlock::inspect(InspectNode& node) const {
     node.add("served_by", "vhost-user");
     node.add("connected", peer_->channel().failure() == 0);
     node.add("failure", static_cast<std::uint64_t>(peer_->channel().failure()));
+    node.add("refused", is_refused_);
     node.add("active", active_);
     node.add("running_queues", std::uint64_t{running_});
     node.add("features", active_ ? activation_.features : 0);

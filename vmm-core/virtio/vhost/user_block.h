@@ -4,7 +4,8 @@
 // more: what it says of the disk is checked before the guest sees it, every answer has a deadline, and one
 // that dies, lies or is late loses the connection. Then the guest's requests stay as they are, the driver is
 // told that the device needs a reset, `lost` says why, and the machine goes on. A connection that was lost
-// does not come back.
+// does not come back. One that refuses a queue or the memory stays, and the next reset tries again; of that
+// `lost` tells as well.
 //
 // All that is the device's own happens on `thread`, for which the transport's calls wait.
 //
@@ -14,6 +15,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -48,9 +50,13 @@ struct UserBlockOptions {
   std::uint16_t queue_size = 256;
   std::chrono::milliseconds patience{5000};  // with all that is asked of the back end at a time
   std::chrono::milliseconds settling{1000};  // for requests in flight to end before the queues are taken back
-  // Once, on the device's thread: the connection is over, for this errno (user_channel.h).
+  // On the device's thread: nobody serves the disk any more, for this errno. Once when the connection is over
+  // (user_channel.h), and once when the queues could not be handed over, until they were again.
   std::function<void(int error)> lost = {};
 };
+
+// Throws Error when the back end of the disk `name` cannot be told of so many regions of memory.
+void require_memory_fits(const std::string& name, std::size_t regions);
 
 class UserBlock final : public Device, private EventHandler {
  public:
@@ -77,11 +83,14 @@ class UserBlock final : public Device, private EventHandler {
  private:
   void on_event(std::uint32_t events) noexcept override;
   void settle();
+  // What it throws has been told of.
   void start();
+  void hand_over(std::uint16_t count);
   void stop() noexcept;
   void wait_until_quiet() noexcept;
   void take_back() noexcept;
   void notice_loss() noexcept;
+  void tell_refusal(const std::exception& why) noexcept;
 
   const std::string name_;
   const UserBlockOptions options_;
@@ -92,6 +101,7 @@ class UserBlock final : public Device, private EventHandler {
   UserBlockConfiguration configuration_{};
   Activation activation_;
   bool active_ = false, paused_ = false;
+  bool is_refused_ = false;    // and told of
   std::uint16_t running_ = 0;  // as many queues are the back end's
   int watched_ = -1;           // the connection's descriptor
 };

@@ -159,12 +159,44 @@ TEST_F(UserBlockTest, TheMemoryTableFollowsMemoryThatComesAndGoes) {
   for (std::uint64_t i = 5; i < 12; ++i) plug(i);
   guest_->transport().resume();
   EXPECT_TRUE(needs_reset()) << "memory that the back end cannot be told of";
-  EXPECT_EQ(losses_, 0);
+  EXPECT_EQ(losses_, 1);
+  EXPECT_EQ(lost_for_, E2BIG);
+  EXPECT_NE(refusal(FakeBackEnd::sound())
+                .find("disk0: vhost-user: a back end takes 8 pieces of guest memory, and these would be 9"),
+            std::string::npos);
   guest_->transport().pause();
   for (std::uint64_t i = 4; i < 12; ++i) memory_.detach({i << 30});
   guest_->transport().resume();
   start();
   EXPECT_EQ(request(0, 0), 0);
+}
+
+// What nobody serves is somebody's to know of, once; and a queue is not handed over behind a driver's back
+// that was told that it was not.
+TEST_F(UserBlockTest, QueuesThatAreRefusedAreToldOf) {
+  connect();
+  back_end_->set_twist([](UserReply& reply) {
+    if (reply.header.request == static_cast<std::uint32_t>(UserRequest::set_mem_table))
+      reply.set(std::uint64_t{1});
+  });
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(guest_->start(kWanted));
+  EXPECT_EQ(losses_, 1);
+  EXPECT_EQ(lost_for_, EREMOTEIO);
+  back_end_->set_twist({});
+  guest_->transport().pause();
+  guest_->transport().resume();
+  EXPECT_FALSE(back_end_->is_running(0));
+  start();
+  EXPECT_EQ(request(0, 0), 0);
+  // When the machine goes on likewise.
+  back_end_->set_twist([](UserReply& reply) {
+    if (reply.header.request == static_cast<std::uint32_t>(UserRequest::set_vring_enable))
+      reply.set(std::uint64_t{1});
+  });
+  guest_->transport().pause();
+  guest_->transport().resume();
+  EXPECT_TRUE(needs_reset());
+  EXPECT_EQ(losses_, 2);
 }
 
 TEST_F(UserBlockTest, T1RingsOutsideRamAreNotHandedOver) {

@@ -89,6 +89,7 @@ TEST_F(UserBlockTest, T29WhateverTheLaterRepliesAreTheDriverLearnsOfIt) {
 
 TEST_F(UserBlockTest, T29ARefusalIsTheDeviceSFailureAndNotTheConnectionS) {
   for (const UserRequest request : kLater) {
+    losses_ = 0;
     guest_.reset();
     connect();
     back_end_->set_twist(to(request, [](UserReply& reply) { reply.set(std::uint64_t{1}); }));
@@ -97,8 +98,9 @@ TEST_F(UserBlockTest, T29ARefusalIsTheDeviceSFailureAndNotTheConnectionS) {
     back_end_->set_twist({});
     start();
     EXPECT_EQ(this->request(0, 0), 0);
+    EXPECT_EQ(losses_, 1) << static_cast<int>(request);
+    EXPECT_EQ(lost_for_, EREMOTEIO);
   }
-  EXPECT_EQ(losses_, 0);
 }
 
 TEST_F(UserBlockTest, T29ADiskThatNoGuestCanUseIsRefused) {
