@@ -445,6 +445,25 @@ TEST(NbdCage, MayDoAllThatItNeeds) {
   EXPECT_EQ(result.exit_code, 0) << result.output;
 }
 
+TEST(NbdCage, MayGiveUpOnAServer) {
+  const ProbeResult result = run_probe([] {
+    FakeServer silent(FakeServer::Export{.instead = [](FakeServer&, const auto&) { return true; }});
+    FakeServer talker([](FakeServer& self) { self.inform_for_ever(); });
+    install_filter(ThreadKind::control, FilterMode::report);
+    ConnectionOptions options{.handshake_limit = 1s, .answer_limit = 100ms};
+    options.thread_started = [] { install_filter(ThreadKind::io, FilterMode::report); };
+    {
+      File file(connect(silent, options));
+      auto queue = file.make_queue(1);
+      Buffer memory(4096);
+      if (perform(*queue, Operation::read, 0, memory, {4096}) != EIO || file.sync() != EIO) return 1;
+    }
+    options.handshake_limit = 50ms;
+    return refusal(talker, options).ends_with("has not shaken hands in time: Input/output error") ? 0 : 2;
+  });
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+}
+
 // --- The peer ---
 
 class PeerServer {
