@@ -114,5 +114,15 @@ TEST_F(WorkerTest, MemoryThatABackEndCannotBeToldOfIsRefused) {
   EXPECT_THAT(plug(command), HasSubstr("virtiomem0: disk virtio-disk0: vhost-user: "));
 }
 
+TEST_F(WorkerTest, AMachineWithMemoryThatABackEndCannotBeToldOfIsRefused) {
+  specification_.vhost_user_disks.resize(1);
+  specification_.vhost_user_disks[0].id = "virtio-disk0";
+  specification_.vhost_user_disks[0].address = {.slot = 3};
+  specification_.vhost_user_disks[0].descriptor = "socket";
+  descriptors_["socket"] = dead_socket();
+  for (std::uint32_t slot = 0; slot < 8; ++slot) specification_.dimms.push_back(dimm(slot).dimm);
+  EXPECT_THAT(refusal([&] { start(); }), HasSubstr("virtio-disk0: vhost-user: a back end takes 8 pieces"));
+}
+
 }  // namespace
 }  // namespace warren::vmm::worker
