@@ -252,7 +252,7 @@ class Storage(unittest.TestCase):
                     lifecycle.expect("event 'lifecycle' for storage pool told: Defined", 1)
                     break
                 except TimeoutError:
-                    continue
+                    self.virsh("pool-undefine", "told")  # virsh was not listening yet
             self.virsh("pool-start", "told", "--build")
             lifecycle.expect("event 'lifecycle' for storage pool told: Started")
             self.virsh("pool-destroy", "told")
