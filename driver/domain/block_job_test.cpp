@@ -227,6 +227,24 @@ TEST_F(BlockJobs, APivotThatWasAnsweredLateIsWaitedFor) {
   EXPECT_THAT(chain(kStored), ElementsAre("copy"));
 }
 
+// A guest that goes on would write to an image that no definition names yet.
+TEST_F(BlockJobs, APausedGuestDoesNotGoOnDuringAPivot) {
+  begin("slow-pivot");
+  ASSERT_EQ(copy("copy"), "");
+  tell_guest("job virtio-disk0 ready");
+  ASSERT_TRUE(wait_told("vda 2 3"));
+  const auto change = [&](auto call) {
+    return wait<void>([&](auto done) { ((*driver_).*call)(caller_, test_uuid(), std::move(done)); });
+  };
+  ASSERT_EQ(change(&LocalDriver::suspend), "");
+  ASSERT_EQ(abort(VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT | VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC), "");
+  EXPECT_THAT(change(&LocalDriver::resume), HasSubstr("still being ended"));
+  tell_guest("job virtio-disk0 completed");
+  ASSERT_TRUE(wait_told("vda 2 0"));
+  EXPECT_EQ(change(&LocalDriver::resume), "");
+  EXPECT_EQ(state().state, VIR_DOMAIN_RUNNING);
+}
+
 // T14: what the worker does and nobody wrote down is ended.
 TEST_F(BlockJobs, AJobThatNobodyKnowsIsEnded) {
   begin();
@@ -366,6 +384,14 @@ TEST_F(BlockJobs, ACopyDoesNotTouchWhatIsThere) {
               HasSubstr("raw shallow copy is not possible"));
   EXPECT_THAT(copy("new", VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB, "raw", {{"granularity", std::uint32_t{3}}}),
               HasSubstr("granularity must be power of 2"));
+  const auto with = [&](TypedParameters parameters) {
+    return copy("new", VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB, "raw", std::move(parameters));
+  };
+  EXPECT_THAT(with({{"bandwidth", std::uint32_t{3}}}),
+              HasSubstr("invalid type 'uint' for parameter 'bandwidth', expected 'ullong'"));
+  EXPECT_THAT(with({{"bandwidth", std::uint64_t{3}}, {"bandwidth", std::uint64_t{3}}}),
+              HasSubstr("parameter 'bandwidth' occurs multiple times"));
+  EXPECT_THAT(with({{"width", std::uint64_t{3}}}), HasSubstr("parameter 'width' not supported"));
   EXPECT_FALSE(std::filesystem::exists(path("new")));
   EXPECT_FALSE(info());
   ASSERT_EQ(copy("disk.img", VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB | VIR_DOMAIN_BLOCK_COPY_REUSE_EXT, "raw"),

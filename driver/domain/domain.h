@@ -309,7 +309,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> hold_guest(std::shared_ptr<BlockJob> job);
   Task<> let_guest_go(bool was_held);
   bool is_guest_held() const noexcept;
-  void require_guest_not_held() const;  // who stops its vCPUs now would let them go too early
+  void require_no_pivot() const;  // who stops its vCPUs now, or lets them go, does so too early
   Task<> follow_progress(std::shared_ptr<BlockJob> job);
   void note_progress(const vmm::control::BlockJob& found);
   Task<> remove_files(std::vector<std::string> paths);

@@ -413,8 +413,11 @@ bool Domain::is_guest_held() const noexcept {
   return std::ranges::any_of(block_jobs_, [](const auto& each) { return each.second->record.holds_guest; });
 }
 
-void Domain::require_guest_not_held() const {
-  if (is_guest_held()) throw operation_invalid("a block job on one of its disks is still being ended");
+// Between the command of a pivot and what is written down of it the vCPUs are nobody else's.
+void Domain::require_no_pivot() const {
+  const bool pivots = std::ranges::any_of(
+      block_jobs_, [](const auto& each) { return each.second->record.stage == BlockJobStage::pivoting; });
+  if (pivots) throw operation_invalid("a block job on one of its disks is still being ended");
 }
 
 Task<> Domain::remove_files(std::vector<std::string> paths) {

@@ -33,7 +33,7 @@ Task<> Domain::core_dump(Caller caller, std::string path, unsigned int flags) {
   auto hold = co_await slot_.acquire(job_of("dump", caller));
   require_worker();
   // The dump keeps the slot, which the end of a pivot waits for.
-  require_guest_not_held();
+  require_no_pivot();
   const bool live = (flags & VIR_DUMP_LIVE) != 0;
   const bool was_running = state_ == VIR_DOMAIN_RUNNING;
   if (was_running && !live) {

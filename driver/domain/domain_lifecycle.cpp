@@ -68,7 +68,7 @@ Task<> Domain::suspend(Caller caller) {
   require_awake();
   if (state_ == VIR_DOMAIN_PAUSED) co_return;
   if (state_ != VIR_DOMAIN_RUNNING) throw operation_invalid("domain is not running");
-  require_guest_not_held();
+  require_no_pivot();
   co_await change_machine(&control::Client::pause, fmt::format("suspend domain '{}'", name_));
   set_state(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER);
   co_await write_status();
@@ -82,6 +82,7 @@ Task<> Domain::resume(Caller caller) {
   require_awake();
   if (state_ == VIR_DOMAIN_RUNNING) throw operation_invalid("domain is already running");
   if (state_ != VIR_DOMAIN_PAUSED) throw operation_invalid("domain is not paused");
+  require_no_pivot();
   // What failed is tried again from here on, and may fail again before this is answered.
   disk_errors_.clear();
   co_await change_machine(&control::Client::resume, fmt::format("resume domain '{}'", name_));

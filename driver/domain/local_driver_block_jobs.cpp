@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "driver/config/device_change.h"
+#include "driver/contract/known_parameters.h"
 #include "driver/domain/block_job_plan.h"
 #include "driver/domain/local_driver.h"
 
@@ -20,31 +21,23 @@ struct CopyParameters {
   std::uint64_t bandwidth = 0;  // bytes a second
 };
 
-template <typename T>
-T value_of(const TypedParameter& parameter) {
-  const T* value = std::get_if<T>(&parameter.value);
-  if (value == nullptr) {
-    throw invalid_argument(
-        fmt::format("invalid type '{}' for parameter '{}'", parameter.type(), parameter.field));
-  }
-  return *value;
-}
+constexpr KnownParameter kCopyParameters[] = {{VIR_DOMAIN_BLOCK_COPY_BANDWIDTH, VIR_TYPED_PARAM_ULLONG},
+                                              {VIR_DOMAIN_BLOCK_COPY_GRANULARITY, VIR_TYPED_PARAM_UINT},
+                                              {VIR_DOMAIN_BLOCK_COPY_BUF_SIZE, VIR_TYPED_PARAM_ULLONG}};
 
 // The granularity and the size of the buffer are advice, which the worker needs none of: they are checked.
 CopyParameters read_parameters(const TypedParameters& parameters) {
+  check_parameters(parameters, kCopyParameters);
   CopyParameters result;
   for (const TypedParameter& parameter : parameters) {
     if (parameter.field == VIR_DOMAIN_BLOCK_COPY_BANDWIDTH) {
-      result.bandwidth = speed_of(value_of<std::uint64_t>(parameter), true);
+      result.bandwidth = speed_of(std::get<std::uint64_t>(parameter.value), true);
     } else if (parameter.field == VIR_DOMAIN_BLOCK_COPY_GRANULARITY) {
-      const auto granularity = value_of<std::uint32_t>(parameter);
+      const auto granularity = std::get<std::uint32_t>(parameter.value);
       if (granularity != 0 && !std::has_single_bit(granularity))
         throw invalid_argument("granularity must be power of 2");
-    } else if (parameter.field == VIR_DOMAIN_BLOCK_COPY_BUF_SIZE) {
-      if (value_of<std::uint64_t>(parameter) > std::numeric_limits<std::int64_t>::max())
-        throw Error(VIR_ERR_OVERFLOW, "buffer size is larger than can be");
-    } else {
-      throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED, fmt::format("parameter '{}' not supported", parameter.field));
+    } else if (std::get<std::uint64_t>(parameter.value) > std::numeric_limits<std::int64_t>::max()) {
+      throw Error(VIR_ERR_OVERFLOW, "buffer size is larger than can be");
     }
   }
   return result;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 #include <span>
 
 #include <fmt/format.h>
@@ -10,6 +9,7 @@
 #include "driver/config/identity.h"
 #include "driver/config/tuning_names.h"
 #include "driver/contract/error.h"
+#include "driver/contract/known_parameters.h"
 
 namespace warren::driver::domain {
 
@@ -18,33 +18,7 @@ namespace {
 using config::CpuBandwidth;
 using config::DomainDefinition;
 
-struct Known {
-  std::string_view name;
-  int type;  // virTypedParameterType
-};
-
-const char* type_name(int type) {
-  constexpr const char* kNames[] = {"unknown", "int",    "uint",    "llong",
-                                    "ullong",  "double", "boolean", "string"};
-  return kNames[static_cast<std::size_t>(type)];
-}
-
-void check(const TypedParameters& parameters, std::span<const Known> known) {
-  std::set<std::string_view> seen;
-  for (const TypedParameter& parameter : parameters) {
-    const auto found = std::find_if(known.begin(), known.end(),
-                                    [&](const Known& one) { return one.name == parameter.field; });
-    if (found == known.end())
-      throw Error(VIR_ERR_ARGUMENT_UNSUPPORTED, fmt::format("parameter '{}' not supported", parameter.field));
-    if (!seen.insert(parameter.field).second)
-      throw invalid_argument(fmt::format("parameter '{}' occurs multiple times", parameter.field));
-    if (parameter.type() != found->type) {
-      throw invalid_argument(fmt::format("invalid type '{}' for parameter '{}', expected '{}'",
-                                         type_name(parameter.type()), parameter.field,
-                                         type_name(found->type)));
-    }
-  }
-}
+using Known = KnownParameter;
 
 // ---- scheduler
 
@@ -97,7 +71,7 @@ void set_cpu_time(CpuBandwidth& bandwidth, const TypedParameter& parameter) {
 }
 
 void set_scheduler(DomainDefinition& definition, const TypedParameters& parameters) {
-  check(parameters, kScheduler);
+  check_parameters(parameters, kScheduler);
   config::CpuTuning& tuning = definition.cpu_tuning;
   for (const TypedParameter& parameter : parameters) {
     if (parameter.field == VIR_DOMAIN_SCHEDULER_CPU_SHARES) {
@@ -131,7 +105,7 @@ TypedParameters memory_of(const DomainDefinition& definition) {
 }
 
 void set_memory_limits(DomainDefinition& definition, const TypedParameters& parameters) {
-  check(parameters, kMemory);
+  check_parameters(parameters, kMemory);
   config::MemoryTuning tuning = definition.memory_tuning;
   for (const TypedParameter& parameter : parameters) {
     const std::uint64_t kib = std::get<std::uint64_t>(parameter.value);
@@ -221,7 +195,7 @@ void merge_devices(std::vector<config::BlkioDevice>& devices, std::string_view f
 }
 
 void set_blkio(DomainDefinition& definition, const TypedParameters& parameters) {
-  check(parameters, kBlkio);
+  check_parameters(parameters, kBlkio);
   config::BlkioTuning tuning = definition.blkio_tuning;
   for (const TypedParameter& parameter : parameters) {
     if (const auto* weight = std::get_if<std::uint32_t>(&parameter.value)) {
@@ -250,7 +224,7 @@ TypedParameters numa_of(const DomainDefinition& definition) {
 }
 
 void set_numa(DomainDefinition& definition, const TypedParameters& parameters, bool is_live) {
-  check(parameters, kNuma);
+  check_parameters(parameters, kNuma);
   config::NumaTuning tuning = definition.numa_tuning;
   for (const TypedParameter& parameter : parameters) {
     if (const auto* mode = std::get_if<std::int32_t>(&parameter.value)) {
@@ -288,7 +262,7 @@ void set_perf(DomainDefinition& definition, const TypedParameters& parameters) {
   std::vector<Known> known;
   for (const std::string_view name : config::names::kPerfEvents)
     known.push_back({name, VIR_TYPED_PARAM_BOOLEAN});
-  check(parameters, known);
+  check_parameters(parameters, known);
   for (const TypedParameter& parameter : parameters)
     definition.perf.enabled[parameter.field] = std::get<bool>(parameter.value);
 }
@@ -359,7 +333,7 @@ TypedParameters bandwidth_parameters(const config::Interface& interface) {
 }
 
 void set_bandwidth(config::Interface& interface, const TypedParameters& parameters) {
-  check(parameters, kBandwidth);
+  check_parameters(parameters, kBandwidth);
   config::Bandwidth bandwidth = interface.bandwidth.value_or(config::Bandwidth{});
   config::BandwidthRate in, out;
   bool in_given = false, out_given = false;
