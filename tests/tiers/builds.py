@@ -20,13 +20,14 @@ class Build:
     def make(self, targets: list[str] | None = None) -> None:
         """Configures and builds; raises CalledProcessError after the compiler's own words."""
         if ahead := _ahead.pop(self.directory, None):
+            ahead.terminate()  # and gone on with, no longer with what others leave
             ahead.wait()
         environment = self._configure()
         subprocess.run(["nice", "ninja", "-C", str(self.directory), *(targets or [])],
                        check=True, env=environment, stdin=subprocess.DEVNULL)
 
     def make_ahead(self, targets: list[str]) -> None:
-        """Begins what make() is to find done, on what others leave of the CPUs. What fails is make()'s to say."""
+        """Begins what make() goes on with, on what others leave of the CPUs. What fails is make()'s to say."""
         environment = self._configure()
         _ahead[self.directory] = subprocess.Popen(
             ["chrt", "--idle", "0", "ninja", "-C", str(self.directory), *targets], env=environment,
