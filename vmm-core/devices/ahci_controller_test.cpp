@@ -132,6 +132,24 @@ TEST_F(AhciTest, ReadsAndWritesOverScatteredMemory) {
 }
 
 // More entries than one request to the disk takes, with a sector torn between two requests.
+// As firmware and crash kernels do it, without interrupts.
+TEST_F(AhciTest, WhatIsDoneIsNotBusyAnyMore) {
+  constexpr std::uint8_t kFlushCacheExt = 0xea;
+  start();
+  unsigned busy = 0;
+  for (unsigned i = 0; i < 2000; ++i) {
+    if (i % 2 == 0) {
+      driver.put(kDisk, 0, FakeDriver::frame(ata::kIdentifyDevice), {{kData, 512}});
+    } else {
+      driver.put(kDisk, 0, FakeDriver::frame(kFlushCacheExt), {});
+    }
+    driver.issue(kDisk, 1);
+    while ((driver.get(FakeDriver::at(kDisk, kCommandIssue)) & 1) != 0) std::this_thread::yield();
+    busy += (driver.get(FakeDriver::at(kDisk, kTaskFile)) & ata::kBusy) != 0;
+  }
+  EXPECT_EQ(busy, 0U);
+}
+
 TEST_F(AhciTest, LongRegionTablesMakeSeveralRequests) {
   start();
   constexpr std::size_t kBytes = 200 * 512;

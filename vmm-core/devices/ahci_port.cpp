@@ -604,13 +604,9 @@ void Port::complete(Slot& slot, std::uint8_t status, std::uint8_t error) noexcep
   // The header was read from there; where the guest has taken the memory away, there is nobody to tell.
   static_cast<void>(host_.memory().write_object({slot.header + kTransferredOffset}, transferred));
   const bool failed = (status & ata::kError) != 0;
-  {
+  if (failed) {
     const std::lock_guard lock(host_.lock());
-    if (failed) {
-      state_.halted = true;
-    } else {
-      state_.issued &= ~bit(slot.number);
-    }
+    state_.halted = true;
   }
   if (slot.action.programmed && !failed) {
     std::array<std::uint8_t, 20> frame{kPioFrameType, kFrameToHost | kFrameInterrupts, status, error};
@@ -623,6 +619,7 @@ void Port::complete(Slot& slot, std::uint8_t status, std::uint8_t error) noexcep
     store_frame(kPioFrameOffset, std::as_bytes(std::span(frame)));
     const std::lock_guard lock(host_.lock());
     set_task_file(status, error);
+    state_.issued &= ~bit(slot.number);
     return raise(kPioFrame);
   }
   register_frame(&slot, status, error, true, false);
@@ -685,6 +682,8 @@ void Port::register_frame(const Slot* slot, std::uint8_t status, std::uint8_t er
   store_frame(kRegisterFrameOffset, std::as_bytes(std::span(frame)));
   const std::lock_guard lock(host_.lock());
   set_task_file(status, error);
+  // Not before: who waits for this looks at the task file next (AHCI 1.3.1 §5.3, RegFIS).
+  if (slot != nullptr && (status & ata::kError) == 0) state_.issued &= ~bit(slot->number);
   if (!interrupts) return;
   raise(kRegisterFrame | ((status & ata::kError) != 0 ? kTaskFileError : 0));
 }
