@@ -87,6 +87,11 @@ class BlockJobs : public DriverFixture {
       driver_->block_copy(caller_, test_uuid(), "vda", text, parameters, flags, std::move(done));
     });
   }
+  void copy_until_ready() {
+    ASSERT_EQ(copy("copy"), "");
+    tell_guest("job virtio-disk0 ready");
+    ASSERT_TRUE(wait_told("vda 2 3"));
+  }
   std::string abort(unsigned int flags = 0) {
     return wait<void>(
         [&](auto done) { driver_->abort_block_job(caller_, test_uuid(), "vda", flags, std::move(done)); });
@@ -217,9 +222,7 @@ TEST_F(BlockJobs, AJobThatWasRefusedLateIsForgotten) {
 
 TEST_F(BlockJobs, APivotThatWasAnsweredLateIsWaitedFor) {
   begin("late-pivot");
-  ASSERT_EQ(copy("copy"), "");
-  tell_guest("job virtio-disk0 ready");
-  ASSERT_TRUE(wait_told("vda 2 3"));
+  copy_until_ready();
   EXPECT_THAT(abort(VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT), HasSubstr("does not answer"));
   EXPECT_EQ(driver_->control_info(caller_, test_uuid(), 0).state, unsigned{VIR_DOMAIN_CONTROL_OK});
   ASSERT_TRUE(wait_told("vda 2 0"));
@@ -230,9 +233,7 @@ TEST_F(BlockJobs, APivotThatWasAnsweredLateIsWaitedFor) {
 // A guest that goes on would write to an image that no definition names yet.
 TEST_F(BlockJobs, APausedGuestDoesNotGoOnDuringAPivot) {
   begin("slow-pivot");
-  ASSERT_EQ(copy("copy"), "");
-  tell_guest("job virtio-disk0 ready");
-  ASSERT_TRUE(wait_told("vda 2 3"));
+  copy_until_ready();
   const auto change = [&](auto call) {
     return wait<void>([&](auto done) { ((*driver_).*call)(caller_, test_uuid(), std::move(done)); });
   };
@@ -264,9 +265,7 @@ TEST_F(BlockJobs, AJobThatNobodyKnowsIsEnded) {
 // T13: a daemon that could write nothing down leaves it to the next one.
 TEST_F(BlockJobs, APivotThatNobodyWroteDownIsFoundAgain) {
   begin("slow-pivot");
-  ASSERT_EQ(copy("copy"), "");
-  tell_guest("job virtio-disk0 ready");
-  ASSERT_TRUE(wait_told("vda 2 3"));
+  copy_until_ready();
   ASSERT_EQ(abort(VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT | VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC), "");
   const auto file = root_ / "run/status" / (std::string(kTestUuid) + ".xml");
   std::filesystem::rename(file, path("away"));
@@ -437,9 +436,7 @@ TEST_F(BlockJobs, AJobThatFailsLeavesTheChain) {
 // As qemu:///system tells of a job that fails while it is given up.
 TEST_F(BlockJobs, AJobThatFailsWhileItIsGivenUpWasCanceled) {
   begin("slow-pivot");
-  ASSERT_EQ(copy("copy"), "");
-  tell_guest("job virtio-disk0 ready");
-  ASSERT_TRUE(wait_told("vda 2 3"));
+  copy_until_ready();
   ASSERT_EQ(abort(VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC), "");
   tell_guest("job virtio-disk0 failed");
   ASSERT_TRUE(run_until([&] { return !info(); }));
@@ -475,9 +472,7 @@ TEST_F(BlockJobs, TheNextDaemonFindsTheJob) {
 
 TEST_F(BlockJobs, AJobEndsWhileNoDaemonIsThere) {
   begin("slow-pivot");
-  ASSERT_EQ(copy("copy"), "");
-  tell_guest("job virtio-disk0 ready");
-  ASSERT_TRUE(wait_told("vda 2 3"));
+  copy_until_ready();
   ASSERT_EQ(abort(VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT | VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC), "");
   EXPECT_THAT(shown(), HasSubstr("ready='pivot'"));
   EXPECT_THAT(abort(), HasSubstr("is still being ended"));
