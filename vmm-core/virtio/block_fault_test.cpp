@@ -47,7 +47,8 @@ class BlockFaultTest : public testing::TestWithParam<Setting>, public block::Dis
     }
     block::plan_no_faults();
   }
-  ~BlockFaultTest() override {
+  // Its thread calls this listener, which is to be whole until then.
+  void TearDown() override {
     block::plan_no_faults();
     guest_.reset();
   }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm-core/memory/guest_bytes.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/os/vhost_interface.h"
 #include "vmm-core/virtio/ring_layout.h"
@@ -312,9 +313,9 @@ std::uint8_t FakeBackEnd::do_request(std::span<const std::pair<std::byte*, std::
   if (sector >= kSectors || parts[1].second > (kSectors - sector) * 512) return 1;
   std::byte* const place = disk_.data() + sector * 512;
   if (type == 0) {
-    std::memcpy(parts[1].first, place, parts[1].second);
+    copy_guest_bytes(parts[1].first, place, parts[1].second);
   } else if (type == 1) {
-    std::memcpy(place, parts[1].first, parts[1].second);
+    copy_guest_bytes(place, parts[1].first, parts[1].second);
   } else {
     return 2;
   }
