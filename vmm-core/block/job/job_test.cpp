@@ -146,14 +146,13 @@ class JobTest : public testing::TestWithParam<bool> {
   }
 
   static Status wait_for(Job& job, State state) {
-    for (int i = 0; i < 60'000; ++i) {
+    for (int i = 0; i < 60'000 && !job.has_ended(); ++i) {
       const Status status = job.status();
       if (status.state == state) return status;
-      if (job.has_ended()) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     const Status status = job.status();
-    ADD_FAILURE() << "state " << static_cast<int>(status.state) << ": " << status.message;
+    EXPECT_EQ(status.state, state) << status.message;
     return status;
   }
   static std::unique_ptr<Job> begin(std::unique_ptr<Work> work, std::uint64_t speed = 0) {
