@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "vmm-core/block/disk_stream.h"
+#include "vmm-core/memory/guest_bytes.h"
 
 namespace warren::vmm::virtio {
 namespace {
@@ -209,7 +210,7 @@ class Block::QueueWorker final : private block::DiskClient {
   }
 
   void finish(Slot& slot, std::byte status) noexcept {
-    if (slot.status != nullptr) *slot.status = status;
+    if (slot.status != nullptr) copy_guest_bytes(slot.status, &status, 1);
     std::uint32_t written = slot.written;
     if (status == kOk && slot.counted == block::Counted::read) {
       // A chain holds at most 2^32 bytes, one of them the status.
