@@ -151,7 +151,9 @@ class Daemon {
     settings.worker_group = identity.group;
     settings.worker_sandbox = configuration_.worker_sandbox;
     settings.job_timeout = configuration_.job_timeout;
+    settings.cage_program = find_cage();
     settings.volumes = storage_.get();
+    settings.secret_value = [this](const driver::Uuid& secret) { return secrets_->value_for_use(secret); };
     settings.log = [this](driver::domain::LogPriority priority, std::string_view text) {
       log_.write(to_level(priority), text, "driver.domain");
     };

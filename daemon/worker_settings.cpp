@@ -32,6 +32,10 @@ std::filesystem::path find_storage_helper() {
   return find_program("warren-storage-helper", "../driver/storage/backend/");
 }
 
+std::filesystem::path find_cage() {
+  return find_program("warren-cage", "../driver/cage/");
+}
+
 WorkerIdentity find_worker_identity(const Configuration& configuration) {
   // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
   const passwd* user = ::getpwnam(configuration.worker_user.c_str());

@@ -67,9 +67,27 @@ DeviceInfo make_info(Dice& dice, bool pci, std::uint32_t boot_order = 0) {
   return info;
 }
 
+Disk make_caged_disk(Dice& dice, std::uint32_t number) {
+  Disk disk;
+  disk.source_type = static_cast<DiskSourceType>(dice.below(2));
+  disk.caged =
+      CagedImage{.format = static_cast<CagedFormat>(dice.below(8)), .path = dice.path(), .passphrase = {}};
+  if (disk.caged->format <= CagedFormat::qcow2)
+    disk.caged->passphrase = Uuid::parse("70a7eb15-6c34-ee9c-bf57-69e8e5ff3fb2");
+  disk.driver.cache = dice.maybe_enum<DiskCache>(6);
+  disk.driver.discard = dice.maybe_enum<DiskDiscard>(2);
+  disk.driver.detect_zeroes = dice.maybe_enum<DiskDetectZeroes>(3);
+  disk.driver.queues = dice.maybe(1, 64);
+  disk.read_only = dice.flip();
+  disk.target = fmt::format("vd{}", static_cast<char>('a' + number));
+  disk.info = make_info(dice, true, number + 1);
+  return disk;
+}
+
 Disk make_disk(Dice& dice, std::uint32_t number) {
   Disk disk;
   if (dice.below(8) == 0) {
+    if (dice.flip()) return make_caged_disk(dice, number);
     disk.vhost_user = dice.path();
     disk.driver.name_qemu = dice.flip();
     if (dice.flip()) disk.driver.format = DiskFormat::raw;
@@ -526,10 +544,9 @@ DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
   if (dice.flip()) definition.pm = {.suspend_to_mem = false, .suspend_to_disk = false};
   definition.devices = make_devices(dice);
   for (Disk& disk : definition.devices.disks)
-    if (disk.bus == DiskBus::virtio && disk.vhost_user.empty())
-      give_iothreads(dice, definition.iothreads, disk.driver);
+    if (disk.bus == DiskBus::virtio && disk.is_own()) give_iothreads(dice, definition.iothreads, disk.driver);
   for (const Disk& disk : definition.devices.disks)
-    if (!disk.vhost_user.empty()) definition.memory_backing.access = MemoryAccess::shared;
+    if (!disk.is_own()) definition.memory_backing.access = MemoryAccess::shared;
   const auto ordered = [](const auto& list) {
     for (const auto& device : list)
       if (device.info.boot_order) return true;

@@ -1,6 +1,7 @@
 // <devices> and what is in it.
 #include <fmt/format.h>
 
+#include "driver/config/caged_disk.h"
 #include "driver/config/disk_driver.h"
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
@@ -160,6 +161,7 @@ void format_server(XmlWriter& writer, const std::optional<NbdServer>& server) {
 void format_disk_source(XmlWriter& writer, const Disk& disk, const FormatContext& context) {
   if (disk.is_empty() && !disk.startup_policy) return;
   if (!disk.vhost_user.empty()) return format_vhost_user_source(writer, disk);
+  if (disk.caged) return format_caged_source(writer, disk);
   writer.begin("source");
   if (disk.volume) {
     writer.attribute("pool", disk.volume->pool);
@@ -221,7 +223,7 @@ void format_disk(XmlWriter& writer, const Disk& disk, const FormatContext& conte
                            : disk.volume            ? "volume"
                                                     : names::kDiskType.name(disk.source_type));
   writer.attribute("device", names::kDiskDevice.name(disk.device));
-  format_disk_driver(writer, disk.driver);
+  format_disk_driver(writer, disk);
   format_disk_source(writer, disk, context);
   format_backing_chain(writer, disk.backing, disk.backing_store_end, context);
   if (disk.block_sizes != DiskBlockSizes{}) {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "driver/config/caged_disk.h"
 #include "driver/config/device_change.h"
 #include "driver/config/disk_driver.h"
 #include "driver/config/domain_names.h"
@@ -346,7 +347,14 @@ Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::c
   disk.device = read_enum(element, "device", names::kDiskDevice).value_or(DiskDevice::disk);
   check_disk_kind(element);
   if (XmlElement* driver = element.child("driver")) disk.driver = parse_disk_driver(*driver);
-  if (is_vhost_user) {
+  const bool is_caged = is_caged_disk(element);
+  if (is_caged && (is_volume || is_vhost_user || disk.source_type == DiskSourceType::network)) {
+    throw element.unsupported_attribute("type",
+                                        "a storage daemon of Warren's serves a file or a block device");
+  }
+  if (is_caged) {
+    parse_caged_image(element, disk, use == DeviceUse::removal);
+  } else if (is_vhost_user) {
     parse_vhost_user_source(element, disk, use == DeviceUse::removal);
   } else {
     parse_disk_source(element, disk, is_volume, inactive, use);
@@ -354,6 +362,7 @@ Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::c
   if (use != DeviceUse::copy || element.child("target") != nullptr)
     parse_disk_target(element, disk, inactive);
   if (is_vhost_user) check_vhost_user_disk(element, disk);
+  if (is_caged) check_caged_disk(element, disk);
   if (disk.device == DiskDevice::cdrom && disk.bus == DiskBus::virtio) {
     throw element.unsupported_attribute("device",
                                         "a virtio disk does not support ejectable media; give it bus='sata' "

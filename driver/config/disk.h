@@ -1,5 +1,6 @@
 // <disk>: a virtio block device, or a SATA or SCSI disk or CD/DVD drive, on a raw or qcow2 file or block
-// device, or on the export of an NBD server; or a virtio block device that another program serves.
+// device, or on the export of an NBD server; or a virtio block device that another program serves, which
+// Warren finds (vhostuser) or starts itself (storage-daemon).
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 
 #include "driver/config/device_address.h"
 #include "driver/config/io_tune.h"
+#include "driver/contract/uuid.h"
 
 namespace warren::driver::config {
 
@@ -37,8 +39,8 @@ struct DiskIoThread {
 
 // <driver> below a disk.
 struct DiskDriver {
-  bool name_qemu = false;  // name='qemu' was given or filled in; it is the only name there is
-  std::optional<DiskFormat> format;
+  bool name_qemu = false;  // name='qemu' was given or filled in; the only name there is but kCagedDriver
+  std::optional<DiskFormat> format;  // none of a caged image, which has its own
   std::optional<DiskCache> cache;
   std::optional<DiskIo> io;
   std::optional<DiskErrorPolicy> error_policy;       // of writes, and of reads without their own
@@ -101,6 +103,16 @@ struct VolumeName {
   bool operator==(const VolumeName&) const = default;
 };
 
+// <driver name='storage-daemon' type=/>: an image that qemu-storage-daemon reads and writes, in a cage.
+enum class CagedFormat { raw, qcow2, qcow, qed, vdi, vhdx, vmdk, vpc };
+inline constexpr std::string_view kCagedDriver = "storage-daemon";
+struct CagedImage {
+  CagedFormat format = CagedFormat::raw;
+  std::string path;                // absolute
+  std::optional<Uuid> passphrase;  // encrypted by LUKS: the secret that has it
+  bool operator==(const CagedImage&) const = default;
+};
+
 struct Disk {
   DiskSourceType source_type = DiskSourceType::file;
   DiskDevice device = DiskDevice::disk;
@@ -111,9 +123,10 @@ struct Disk {
   std::string source;
   std::optional<NbdServer> server;  // of type network
   // Of type vhostuser: the absolute path of the socket of the program that serves the disk, which then has
-  // neither source nor volume. Empty: Warren serves it.
+  // neither source nor volume.
   std::string vhost_user;
-  std::string descriptor_group;  // fdgroup=, of type file: a client lends the file; empty: it is opened
+  std::optional<CagedImage> caged;  // of type file or block, and likewise without source or volume
+  std::string descriptor_group;     // fdgroup=, of type file: a client lends the file; empty: it is opened
   std::optional<StartupPolicy> startup_policy;
   std::optional<std::uint32_t> source_index;  // live XML only
   DiskDriver driver;
@@ -138,7 +151,9 @@ struct Disk {
 
   // Whether it is known what there is to open.
   bool has_source() const noexcept { return !source.empty() || server.has_value(); }
-  bool is_empty() const noexcept { return !has_source() && !volume && vhost_user.empty(); }
+  // Whether Warren reads and writes it itself.
+  bool is_own() const noexcept { return vhost_user.empty() && !caged; }
+  bool is_empty() const noexcept { return !has_source() && !volume && is_own(); }
   bool operator==(const Disk&) const = default;
 };
 

@@ -89,8 +89,10 @@ void format_iothread_list(XmlWriter& writer, const std::vector<DiskIoThread>& th
 
 DiskDriver parse_disk_driver(XmlElement& element) {
   DiskDriver driver;
-  driver.name_qemu = accept_only(element, "name", "qemu");
-  driver.format = read_enum(element, "type", names::kDiskFormat);
+  if (element.attribute("name") != kCagedDriver) {
+    driver.name_qemu = accept_only(element, "name", "qemu");
+    driver.format = read_enum(element, "type", names::kDiskFormat);
+  }
   driver.cache = read_enum(element, "cache", names::kDiskCache);
   driver.io = read_enum(element, "io", names::kDiskIo);
   driver.discard = read_enum(element, "discard", names::kDiskDiscard);
@@ -109,12 +111,17 @@ DiskDriver parse_disk_driver(XmlElement& element) {
   return driver;
 }
 
-void format_disk_driver(XmlWriter& writer, const DiskDriver& driver) {
-  if (driver == DiskDriver{}) return;
+void format_disk_driver(XmlWriter& writer, const Disk& disk) {
+  const DiskDriver& driver = disk.driver;
+  if (driver == DiskDriver{} && !disk.caged) return;
   const auto on_off = [&writer](std::string_view name, std::optional<bool> value) {
     if (value) writer.attribute(name, *value ? "on" : "off");
   };
   writer.begin("driver");
+  if (disk.caged) {
+    writer.attribute("name", kCagedDriver);
+    writer.attribute("type", names::kCagedFormat.name(disk.caged->format));
+  }
   if (driver.name_qemu) writer.attribute("name", "qemu");
   if (driver.format) writer.attribute("type", names::kDiskFormat.name(*driver.format));
   if (driver.cache) writer.attribute("cache", names::kDiskCache.name(*driver.cache));

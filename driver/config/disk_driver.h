@@ -11,7 +11,7 @@
 namespace warren::driver::config {
 
 DiskDriver parse_disk_driver(XmlElement& element);
-void format_disk_driver(XmlWriter& writer, const DiskDriver& driver);
+void format_disk_driver(XmlWriter& writer, const Disk& disk);
 
 // What the rest of `disk`, which `element` is, is in the way of. Throws Error naming the attribute.
 void check_disk_driver(XmlElement& element, const Disk& disk);

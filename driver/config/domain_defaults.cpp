@@ -338,6 +338,7 @@ void fill_fixed_controllers(Devices& devices) {
 }
 
 void complete(Disk& disk, const RandomBytes&) {
+  if (disk.caged) return;
   disk.driver.name_qemu = true;
   if (!disk.driver.format) disk.driver.format = DiskFormat::raw;
 }

@@ -94,6 +94,12 @@ inline constexpr EnumName<DiskFormat> kDiskFormat[] = {{"raw", DiskFormat::raw},
 inline constexpr std::string_view kDiskFormatRefused[] = {"dir", "bochs", "cloop", "dmg", "iso",   "vpc",
                                                           "vdi", "none",  "fat",   "vhd", "ploop", "luks",
                                                           "cow", "qcow",  "qed",   "vmdk"};
+inline constexpr EnumName<CagedFormat> kCagedFormat[] = {
+    {"raw", CagedFormat::raw},   {"qcow2", CagedFormat::qcow2}, {"qcow", CagedFormat::qcow},
+    {"qed", CagedFormat::qed},   {"vdi", CagedFormat::vdi},     {"vhdx", CagedFormat::vhdx},
+    {"vmdk", CagedFormat::vmdk}, {"vpc", CagedFormat::vpc}};
+inline constexpr std::string_view kCagedFormatRefused[] = {"dir", "bochs", "cloop", "dmg",  "iso", "none",
+                                                           "fat", "vhd",   "ploop", "luks", "cow"};
 inline constexpr EnumName<MirrorJob> kMirrorJob[] = {{"copy", MirrorJob::copy},
                                                      {"active-commit", MirrorJob::active_commit}};
 // Of one that is running nothing is said.
@@ -213,6 +219,7 @@ inline constexpr EnumTable<DiskBus> kDiskBus{detail::kDiskBus, detail::kDiskBusR
 inline constexpr EnumTable<StartupPolicy> kStartupPolicy{detail::kStartupPolicy, {}};
 inline constexpr EnumTable<DiskCache> kDiskCache{detail::kDiskCache, {}};
 inline constexpr EnumTable<DiskFormat> kDiskFormat{detail::kDiskFormat, detail::kDiskFormatRefused};
+inline constexpr EnumTable<CagedFormat> kCagedFormat{detail::kCagedFormat, detail::kCagedFormatRefused};
 inline constexpr EnumTable<MirrorJob> kMirrorJob{detail::kMirrorJob, {}};
 inline constexpr EnumTable<MirrorState> kMirrorState{detail::kMirrorState, {}};
 inline constexpr EnumTable<DiskIo> kDiskIo{detail::kDiskIo, {}};

@@ -240,7 +240,7 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
   std::uint32_t next_image = 1;
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
     if (i < resources.backing.size()) devices.disks[i].backing = resources.backing[i];
-    if (!devices.disks[i].vhost_user.empty()) continue;  // its images are another program's
+    if (!devices.disks[i].is_own()) continue;  // its images are another program's
     devices.disks[i].backing_store_end = true;
     next_image = number_images(devices.disks[i], next_image);
   }

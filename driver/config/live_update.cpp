@@ -80,6 +80,7 @@ Disk merged(Disk wanted, const Disk& has) {
     compare.same(wanted.source, has.source, "<source>");
     compare.same(wanted.server, has.server, "<source>");
     compare.same(wanted.vhost_user, has.vhost_user, "<source>");
+    compare.same(wanted.caged, has.caged, "<driver> or <source>");
     compare.same(wanted.descriptor_group, has.descriptor_group, "<source fdgroup>");
     compare.same(wanted.startup_policy, has.startup_policy, "<source startupPolicy>");
     wanted.source_index = has.source_index;

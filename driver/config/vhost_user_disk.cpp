@@ -63,11 +63,11 @@ void check_shared_memory(XmlElement& root, const DomainDefinition& definition) {
       definition.cpu && !definition.cpu->numa.empty() && std::ranges::all_of(definition.cpu->numa, is_shared);
   if (definition.memory_backing.access == MemoryAccess::shared || all_cells) return;
   for (const Disk& disk : definition.devices.disks) {
-    if (disk.vhost_user.empty()) continue;
+    if (disk.is_own()) continue;
     throw root.unsupported(
-        fmt::format("disk '{}': 'vhostuser' requires shared memory: "
+        fmt::format("disk '{}': '{}' requires shared memory: "
                     "<memoryBacking><access mode='shared'/></memoryBacking>",
-                    disk.target));
+                    disk.target, disk.caged ? kCagedDriver : "vhostuser"));
   }
 }
 

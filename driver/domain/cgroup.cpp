@@ -110,10 +110,9 @@ void lift(const fs::path& file, const std::set<std::string>& kept, std::string_v
 }
 
 // The kernel tells of changes in the events file (cgroup-v2.rst, "[Un]populated Notification").
-void wait_until_empty(const fs::path& group) noexcept {
-  constexpr int kPatienceMilliseconds = 5000;
+void wait_until_empty(const fs::path& group, std::chrono::milliseconds patience) noexcept {
   const vmm::FileDescriptor events(::open((group / "cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMilliseconds);
+  const auto deadline = std::chrono::steady_clock::now() + patience;
   for (;;) {
     char text[256] = {};
     if (::pread(events.get(), text, sizeof(text) - 1, 0) <= 0) return;
@@ -181,9 +180,10 @@ void DomainCgroup::remove() const noexcept {
   if (group_.empty()) return;
   std::error_code ignored;
   if (!fs::exists(group_, ignored)) return;
-  // A worker's processes end one after the other.
+  // A worker's processes end one after the other, and a storage daemon puts its image in order first.
+  wait_until_empty(group_, std::chrono::seconds(3));
   (void)try_write(group_ / "cgroup.kill", "1");
-  wait_until_empty(group_);
+  wait_until_empty(group_, std::chrono::seconds(5));
   std::vector<fs::path> groups;
   {
     // Closed again before the group goes.

@@ -71,17 +71,22 @@ bool wants_direct(const config::Disk& disk) {
 
 enum class Lock { by_use, to_take_over };
 
-void lock_image(const config::Disk& disk, const std::string& what, const FileDescriptor& file,
-                Lock lock = Lock::by_use) {
+// The kernel takes down the rings of a worker that was killed, and lets go of their files, a moment later; a
+// storage daemon puts its image in order first.
+constexpr std::chrono::milliseconds kWorkersMoment{300}, kStorageDaemonsMoment{5000};
+
+void lock_image(const config::Disk& disk, const std::string& path, const FileDescriptor& file,
+                Lock lock = Lock::by_use, std::chrono::milliseconds moment = kWorkersMoment) {
   const vmm::ImageUse use{.writes = !disk.read_only, .shares = disk.shareable};
+  const std::string what = fmt::format("disk {}", disk.target);
   const auto attempt = [&] {
     return lock == Lock::to_take_over ? vmm::reserve_for_writing(file.get())
                                       : vmm::lock_image(file.get(), use);
   };
   int failed = attempt();
-  // The kernel takes down the rings of a worker that was killed, and lets go of their files, a moment later.
-  for (int waits = 0; failed == EAGAIN && waits < 30; ++waits) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  constexpr std::chrono::milliseconds kPause{10};
+  for (auto waited = kPause; failed == EAGAIN && waited <= moment; waited += kPause) {
+    std::this_thread::sleep_for(kPause);
     failed = attempt();
   }
   if (failed == EAGAIN) {
@@ -90,9 +95,21 @@ void lock_image(const config::Disk& disk, const std::string& what, const FileDes
         VIR_ERR_RESOURCE_BUSY,
         fmt::format("{}: '{}' is in use by {}; stop that one, or mark the disk <shareable/> in both if "
                     "their guests are made for it",
-                    what, disk.source, holder.empty() ? "another running domain or program" : holder));
+                    what, path, holder.empty() ? "another running domain or program" : holder));
   }
-  if (failed != 0) fail_to_open(what, disk.source, failed);
+  if (failed != 0) fail_to_open(what, path, failed);
+}
+
+// A file or a block device, as the disk says.
+FileDescriptor open_source(const config::Disk& disk, const std::string& path, int flags) {
+  const std::string what = fmt::format("disk {}", disk.target);
+  struct stat status{};
+  FileDescriptor file = open_file(what, path, flags | (disk.read_only ? O_RDONLY : O_RDWR), status);
+  if (disk.source_type == config::DiskSourceType::block && !S_ISBLK(status.st_mode)) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("{}: '{}' is not a block device; use <disk type='file'> for a file", what, path));
+  }
+  return file;
 }
 
 }  // namespace
@@ -129,20 +146,12 @@ std::string explain_path_failure(const std::string& path, int error_number) {
 namespace {
 
 DiskImage open_and_lock(const config::Disk& disk, Lock lock) {
-  std::string what = fmt::format("disk {}", disk.target);
   // Locks are its server's, if it has any.
-  if (disk.server) return {.file = connect_to_nbd(*disk.server, what)};
-  struct stat status{};
+  if (disk.server) return {.file = connect_to_nbd(*disk.server, fmt::format("disk {}", disk.target))};
   DiskImage image;
   image.direct = wants_direct(disk);
-  int flags = (disk.read_only ? O_RDONLY : O_RDWR) | (image.direct ? O_DIRECT : 0);
-  image.file = open_file(what, disk.source, flags, status);
-  if (disk.source_type == config::DiskSourceType::block && !S_ISBLK(status.st_mode)) {
-    throw Error(
-        VIR_ERR_CONFIG_UNSUPPORTED,
-        fmt::format("{}: '{}' is not a block device; use <disk type='file'> for a file", what, disk.source));
-  }
-  lock_image(disk, what, image.file, lock);
+  image.file = open_source(disk, disk.source, image.direct ? O_DIRECT : 0);
+  lock_image(disk, disk.source, image.file, lock);
   // What the guest writes from here on says nothing about its format (T32). Where the mark cannot be kept the
   // storage driver is told.
   const config::DiskFormat format = disk.driver.format.value_or(config::DiskFormat::raw);
@@ -162,6 +171,11 @@ DiskImage reopen_disk_image(const config::Disk& disk) {
   return open_and_lock(disk, Lock::to_take_over);
 }
 
+void require_free_image(const config::Disk& disk) {
+  const std::string& path = disk.caged.value().path;
+  lock_image(disk, path, open_source(disk, path, 0), Lock::by_use, kStorageDaemonsMoment);
+}
+
 DiskImage open_disk_image(const config::Disk& disk, const DescriptorGroupMap& groups) {
   const auto group = groups.find(disk.descriptor_group);
   if (disk.descriptor_group.empty() || group == groups.end()) return open_disk_image(disk);
@@ -177,7 +191,7 @@ DiskImage open_disk_image(const config::Disk& disk, const DescriptorGroupMap& gr
   }
   // As its owner opened it, whatever the disk's cache mode: what it is to others is theirs to say.
   image.direct = (::fcntl(image.file.get(), F_GETFL) & O_DIRECT) != 0;
-  lock_image(disk, what, image.file);
+  lock_image(disk, disk.source, image.file);
   if (image.direct) image.direct_alignment = direct_alignment(image.file);
   return image;
 }

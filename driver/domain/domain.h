@@ -399,8 +399,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> former_launch_ended();
   // On a pool thread.
   std::shared_ptr<Launched> prepare_launch(config::DomainDefinition definition, int id,
-                                           const DescriptorGroupMap& groups, std::vector<BoundDevice> bound,
+                                           const ResourceAccess& access, std::vector<BoundDevice> bound,
                                            const Preparation& preparation) const;
+  ResourceAccess resource_access(std::span<const config::Disk> disks) const;
   void note_start(const LiveStatus& status, const Preparation& preparation) const;  // pool thread
   Worker::Handlers worker_handlers();
   void set_counters(vmm::FileDescriptor page);

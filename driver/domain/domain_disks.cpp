@@ -126,15 +126,17 @@ Task<> Domain::disk_failed(std::weak_ptr<Worker> from, control::DiskFault fault)
   const config::Disk* disk = disk_with_alias(*live_, fault.id);
   if (disk == nullptr) co_return;
   const std::string why = std::generic_category().message(fault.error);
-  const std::string& path = disk->vhost_user.empty() ? disk->source : disk->vhost_user;
-  if (disk->vhost_user.empty()) {
+  const std::string& path = disk->caged      ? disk->caged->path
+                            : disk->is_own() ? disk->source
+                                             : disk->vhost_user;
+  if (disk->is_own()) {
     log(LogPriority::error, fmt::format("disk {}: a {} of '{}' failed: {}", disk->target,
                                         fault.writes ? "write" : "read", path, why));
   } else {
     log(LogPriority::error,
-        fmt::format("disk {}: the back end at '{}' is lost ({}): the guest's requests stay unanswered; a "
+        fmt::format("disk {}: the {} '{}' is lost ({}): the guest's requests stay unanswered; a "
                     "restart of the domain, or the disk detached and attached, connects to it again",
-                    disk->target, path, why));
+                    disk->target, disk->caged ? "storage daemon of" : "back end at", path, why));
   }
   disk_messages_[disk->target] =
       fmt::format("I/O error: disk='{}', path='{}', timestamp='{:%Y-%m-%d %H:%M:%S}+0000', message='{}'",

@@ -77,7 +77,7 @@ void Domain::note_start(const LiveStatus& status, const Preparation& preparation
 
 // Everything that can block, in one go: a hand-over between threads costs more than most of its parts.
 std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinition definition, int id,
-                                                         const DescriptorGroupMap& groups,
+                                                         const ResourceAccess& access,
                                                          std::vector<BoundDevice> bound,
                                                          const Preparation& preparation) const {
   const DriverSettings& settings = environment_->settings;
@@ -96,10 +96,9 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   }
   note_start(status, preparation);
   if (launched->host_devices) launched->host_devices->bind();
-  const std::filesystem::path directory = runtime_directory();
-  std::filesystem::create_directories(directory);
-  std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
-  const std::string socket_path = (directory / "control.sock").string();
+  std::filesystem::create_directories(access.directory);
+  std::filesystem::permissions(access.directory, std::filesystem::perms::owner_all);
+  const std::string socket_path = (access.directory / "control.sock").string();
   vmm::FileDescriptor listener = vmm::control::listen_at(socket_path);
   vmm::FileDescriptor log =
       open_output_file((settings.log_directory / (definition.name + ".log")).string(), true);
@@ -119,7 +118,7 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   note_start(status, preparation);
   launched->dropped = drop_missing_sources(definition.devices);
   // The worker sets itself up while its resources are opened.
-  Resources resources = open_resources(definition, directory, groups);
+  Resources resources = open_resources(definition, access);
   for (config::Vsock& vsock : definition.devices.vsocks) open_vsock(*environment_, uuid_, vsock, resources);
   HostAccess host;
   if (launched->host_devices)
@@ -150,19 +149,42 @@ Task<> Domain::former_launch_ended() {
   }
 }
 
+ResourceAccess Domain::resource_access(std::span<const config::Disk> disks) const {
+  const DriverSettings& settings = environment_->settings;
+  ResourceAccess access{.directory = runtime_directory(),
+                        .groups = descriptor_groups_.named_by(disks),
+                        .storage_daemon = {.cage_program = settings.cage_program,
+                                           .program = settings.storage_daemon_program,
+                                           .directory = runtime_directory(),
+                                           .user = settings.worker_user,
+                                           .group = settings.worker_group}};
+  access.storage_daemon.place = [environment = environment_, name = uuid_.to_string()](pid_t cage) {
+    DomainCgroup(environment->cgroups, name).enter(cage);
+  };
+  for (const config::Disk& disk : disks) {
+    if (!disk.caged || !disk.caged->passphrase) continue;
+    if (!settings.secret_value)
+      throw Error(VIR_ERR_NO_SUPPORT, "this daemon keeps no secrets to open an encrypted disk with");
+    const Uuid& secret = *disk.caged->passphrase;
+    access.storage_daemon.passphrases[secret] =
+        std::make_shared<const SecretValue>(settings.secret_value(secret));
+  }
+  return access;
+}
+
 Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   auto self = shared_from_this();
   co_await former_launch_ended();
   find_volumes(environment_->settings.volumes, definition.devices);
-  DescriptorGroupMap groups = descriptor_groups_.named_by(definition.devices.disks);
+  ResourceAccess access = resource_access(definition.devices.disks);
   auto preparation = std::make_shared<Preparation>();
   preparation_ = preparation;
   std::move_only_function<std::shared_ptr<Launched>()> work =
       [self, preparation = std::move(preparation), definition = std::move(definition),
-       groups = std::move(groups),
+       access = std::move(access),
        bound = host_devices_ ? host_devices_->bound() : std::vector<BoundDevice>(), id = id_]() mutable {
         auto launched =
-            self->prepare_launch(std::move(definition), id, groups, std::move(bound), *preparation);
+            self->prepare_launch(std::move(definition), id, access, std::move(bound), *preparation);
         launched->preparation = std::move(preparation);
         return launched;
       };

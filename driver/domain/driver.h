@@ -15,6 +15,7 @@
 
 #include "driver/config/host_facts.h"
 #include "driver/contract/hypervisor.h"
+#include "driver/contract/secret_value.h"
 #include "driver/contract/volume_sources.h"
 
 namespace boost::asio {
@@ -33,7 +34,9 @@ struct DriverSettings {
   std::filesystem::path log_directory;      // /var/log/warren: NAME.log of each domain
   std::filesystem::path dump_directory;     // /var/lib/warren/dump: cores that nobody named a file for
   std::filesystem::path worker_program;     // warren-vmm
-  std::filesystem::path vhost_vsock = "/dev/vhost-vsock";  // which need not be there
+  std::filesystem::path cage_program;       // warren-cage
+  std::filesystem::path storage_daemon_program = "/usr/bin/qemu-storage-daemon";  // which need not be there
+  std::filesystem::path vhost_vsock = "/dev/vhost-vsock";                         // which need not be there
   // Who a worker becomes when the daemon is root.
   uid_t worker_user = 65534;
   gid_t worker_group = 65534;
@@ -43,6 +46,8 @@ struct DriverSettings {
   Log log = [](LogPriority, std::string_view) {};
   // For disks of type volume. Null: there are no pools. Outlives the driver.
   VolumeSources* volumes = nullptr;
+  // The value of a secret that a disk names; loop's thread; throws Error. Empty: there are no secrets.
+  std::function<SecretValue(const Uuid&)> secret_value;
 };
 
 class DomainDriver : public HypervisorDriver {

@@ -136,19 +136,18 @@ Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device)
     co_await write_status();
     std::rethrow_exception(failed);
   }
-  DescriptorGroupMap groups;
+  ResourceAccess access = resource_access({});
   if (auto* disk = std::get_if<config::Disk>(&made->device)) {
     find_volume(environment_->settings.volumes, *disk);
-    groups = descriptor_groups_.named_by(std::span(disk, 1));
+    access = resource_access(std::span(disk, 1));
   }
-  std::move_only_function<std::shared_ptr<Opened>()> work = [made, groups = std::move(groups),
-                                                             environment = environment_, uuid = uuid_,
-                                                             directory = runtime_directory()]() mutable {
-    made->resources = open_resources(made->device, directory, groups);
-    if (auto* vsock = std::get_if<config::Vsock>(&made->device))
-      open_vsock(*environment, uuid, *vsock, made->resources);
-    return made;
-  };
+  std::move_only_function<std::shared_ptr<Opened>()> work =
+      [made, access = std::move(access), environment = environment_, uuid = uuid_]() mutable {
+        made->resources = open_resources(made->device, access);
+        if (auto* vsock = std::get_if<config::Vsock>(&made->device))
+          open_vsock(*environment, uuid, *vsock, made->resources);
+        return made;
+      };
   // A number for a socket is the domain's until it is given back, whoever waits.
   Abandonment* wait = std::holds_alternative<config::Disk>(made->device) ? &image_wait_ : nullptr;
   auto opened =

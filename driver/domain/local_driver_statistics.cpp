@@ -163,7 +163,7 @@ void add_blocks(const Snapshot& domain, bool with_backing, const std::vector<std
     if (image.source_index) list.add(field("backingIndex"), *image.source_index);
     if (!image.source.empty() && !image.server) list.add(field("path"), image.source);
     // The guest's requests are the disk's, whichever image has the data.
-    if (place == 0 && domain.is_active() && domain.counters && disk->vhost_user.empty()) {
+    if (place == 0 && domain.is_active() && domain.counters && disk->is_own()) {
       BlockFigures figures = domain.counters->disk(disk->info.alias);
       list.add(field("rd.reqs"), figures.read_requests);
       list.add(field("rd.bytes"), figures.read_bytes);

@@ -497,6 +497,7 @@ control::VhostUserDiskSpecification vhost_user_disk_of(const config::Disk& disk,
   return {.id = disk.info.alias,
           .address = address_of(disk.info),
           .descriptor = disk_descriptor(index),
+          .lifeline = disk.caged ? std::optional(lifeline_descriptor(index)) : std::nullopt,
           .queues = static_cast<std::uint16_t>(disk.driver.queues.value_or(preset.queues)),
           .queue_size = static_cast<std::uint16_t>(disk.driver.queue_size.value_or(preset.queue_size))};
 }
@@ -517,7 +518,7 @@ void add_devices(const config::Devices& devices, const Resources& resources,
   }
   add_serial_controllers(devices, machine);
   for (std::size_t i = 0; i < devices.disks.size(); ++i) {
-    if (!devices.disks[i].vhost_user.empty()) {
+    if (!devices.disks[i].is_own()) {
       machine.vhost_user_disks.push_back(vhost_user_disk_of(devices.disks[i], i));
     } else {
       machine.disks.push_back(disk_of(devices.disks[i], i, resources.disks.at(i)));
@@ -590,7 +591,7 @@ control::PlugDevice plug_of(const config::Device& device, const Resources& resou
   control::PlugDevice plug;
   if (const auto* memory = std::get_if<config::MemoryDevice>(&device))
     plug.virtio_memories.push_back(virtio_memory_of(*memory, live.memory_backing));
-  if (const auto* disk = std::get_if<config::Disk>(&device); disk != nullptr && !disk->vhost_user.empty()) {
+  if (const auto* disk = std::get_if<config::Disk>(&device); disk != nullptr && !disk->is_own()) {
     plug.vhost_user_disks.push_back(vhost_user_disk_of(*disk, 0));
   } else if (disk != nullptr) {
     set_scsi_place(live.devices, *disk, plug.disks.emplace_back(disk_of(*disk, 0, resources.disks.at(0))));

@@ -96,6 +96,13 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
                               "of another program (vhostuser)",
                               disk.target));
     }
+    if (disk.caged) {
+      throw Error(
+          VIR_ERR_CONFIG_UNSUPPORTED,
+          fmt::format("disk {}: a worker that runs by itself has no storage daemon: to start one is the "
+                      "daemon's business",
+                      disk.target));
+    }
     if (disk.source.empty()) continue;
     resources.push_back({.name = disk_descriptor(i), .path = disk.source, .write = !disk.read_only});
     if (disk.driver.format == config::DiskFormat::qcow2 && !disk.backing_store_end) {

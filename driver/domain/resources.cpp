@@ -19,6 +19,10 @@ std::string data_descriptor(const std::string& image_descriptor) {
   return image_descriptor + "-data";
 }
 
+std::string lifeline_descriptor(std::size_t index) {
+  return fmt::format("disk{}-lifeline", index);
+}
+
 std::string disk_descriptor(std::size_t index) {
   return fmt::format("disk{}", index);
 }
@@ -50,13 +54,18 @@ void add(Resources& resources, std::string name, vmm::FileDescriptor descriptor)
 
 // Returns what is below the disk's own image.
 std::vector<config::BackingImage> open_disk(Resources& resources, const config::Disk& disk, std::size_t index,
-                                            const DescriptorGroupMap& groups) {
+                                            const ResourceAccess& access) {
+  if (disk.caged) {
+    ServedDisk served = serve_caged_disk(disk, access.storage_daemon);
+    add(resources, disk_descriptor(index), std::move(served.connection));
+    add(resources, lifeline_descriptor(index), std::move(served.lifeline));
+  }
   if (!disk.vhost_user.empty()) add(resources, disk_descriptor(index), connect_back_end(disk));
   if (!disk.has_source()) {  // another program's, or a drive without a medium
     resources.disks.emplace_back();
     return {};
   }
-  std::vector<ChainImage> chain = open_disk_chain(disk, groups);
+  std::vector<ChainImage> chain = open_disk_chain(disk, access.groups);
   std::vector<config::BackingImage> backing = backing_of(chain);
   DiskProperties properties;
   for (std::size_t depth = 0; depth < chain.size(); ++depth) {
@@ -131,8 +140,7 @@ void open_input(Resources& resources, const config::Input& input, std::size_t in
 
 }  // namespace
 
-Resources open_resources(const config::DomainDefinition& definition, const std::filesystem::path& directory,
-                         const DescriptorGroupMap& groups) {
+Resources open_resources(const config::DomainDefinition& definition, const ResourceAccess& access) {
   Resources resources;
   add(resources, kKernelDescriptor, open_boot_file(definition.os.kernel, "/domain/os/kernel"));
   if (!definition.os.initrd.empty()) {
@@ -140,7 +148,7 @@ Resources open_resources(const config::DomainDefinition& definition, const std::
   }
   const config::Devices& devices = definition.devices;
   for (std::size_t i = 0; i < devices.disks.size(); ++i)
-    resources.live.backing.push_back(open_disk(resources, devices.disks[i], i, groups));
+    resources.live.backing.push_back(open_disk(resources, devices.disks[i], i, access));
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
     Tap tap = open_tap(devices.interfaces[i]);
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue) {
@@ -158,17 +166,16 @@ Resources open_resources(const config::DomainDefinition& definition, const std::
         own_device ? open_character(resources, devices.consoles[i].backend, console_descriptor(i)) : "");
   }
   for (std::size_t i = 0; i < devices.channels.size(); ++i)
-    resources.live.channel_paths.push_back(open_channel(resources, devices.channels[i], i, directory));
+    resources.live.channel_paths.push_back(open_channel(resources, devices.channels[i], i, access.directory));
   for (std::size_t i = 0; i < devices.inputs.size(); ++i) open_input(resources, devices.inputs[i], i);
   return resources;
 }
 
-Resources open_resources(config::Device& device, const std::filesystem::path& directory,
-                         const DescriptorGroupMap& groups) {
+Resources open_resources(config::Device& device, const ResourceAccess& access) {
   Resources resources;
   auto* disk = std::get_if<config::Disk>(&device);
   if (disk != nullptr) {
-    disk->backing = open_disk(resources, *disk, 0, groups);
+    disk->backing = open_disk(resources, *disk, 0, access);
     disk->backing_store_end = disk->has_source();
   } else if (auto* interface = std::get_if<config::Interface>(&device)) {
     Tap tap = open_tap(*interface);
@@ -176,7 +183,7 @@ Resources open_resources(config::Device& device, const std::filesystem::path& di
       add(resources, tap_descriptor(0, queue), std::move(tap.queues[queue]));
     interface->target = tap.name;
   } else if (auto* channel = std::get_if<config::Channel>(&device)) {
-    if (std::string path = open_channel(resources, *channel, 0, directory); !path.empty())
+    if (std::string path = open_channel(resources, *channel, 0, access.directory); !path.empty())
       channel->backend.path = std::move(path);
   } else if (auto* console = std::get_if<config::Console>(&device)) {
     if (std::string path = open_character(resources, console->backend, console_descriptor(0)); !path.empty())

@@ -12,6 +12,7 @@
 #include "driver/config/domain_defaults.h"
 #include "driver/config/domain_definition.h"
 #include "driver/domain/descriptor_groups.h"
+#include "driver/domain/storage_daemon.h"
 #include "vmm-core/control/machine_specification.h"
 #include "vmm-core/os/file_descriptor.h"
 
@@ -46,20 +47,26 @@ struct Resources {
   config::LiveResources live;  // ptys and taps; not the id
 };
 
-// `groups` has what the disks name of descriptors that clients lent. Sockets of channels that name no path
-// are made below `directory`. Socket devices have theirs from open_vsock() (vsock.h).
-Resources open_resources(const config::DomainDefinition& definition, const std::filesystem::path& directory,
-                         const DescriptorGroupMap& groups);
+// What they are opened with.
+struct ResourceAccess {
+  std::filesystem::path directory;       // sockets of channels that name no path are made below it
+  DescriptorGroupMap groups;             // what the disks name of descriptors that clients lent
+  StorageDaemonSettings storage_daemon;  // with the passphrases that the disks name
+};
+
+// Socket devices have theirs from open_vsock() (vsock.h).
+Resources open_resources(const config::DomainDefinition& definition, const ResourceAccess& access);
 // What one device is plugged in with, named as the first of its kind. The name of an interface's tap becomes
 // its target.
-Resources open_resources(config::Device& device, const std::filesystem::path& directory,
-                         const DescriptorGroupMap& groups);
+Resources open_resources(config::Device& device, const ResourceAccess& access);
 
 // Names of descriptors.
 std::string disk_descriptor(std::size_t index);
 // Of the image `depth` below the disk's own, and of the file that has an image's data.
 std::string backing_descriptor(std::size_t index, std::size_t depth);
 std::string data_descriptor(const std::string& image_descriptor);
+// Of what a disk that the daemon has served by another program lives by.
+std::string lifeline_descriptor(std::size_t index);
 std::string tap_descriptor(std::size_t index, std::size_t queue);
 std::string serial_descriptor(std::size_t index);
 std::string console_descriptor(std::size_t index);

@@ -11,16 +11,15 @@ vmm::FileDescriptor connect_back_end(const config::Disk& disk) {
   try {
     return connect_character_socket(disk.vhost_user);
   } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("disk {}: {}", disk.target, error.what()));
+    throw Error(error.code(), fmt::format("disk {}: {}", disk.target, error.detail()));
   }
 }
 
 void require_own(const config::Disk& disk, std::string_view what) {
-  if (disk.vhost_user.empty()) return;
+  if (disk.is_own()) return;
   throw operation_unsupported(
-      fmt::format("disk '{}' is served by another program (vhostuser): {} is not "
-                  "supported for it",
-                  disk.target, what));
+      fmt::format("disk '{}' is served by another program ({}): {} is not supported for it", disk.target,
+                  disk.caged ? config::kCagedDriver : "vhostuser", what));
 }
 
 }  // namespace warren::driver::domain

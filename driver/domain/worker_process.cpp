@@ -69,21 +69,6 @@ FileDescriptor open_pidfd(pid_t pid) {
   return FileDescriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }
 
-class WorkerSpawn : public vmm::SpawnSettings {
- public:
-  WorkerSpawn() : SpawnSettings(Session::own) {}
-
-  // Copies above the numbers the child uses, so that no copy lands on a source that is still needed.
-  void pass(const FileDescriptor& source, int target) {
-    FileDescriptor& copy = copies_.emplace_back(::fcntl(source.get(), F_DUPFD_CLOEXEC, 16));
-    if (!copy) throw system_error(errno, "duplicate a descriptor for the worker");
-    ::posix_spawn_file_actions_adddup2(&actions, copy.get(), target);
-  }
-
- private:
-  std::vector<FileDescriptor> copies_;
-};
-
 }  // namespace
 
 void WorkerProcess::kill() const noexcept {
@@ -91,7 +76,7 @@ void WorkerProcess::kill() const noexcept {
 }
 
 WorkerProcess launch_worker(const WorkerLaunch& launch) {
-  WorkerSpawn settings;
+  vmm::SpawnSettings settings(vmm::SpawnSettings::Session::own);
   ::posix_spawn_file_actions_addopen(&settings.actions, 0, "/dev/null", O_RDONLY, 0);
   if (launch.log != nullptr) {
     settings.pass(*launch.log, 1);

@@ -20,13 +20,6 @@ namespace {
 
 using vmm::FileDescriptor;
 
-// Above the numbers the child uses, so that no copy lands on a source that is still needed.
-FileDescriptor copy_of(const FileDescriptor& source) {
-  FileDescriptor copy(::fcntl(source.get(), F_DUPFD_CLOEXEC, 16));
-  if (!copy) throw system_error(errno, "duplicate a descriptor for the storage helper");
-  return copy;
-}
-
 }  // namespace
 
 void HelperProcess::kill() const noexcept {
@@ -45,10 +38,8 @@ HelperLauncher launch_program(std::filesystem::path program) {
     vmm::SpawnSettings settings(vmm::SpawnSettings::Session::own);
     ::posix_spawn_file_actions_addopen(&settings.actions, 0, "/dev/null", O_RDONLY, 0);
     ::posix_spawn_file_actions_addopen(&settings.actions, 1, "/dev/null", O_WRONLY, 0);
-    const FileDescriptor control_copy = copy_of(control);
-    const FileDescriptor data_copy = data ? copy_of(data) : FileDescriptor();
-    ::posix_spawn_file_actions_adddup2(&settings.actions, control_copy.get(), 3);
-    if (data_copy) ::posix_spawn_file_actions_adddup2(&settings.actions, data_copy.get(), 4);
+    settings.pass(control, 3);
+    if (data) settings.pass(data, 4);
     std::string name = program.string(), path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", locale = "LC_ALL=C";
     char* arguments[] = {name.data(), nullptr};
     char* environment[] = {path.data(), locale.data(), nullptr};

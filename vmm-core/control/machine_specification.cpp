@@ -387,6 +387,11 @@ void add_descriptors(const VsockSpecification& vsock, std::vector<std::string>& 
   if (vsock.vhost) names.push_back(*vsock.vhost);
 }
 
+void add_descriptors(const VhostUserDiskSpecification& disk, std::vector<std::string>& names) {
+  names.push_back(disk.descriptor);
+  if (disk.lifeline) names.push_back(*disk.lifeline);
+}
+
 constexpr std::size_t kMaximumAxes = 64;  // ABS_CNT
 
 void validate_input(const InputSpecification& input, const std::string& member) {
@@ -622,7 +627,7 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   }
   for (const auto& vsock : specification.vsocks) add_descriptors(vsock, names);
-  for (const auto& disk : specification.vhost_user_disks) names.push_back(disk.descriptor);
+  for (const auto& disk : specification.vhost_user_disks) add_descriptors(disk, names);
   for (const auto& input : specification.inputs)
     if (input.host) names.push_back(input.host->descriptor);
   for (const auto& evdev : specification.evdevs) names.push_back(evdev.descriptor);
@@ -709,7 +714,7 @@ std::vector<std::string> descriptor_names(const PlugDevice& command) {
   for (const auto& interface : command.interfaces)
     names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   for (const auto& vsock : command.vsocks) add_descriptors(vsock, names);
-  for (const auto& disk : command.vhost_user_disks) names.push_back(disk.descriptor);
+  for (const auto& disk : command.vhost_user_disks) add_descriptors(disk, names);
   for (const auto& input : command.inputs)
     if (input.host) names.push_back(input.host->descriptor);
   add_names(command.host_access, names);

@@ -333,10 +333,12 @@ struct VhostUserDiskSpecification {
   std::string id;
   PciAddress address;
   std::string descriptor;  // a unix stream socket that is connected to a vhost-user-blk back end
+  // Kept open as long as the disk is there, and never used: the back end lives by it.
+  std::optional<std::string> lifeline;
   std::uint16_t queues = 1;
   std::uint16_t queue_size = 256;
 };
-BOOST_DESCRIBE_STRUCT(VhostUserDiskSpecification, (), (id, address, descriptor, queues, queue_size))
+BOOST_DESCRIBE_STRUCT(VhostUserDiskSpecification, (), (id, address, descriptor, lifeline, queues, queue_size))
 
 enum class InputKind { keyboard, mouse, tablet, passthrough };
 BOOST_DESCRIBE_ENUM(InputKind, keyboard, mouse, tablet, passthrough)

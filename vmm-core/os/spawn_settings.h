@@ -4,8 +4,14 @@
 #pragma once
 
 #include <csignal>
+#include <utility>
+#include <vector>
 
+#include <fcntl.h>
 #include <spawn.h>
+
+#include "vmm-core/os/error.h"
+#include "vmm-core/os/file_descriptor.h"
 
 namespace warren::vmm {
 
@@ -33,8 +39,20 @@ class SpawnSettings {
   SpawnSettings(const SpawnSettings&) = delete;
   SpawnSettings& operator=(const SpawnSettings&) = delete;
 
+  // What becomes descriptor `target`, below 16, of the child. Throws Error.
+  void pass(const FileDescriptor& source, int target) {
+    // Above the numbers the child uses, so that no copy lands on a source that is still needed.
+    FileDescriptor copy(::fcntl(source.get(), F_DUPFD_CLOEXEC, 16));
+    if (!copy) throw_errno("duplicate a descriptor for a child process");
+    ::posix_spawn_file_actions_adddup2(&actions, copy.get(), target);
+    copies_.push_back(std::move(copy));
+  }
+
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
+
+ private:
+  std::vector<FileDescriptor> copies_;
 };
 
 }  // namespace warren::vmm

@@ -17,7 +17,7 @@ machine::PciDeviceConfiguration Worker::vhost_user_disk(const control::VhostUser
   const auto make = [disk, socket, options, &thread](GuestMemory& memory) {
     return std::make_unique<virtio::vhost::UserBlock>(disk.id, std::move(*socket), options, memory, thread);
   };
-  vhost_user_disks_.insert(disk.id);
+  vhost_user_disks_[disk.id] = disk.lifeline ? take(descriptors, *disk.lifeline) : FileDescriptor();
   if (!machine_) return on_pci(disk.id, disk.address, make);
   // Now, and not when the device is built: the back end is waited for, and the vCPUs stand still then.
   auto device = std::make_shared<std::unique_ptr<virtio::vhost::UserBlock>>(make(machine_->memory()));
@@ -25,7 +25,7 @@ machine::PciDeviceConfiguration Worker::vhost_user_disk(const control::VhostUser
 }
 
 void Worker::require_memory_for_back_ends(const std::string& device) const {
-  for (const std::string& disk : vhost_user_disks_)
+  for (const auto& [disk, lifeline] : vhost_user_disks_)
     virtio::vhost::require_memory_fits(device + ": disk " + disk, machine_->memory().regions().size() + 1);
 }
 

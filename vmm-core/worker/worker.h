@@ -293,8 +293,8 @@ class Worker final : public control::Commands {
   std::map<std::string, virtio::Input*> inputs_;
   std::vector<std::shared_ptr<EvdevSource>> evdevs_;
   std::map<std::string, virtio::MemoryDevice*> memory_devices_;
-  std::set<std::string> vhost_user_disks_;
-  vfio::GroupTable host_groups_;  // before machine_, whose devices hold them
+  std::map<std::string, FileDescriptor> vhost_user_disks_;  // with the lifelines of their back ends, if any
+  vfio::GroupTable host_groups_;                            // before machine_, whose devices hold them
   // A CD/DVD drive, wherever it is: what AhciController and Scsi have of it.
   struct OpticalDrive {
     std::function<scsi::OpticalDrive::Opening(bool force)> open_tray;

@@ -1,0 +1,155 @@
+#include "driver/domain/storage_daemon.h"
+
+#include <cerrno>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "driver/cage/cage.h"
+#include "driver/contract/error.h"
+#include "driver/domain/character_file.h"
+#include "driver/domain/disk_image.h"
+
+namespace warren::driver::domain {
+
+namespace {
+
+using vmm::FileDescriptor;
+
+constexpr const char* kProgram = "qemu-storage-daemon";  // as it calls itself
+constexpr const char* kImagePlace = "/image";
+
+std::string_view on_off(bool value) {
+  return value ? "on" : "off";
+}
+
+// The block driver of QEMU that has the format (its qemu-block-drivers manual).
+std::string block_driver_of(const config::CagedImage& image) {
+  switch (image.format) {
+    case config::CagedFormat::raw:
+      return "driver=luks,key-secret=key";
+    case config::CagedFormat::qcow2:
+      return "driver=qcow2,encrypt.format=luks,encrypt.key-secret=key";
+    case config::CagedFormat::qcow:
+      return "driver=qcow";
+    case config::CagedFormat::qed:
+      return "driver=qed";
+    case config::CagedFormat::vdi:
+      return "driver=vdi";
+    case config::CagedFormat::vhdx:
+      return "driver=vhdx";
+    case config::CagedFormat::vmdk:
+      return "driver=vmdk";
+    case config::CagedFormat::vpc:
+      return "driver=vpc";
+  }
+  return {};
+}
+
+std::string block_device_of(const config::Disk& disk) {
+  using config::DiskCache;
+  const DiskCache cache = disk.driver.cache.value_or(DiskCache::default_mode);
+  const auto zeroes = disk.driver.detect_zeroes.value_or(config::DiskDetectZeroes::off);
+  return fmt::format(
+      "node-name=disk,{},read-only={},cache.direct={},cache.no-flush={},discard={},detect-zeroes={},file."
+      "driver={},"
+      "file.filename={}",
+      block_driver_of(*disk.caged), on_off(disk.read_only),
+      on_off(cache == DiskCache::none || cache == DiskCache::directsync), on_off(cache == DiskCache::unsafe),
+      disk.driver.discard == config::DiskDiscard::unmap ? "unmap" : "ignore",
+      zeroes == config::DiskDetectZeroes::off  ? "off"
+      : zeroes == config::DiskDetectZeroes::on ? "on"
+                                               : "unmap",
+      disk.source_type == config::DiskSourceType::block ? "host_device" : "file", kImagePlace);
+}
+
+std::string export_of(const config::Disk& disk) {
+  using config::DiskCache;
+  const DiskCache cache = disk.driver.cache.value_or(DiskCache::default_mode);
+  return fmt::format(
+      "type=vhost-user-blk,id=export,node-name=disk,writable={},writethrough={},num-queues={},addr.type=fd,"
+      "addr.str={}",
+      on_off(!disk.read_only), on_off(cache == DiskCache::writethrough || cache == DiskCache::directsync),
+      disk.driver.queues.value_or(1), cage::kListener);
+}
+
+// Closed when the program has read it; it never is on a disk.
+FileDescriptor file_of(const SecretValue& value) {
+  FileDescriptor file(::memfd_create("passphrase", MFD_CLOEXEC));
+  if (!file) throw system_error(errno, "make a file for a passphrase");
+  const auto bytes = value.bytes();
+  if (::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+    throw system_error(errno, "write a passphrase");
+  return file;
+}
+
+// A socket that has a name for as long as it takes to connect to it.
+struct Listener {
+  explicit Listener(std::string the_path)
+      : path(std::move(the_path)), socket(listen_character_socket(path)) {}
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  ~Listener() { remove_character_socket(path); }
+
+  std::string path;
+  FileDescriptor socket;
+};
+
+// "qemu-storage-daemon: --blockdev …: Could not open '/image'": without what it was told.
+std::string reason_of(std::string said, const cage::CageLaunch& launch) {
+  for (std::size_t i = 1; i + 1 < launch.words.size(); ++i) {
+    const std::string prefix = fmt::format("{}: {} {}: ", kProgram, launch.words[i], launch.words[i + 1]);
+    if (said.starts_with(prefix)) return said.substr(prefix.size());
+  }
+  return said;
+}
+
+ServedDisk serve(const config::Disk& disk, const StorageDaemonSettings& settings) {
+  if (::access(settings.program.c_str(), X_OK) != 0) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("there is no {} (on Debian it is in the package qemu-system-common)",
+                            settings.program.string()));
+  }
+  cage::CageLaunch launch{.cage_program = settings.cage_program,
+                          .words = {settings.program.string(), "--daemonize"},
+                          .files = {{disk.caged->path, kImagePlace, !disk.read_only}},
+                          .user = settings.user,
+                          .group = settings.group,
+                          .place = settings.place};
+  FileDescriptor secret;
+  if (disk.caged->passphrase) {
+    secret = file_of(*settings.passphrases.at(*disk.caged->passphrase));
+    launch.secret = &secret;
+    launch.words.insert(launch.words.end(),
+                        {"--object", fmt::format("secret,id=key,file={}", cage::kSecretPlace)});
+  }
+  launch.words.insert(launch.words.end(), {"--blockdev", block_device_of(disk), "--export", export_of(disk)});
+  const Listener listener((settings.directory / (disk.target + ".sock")).string());
+  launch.listener = &listener.socket;
+  ServedDisk served;
+  try {
+    served.lifeline = cage::launch_in_cage(launch);
+  } catch (const Error& error) {
+    throw Error(error.code(), reason_of(error.detail(), launch));
+  }
+  served.connection = connect_character_socket(listener.path);
+  return served;
+}
+
+}  // namespace
+
+ServedDisk serve_caged_disk(const config::Disk& disk, const StorageDaemonSettings& settings) {
+  require_free_image(disk);
+  try {
+    return serve(disk, settings);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("disk {}: {} cannot serve '{}': {}", disk.target, kProgram,
+                                          disk.caged->path, error.detail()));
+  }
+}
+
+}  // namespace warren::driver::domain
