@@ -45,8 +45,8 @@ def _unit_test(build: Build, tier: str, test: dict) -> Outcome:
     log = _logs(build) / f"{test['name']}.log"
     results = log.with_suffix(".xml")
     results.unlink(missing_ok=True)
-    # Sanitizers slow everything down; meson's limit is meant for the plain build.
-    limit = float(test["timeout"] or 120) * (1 if build is RELEASE else 5)
+    # Sanitizers slow everything down, TSan the qcow2 tests most; meson's limit is meant for the plain build.
+    limit = float(test["timeout"] or 120) * (1 if build is RELEASE else 15)
     environment = _environment(build) | test["env"]
     command = test["cmd"] + ([f"--gtest_output=xml:{results}"] if test["protocol"] == "gtest" else [])
     status = running.run(command, log, limit, environment, Path(test["workdir"] or build.directory))
