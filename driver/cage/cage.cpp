@@ -1,8 +1,10 @@
 #include "driver/cage/cage.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <string_view>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -89,11 +91,19 @@ bool Maker::ends_before(Clock::time_point deadline, const FileDescriptor& errors
   }
 }
 
-// "qemu-storage-daemon: --blockdev …: Could not open": the last line says what is wrong.
-std::string last_line(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  const std::size_t begin = text.rfind('\n');
-  return begin == std::string::npos ? text : text.substr(begin + 1);
+// Warnings come first; what is wrong is the last that begins with the program's name, with the hints below
+// it.
+std::string last_words(std::string_view said, const std::string& program) {
+  const std::string name = program.substr(program.rfind('/') + 1) + ":";
+  while (said.ends_with('\n')) said.remove_suffix(1);
+  std::size_t begin = said.rfind('\n') + 1;  // if nothing does
+  for (std::size_t line = 0; line < said.size(); line = said.find('\n', line) + 1) {
+    if (said.substr(line).starts_with(name)) begin = line;
+    if (said.find('\n', line) == std::string_view::npos) break;
+  }
+  std::string words(said.substr(begin));
+  std::replace(words.begin(), words.end(), '\n', ' ');
+  return words;
 }
 
 }  // namespace
@@ -114,6 +124,10 @@ FileDescriptor launch_in_cage(const CageLaunch& launch) {
   if (launch.secret != nullptr) {
     settings.pass(*launch.secret, kSecret);
     words.emplace_back("--secret");
+  }
+  if (launch.held != nullptr) {
+    settings.pass(*launch.held, kHeld);
+    words.emplace_back("--held");
   }
   words.emplace_back("--");
   words.insert(words.end(), launch.words.begin(), launch.words.end());
@@ -140,7 +154,7 @@ FileDescriptor launch_in_cage(const CageLaunch& launch) {
                             std::chrono::duration_cast<std::chrono::seconds>(launch.patience).count()));
   }
   if (const int status = maker.wait(); !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    said = last_line(std::move(said));
+    said = last_words(said, program);
     throw operation_failed(said.empty() ? fmt::format("{} ended before it was ready", program) : said);
   }
   return std::move(lifeline.ours);

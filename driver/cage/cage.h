@@ -1,7 +1,8 @@
 // Programs that are not ours, kept where they can do nothing but their work.
 //
-// A caged program sees a read-only /usr and what it is given by name, and nothing else: no other file,
-// process or network, no privilege but to open what it was given, no system call that its work does not need
+// A caged program sees the programs and libraries of the host, read-only, and what it is given by name, and
+// nothing else: no other file, process or network, no privilege but to open what it was given, no system call
+// that its work does not need
 // (`warren-cage`, which is its first process, sees to that). It lives as long as somebody has its lifeline
 // open: then it is asked to end, and killed when it does not.
 //
@@ -27,6 +28,9 @@ struct CagedFile {
   bool writable = false;
 };
 
+// How long a program has to end when it is asked to, before it is killed.
+inline constexpr std::chrono::seconds kTimeToEnd{5};
+
 inline constexpr int kListener = 3;                     // the descriptor it finds its listening socket at
 inline constexpr const char* kSecretPlace = "/secret";  // and the file it finds what it is not to tell in
 
@@ -37,7 +41,9 @@ struct CageLaunch {
   std::vector<std::string> words;
   std::vector<CagedFile> files;
   const vmm::FileDescriptor* listener = nullptr;
-  const vmm::FileDescriptor* secret = nullptr;  // a file to be read from its start; or null
+  const vmm::FileDescriptor* secret = nullptr;  // a file to be read from its start, of 4 KiB at most; or null
+  // Open until the program has ended, and so are its locks; what is bound first is the same file. Or null.
+  const vmm::FileDescriptor* held = nullptr;
   // Who it becomes when the daemon is root; else it stays who the daemon is.
   uid_t user = 65534;
   gid_t group = 65534;

@@ -31,14 +31,18 @@ class CageTest : public testing::Test {
     std::ofstream(image()) << "before";
     std::filesystem::permissions(image(),
                                  std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    connect();
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  std::filesystem::path image() const { return directory_ / "image"; }
+
+  void connect() {
     int ends[2];
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     here_.reset(ends[0]);
     there_.reset(ends[1]);
   }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
-  std::filesystem::path image() const { return directory_ / "image"; }
 
   // A shell that runs `script`, after which it is ready; what it says to descriptor 3 is heard here.
   CageLaunch shell(const std::string& script, bool writable = true) {
@@ -61,6 +65,7 @@ class CageTest : public testing::Test {
     return said + "(and goes on)";
   }
   std::string run(const std::string& script, bool writable = true) {
+    connect();
     FileDescriptor lifeline;
     try {
       lifeline = launch_in_cage(shell("exec >&3; " + script, writable));
@@ -76,7 +81,7 @@ class CageTest : public testing::Test {
 };
 
 TEST_F(CageTest, SeesUsrAndWhatItIsGiven) {
-  EXPECT_EQ(run("cd /; echo *; echo dev/*; cat image"), "bin dev image lib lib64 sbin usr\ndev/null\nbefore");
+  EXPECT_EQ(run("cd /; echo *; echo dev/*; cat image"), "bin dev image lib lib64 usr\ndev/null\nbefore");
 }
 
 TEST_F(CageTest, WritesOnlyWhatItMay) {
@@ -94,12 +99,17 @@ TEST_F(CageTest, ReadsOnlyWhatItMayOnlyRead) {
 }
 
 TEST_F(CageTest, IsNobodyAmongItself) {
-  const std::string said = run("id -u; echo $$; kill -0 1 2>&3 && echo first");
-  EXPECT_THAT(said, HasSubstr(fmt::format("{}\n2\n", ::geteuid() == 0 ? 65534 : ::geteuid())));
+  EXPECT_EQ(run("id -u; echo $$; kill -0 3 2>/dev/null || echo alone"),
+            fmt::format("{}\n2\nalone\n", ::geteuid() == 0 ? 65534 : ::geteuid()));
 }
 
 TEST_F(CageTest, HasNoCallThatItsWorkDoesNotNeed) {
+  // By unshare(2), and by clone(2) in the first process of a name space.
   EXPECT_THAT(run("unshare --user true 2>&3; true"), HasSubstr("Function not implemented"));
+  EXPECT_THAT(run("mount --bind /usr/bin /usr/lib 2>&3; true"), Not(HasSubstr("goes on")));
+  EXPECT_EQ(run("perl -e 'print STDOUT syscall(56, 0x10000000 | 17, 0, 0, 0, 0), \" \", $!{ENOSYS} ? \"none\" : "
+                "\"some\"' 2>&3; true"),
+            "-1 none");
 }
 
 TEST_F(CageTest, TellsWhatItSaysWhenItFails) {
@@ -138,7 +148,53 @@ TEST_F(CageTest, LivesAsLongAsItsLifelineAndEndsInOrder) {
   EXPECT_EQ(hear(), "ending\n");
 }
 
-TEST_F(CageTest, HasTheSecretAndNobodyElse) {
+TEST_F(CageTest, IsKilledWhenItDoesNotEnd) {
+  FileDescriptor lifeline =
+      launch_in_cage(shell("(trap '' TERM; echo ready >&3; while :; do sleep 0.05; done) &"));
+  std::array<char, 6> ready{};
+  ASSERT_EQ(::read(here_.get(), ready.data(), ready.size()), 6);
+  const auto begin = std::chrono::steady_clock::now();
+  lifeline.reset();
+  EXPECT_EQ(hear(), "");
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, kTimeToEnd);
+}
+
+// What is locked by the file that is held stays locked until then.
+TEST_F(CageTest, WhatIsHeldIsHeldUntilItHasEnded) {
+  FileDescriptor held(::open(image().c_str(), O_RDWR | O_CLOEXEC));
+  const FileDescriptor other(::open(image().c_str(), O_RDWR | O_CLOEXEC));
+  const auto lock = [](const FileDescriptor& file) {
+    struct flock range{};
+    range.l_type = F_WRLCK;
+    range.l_whence = SEEK_SET;
+    return ::fcntl(file.get(), F_OFD_SETLK, &range) == 0;
+  };
+  ASSERT_TRUE(lock(held));
+  CageLaunch launch = shell("(trap 'sleep 0.3; exit' TERM; while :; do sleep 0.05; done) &");
+  launch.held = &held;
+  FileDescriptor lifeline = launch_in_cage(launch);
+  held.reset();
+  EXPECT_FALSE(lock(other));
+  lifeline.reset();
+  EXPECT_FALSE(lock(other));
+  EXPECT_EQ(hear(), "");
+  for (int i = 0; i < 100 && !lock(other); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_TRUE(lock(other));
+}
+
+TEST_F(CageTest, WhatIsHeldIsWhatIsBound) {
+  const FileDescriptor held(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  CageLaunch launch = shell("exit 0");
+  launch.held = &held;
+  try {
+    launch_in_cage(launch);
+    FAIL() << "it is ready";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.detail(), HasSubstr("was replaced meanwhile"));
+  }
+}
+
+TEST_F(CageTest, HasTheSecret) {
   FileDescriptor secret(::memfd_create("secret", MFD_CLOEXEC));
   ASSERT_EQ(::write(secret.get(), "sesame", 6), 6);
   CageLaunch launch = shell("cat /secret >&3; ls -l /secret >&3");

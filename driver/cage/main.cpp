@@ -1,10 +1,10 @@
 // warren-cage: makes a cage, starts a program in it, and stays in it as its first process (cage.h).
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <exception>
 #include <optional>
 #include <string>
@@ -32,22 +32,24 @@ namespace {
 
 using vmm::FileDescriptor;
 
-// How long a program has to end when it is asked to: to write what it holds back into its image.
-constexpr std::time_t kSecondsToEnd = 10;
+// Its children are many if it wants them to be: something else is looked at in between.
+constexpr int kReapedAtATime = 64;
 
 struct Options {
   uid_t user = 65534;
   gid_t group = 65534;
   std::vector<Binding> bindings;
-  bool has_secret = false;
+  bool has_secret = false, has_held = false;
   std::vector<char*> words;  // ends with a null
 };
 
 [[noreturn]] void end_with_usage() {
   std::fputs(
-      "Usage: warren-cage --user UID --group GID {--read | --write} FILE PLACE … [--secret] -- PROGRAM WORD "
+      "Usage: warren-cage --user UID --group GID {--read | --write} FILE PLACE … [--secret] [--held] -- "
+      "PROGRAM WORD "
       "…\n"
-      "Started by virtwarrend; descriptor 4 is the lifeline, 5 the secret, 3 the program's own.\n",
+      "Started by virtwarrend; descriptor 4 is the lifeline, 5 the secret, 6 the first FILE, 3 the program's "
+      "own.\n",
       stderr);
   std::exit(2);
 }
@@ -75,6 +77,8 @@ Options parse(int count, char** words) {
       options.group = number(take());
     } else if (word == "--secret") {
       options.has_secret = true;
+    } else if (word == "--held") {
+      options.has_held = true;
     } else if (word == "--read" || word == "--write") {
       Binding& binding = options.bindings.emplace_back();
       binding = {.source = take(), .place = {}, .writable = word == "--write"};
@@ -84,9 +88,14 @@ Options parse(int count, char** words) {
     }
   }
   while (next < count) options.words.push_back(words[next++]);
-  if (options.words.empty()) end_with_usage();
+  if (options.words.empty() || (options.has_held && options.bindings.empty())) end_with_usage();
   options.words.push_back(nullptr);
   return options;
+}
+
+[[noreturn]] void end_with_reason(const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  ::_exit(1);
 }
 
 // Whether the lifeline has ended by then; the other side never writes but to begin.
@@ -139,7 +148,9 @@ class Keeper {
     while (::read(signals_.get(), &signal, sizeof(signal)) > 0) {
     }
     int status = 0;
-    for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) != 0;) {
+    for (int count = 0; count < kReapedAtATime; ++count) {
+      const pid_t pid = ::waitpid(-1, &status, WNOHANG);
+      if (pid == 0) return std::nullopt;
       if (pid < 0) return errno == ECHILD ? std::optional(1) : std::nullopt;  // nobody is left
       if (pid != starter_) continue;
       if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return 1;
@@ -157,13 +168,15 @@ class Keeper {
 
   int end_all() {
     ::kill(-1, SIGTERM);
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    const std::time_t deadline = now.tv_sec + kSecondsToEnd;
-    while (now.tv_sec < deadline && !reap()) {
+    const auto deadline = std::chrono::steady_clock::now() + kTimeToEnd;
+    while (std::chrono::steady_clock::now() < deadline) {
+      if (reap()) return 0;
       pollfd wait{signals_.get(), POLLIN, 0};
-      ::poll(&wait, 1, 1000);
-      ::clock_gettime(CLOCK_MONOTONIC, &now);
+      ::poll(&wait, 1, 50);
+    }
+    // What is held is let go only when nobody works on it any more.
+    ::kill(-1, SIGKILL);
+    while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
     }
     return 0;
   }
@@ -172,8 +185,10 @@ class Keeper {
   pid_t starter_ = -1;
 };
 
-[[noreturn]] void live_in_cage(const Options& options, FileDescriptor ready) {
-  make_root(options.bindings, options.has_secret ? kSecret : -1, options.user, options.group);
+// `ready` is not closed before it has been said why it never will be: who waits for it reads no further then.
+[[noreturn]] void live_in_cage(const Options& options, FileDescriptor& ready) {
+  make_root(options.bindings, options.has_held ? kHeld : -1, options.has_secret ? kSecret : -1, options.user,
+            options.group);
   drop_privileges(options.user, options.group);
   // Not one that another process of the same user may trace.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -190,6 +205,7 @@ class Keeper {
 int make_cage(const Options& options) {
   ::fcntl(kLifeline, F_SETFD, FD_CLOEXEC);
   if (options.has_secret) ::fcntl(kSecret, F_SETFD, FD_CLOEXEC);
+  if (options.has_held) ::fcntl(kHeld, F_SETFD, FD_CLOEXEC);
   char begin = 0;
   if (::read(kLifeline, &begin, 1) != 1) return 1;
   enter_name_spaces();
@@ -199,7 +215,13 @@ int make_cage(const Options& options) {
   FileDescriptor tells(ends[1]);
   const pid_t first = ::fork();
   if (first < 0) vmm::throw_errno("cage: fork");
-  if (first == 0) live_in_cage(options, std::move(tells));
+  if (first == 0) {
+    try {
+      live_in_cage(options, tells);
+    } catch (const std::exception& error) {
+      end_with_reason(error);
+    }
+  }
   tells.reset();
   char byte = 0;
   return ::read(ready.get(), &byte, 1) == 1 ? 0 : 1;
@@ -213,10 +235,11 @@ int main(int count, char** words) {
   using namespace warren::driver::cage;
   const Options options = parse(count, words);
   try {
-    ::close_range(options.has_secret ? kSecret + 1 : kSecret, ~0u, 0);
+    if (!options.has_secret) ::close(kSecret);
+    if (!options.has_held) ::close(kHeld);
+    ::close_range(kHeld + 1, ~0u, 0);
     return make_cage(options);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    ::_exit(1);
+    end_with_reason(error);
   }
 }

@@ -2,8 +2,8 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
-#include <utility>
 
 #include <fcntl.h>
 #include <grp.h>
@@ -13,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -50,22 +49,27 @@ void make_file(const std::string& path, mode_t mode) {
   check(file.get(), "make " + path);
 }
 
-// A bind mount takes the flags it had, of which a name space without privilege may take none away, and these.
-void bind_mount(const std::string& source, const std::string& place, unsigned long flags) {
+// With these restrictions, beside those that it has (mount_setattr(2)).
+void bind_mount(const std::string& source, const std::string& place, std::uint64_t restrictions) {
   const std::string target = inside(place);
   // What is mounted below belongs to it for who is not root (mount_namespaces(7), "Restrictions").
   const unsigned long depth = ::geteuid() == 0 ? 0 : MS_REC;
   check(::mount(source.c_str(), target.c_str(), nullptr, MS_BIND | depth, nullptr), "bind " + source);
-  struct statvfs has{};
-  check(::statvfs(target.c_str(), &has), "look at " + source);
-  constexpr std::pair<unsigned long, unsigned long> kKept[] = {
-      {ST_RDONLY, MS_RDONLY},    {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},
-      {ST_NOEXEC, MS_NOEXEC},    {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME},
-      {ST_RELATIME, MS_RELATIME}};
-  for (const auto& [is_set, flag] : kKept)
-    if ((has.f_flag & is_set) != 0) flags |= flag;
-  check(::mount(nullptr, target.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_NOSUID | flags, nullptr),
-        "bind " + source + " with its flags");
+  mount_attr attributes{.attr_set = restrictions | MOUNT_ATTR_NOSUID};
+  check(::mount_setattr(AT_FDCWD, target.c_str(), AT_RECURSIVE, &attributes, sizeof(attributes)),
+        "restrict " + source);
+}
+
+constexpr std::uint64_t kOfTheSystem = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV;
+
+// Not what an administrator has put below /usr, which may be nobody else's.
+void bind_usr() {
+  check(::mkdir(inside("/usr").c_str(), 0755), "make /usr");
+  for (const char* directory : {"/usr/bin", "/usr/lib", "/usr/lib64", "/usr/libexec"}) {
+    if (::access(directory, F_OK) != 0) continue;
+    check(::mkdir(inside(directory).c_str(), 0755), std::string("make ") + directory);
+    bind_mount(directory, directory, kOfTheSystem);
+  }
 }
 
 // On most hosts links into /usr; directories of their own on the others.
@@ -79,7 +83,16 @@ void bind_beside_usr(const std::string& directory) {
     return;
   }
   check(::mkdir(inside(directory).c_str(), 0755), "make " + directory);
-  bind_mount(directory, directory, MS_RDONLY | MS_NODEV);
+  bind_mount(directory, directory, kOfTheSystem);
+}
+
+void check_same(int held, const std::string& bound, const std::string& source) {
+  struct stat one{}, other{};
+  check(::fstat(held, &one), "look at " + source);
+  check(::stat(bound.c_str(), &other), "look at " + source);
+  if (one.st_dev == other.st_dev && one.st_ino == other.st_ino) return;
+  errno = ESTALE;
+  vmm::throw_errno("cage: " + source + " was replaced meanwhile");
 }
 
 void copy_secret(int secret, uid_t user, gid_t group) {
@@ -113,20 +126,20 @@ void enter_name_spaces() {
         "make name spaces");
 }
 
-void make_root(std::span<const Binding> bindings, int secret, uid_t user, gid_t group) {
+void make_root(std::span<const Binding> bindings, int held, int secret, uid_t user, gid_t group) {
   check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make mounts private");
   check(::mount("none", kRoot, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,nr_inodes=64,mode=0755"),
         "mount the root");
-  check(::mkdir(inside("/usr").c_str(), 0755), "make /usr");
-  bind_mount("/usr", "/usr", MS_RDONLY | MS_NODEV);
-  for (const char* directory : {"/bin", "/sbin", "/lib", "/lib64"}) bind_beside_usr(directory);
+  bind_usr();
+  for (const char* directory : {"/bin", "/lib", "/lib64"}) bind_beside_usr(directory);
   check(::mkdir(inside("/dev").c_str(), 0755), "make /dev");
   make_file(inside("/dev/null"), 0600);
-  bind_mount("/dev/null", "/dev/null", MS_NOEXEC);
+  bind_mount("/dev/null", "/dev/null", MOUNT_ATTR_NOEXEC);
   for (const Binding& binding : bindings) {
     make_file(inside(binding.place), 0600);
-    bind_mount(binding.source, binding.place, MS_NOEXEC | (binding.writable ? 0 : MS_RDONLY));
+    bind_mount(binding.source, binding.place, MOUNT_ATTR_NOEXEC | (binding.writable ? 0 : MOUNT_ATTR_RDONLY));
   }
+  if (held >= 0) check_same(held, inside(bindings.front().place), bindings.front().source);
   if (secret >= 0) copy_secret(secret, user, group);
   check(::chdir(kRoot), "enter the root");
   // pivot_root(2): with "." twice the old root ends stacked on the new one and is detached from there.

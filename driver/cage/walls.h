@@ -21,9 +21,10 @@ struct Binding {
 // Without privilege first one of users, in which the caller stays who it is.
 void enter_name_spaces();
 
-// An empty, read-only root with /usr, what is linked to it, /dev/null and the bindings. `secret` is a file
-// that is copied, or -1.
-void make_root(std::span<const Binding> bindings, int secret, uid_t user, gid_t group);
+// An empty, read-only root with programs and libraries of /usr, what is linked to it, /dev/null and the
+// bindings. `held` is the file that the first of them is to be, and `secret` one that is copied; -1: there is
+// none.
+void make_root(std::span<const Binding> bindings, int held, int secret, uid_t user, gid_t group);
 
 // Nobody in particular; of the capabilities, the one to open what was bound whoever owns it is left if the
 // caller was root, also to what it executes. Nothing more is ever had again.

@@ -167,6 +167,7 @@ std::vector<std::uint32_t> queue_iothreads_of(const DiskDriver& driver);
 
 // "raw", "qcow2"
 std::string_view disk_format_name(DiskFormat format);
+std::string_view caged_format_name(CagedFormat format);
 
 // "host:port" or the path of the socket.
 std::string format_nbd_server(const NbdServer& server);

@@ -31,6 +31,10 @@ std::string_view disk_format_name(DiskFormat format) {
   return names::kDiskFormat.name(format);
 }
 
+std::string_view caged_format_name(CagedFormat format) {
+  return names::kCagedFormat.name(format);
+}
+
 std::string format_nbd_server(const NbdServer& server) {
   if (!server.socket.empty()) return server.socket;
   // An address of IPv6 has colons of its own.

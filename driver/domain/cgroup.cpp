@@ -16,6 +16,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "driver/cage/cage.h"
 #include "driver/contract/error.h"
 #include "driver/domain/worker_threads.h"
 #include "vmm-core/os/file_descriptor.h"
@@ -174,6 +175,12 @@ void DomainCgroup::enter(pid_t worker) const {
   std::error_code failed;
   fs::create_directory(group_, failed);
   write(group_ / "cgroup.procs", std::to_string(worker));
+  // More than any machine has threads: a program that was taken over makes no processes without end.
+  (void)try_write(group_ / "pids.max", "4096");
+}
+
+void DomainCgroup::join(pid_t process) const {
+  if (!group_.empty()) write(group_ / "cgroup.procs", std::to_string(process));
 }
 
 void DomainCgroup::remove() const noexcept {
@@ -181,7 +188,7 @@ void DomainCgroup::remove() const noexcept {
   std::error_code ignored;
   if (!fs::exists(group_, ignored)) return;
   // A worker's processes end one after the other, and a storage daemon puts its image in order first.
-  wait_until_empty(group_, std::chrono::seconds(3));
+  wait_until_empty(group_, cage::kTimeToEnd + std::chrono::seconds(1));
   (void)try_write(group_ / "cgroup.kill", "1");
   wait_until_empty(group_, std::chrono::seconds(5));
   std::vector<fs::path> groups;

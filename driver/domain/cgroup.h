@@ -48,6 +48,8 @@ class DomainCgroup {
 
   // Makes it and puts the worker there, before it has done anything.
   void enter(pid_t worker) const;
+  // Puts another process there while the domain runs; throws when it does not any more.
+  void join(pid_t process) const;
   void apply(pid_t worker, const config::DomainDefinition& definition) const;
   // Once the worker has ended; a group that is not there, or not empty, is left.
   void remove() const noexcept;

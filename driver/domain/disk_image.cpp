@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "driver/cage/cage.h"
 #include "driver/contract/error.h"
 #include "driver/domain/image_holder.h"
 #include "driver/domain/nbd_socket.h"
@@ -73,7 +74,8 @@ enum class Lock { by_use, to_take_over };
 
 // The kernel takes down the rings of a worker that was killed, and lets go of their files, a moment later; a
 // storage daemon puts its image in order first.
-constexpr std::chrono::milliseconds kWorkersMoment{300}, kStorageDaemonsMoment{5000};
+constexpr std::chrono::milliseconds kWorkersMoment{300};
+constexpr std::chrono::milliseconds kStorageDaemonsMoment = cage::kTimeToEnd + std::chrono::seconds(3);
 
 void lock_image(const config::Disk& disk, const std::string& path, const FileDescriptor& file,
                 Lock lock = Lock::by_use, std::chrono::milliseconds moment = kWorkersMoment) {
@@ -171,9 +173,16 @@ DiskImage reopen_disk_image(const config::Disk& disk) {
   return open_and_lock(disk, Lock::to_take_over);
 }
 
-void require_free_image(const config::Disk& disk) {
+FileDescriptor reserve_caged_image(const config::Disk& disk) {
   const std::string& path = disk.caged.value().path;
-  lock_image(disk, path, open_source(disk, path, 0), Lock::by_use, kStorageDaemonsMoment);
+  FileDescriptor file = open_source(disk, path, 0);
+  lock_image(disk, path, file, Lock::by_use, kStorageDaemonsMoment);
+  // A reader shares QEMU's bytes with readers as it is.
+  if (!disk.read_only) {
+    if (const int failed = vmm::stand_aside(file.get()))
+      fail_to_open(fmt::format("disk {}", disk.target), path, failed);
+  }
+  return file;
 }
 
 DiskImage open_disk_image(const config::Disk& disk, const DescriptorGroupMap& groups) {

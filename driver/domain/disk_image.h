@@ -32,9 +32,10 @@ DiskImage open_disk_image(const config::Disk& disk);
 // An image that this host's worker reads already, again and for writing: the worker is to take it over
 // (vmm-core/os/image_lock.h). Throws as the first.
 DiskImage reopen_disk_image(const config::Disk& disk);
-// That the image of a caged disk is there and not in use: the program that serves it locks it itself, and
-// waits for nobody. Throws as the first.
-void require_free_image(const config::Disk& disk);
+// The image of a caged disk, locked against all but the program that is to serve it, which locks it as QEMU
+// does. To be kept as long as that program has the image: of QEMU's formats not all keep others away. Throws
+// as the first.
+vmm::FileDescriptor reserve_caged_image(const config::Disk& disk);
 // The same of a disk that is lent to the domain: a descriptor that is open already, of `groups`.
 DiskImage open_disk_image(const config::Disk& disk, const DescriptorGroupMap& groups);
 

@@ -88,7 +88,8 @@ IoTune merge(const IoTune& before, const TypedParameters& parameters) {
 }  // namespace
 
 bool is_called(const config::Disk& disk, std::string_view name) {
-  return disk.target == name || (name.starts_with('/') && !disk.server && disk.source == name);
+  const std::string& path = disk.caged ? disk.caged->path : disk.source;
+  return disk.target == name || (name.starts_with('/') && !disk.server && path == name);
 }
 
 const config::Disk& find_disk(const config::DomainDefinition& definition, const std::string& name) {

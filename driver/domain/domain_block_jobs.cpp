@@ -13,6 +13,7 @@
 #include "driver/domain/disk_parameters.h"
 #include "driver/domain/disk_volume.h"
 #include "driver/domain/domain.h"
+#include "driver/domain/vhost_user_disk.h"
 
 namespace warren::driver::domain {
 
@@ -73,6 +74,7 @@ void note_unmarked(const ChainImage& image, std::vector<UnmarkedImage>& list) {
 }
 
 void require_images(const config::Disk& disk, const char* what) {
+  require_own(disk, "a block job");
   if (!disk.has_source())
     throw operation_invalid(fmt::format("disk {} has no source file to be {}", disk.target, what));
   if (disk.device == config::DiskDevice::cdrom)
@@ -171,6 +173,7 @@ Task<> Domain::block_copy(Caller caller, std::string name, config::Disk destinat
   if (persistent_ && (flags & VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB) == 0)
     throw operation_invalid("domain is not transient");
   find_volume(environment_->settings.volumes, destination);
+  require_own(destination, "a copy to it");
   if (!destination.has_source()) throw invalid_argument("the destination of the copy has no <source>");
   const bool shallow = (flags & VIR_DOMAIN_BLOCK_COPY_SHALLOW) != 0 && !disk.backing.empty();
   CopyRequest wanted{.source_type = destination.source_type,

@@ -45,6 +45,10 @@ class UnprovenWorker {
   WorkerProcess process_;
 };
 
+Error given_up() {
+  return {VIR_ERR_OPERATION_ABORTED, "the start was given up"};
+}
+
 bool has_tuning(const config::DomainDefinition& definition) {
   const auto limited = [](const config::Interface& interface) { return interface.bandwidth.has_value(); };
   const auto& interfaces = definition.devices.interfaces;
@@ -71,7 +75,7 @@ struct Domain::Launched {
 void Domain::note_start(const LiveStatus& status, const Preparation& preparation) const {
   std::string text = format_status(status);
   std::lock_guard lock(environment_->statuses_mutex);
-  if (preparation.given_up) throw Error(VIR_ERR_OPERATION_ABORTED, "the start was given up");
+  if (preparation.given_up) throw given_up();
   environment_->statuses.write(uuid_.to_string(), text);
 }
 
@@ -159,7 +163,7 @@ ResourceAccess Domain::resource_access(std::span<const config::Disk> disks) cons
                                            .user = settings.worker_user,
                                            .group = settings.worker_group}};
   access.storage_daemon.place = [environment = environment_, name = uuid_.to_string()](pid_t cage) {
-    DomainCgroup(environment->cgroups, name).enter(cage);
+    DomainCgroup(environment->cgroups, name).join(cage);
   };
   for (const config::Disk& disk : disks) {
     if (!disk.caged || !disk.caged->passphrase) continue;
@@ -179,6 +183,10 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   ResourceAccess access = resource_access(definition.devices.disks);
   auto preparation = std::make_shared<Preparation>();
   preparation_ = preparation;
+  access.storage_daemon.place = [place = std::move(access.storage_daemon.place), preparation](pid_t cage) {
+    if (preparation->given_up) throw given_up();
+    place(cage);
+  };
   std::move_only_function<std::shared_ptr<Launched>()> work =
       [self, preparation = std::move(preparation), definition = std::move(definition),
        access = std::move(access),

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -44,18 +45,19 @@ class StorageDaemon(DomainCase):
         self.wait_until(lambda: not self.storage_daemons(), "storage daemons stay behind")
 
     def storage_daemons(self) -> list[int]:
-        """Those that have an image of this daemon's open."""
-        found = []
+        """Those of this daemon's cages; with the cages themselves there are none that it has not ended."""
+        keepers, daemons = set(), {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                if "qemu-storage-daemon" not in (process / "cmdline").read_text():
-                    continue
-                if any(os.readlink(file).startswith(str(self.daemon.root)) or os.readlink(file) == "/image"
-                       for file in (process / "fd").iterdir()):
-                    found.append(int(process.name))
+                words = (process / "cmdline").read_text().split("\0")
+                if words[0].endswith("/warren-cage") and any(str(self.daemon.root) in word for word in words):
+                    keepers.add(os.readlink(process / "ns/pid_for_children"))
+                elif words[0].endswith("/qemu-storage-daemon"):
+                    daemons[int(process.name)] = os.readlink(process / "ns/pid")
             except OSError:
                 continue  # it has ended
-        return found
+        found = [process for process, space in daemons.items() if space in keepers]
+        return found if keepers else []
 
     def wait_until(self, condition, what: str) -> None:
         deadline = time.monotonic() + 20
@@ -130,6 +132,18 @@ class StorageDaemon(DomainCase):
                                                                  "encrypt.iter-time=10")
         self.run_tests("luks2", disk(image, "qcow2", inner=LUKS))
         self.assertNotIn(source.read_bytes()[512:1024], image.read_bytes())
+        # Of two that start at once one has it: QEMU's own locks do not see to that.
+        self.define("luks-a", "idle", disk(image, "qcow2", inner=LUKS))
+        self.define("luks-b", "idle", disk(image, "qcow2", inner=LUKS))
+        for _ in range(5):
+            starts = [threading.Thread(target=self.daemon.virsh, args=("start", name), kwargs={"check": False}) for name in ("luks-a", "luks-b")]
+            for start in starts:
+                start.start()
+            for start in starts:
+                start.join()
+            running = [name for name in ("luks-a", "luks-b") if "running" in self.virsh("domstate", name)]
+            self.assertEqual(len(running), 1)
+            self.virsh("destroy", running[0])
         self.virsh("secret-set-value", SECRET, "d3Jvbmc=")
         self.assertIn("Invalid password", self.refused("start", "luks2"))
         self.virsh("secret-undefine", SECRET)
@@ -169,8 +183,33 @@ class StorageDaemon(DomainCase):
             self.assertEqual(len(self.storage_daemons()), 1)
         self.virsh("destroy", "long")
         self.wait_until(lambda: not self.storage_daemons(), "the storage daemon stays behind")
-        self.assertEqual(list((self.daemon.root / "run").rglob("vda.sock")), [])
+        self.assertEqual(list((self.daemon.root / "run").rglob("vda*.sock")), [])
         self.assertIn("No errors", run("qemu-img", "check", "-f", "vmdk", image))
+
+    def test_it_ends_in_order_and_serves_the_next_start(self):
+        """A guest that is reset in a way that needs a new worker, one destroyed while it starts, ends and starts in a row."""
+        _, image = self.image("order", "vdi")
+        self.load("order", disk(image, "vdi", driver="detect_zeroes='unmap'"))
+        for _ in range(5):
+            begin = time.monotonic()
+            self.virsh("destroy", "order")
+            self.virsh("start", "order")
+            self.assertLess(time.monotonic() - begin, 4, "the storage daemon was killed, or waited for too long")
+            self.assert_works(image)
+        self.virsh("destroy", "order")
+        for pause in (0, 0.01, 0.03, 0.06, 0.1):
+            start = threading.Thread(target=self.daemon.virsh, args=("start", "order"), kwargs={"check": False})
+            start.start()
+            time.sleep(pause)
+            self.virsh("destroy", "order", check=False)
+            start.join()
+            self.virsh("destroy", "order", check=False)
+            self.wait_until(lambda: not self.storage_daemons(), "the storage daemon stays behind")
+        self.virsh("start", "order")
+        self.assert_works(image)
+        self.virsh("destroy", "order")
+        self.wait_until(lambda: not self.storage_daemons(), "the storage daemon stays behind")
+        self.assertIn("No errors", run("qemu-img", "check", "-f", "vdi", image))
 
     def test_it_is_in_a_cage(self):
         _, image = self.image("cage", "vmdk")
@@ -186,7 +225,7 @@ class StorageDaemon(DomainCase):
         self.assertNotEqual(fields["Uid"].split()[0], "0")
         root = Path(f"/proc/{server}/root")
         self.assertEqual(sorted(path.name for path in root.iterdir()),
-                         ["bin", "dev", "image", "lib", "lib64", "sbin", "usr"])
+                         ["bin", "dev", "image", "lib", "lib64", "usr"])
         for space in ("mnt", "net", "pid", "ipc", "uts"):
             self.assertNotEqual(os.readlink(f"/proc/{server}/ns/{space}"), os.readlink(f"/proc/self/ns/{space}"))
         self.virsh("destroy", "cage")
@@ -250,7 +289,9 @@ class StorageDaemon(DomainCase):
         top = self.daemon.root / "top.qed"
         run("qemu-img", "create", "-f", "qed", "-b", base, "-F", "qed", top)
         self.define("backed", "idle", disk(top, "qed"))
-        self.assertIn("base.qed", self.refused("start", "backed"))
+        self.assertIn(f"it is not whole: a part of it is in '{base}'", self.refused("start", "backed"))
+        base.unlink()
+        self.assertIn("it is not whole", self.refused("start", "backed"))
         # Nobody else may have the image.
         self.load("first", disk(image, "vmdk"))
         self.define("second", "idle", disk(image, "vmdk"))

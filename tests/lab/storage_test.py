@@ -138,6 +138,10 @@ class Storage(unittest.TestCase):
         self.virsh("vol-delete", name, "--pool", "disk")
         self.assertNotIn(name, self.virsh("vol-list", "disk"))
         self.assertIn("no large enough free extent", self.refused("vol-create-as", "disk", "x", "1G"))
+        self.virsh("pool-destroy", "disk")
+        self.virsh("pool-delete", "disk")
+        self.assertNotIn("PTTYPE", run("/sbin/blkid", "-p", device, check=False))
+        self.virsh("pool-build", "disk", "--no-overwrite")
 
     def export(self) -> Path:
         exported = self.space / "export"

@@ -11,6 +11,8 @@ namespace {
 // A byte for what one does, which keeps those away that want the image alone, and one for what one forbids
 // others.
 constexpr off_t kReads = 100, kWrites = 101, kForbidsWrites = 201;
+// A byte for each of 64 permissions has its place there, after kReads and from 200 on.
+constexpr off_t kEndOfForbids = 264;
 constexpr off_t kToTheEnd = 0;  // as l_len
 
 int set_lock(int file, short type, off_t start, off_t length) noexcept {
@@ -63,6 +65,10 @@ int lock_image(int file, ImageUse use) noexcept {
 
 void unlock_image(int file) noexcept {
   set_lock(file, F_UNLCK, 0, kToTheEnd);
+}
+
+int stand_aside(int file) noexcept {
+  return set_lock(file, F_UNLCK, kReads, kEndOfForbids - kReads);
 }
 
 int reserve_for_writing(int writer) noexcept {

@@ -21,6 +21,10 @@ int lock_image(int file, ImageUse use) noexcept;
 // and the locks with them.
 void unlock_image(int file) noexcept;
 
+// From the only user, or a reader, of an image to who keeps users like us away and leaves what QEMU locks to
+// a program that is going to use it.
+int stand_aside(int file) noexcept;
+
 // An image that one process reads, as `reader`, and is going to write, as `writer`: two descriptions that
 // would be in each other's way. Keeps new writers out, and leaves the readers' bytes alone.
 int reserve_for_writing(int writer) noexcept;

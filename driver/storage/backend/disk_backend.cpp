@@ -133,6 +133,10 @@ void DiskBackend::build() {
   require_tool({.name = "parted", .arguments = {"--script", "--", device(), "mklabel", kind}});
 }
 
+void DiskBackend::remove() {
+  require_tool({.name = "wipefs", .arguments = {"--all", "--quiet", "--", device()}});
+}
+
 void DiskBackend::refresh(Reporter& reporter) {
   settle_devices();
   const Table table = read_table();

@@ -12,6 +12,7 @@ class DiskBackend final : public Backend {
   bool is_there() override;
   void start() override;
   void build() override;
+  void remove() override;
   void refresh(Reporter& reporter) override;
   void create(const VolumeDefinition& wanted, Reporter& reporter) override;
   void clone(const VolumeDefinition& wanted, Reporter& reporter) override;
