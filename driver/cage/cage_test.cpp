@@ -107,9 +107,10 @@ TEST_F(CageTest, HasNoCallThatItsWorkDoesNotNeed) {
   // By unshare(2), and by clone(2) in the first process of a name space.
   EXPECT_THAT(run("unshare --user true 2>&3; true"), HasSubstr("Function not implemented"));
   EXPECT_THAT(run("mount --bind /usr/bin /usr/lib 2>&3; true"), Not(HasSubstr("goes on")));
-  EXPECT_EQ(run("perl -e 'print STDOUT syscall(56, 0x10000000 | 17, 0, 0, 0, 0), \" \", $!{ENOSYS} ? \"none\" : "
-                "\"some\"' 2>&3; true"),
-            "-1 none");
+  EXPECT_EQ(
+      run("perl -e 'print STDOUT syscall(56, 0x10000000 | 17, 0, 0, 0, 0), \" \", $!{ENOSYS} ? \"none\" : "
+          "\"some\"' 2>&3; true"),
+      "-1 none");
 }
 
 TEST_F(CageTest, TellsWhatItSaysWhenItFails) {
