@@ -1,7 +1,7 @@
 // What guest RAM is made of on the host.
 //
-// Format: libvirt's formatdomain, "Memory Backing". Guest RAM is a shared mapping of a memfd, always: what
-// says otherwise is refused, and what follows from it anyway is taken.
+// Format: libvirt's formatdomain, "Memory Backing". Guest RAM is the worker's own where nothing is said, and
+// else a shared mapping of a memfd: what says otherwise is refused, and what follows from it anyway is taken.
 #pragma once
 
 #include <cstdint>

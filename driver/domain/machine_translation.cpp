@@ -638,6 +638,18 @@ control::PlugPort port_of(const config::Devices& devices, const config::Device& 
   return plug;
 }
 
+namespace {
+
+// Where nothing says that others are to find it, or what it is to be made of.
+bool has_private_memory(const config::DomainDefinition& live) {
+  const config::MemoryBacking& backing = live.memory_backing;
+  const auto is_shared = [](const config::GuestNumaCell& cell) { return cell.shared; };
+  return !backing.huge_pages && !backing.source && !backing.access &&
+         !(live.cpu && std::ranges::any_of(live.cpu->numa, is_shared));
+}
+
+}  // namespace
+
 control::MachineSpecification machine_of(const config::DomainDefinition& live, const config::HostFacts& facts,
                                          const Resources& resources, std::int64_t now,
                                          const HostAccess& host) {
@@ -646,7 +658,8 @@ control::MachineSpecification machine_of(const config::DomainDefinition& live, c
   machine.uuid = live.uuid.value().to_string();
   machine.memory_bytes = config::initial_memory_kib(live) * 1024;
   machine.memory = {.huge_page_bytes = config::huge_page_kib(live.memory_backing) * 1024,
-                    .populate = live.memory_backing.allocation == config::MemoryAllocation::immediate};
+                    .populate = live.memory_backing.allocation == config::MemoryAllocation::immediate,
+                    .is_private = has_private_memory(live)};
   machine.cpu = cpu_of(live, facts);
   machine.numa = numa_of(live.cpu->numa);
   machine.smbios = smbios_of(live);

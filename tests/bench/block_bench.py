@@ -87,6 +87,7 @@ def running(process: subprocess.Popen) -> Iterator[Machine]:
 @contextlib.contextmanager
 def warren(image: Path, kind: str, direct: bool) -> Iterator[Machine]:
     with GuestMachine("mode=block_bench") as description:
+        description.machine["memory"] = {"is_private": True}  # as the daemon has it
         description.add_disk(image, queues=4, packed=False, format=kind, direct=direct)
         description.descriptors[-1]["direct"] = direct
         with running(description.start()) as machine:

@@ -457,6 +457,8 @@ void validate(const MachineSpecification& specification) {
   const std::uint64_t huge_page = specification.memory.huge_page_bytes;
   require(huge_page == 0 || huge_page == std::uint64_t{2} << 20 || huge_page == std::uint64_t{1} << 30,
           "memory.huge_page_bytes", "neither 2 MiB nor 1 GiB");
+  require(!specification.memory.is_private || (huge_page == 0 && specification.vhost_user_disks.empty()),
+          "memory.is_private", "beside what is shared");
   require(huge_page == 0 || specification.memory_bytes % huge_page == 0, "memory_bytes",
           "not a multiple of the huge pages it is to be made of");
   validate_smbios(specification.smbios);

@@ -416,8 +416,9 @@ BOOST_DESCRIBE_STRUCT(HostDeviceSpecification, (), (id, address, host_address, g
 struct MemorySpecification {
   std::uint64_t huge_page_bytes = 0;  // 2 MiB or 1 GiB; 0: the host's usual pages
   bool populate = false;              // all of it at once, rather than when the guest touches it
+  bool is_private = false;  // the worker's alone: no back end of vhost-user; of the host's usual pages
 };
-BOOST_DESCRIBE_STRUCT(MemorySpecification, (), (huge_page_bytes, populate))
+BOOST_DESCRIBE_STRUCT(MemorySpecification, (), (huge_page_bytes, populate, is_private))
 
 // A NUMA node of the guest (ACPI 6.5 §5.2.16, §5.2.17). All nodes together have all memory and every vCPU.
 struct NumaNodeSpecification {

@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <system_error>
 
 #include <elf.h>
+#include <sys/mman.h>
 #include <sys/procfs.h>
 #include <unistd.h>
+
+#include "vmm-core/block/zero_bytes.h"
 
 namespace warren::vmm::machine {
 namespace {
@@ -171,6 +175,14 @@ bool CoreDump::write_all() {
 
 namespace {
 
+// Of private memory nobody says what is there: zeros are as good as nothing. What has not been touched is the
+// kernel's page of zeros then, and no new one. A page that has failed is found by the advice, not by reading.
+bool is_nothing(const std::byte* start, std::uint64_t size) noexcept {
+  auto* const place = const_cast<std::byte*>(start);  // madvise(2) has no const
+  if (::madvise(place, size, MADV_POPULATE_READ) != 0) return false;
+  return block::is_zero(std::span(start, size));
+}
+
 // How much of the region from `offset` on is there, or else is not: bytes, and which. To read a page that is
 // not there would allocate it, or not be possible.
 struct Extent {
@@ -184,6 +196,11 @@ Extent extent_at(const MemoryRegion& region, std::uint64_t offset) {
     const std::uint64_t block = region.blocks->block_bytes();
     extent.size = std::min(extent.size, block - offset % block);
     if (!region.blocks->is_plugged(offset / block)) return {extent.size, false};
+  }
+  if (region.file == nullptr) {
+    extent.size = std::min(kChunk, extent.size);
+    extent.is_data = !is_nothing(region.host + offset, extent.size);
+    return extent;
   }
   const off_t at = static_cast<off_t>(region.file_offset + offset);
   const off_t data = ::lseek(region.file->get(), at, SEEK_DATA);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <limits>
 
 #include <sys/mman.h>
@@ -14,6 +15,7 @@ namespace warren::vmm {
 namespace {
 
 constexpr std::uint64_t kPageSize = 4096;
+constexpr std::uint64_t kHugePageSize = 2u << 20;
 
 void check(std::span<const GuestMemory::Layout> layouts, std::uint64_t page_bytes) {
   if (layouts.empty()) throw Error(std::errc::invalid_argument, "guest memory: no RAM was asked for");
@@ -34,6 +36,26 @@ void check(std::span<const GuestMemory::Layout> layouts, std::uint64_t page_byte
   }
 }
 
+// Of the regions that the memory began with, not attached later.
+bool is_own(const MemoryRegion& region, const FileDescriptor& backing) noexcept {
+  return region.file == nullptr || region.file == &backing;
+}
+
+// Address space for a region where huge pages of the host lie as those of the guest do: both may be mapped by
+// one entry of the page tables then.
+std::byte* reserve(const GuestMemory::Layout& layout) {
+  const std::uint64_t whole = layout.size + kHugePageSize;  // check() has seen that nothing overflows
+  void* base = ::mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED)
+    throw_errno("guest memory: reserve " + std::to_string(whole) + " bytes of addresses");
+  auto* const start = static_cast<std::byte*>(base);
+  const auto address = reinterpret_cast<std::uintptr_t>(start);  // computed with, never followed
+  const std::uint64_t head = (layout.start.value - address) % kHugePageSize;
+  if (head != 0) ::munmap(start, head);
+  ::munmap(start + head + layout.size, kHugePageSize - head);
+  return start + head;
+}
+
 // True when one more entry fits. Grows at most once, to `limit`; callers reserve that much beforehand, so
 // that no request allocates.
 bool has_room(std::vector<iovec>& out, std::size_t limit) noexcept {
@@ -51,7 +73,9 @@ bool has_room(std::vector<iovec>& out, std::size_t limit) noexcept {
 GuestMemory::GuestMemory(std::span<const Layout> layouts, const MemoryAllocation& allocation) {
   check(layouts, std::max(allocation.huge_page_bytes, kPageSize));
   for (const auto& layout : layouts) size_ += layout.size;
-  backing_ = make_memory_file(size_, allocation.huge_page_bytes);
+  if (allocation.is_private && allocation.huge_page_bytes != 0)
+    throw Error(std::errc::invalid_argument, "guest memory: huge pages of the host's pool are a file's");
+  if (!allocation.is_private) backing_ = make_memory_file(size_, allocation.huge_page_bytes);
   regions_.reserve(layouts.size());
   try {
     map(layouts, allocation);
@@ -67,26 +91,34 @@ GuestMemory::~GuestMemory() {
 
 void GuestMemory::map(std::span<const Layout> layouts, const MemoryAllocation& allocation) {
   // Huge pages are reserved by the mapping: a pool that is too small is told now.
-  const int reserve = allocation.huge_page_bytes != 0 ? 0 : MAP_NORESERVE;
+  const int commitment = allocation.huge_page_bytes != 0 ? 0 : MAP_NORESERVE;
   std::uint64_t offset = 0;
   for (const auto& layout : layouts) {
-    // Guest RAM: one shared mapping a region, for as long as this object lives.
-    void* host = ::mmap(nullptr, layout.size, PROT_READ | PROT_WRITE, MAP_SHARED | reserve, backing_.get(),
-                        static_cast<off_t>(offset));
+    // Guest RAM: one mapping a region, for as long as this object lives. The pool's pages have their own
+    // alignment, which the kernel sees to.
+    std::byte* const place = allocation.huge_page_bytes == 0 ? reserve(layout) : nullptr;
+    const int kind = (allocation.is_private ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) |
+                     (place == nullptr ? 0 : MAP_FIXED) | commitment;
+    void* host = ::mmap(place, layout.size, PROT_READ | PROT_WRITE, kind, backing_.get(),
+                        allocation.is_private ? 0 : static_cast<off_t>(offset));
     if (host == MAP_FAILED) {
+      const int error = errno;
+      if (place != nullptr) ::munmap(place, layout.size);
+      errno = error;
       throw_errno("guest memory: map " + std::to_string(layout.size) + " bytes" +
-                  (reserve == 0 ? " of huge pages; the host's pool has fewer free" : ""));
+                  (commitment == 0 ? " of huge pages; the host's pool has fewer free" : ""));
     }
     regions_.push_back({.start = layout.start,
                         .size = layout.size,
                         .file_offset = offset,
                         .host = static_cast<std::byte*>(host),
-                        .file = &backing_,
+                        .file = allocation.is_private ? nullptr : &backing_,
                         .blocks = nullptr,
                         .has_huge_pages = allocation.huge_page_bytes != 0});
     offset += layout.size;
     // A crash of the worker is debugged without the guest's secrets. Advice only: failure changes nothing.
     (void)::madvise(host, layout.size, MADV_DONTDUMP);
+    if (allocation.huge_page_bytes == 0) (void)::madvise(host, layout.size, MADV_HUGEPAGE);
     if (allocation.populate && ::madvise(host, layout.size, MADV_POPULATE_WRITE) != 0) {
       throw_errno("guest memory: allocate " + std::to_string(layout.size) + " bytes at once");
     }
@@ -95,7 +127,7 @@ void GuestMemory::map(std::span<const Layout> layouts, const MemoryAllocation& a
 
 void GuestMemory::unmap() noexcept {
   for (const auto& region : regions_)
-    if (region.file == &backing_) ::munmap(region.host, region.size);
+    if (is_own(region, backing_)) ::munmap(region.host, region.size);
   regions_.clear();
 }
 
@@ -107,7 +139,7 @@ void GuestMemory::attach(const MemoryRegion& region) {
 
 void GuestMemory::detach(GuestAddress start) noexcept {
   const auto found = std::ranges::find(regions_, start, &MemoryRegion::start);
-  if (found == regions_.end() || found->file == &backing_) return;
+  if (found == regions_.end() || is_own(*found, backing_)) return;
   if (found->blocks == nullptr) size_ -= found->size;
   regions_.erase(found);
 }
@@ -211,7 +243,8 @@ std::uint64_t GuestMemory::discard(const iovec& slice) noexcept {
   const std::uintptr_t end = (start + slice.iov_len) / kPageSize * kPageSize;
   if (end <= first) return 0;
   // A hole in the file: what MADV_DONTNEED takes out of a shared mapping alone comes back as it was.
-  if (::madvise(reinterpret_cast<void*>(first), end - first, MADV_REMOVE) != 0) return 0;
+  const int advice = region->file == nullptr ? MADV_DONTNEED : MADV_REMOVE;
+  if (::madvise(reinterpret_cast<void*>(first), end - first, advice) != 0) return 0;
   return end - first;
 }
 

@@ -26,13 +26,13 @@
 
 namespace warren::vmm {
 
-// One contiguous piece of guest RAM, a part of one memfd.
+// One contiguous piece of guest RAM, a part of one memfd or private to this process.
 struct MemoryRegion {
   GuestAddress start;
   std::uint64_t size = 0;                // bytes, a multiple of the page size
   std::uint64_t file_offset = 0;         // where it begins in the backing file
   std::byte* host = nullptr;             // mapped for as long as it is one of a GuestMemory
-  const FileDescriptor* file = nullptr;  // the backing file, likewise
+  const FileDescriptor* file = nullptr;  // the backing file, likewise; null: private
   const BlockMap* blocks = nullptr;      // which blocks of it are there; null: all of it
   bool has_huge_pages = false;
 };
@@ -42,6 +42,9 @@ struct MemoryAllocation {
   // never meets a missing one. 0: the host's usual pages.
   std::uint64_t huge_page_bytes = 0;
   bool populate = false;  // every page at once rather than when it is touched
+  // No other process finds it by a descriptor. The host makes huge pages of it by itself, which hosts rarely
+  // do of a memfd's: a guest walks fewer page tables, and a large transfer has fewer segments.
+  bool is_private = false;
 };
 
 class GuestMemory {
@@ -117,7 +120,8 @@ class GuestMemory {
   std::span<const MemoryRegion> regions() const noexcept { return regions_; }
   // Of all RAM but what is plugged by blocks, in bytes.
   std::uint64_t size() const noexcept { return size_; }
-  // The memfd behind the regions it began with, to be shared with vhost-user peers and helpers.
+  // The memfd behind the regions it began with, to be shared with vhost-user peers and helpers; none if they
+  // are private.
   const FileDescriptor& backing() const noexcept { return backing_; }
 
  private:

@@ -207,6 +207,36 @@ TEST(GuestMemoryLayout, PopulatedMemoryIsThereAtOnce) {
   EXPECT_EQ(status.st_blocks * 512, 4 << 20);
 }
 
+TEST(GuestMemoryLayout, PrivateMemoryIsNoFileAndIsGivenBack) {
+  constexpr std::uint64_t kHugePage = 2 << 20;
+  const std::array<GuestMemory::Layout, 2> layouts = {
+      {{GuestAddress{0}, 2 * kHugePage}, {GuestAddress{0x1'0000'0000}, kHugePage}}};
+  GuestMemory memory(layouts, {.is_private = true});
+  EXPECT_FALSE(memory.backing());
+  EXPECT_EQ(memory.size(), 3 * kHugePage);
+  for (const MemoryRegion& region : memory.regions()) {
+    EXPECT_EQ(region.file, nullptr);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(region.host) % kHugePage, 0u);
+    ASSERT_TRUE(memory.write_object(GuestAddress{region.start.value + kPage}, std::uint32_t{0xfeedface}));
+  }
+  EXPECT_EQ(memory.discard(GuestAddress{kPage}, kPage), kPage);
+  EXPECT_EQ(memory.read_object<std::uint32_t>(GuestAddress{kPage}), 0u);
+  EXPECT_EQ(memory.read_object<std::uint32_t>(GuestAddress{0x1'0000'0000 + kPage}), 0xfeedfaceu);
+  EXPECT_THROW(GuestMemory(layouts, {.huge_page_bytes = kHugePage, .is_private = true}), Error);
+}
+
+// Where huge pages of the host and of the guest lie over each other, whatever the memory is made of.
+TEST(GuestMemoryLayout, HugePagesOfTheHostFitThoseOfTheGuest) {
+  constexpr std::uint64_t kHugePage = 2 << 20;
+  const std::array<GuestMemory::Layout, 2> layouts = {
+      {{GuestAddress{3 * kPage}, kHugePage}, {GuestAddress{0x1'0000'0000}, 8 * kPage}}};
+  for (const bool is_private : {false, true}) {
+    const GuestMemory memory(layouts, {.is_private = is_private});
+    for (const MemoryRegion& region : memory.regions())
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(region.host) % kHugePage, region.start.value % kHugePage);
+  }
+}
+
 // A pool of huge pages that is too small is an error that says so, before the guest starts; one that suffices
 // is used.
 TEST(GuestMemoryLayout, HugePagesAreReservedOrRefused) {

@@ -150,7 +150,8 @@ MachineConfiguration Worker::translate(const control::MachineSpecification& spec
   configuration.kvm = surroundings_.kvm.duplicate();
   configuration.memory_bytes = specification.memory_bytes;
   configuration.memory_allocation = {.huge_page_bytes = specification.memory.huge_page_bytes,
-                                     .populate = specification.memory.populate};
+                                     .populate = specification.memory.populate,
+                                     .is_private = specification.memory.is_private};
   configuration.cpu = cpu_of(specification.cpu);
   configuration.numa.reserve(specification.numa.size());
   for (const auto& node : specification.numa)
