@@ -181,10 +181,11 @@ TEST_F(BlockJobs, WhatCannotBeStoredKeepsItsImages) {
 // T15: an image on a file server that hangs is waited for by nobody.
 TEST_F(BlockJobs, ADomainIsDestroyedWhileTheTargetOfACopyIsOpened) {
   begin();
-  std::atomic<bool> goes_on = false;
+  // One may begin after the test has ended.
+  const auto goes_on = std::make_shared<std::atomic<bool>>(false);
   for (int i = 0; i < 4; ++i)
-    asio::post(driver_->environment().io_threads, [&] {
-      while (!goes_on) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    asio::post(driver_->environment().io_threads, [goes_on] {
+      while (!*goes_on) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     });
   std::optional<std::string> outcome;
   const std::string text =
@@ -195,7 +196,7 @@ TEST_F(BlockJobs, ADomainIsDestroyedWhileTheTargetOfACopyIsOpened) {
   driver_->destroy(caller_, test_uuid(), 0, [](auto) {});
   EXPECT_TRUE(run_until([&] { return outcome.has_value(); }));
   EXPECT_THAT(outcome.value_or(""), HasSubstr("the domain was destroyed"));
-  goes_on = true;
+  *goes_on = true;
   EXPECT_TRUE(wait_for_state(VIR_DOMAIN_SHUTOFF));
   EXPECT_TRUE(run_until([&] { return !std::filesystem::exists(path("copy")); }));
 }

@@ -49,6 +49,8 @@ class MemoryFailure(unittest.TestCase):
         with PrivateDaemon() as daemon:
             guest = LinuxGuest(daemon, memory_mib=320, devices="<panic model='isa'/>", hardware=True)
             guest.xml = guest.xml.replace("<on_crash>destroy", "<on_crash>preserve")
+            # So that it can be reached from here.
+            guest.xml = guest.xml.replace("<vcpu>", "<memoryBacking><access mode='shared'/></memoryBacking><vcpu>")
             guest.define()
             events = Terminal(["virsh", "-c", daemon.uri, "event", "--event", "memory-failure", "--loop"], 240)
             self.addCleanup(events.close)
