@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -128,35 +127,37 @@ class Keeper {
     if (!signals_) vmm::throw_errno("cage: make a signalfd");
   }
 
-  // Returns its status for the process.
+  // Returns its status for the process; nobody else is in the cage any more then.
   int keep(pid_t starter) {
     starter_ = starter;
     for (;;) {
       pollfd waits[] = {{kLifeline, POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-      if (::poll(waits, std::size(waits), -1) < 0 && errno != EINTR) return 1;
+      if (::poll(waits, std::size(waits), -1) < 0 && errno != EINTR) return kill_all();
       if (lifeline_has_ended(waits[0].revents)) return end_all();
-      if (waits[1].revents != 0) {
-        if (const std::optional<int> status = reap()) return *status;
-      }
+      if (waits[1].revents == 0) continue;
+      reap();
+      if (!someone_is_left_) return 1;
+      if (has_failed_) return kill_all();
     }
   }
 
  private:
-  // The status to end with, if there is a reason to.
-  std::optional<int> reap() {
+  void reap() {
     signalfd_siginfo signal{};
     while (::read(signals_.get(), &signal, sizeof(signal)) > 0) {
     }
     int status = 0;
     for (int count = 0; count < kReapedAtATime; ++count) {
       const pid_t pid = ::waitpid(-1, &status, WNOHANG);
-      if (pid == 0) return std::nullopt;
-      if (pid < 0) return errno == ECHILD ? std::optional(1) : std::nullopt;  // nobody is left
+      someone_is_left_ = pid >= 0 || errno != ECHILD;
+      if (pid <= 0) return;
       if (pid != starter_) continue;
-      if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return 1;
-      tell_ready();
+      if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        tell_ready();
+      } else {
+        has_failed_ = true;
+      }
     }
-    return std::nullopt;
   }
 
   // The daemon reads no further: nobody is to wait for standard error.
@@ -170,19 +171,25 @@ class Keeper {
     ::kill(-1, SIGTERM);
     const auto deadline = std::chrono::steady_clock::now() + kTimeToEnd;
     while (std::chrono::steady_clock::now() < deadline) {
-      if (reap()) return 0;
+      reap();
+      if (!someone_is_left_) return 0;
       pollfd wait{signals_.get(), POLLIN, 0};
       ::poll(&wait, 1, 50);
     }
-    // What is held is let go only when nobody works on it any more.
+    return kill_all();
+  }
+
+  // What is held is let go only when nobody works on it any more.
+  int kill_all() {
     ::kill(-1, SIGKILL);
     while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
     }
-    return 0;
+    return 1;
   }
 
   FileDescriptor ready_, signals_;
   pid_t starter_ = -1;
+  bool someone_is_left_ = true, has_failed_ = false;
 };
 
 // `ready` is not closed before it has been said why it never will be: who waits for it reads no further then.

@@ -17,7 +17,7 @@ enum class MemoryAllocation { immediate, on_demand };
 struct MemoryBacking {
   bool huge_pages = false;                     // <hugepages/>
   std::optional<std::uint64_t> huge_page_kib;  // <page size=…/>: 2048 or 1048576; none: 2048
-  bool no_share_pages = false;                 // shared memory is never merged: true by nature
+  bool no_share_pages = false;                 // a memfd, which is never merged
   std::optional<MemorySource> source;
   std::optional<MemoryAccess> access;
   std::optional<MemoryAllocation> allocation;

@@ -644,7 +644,8 @@ namespace {
 bool has_private_memory(const config::DomainDefinition& live) {
   const config::MemoryBacking& backing = live.memory_backing;
   const auto is_shared = [](const config::GuestNumaCell& cell) { return cell.shared; };
-  return !backing.huge_pages && !backing.source && !backing.access &&
+  // The host may be told to merge what is private.
+  return !backing.no_share_pages && !backing.huge_pages && !backing.source && !backing.access &&
          !(live.cpu && std::ranges::any_of(live.cpu->numa, is_shared));
 }
 

@@ -31,25 +31,27 @@ std::string_view on_off(bool value) {
   return value ? "on" : "off";
 }
 
-// The block driver of QEMU that has the format (its qemu-block-drivers manual).
-std::string block_driver_of(const config::CagedImage& image) {
+// The block driver of QEMU that has the format (its qemu-block-drivers manual), as the beginning of a JSON
+// object. Of an encrypted image none is opened that it names: require_whole() has seen that it names none,
+// and the passphrase is a file as well.
+std::string_view block_driver_of(const config::CagedImage& image) {
   switch (image.format) {
     case config::CagedFormat::raw:
-      return "driver=luks,key-secret=key";
+      return R"("driver":"luks","key-secret":"key")";
     case config::CagedFormat::qcow2:
-      return "driver=qcow2,encrypt.format=luks,encrypt.key-secret=key";
+      return R"("driver":"qcow2","encrypt":{"format":"luks","key-secret":"key"},"backing":null)";
     case config::CagedFormat::qcow:
-      return "driver=qcow";
+      return R"("driver":"qcow")";
     case config::CagedFormat::qed:
-      return "driver=qed";
+      return R"("driver":"qed")";
     case config::CagedFormat::vdi:
-      return "driver=vdi";
+      return R"("driver":"vdi")";
     case config::CagedFormat::vhdx:
-      return "driver=vhdx";
+      return R"("driver":"vhdx")";
     case config::CagedFormat::vmdk:
-      return "driver=vmdk";
+      return R"("driver":"vmdk")";
     case config::CagedFormat::vpc:
-      return "driver=vpc";
+      return R"("driver":"vpc")";
   }
   return {};
 }
@@ -61,11 +63,10 @@ std::string block_device_of(const config::Disk& disk) {
   const bool may_unmap = disk.driver.discard == config::DiskDiscard::unmap;
   const auto zeroes = disk.driver.detect_zeroes.value_or(config::DiskDetectZeroes::off);
   return fmt::format(
-      "node-name=disk,{},read-only={},cache.direct={},cache.no-flush={},discard={},detect-zeroes={},file."
-      "driver={},"
-      "file.filename={}",
-      block_driver_of(*disk.caged), on_off(disk.read_only),
-      on_off(cache == DiskCache::none || cache == DiskCache::directsync), on_off(cache == DiskCache::unsafe),
+      R"({{"node-name":"disk",{},"read-only":{},"cache":{{"direct":{},"no-flush":{}}},"discard":"{}",)"
+      R"("detect-zeroes":"{}","file":{{"driver":"{}","filename":"{}"}}}})",
+      block_driver_of(*disk.caged), disk.read_only,
+      cache == DiskCache::none || cache == DiskCache::directsync, cache == DiskCache::unsafe,
       may_unmap ? "unmap" : "ignore",
       zeroes == config::DiskDetectZeroes::off                  ? "off"
       : zeroes == config::DiskDetectZeroes::unmap && may_unmap ? "unmap"
@@ -126,8 +127,8 @@ void require_whole(const FileDescriptor& file, const config::CagedImage& image) 
   if (got < 0) throw system_error(errno, "read its header");
   const store::ImageHeader header = store::read_header(config::caged_format_name(image.format),
                                                        std::span(start).first(static_cast<std::size_t>(got)));
-  const std::string& other = header.backing_path.empty() ? header.data_file : header.backing_path;
-  if (header.backing_path.empty() && !header.has_data_file) return;
+  const std::string& other = header.is_backed ? header.backing_path : header.data_file;
+  if (!header.is_backed && !header.has_data_file) return;
   throw operation_failed(fmt::format(
       "it is not whole: a part of it is in '{}' (qemu-img convert makes one file of them)", other));
 }

@@ -50,6 +50,7 @@ std::string text_at(Bytes bytes, std::uint64_t offset, std::uint64_t length) {
 
 void read_qcow(Bytes bytes, ImageHeader& header) {
   header.capacity = be64(bytes, 24);
+  header.is_backed = be64(bytes, 8) != 0;
   header.backing_path = text_at(bytes, be64(bytes, 8), be32(bytes, 16));
   if (be32(bytes, 36) != 0) header.encryption = "qcow";
 }
@@ -100,7 +101,8 @@ void read_qcow2(Bytes bytes, ImageHeader& header) {
   }
   if (length > bytes.size()) note_defect(header, "its header is cut off");
   read_qcow2_extensions(bytes, length, header);
-  if (be64(bytes, 8) == 0) return;
+  header.is_backed = be64(bytes, 8) != 0;
+  if (!header.is_backed) return;
   header.backing_path = text_at(bytes, be64(bytes, 8), be32(bytes, 16));
   if (header.backing_path.empty())
     note_defect(header, "the name of its backing file is no text, or does not lie in the header");
@@ -109,7 +111,8 @@ void read_qcow2(Bytes bytes, ImageHeader& header) {
 void read_qed(Bytes bytes, ImageHeader& header) {
   header.capacity = le64(bytes, 48);
   header.cluster_bytes = le32(bytes, 4);
-  if ((le64(bytes, 16) & 1) != 0) header.backing_path = text_at(bytes, le32(bytes, 56), le32(bytes, 60));
+  header.is_backed = (le64(bytes, 16) & 1) != 0;
+  if (header.is_backed) header.backing_path = text_at(bytes, le32(bytes, 56), le32(bytes, 60));
 }
 
 void read_vmdk(Bytes bytes, ImageHeader& header) {

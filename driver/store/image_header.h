@@ -23,7 +23,8 @@ struct ImageHeader {
   std::string format = "raw";  // one of kImageFormats
   std::uint64_t capacity = 0;  // 0: the size of the file
   std::string encryption;      // "luks", "qcow"; empty: none
-  std::string backing_path;    // as it stands there; empty: none
+  bool is_backed = false;      // of qcow, qcow2, qed: a backing file is named, in whatever way
+  std::string backing_path;    // as it stands there; empty: none, or what is no text
   std::string backing_format;  // likewise
   std::string compatibility;   // of qcow2
   std::uint64_t cluster_bytes = 0;

@@ -69,8 +69,12 @@ TEST(ImageHeader, NonsenseIsNotBelieved) {
   std::string image = qcow2(3, "base");
   put(image, 8, UINT64_MAX, 8);
   EXPECT_TRUE(probe_header(bytes_of(image)).backing_path.empty());
+  // But others believe it.
+  EXPECT_TRUE(probe_header(bytes_of(image)).is_backed);
   image = qcow2(3, "ba\nse");
   EXPECT_TRUE(probe_header(bytes_of(image)).backing_path.empty());
+  EXPECT_TRUE(probe_header(bytes_of(image)).is_backed);
+  EXPECT_FALSE(probe_header(bytes_of(qcow2(3))).is_backed);
   image = qcow2(3);
   put(image, 24, UINT64_MAX, 8);
   put(image, 20, 63, 4);

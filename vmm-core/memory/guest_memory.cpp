@@ -106,7 +106,9 @@ void GuestMemory::map(std::span<const Layout> layouts, const MemoryAllocation& a
       if (place != nullptr) ::munmap(place, layout.size);
       errno = error;
       throw_errno("guest memory: map " + std::to_string(layout.size) + " bytes" +
-                  (commitment == 0 ? " of huge pages; the host's pool has fewer free" : ""));
+                  (commitment == 0         ? " of huge pages; the host's pool has fewer free"
+                   : allocation.is_private ? " (where vm.overcommit_memory is 2, all of it counts)"
+                                           : ""));
     }
     regions_.push_back({.start = layout.start,
                         .size = layout.size,

@@ -10,6 +10,9 @@ namespace {
 
 // A byte for what one does, which keeps those away that want the image alone, and one for what one forbids
 // others.
+// Ours alone: of those that share with others like us, so that who does not share with anybody
+// (stand_aside()) is in their way whatever QEMU's bytes say.
+constexpr off_t kShares = 99;
 constexpr off_t kReads = 100, kWrites = 101, kForbidsWrites = 201;
 // A byte for each of 64 permissions has its place there, after kReads and from 200 on.
 constexpr off_t kEndOfForbids = 264;
@@ -52,6 +55,9 @@ int set_readers_bytes(int file, short type) noexcept {
 // come at once one sees the other.
 int lock_image(int file, ImageUse use) noexcept {
   if (use.writes && !use.shares) return set_lock(file, F_WRLCK, 0, kToTheEnd);
+  if (use.shares) {
+    if (const int failed = set_lock(file, F_RDLCK, kShares, 1)) return failed;
+  }
   if (const int failed = set_lock(file, F_RDLCK, kReads, 1)) return failed;
   if (use.writes) {
     if (const int failed = set_lock(file, F_RDLCK, kWrites, 1)) return failed;

@@ -45,6 +45,35 @@ TEST_F(ImageLock, ReadersShareAndAWriterIsAlone) {
   EXPECT_EQ(lock_image(late.get(), kWriter), EAGAIN) << "one reads it as before";
 }
 
+// A program that locks what it likes of QEMU's bytes has the image, and nobody of ours beside it.
+TEST_F(ImageLock, WhoStandsAsideForAProgramKeepsAllOthersAway) {
+  constexpr ImageUse kSharer{.writes = true, .shares = true}, kSharingReader{.shares = true};
+  const FileDescriptor holder = open(O_RDWR);
+  ASSERT_EQ(lock_image(holder.get(), kWriter), 0);
+  ASSERT_EQ(stand_aside(holder.get()), 0);
+  for (const ImageUse use : {kWriter, kSharer, kSharingReader}) {
+    const FileDescriptor other = open(O_RDWR);
+    EXPECT_EQ(lock_image(other.get(), use), EAGAIN);
+  }
+  const FileDescriptor program = open(O_RDWR);
+  for (const off_t byte : {off_t{100}, off_t{101}, off_t{201}, off_t{263}}) {
+    struct flock range{};
+    range.l_type = F_WRLCK;
+    range.l_whence = SEEK_SET;
+    range.l_start = byte;
+    range.l_len = 1;
+    EXPECT_EQ(::fcntl(program.get(), F_OFD_SETLK, &range), 0) << byte;
+  }
+}
+
+TEST_F(ImageLock, WhoSharesIsInTheWayOfWhoDoesNot) {
+  constexpr ImageUse kSharer{.writes = true, .shares = true};
+  const FileDescriptor one = open(O_RDWR), two = open(O_RDWR), alone = open(O_RDWR);
+  EXPECT_EQ(lock_image(one.get(), kSharer), 0);
+  EXPECT_EQ(lock_image(two.get(), kSharer), 0);
+  EXPECT_EQ(lock_image(alone.get(), kWriter), EAGAIN);
+}
+
 TEST_F(ImageLock, AReaderBecomesTheWriterAndIsAReaderAgain) {
   FileDescriptor reader = open(O_RDONLY), writer = open(O_RDWR);
   ASSERT_EQ(lock_image(reader.get(), kReader), 0);
