@@ -5,30 +5,19 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from domain_test import DomainCase
-from domains import Events, console, define, require_daemon, workers_of
+from domains import Events, console, require_daemon, workers_of
 from fixtures import tap
-from guest_machine import DISK_SECTORS, make_disk
+from guest_machine import make_disk
+from shared_disk import PASSPHRASE, TESTS, SharedDiskCase, run
 
-SHARED = "<memoryBacking><access mode='shared'/></memoryBacking>"
-PORTS = "<memballoon model='none'/>" + "<controller type='pci' model='pcie-root-port'/>" * 3
-TESTS = ("split,split_indirect,split_event_index,split_all,read,capacity,flush,scatter_gather,header_in_pieces,"
-         "many_in_flight,reset_in_flight")
-PASSPHRASE = "correct horse"
 SECRET = "5d3a7c0e-1111-4a4b-8c3d-0123456789ab"
-
-
-def run(*words: object) -> str:
-    return subprocess.run([*map(str, words)], check=True, capture_output=True, text=True).stdout
 
 
 def disk(image: Path, kind: str, target: str = "vda", driver: str = "", inner: str = "", more: str = "") -> str:
@@ -39,7 +28,7 @@ def disk(image: Path, kind: str, target: str = "vda", driver: str = "", inner: s
 LUKS = f"<encryption format='luks'><secret type='passphrase' uuid='{SECRET}'/></encryption>"
 
 
-class StorageDaemon(DomainCase):
+class StorageDaemon(SharedDiskCase):
     def tearDown(self):
         super().tearDown()
         self.wait_until(lambda: not self.storage_daemons(), "storage daemons stay behind")
@@ -73,17 +62,8 @@ class StorageDaemon(DomainCase):
         image.chmod(0o600)
         return source, image
 
-    def define(self, name: str, mode: str, devices: str, backing: str = SHARED) -> None:
-        define(self.daemon, name, mode, actions=backing, devices=devices + PORTS)
-
-    def run_tests(self, name: str, devices: str, tests: str = TESTS) -> None:
-        names = ",".join(f"virtio_blk.{test}" for test in tests.split(","))
-        self.define(name, f" test={names} disk_sectors={DISK_SECTORS}", devices)
-        self.virsh("start", name, "--paused")
-        with console(self.daemon, name) as terminal:
-            self.virsh("resume", name)
-            text = terminal.expect(r"END passed=(\d+) failed=(\d+) skipped=(\d+)", 60)
-        self.assertEqual(text[0].decode(), f"END passed={len(tests.split(','))} failed=0 skipped=0", terminal.tail())
+    def run_tests(self, name: str, tests: str, devices: str) -> None:
+        super().run_tests(name, tests, devices)
         self.wait_until(lambda: not self.storage_daemons(), "the storage daemon stays behind")
 
     def assert_written(self, source: Path, image: Path, kind: str) -> None:
@@ -97,16 +77,15 @@ class StorageDaemon(DomainCase):
         for kind in ("vmdk", "vdi", "vhdx", "qed", "qcow"):
             with self.subTest(kind):
                 source, image = self.image(f"foreign-{kind}", kind)
-                self.run_tests(f"foreign-{kind}", disk(image, kind))
+                self.run_tests(f"foreign-{kind}", TESTS, disk(image, kind))
                 self.assert_written(source, image, kind)
 
     def test_several_queues_and_every_cache_mode(self):
         for cache in ("none", "directsync", "unsafe"):
             with self.subTest(cache):
                 source, image = self.image(f"cache-{cache}", "vmdk")
-                self.run_tests(f"cache-{cache}", disk(image, "vmdk", driver=f"cache='{cache}' queues='4' "
-                                                                           "discard='unmap' detect_zeroes='on'"),
-                               TESTS + ",every_queue")
+                self.run_tests(f"cache-{cache}", TESTS + ",every_queue",
+                               disk(image, "vmdk", driver=f"cache='{cache}' queues='4' discard='unmap' detect_zeroes='on'"))
                 self.assert_written(source, image, "vmdk")
 
     def define_secret(self) -> None:
@@ -125,12 +104,12 @@ class StorageDaemon(DomainCase):
         self.define("locked", "idle", disk(image, "raw", inner=LUKS))
         self.assertIn(SECRET, self.refused("start", "locked"))
         self.define_secret()
-        self.run_tests("luks", disk(image, "raw", inner=LUKS))
+        self.run_tests("luks", TESTS, disk(image, "raw", inner=LUKS))
         self.assertNotIn(source.read_bytes()[512:1024], image.read_bytes())
         self.assertNotIn(PASSPHRASE, self.virsh("dumpxml", "luks"))
         source, image = self.image("luks2", "qcow2", *key, "-o", "encrypt.format=luks,encrypt.key-secret=key,"
                                                                  "encrypt.iter-time=10")
-        self.run_tests("luks2", disk(image, "qcow2", inner=LUKS))
+        self.run_tests("luks2", TESTS, disk(image, "qcow2", inner=LUKS))
         self.assertNotIn(source.read_bytes()[512:1024], image.read_bytes())
         # Of two that start at once one has it: QEMU's own locks do not see to that.
         self.define("luks-a", "idle", disk(image, "qcow2", inner=LUKS))
@@ -147,17 +126,6 @@ class StorageDaemon(DomainCase):
         self.virsh("secret-set-value", SECRET, "d3Jvbmc=")
         self.assertIn("Invalid password", self.refused("start", "luks2"))
         self.virsh("secret-undefine", SECRET)
-
-    def load(self, name: str, devices: str) -> None:
-        self.define(name, "disk_load load=m load_bytes=4096", devices)
-        self.virsh("start", name, "--paused")
-        with console(self.daemon, name) as terminal:
-            self.virsh("resume", name)
-            terminal.expect(r"LOADED 1\b.*READY")
-
-    def assert_works(self, image: Path) -> None:
-        before = image.stat().st_mtime_ns
-        self.wait_until(lambda: image.stat().st_mtime_ns != before, "the guest does not write")
 
     def test_it_outlives_the_daemon_and_not_the_guest(self):
         _, image = self.image("long", "vmdk")
@@ -266,7 +234,7 @@ class StorageDaemon(DomainCase):
     def test_a_read_only_image_stays_as_it_is(self):
         _, image = self.image("constant", "vmdk")
         before = image.read_bytes()
-        self.run_tests("constant", disk(image, "vmdk", more="<readonly/>"), "read,capacity,scatter_gather")
+        self.run_tests("constant", "read,capacity,scatter_gather", disk(image, "vmdk", more="<readonly/>"))
         self.assertEqual(image.read_bytes(), before)
 
     def test_what_cannot_be_is_refused(self):

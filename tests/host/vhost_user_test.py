@@ -6,26 +6,14 @@ import shutil
 import subprocess
 import sys
 import time
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from domain_test import DomainCase
-from domains import Events, console, define, require_daemon
+from domains import Events, console, require_daemon
 from fixtures import tap
-from guest_machine import DISK_SECTORS, make_disk
-
-SHARED = "<memoryBacking><access mode='shared'/></memoryBacking>"
-PORTS = "<memballoon model='none'/>" + "<controller type='pci' model='pcie-root-port'/>" * 3
-# What a disk has whatever serves it.
-TESTS = ("split,split_indirect,split_event_index,split_all,read,capacity,flush,scatter_gather,header_in_pieces,"
-         "many_in_flight,reset_in_flight")
-PASSPHRASE = "correct horse"
-
-
-def run(*words: object) -> str:
-    return subprocess.run([*map(str, words)], check=True, capture_output=True, text=True).stdout
+from guest_machine import make_disk
+from shared_disk import PASSPHRASE, TESTS, SharedDiskCase, run
 
 
 class BackEnd:
@@ -56,7 +44,7 @@ class BackEnd:
         self.process.wait()
 
 
-class VhostUser(DomainCase):
+class VhostUser(SharedDiskCase):
     def setUp(self):
         self.back_ends: list[BackEnd] = []
 
@@ -82,18 +70,6 @@ class VhostUser(DomainCase):
     def disk(back_end: BackEnd, target: str = "vda", driver: str = "") -> str:
         return (f"<disk type='vhostuser' device='disk'><driver name='qemu' type='raw' {driver}/>"
                 f"<source type='unix' path='{back_end.socket}'/><target dev='{target}' bus='virtio'/></disk>")
-
-    def define(self, name: str, mode: str, devices: str, backing: str = SHARED) -> None:
-        define(self.daemon, name, mode, actions=backing, devices=devices + PORTS)
-
-    def run_tests(self, name: str, tests: str, devices: str) -> None:
-        names = ",".join(f"virtio_blk.{test}" for test in tests.split(","))
-        self.define(name, f" test={names} disk_sectors={DISK_SECTORS}", devices)
-        self.virsh("start", name, "--paused")
-        with console(self.daemon, name) as terminal:
-            self.virsh("resume", name)
-            text = terminal.expect(r"END passed=(\d+) failed=(\d+) skipped=(\d+)", 60)
-        self.assertEqual(text[0].decode(), f"END passed={len(tests.split(','))} failed=0 skipped=0", terminal.tail())
 
     def test_a_raw_disk_with_several_queues(self):
         back_end, image = self.serve_raw("raw", queues=4)
@@ -126,19 +102,6 @@ class VhostUser(DomainCase):
                               "driver=luks,node-name=disk,file=file,key-secret=key", objects=(key,))
         self.run_tests("luks", TESTS, self.disk(back_end))
         self.assertNotIn(source.read_bytes()[512:1024], image.read_bytes())
-
-    def load(self, name: str, devices: str) -> None:
-        self.define(name, "disk_load load=m load_bytes=4096", devices)
-        self.virsh("start", name, "--paused")
-        with console(self.daemon, name) as terminal:
-            self.virsh("resume", name)
-            terminal.expect(r"LOADED 1\b.*READY")
-
-    def assert_works(self, image: Path) -> None:
-        before, deadline = image.stat().st_mtime_ns, time.monotonic() + 20
-        while image.stat().st_mtime_ns == before:
-            self.assertLess(time.monotonic(), deadline, "the guest does not write")
-            time.sleep(0.1)
 
     def test_a_paused_guest_goes_on_and_a_reset_one_starts_again(self):
         back_end, image = self.serve_raw("load")
