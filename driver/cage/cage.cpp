@@ -49,7 +49,7 @@ Pair make_pipe() {
 // of its scope; what is in the cage then ends by its lifeline.
 class Maker {
  public:
-  explicit Maker(pid_t pid) : pid_(pid), pidfd_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {}
+  explicit Maker(pid_t pid) noexcept : pid_(pid) {}
   Maker(const Maker&) = delete;
   Maker& operator=(const Maker&) = delete;
   ~Maker() {
@@ -58,6 +58,10 @@ class Maker {
     wait();
   }
 
+  void watch() {
+    pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+    if (!pidfd_) throw system_error(errno, "open a pidfd for a caged program");
+  }
   // Reads what is said on the way. False when it has not ended by then.
   bool ends_before(Clock::time_point deadline, const FileDescriptor& errors, std::string& said) const;
   int wait() noexcept {
@@ -78,13 +82,15 @@ bool Maker::ends_before(Clock::time_point deadline, const FileDescriptor& errors
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) return false;
-    if (::poll(waits, std::size(waits), static_cast<int>(left.count())) < 0 && errno != EINTR)
+    if (::poll(waits, std::size(waits), static_cast<int>(left.count())) < 0) {
+      if (errno == EINTR) continue;
       throw system_error(errno, "wait for a caged program");
+    }
     if (waits[1].revents != 0) {
       std::array<char, 1024> buffer;
       const ssize_t got = ::read(errors.get(), buffer.data(), buffer.size());
       if (got > 0 && said.size() < kMostWords) said.append(buffer.data(), static_cast<std::size_t>(got));
-      if (got <= 0) waits[1].fd = -1;
+      if (got == 0 || (got < 0 && errno != EINTR)) waits[1].fd = -1;
       continue;  // all that it said comes before its end
     }
     if (waits[0].revents != 0) return true;
@@ -141,6 +147,7 @@ FileDescriptor launch_in_cage(const CageLaunch& launch) {
                                    arguments.data(), environment);
   if (failed != 0) throw system_error(failed, fmt::format("start {}", launch.cage_program.string()));
   Maker maker(pid);
+  maker.watch();
   lifeline.its.reset();
   errors.its.reset();
   launch.place(pid);

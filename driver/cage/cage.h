@@ -2,9 +2,8 @@
 //
 // A caged program sees the programs and libraries of the host, read-only, and what it is given by name, and
 // nothing else: no other file, process or network, no privilege but to open what it was given, no system call
-// that its work does not need
-// (`warren-cage`, which is its first process, sees to that). It lives as long as somebody has its lifeline
-// open: then it is asked to end, and killed when it does not.
+// that its work does not need (`warren-cage`, which is its first process, sees to that). It lives as long as
+// somebody has its lifeline open: then it is asked to end, and killed when it does not.
 //
 // Blocks until the program is ready: pool threads only.
 #pragma once

@@ -4,7 +4,6 @@
 // naming the step; what was done is not taken back: the process is to end.
 #pragma once
 
-#include <optional>
 #include <span>
 #include <string>
 

@@ -1,11 +1,9 @@
 #include "driver/config/caged_disk.h"
 
-#include <string_view>
-#include <utility>
-
 #include <fmt/format.h>
 
 #include "driver/config/domain_names.h"
+#include "driver/config/vhost_user_disk.h"
 #include "driver/config/xml_values.h"
 
 namespace warren::driver::config {
@@ -77,18 +75,7 @@ void check_caged_disk(XmlElement& element, const Disk& disk) {
   if (disk.bus != DiskBus::virtio)
     throw element.child("target")->unsupported_attribute("bus",
                                                          "a disk of a storage daemon has only virtio bus");
-  constexpr std::string_view kWhy = "it has no effect on a disk that a storage daemon serves";
-  const DiskDriver& driver = disk.driver;
-  for (const auto& [is_given, name] :
-       {std::pair(driver.io.has_value(), "io"), std::pair(driver.error_policy.has_value(), "error_policy"),
-        std::pair(driver.read_error_policy.has_value(), "rerror_policy"),
-        std::pair(driver.copy_on_read == true, "copy_on_read"),
-        std::pair(driver.iothread.has_value(), "iothread"), std::pair(driver.packed == true, "packed")})
-    if (is_given) throw element.child("driver")->unsupported_attribute(name, kWhy);
-  if (!driver.iothreads.empty()) throw element.child("driver")->child("iothreads")->unsupported(kWhy);
-  for (const char* name :
-       {"backingStore", "mirror", "blockio", "iotune", "shareable", "serial", "encryption"})
-    if (XmlElement* child = element.child(name)) throw child->unsupported(kWhy);
+  refuse_what_others_decide(element, disk.driver, "it has no effect on a disk that a storage daemon serves");
 }
 
 }  // namespace warren::driver::config

@@ -34,6 +34,19 @@ void format_vhost_user_source(XmlWriter& writer, const Disk& disk) {
   writer.end();
 }
 
+void refuse_what_others_decide(XmlElement& element, const DiskDriver& driver, std::string_view why) {
+  for (const auto& [is_given, name] :
+       {std::pair(driver.io.has_value(), "io"), std::pair(driver.error_policy.has_value(), "error_policy"),
+        std::pair(driver.read_error_policy.has_value(), "rerror_policy"),
+        std::pair(driver.copy_on_read == true, "copy_on_read"),
+        std::pair(driver.iothread.has_value(), "iothread"), std::pair(driver.packed == true, "packed")})
+    if (is_given) throw element.child("driver")->unsupported_attribute(name, why);
+  if (!driver.iothreads.empty()) throw element.child("driver")->child("iothreads")->unsupported(why);
+  for (const char* name :
+       {"backingStore", "mirror", "blockio", "iotune", "shareable", "serial", "encryption"})
+    if (XmlElement* child = element.child(name)) throw child->unsupported(why);
+}
+
 void check_vhost_user_disk(XmlElement& element, const Disk& disk) {
   if (disk.device != DiskDevice::disk)
     throw element.unsupported_attribute("device", "a vhostuser disk is device='disk'");
@@ -43,18 +56,11 @@ void check_vhost_user_disk(XmlElement& element, const Disk& disk) {
   const DiskDriver& driver = disk.driver;
   for (const auto& [is_given, name] :
        {std::pair(driver.format.value_or(DiskFormat::raw) != DiskFormat::raw, "type"),
-        std::pair(driver.cache.has_value(), "cache"), std::pair(driver.io.has_value(), "io"),
-        std::pair(driver.discard.has_value(), "discard"),
-        std::pair(driver.detect_zeroes.has_value(), "detect_zeroes"),
-        std::pair(driver.error_policy.has_value(), "error_policy"),
-        std::pair(driver.read_error_policy.has_value(), "rerror_policy"),
-        std::pair(driver.copy_on_read == true, "copy_on_read"),
-        std::pair(driver.iothread.has_value(), "iothread"), std::pair(driver.packed == true, "packed")})
+        std::pair(driver.cache.has_value(), "cache"), std::pair(driver.discard.has_value(), "discard"),
+        std::pair(driver.detect_zeroes.has_value(), "detect_zeroes")})
     if (is_given) throw element.child("driver")->unsupported_attribute(name, kWhy);
-  if (!driver.iothreads.empty()) throw element.child("driver")->child("iothreads")->unsupported(kWhy);
-  for (const char* name :
-       {"backingStore", "mirror", "blockio", "iotune", "readonly", "shareable", "serial", "encryption"})
-    if (XmlElement* child = element.child(name)) throw child->unsupported(kWhy);
+  if (XmlElement* child = element.child("readonly")) throw child->unsupported(kWhy);
+  refuse_what_others_decide(element, driver, kWhy);
 }
 
 void check_shared_memory(XmlElement& root, const DomainDefinition& definition) {

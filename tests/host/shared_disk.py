@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from domain_test import DomainCase
@@ -39,6 +40,25 @@ class SharedDiskCase(DomainCase):
         with console(self.daemon, name) as terminal:
             self.virsh("resume", name)
             terminal.expect(r"LOADED 1\b.*READY")
+
+    def come_and_go(self, disk: str, mark: str, gone: Callable[[], None] = lambda: None) -> None:
+        """Three times into a running machine and out of it; `mark` tells it in the XML."""
+        self.define("plug", "hot_plug", "")
+        self.virsh("start", "plug", "--paused")
+        file = self.daemon.root / "plug-disk.xml"
+        file.write_text(disk)
+        with console(self.daemon, "plug") as terminal:
+            self.virsh("resume", "plug")
+            terminal.expect("READY")
+            for _ in range(3):
+                self.virsh("attach-device", "plug", file, "--live")
+                terminal.expect("PLUGGED 1 0x1af4:0x1042")
+                terminal.expect("FIRST 64\\b")
+                self.assertIn(mark, self.virsh("dumpxml", "plug"))
+                self.virsh("detach-disk", "plug", "vda", "--live")
+                terminal.expect("EMPTY 1")
+                self.assertNotIn(mark, self.virsh("dumpxml", "plug"))
+                gone()
 
     def assert_works(self, image: Path) -> None:
         before, deadline = image.stat().st_mtime_ns, time.monotonic() + 20

@@ -8,11 +8,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from domains import Events, console, require_daemon, workers_of
+from domains import Events, require_daemon, workers_of
 from fixtures import tap
 from guest_machine import make_disk
 from shared_disk import PASSPHRASE, TESTS, SharedDiskCase, run
@@ -31,22 +32,31 @@ LUKS = f"<encryption format='luks'><secret type='passphrase' uuid='{SECRET}'/></
 class StorageDaemon(SharedDiskCase):
     def tearDown(self):
         super().tearDown()
-        self.wait_until(lambda: not self.storage_daemons(), "storage daemons stay behind")
+        self.nothing_stays()
+
+    def cages(self) -> dict[int, str]:
+        """The first processes of this daemon's cages, with the process name spaces they made."""
+        return self.processes("/warren-cage", lambda process, words: os.readlink(process / "ns/pid")
+                              if any(str(self.daemon.root) in word for word in words) else None)
 
     def storage_daemons(self) -> list[int]:
-        """Those of this daemon's cages; with the cages themselves there are none that it has not ended."""
-        keepers, daemons = set(), {}
+        spaces = set(self.cages().values())
+        found = self.processes("/qemu-storage-daemon", lambda process, _: os.readlink(process / "ns/pid"))
+        return [process for process, space in found.items() if space in spaces]
+
+    def processes(self, program: str, fact: Callable[[Path, list[str]], str | None]) -> dict[int, str]:
+        found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 words = (process / "cmdline").read_text().split("\0")
-                if words[0].endswith("/warren-cage") and any(str(self.daemon.root) in word for word in words):
-                    keepers.add(os.readlink(process / "ns/pid_for_children"))
-                elif words[0].endswith("/qemu-storage-daemon"):
-                    daemons[int(process.name)] = os.readlink(process / "ns/pid")
+                if words[0].endswith(program) and (what := fact(process, words)):
+                    found[int(process.name)] = what
             except OSError:
                 continue  # it has ended
-        found = [process for process, space in daemons.items() if space in keepers]
-        return found if keepers else []
+        return found
+
+    def nothing_stays(self) -> None:
+        self.wait_until(lambda: not self.cages(), "a cage stays behind")
 
     def wait_until(self, condition, what: str) -> None:
         deadline = time.monotonic() + 20
@@ -64,7 +74,7 @@ class StorageDaemon(SharedDiskCase):
 
     def run_tests(self, name: str, tests: str, devices: str) -> None:
         super().run_tests(name, tests, devices)
-        self.wait_until(lambda: not self.storage_daemons(), "the storage daemon stays behind")
+        self.nothing_stays()
 
     def assert_written(self, source: Path, image: Path, kind: str) -> None:
         """All but what the tests write is as it was."""
@@ -115,7 +125,8 @@ class StorageDaemon(SharedDiskCase):
         self.define("luks-a", "idle", disk(image, "qcow2", inner=LUKS))
         self.define("luks-b", "idle", disk(image, "qcow2", inner=LUKS))
         for _ in range(2):
-            starts = [threading.Thread(target=self.daemon.virsh, args=("start", name), kwargs={"check": False}) for name in ("luks-a", "luks-b")]
+            starts = [threading.Thread(target=self.daemon.virsh, args=("start", name), kwargs={"check": False})
+                      for name in ("luks-a", "luks-b")]
             for start in starts:
                 start.start()
             for start in starts:
@@ -150,12 +161,12 @@ class StorageDaemon(SharedDiskCase):
             self.assert_works(image)
             self.assertEqual(len(self.storage_daemons()), 1)
         self.virsh("destroy", "long")
-        self.wait_until(lambda: not self.storage_daemons(), "the storage daemon stays behind")
+        self.nothing_stays()
         self.assertEqual(list((self.daemon.root / "run").rglob("vda*.sock")), [])
         self.assertIn("No errors", run("qemu-img", "check", "-f", "vmdk", image))
 
     def test_it_ends_in_order_and_serves_the_next_start(self):
-        """A guest that is reset in a way that needs a new worker, one destroyed while it starts, ends and starts in a row."""
+        """Ends and starts in a row, and guests that are destroyed while they start."""
         _, image = self.image("order", "vdi")
         self.load("order", disk(image, "vdi", driver="detect_zeroes='unmap'"))
         for _ in range(5):
@@ -172,11 +183,11 @@ class StorageDaemon(SharedDiskCase):
             self.virsh("destroy", "order", check=False)
             start.join()
             self.virsh("destroy", "order", check=False)
-            self.wait_until(lambda: not self.storage_daemons(), "the storage daemon stays behind")
+            self.nothing_stays()
         self.virsh("start", "order")
         self.assert_works(image)
         self.virsh("destroy", "order")
-        self.wait_until(lambda: not self.storage_daemons(), "the storage daemon stays behind")
+        self.nothing_stays()
         self.assertIn("No errors", run("qemu-img", "check", "-f", "vdi", image))
 
     def test_it_is_in_a_cage(self):
@@ -214,22 +225,7 @@ class StorageDaemon(SharedDiskCase):
 
     def test_it_comes_and_goes(self):
         _, image = self.image("plug", "vmdk")
-        self.define("plug", "hot_plug", "")
-        self.virsh("start", "plug", "--paused")
-        file = self.daemon.root / "plug-disk.xml"
-        file.write_text(disk(image, "vmdk"))
-        with console(self.daemon, "plug") as terminal:
-            self.virsh("resume", "plug")
-            terminal.expect("READY")
-            for _ in range(3):
-                self.virsh("attach-device", "plug", file, "--live")
-                terminal.expect("PLUGGED 1 0x1af4:0x1042")
-                terminal.expect("FIRST 64\\b")
-                self.assertIn("name='storage-daemon'", self.virsh("dumpxml", "plug"))
-                self.virsh("detach-disk", "plug", "vda", "--live")
-                terminal.expect("EMPTY 1")
-                self.assertNotIn("name='storage-daemon'", self.virsh("dumpxml", "plug"))
-                self.wait_until(lambda: not self.storage_daemons(), "the storage daemon stays behind")
+        self.come_and_go(disk(image, "vmdk"), "name='storage-daemon'", self.nothing_stays)
 
     def test_a_read_only_image_stays_as_it_is(self):
         _, image = self.image("constant", "vmdk")

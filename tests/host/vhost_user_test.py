@@ -153,21 +153,7 @@ class VhostUser(SharedDiskCase):
 
     def test_it_comes_and_goes(self):
         back_end, _ = self.serve_raw("plug")
-        self.define("plug", "hot_plug", "")
-        self.virsh("start", "plug", "--paused")
-        file = self.daemon.root / "plug-disk.xml"
-        file.write_text(self.disk(back_end))
-        with console(self.daemon, "plug") as terminal:
-            self.virsh("resume", "plug")
-            terminal.expect("READY")
-            for _ in range(3):
-                self.virsh("attach-device", "plug", file, "--live")
-                terminal.expect("PLUGGED 1 0x1af4:0x1042")
-                terminal.expect("FIRST 64\\b")
-                self.assertIn("type='vhostuser'", self.virsh("dumpxml", "plug"))
-                self.virsh("detach-disk", "plug", "vda", "--live")
-                terminal.expect("EMPTY 1")
-                self.assertNotIn("type='vhostuser'", self.virsh("dumpxml", "plug"))
+        self.come_and_go(self.disk(back_end), "type='vhostuser'")
 
     def test_what_cannot_be_is_refused(self):
         back_end, _ = self.serve_raw("refused")
