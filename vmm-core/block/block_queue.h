@@ -38,17 +38,13 @@ class Request {
  private:
   friend class RequestProgress;
   std::uint64_t done_ = 0;
-  bool syncing_ = false;
 };
 
 // How far a request has come; for back ends.
 class RequestProgress {
  public:
   explicit RequestProgress(Request& request) noexcept : request_(request) {}
-  void begin() noexcept {
-    request_.done_ = 0;
-    request_.syncing_ = false;
-  }
+  void begin() noexcept { request_.done_ = 0; }
   std::uint64_t left() const noexcept { return request_.length - request_.done_; }
   std::uint64_t offset() const noexcept { return request_.offset + request_.done_; }
   // Drops the first `bytes` from the ranges: a short transfer goes on behind them (class T12).
@@ -73,8 +69,6 @@ class RequestProgress {
     request_.length -= request_.done_;
     begin();
   }
-  bool is_syncing() const noexcept { return request_.syncing_; }
-  void set_syncing() noexcept { request_.syncing_ = true; }
 
  private:
   Request& request_;

@@ -466,6 +466,46 @@ TEST(UringQueue, T12SubmissionsThatFailAreMadeAgain) {
   EXPECT_EQ(outcome.last, 0);
 }
 
+// Eight writes that are to last, and a sync that fails for all that waited for it.
+TEST(UringQueue, WhatWaitsForASyncSharesIt) {
+  plan_no_faults();
+  const RawImage image(make_file(), "disk", RawImageOptions{});
+  const auto queue = make_uring_queue(image, 16);
+  ASSERT_TRUE(queue);
+  for (const int error : {0, EIO}) {
+    std::array<char, 512> memory{};
+    std::array<iovec, 8> ranges;
+    ranges.fill({memory.data(), memory.size()});
+    std::array<Request, 9> requests;
+    std::array<Outcome, 9> outcomes;
+    if (error != 0) syncs.plan({{.error = error}, {.error = error}, {.error = error}});
+    take_trace();
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      Request& request = requests[i];
+      request.completion = &outcomes[i];
+      request.operation = i < ranges.size() ? Operation::write : Operation::flush;
+      if (i < ranges.size()) {
+        request.durable = true;
+        request.offset = i * memory.size();
+        request.length = memory.size();
+        request.ranges = std::span(ranges).subspan(i, 1);
+      }
+      queue->submit(request);
+    }
+    queue->drain();
+    for (const Outcome& outcome : outcomes) {
+      EXPECT_EQ(outcome.count, 1);
+      EXPECT_EQ(outcome.last, error);
+    }
+    const std::string trace = take_trace();
+    EXPECT_EQ(std::ranges::count(trace, 'w'), 8) << trace;
+    EXPECT_EQ(trace.back(), 's') << "the last write was not synced: " << trace;
+    // One for the flush, which began at once, and one or two for what was written meanwhile.
+    EXPECT_LE(std::ranges::count(trace, 's'), 3) << trace;
+    plan_no_faults();
+  }
+}
+
 TEST(RawImage, GrowsAndShrinks) {
   FileDescriptor file = make_file();
   RawImage image(file.duplicate(), "disk", {});

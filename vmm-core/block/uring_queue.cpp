@@ -27,8 +27,7 @@ class UringQueue final : public BlockQueue {
 
   // False when the host gives no ring.
   bool open(unsigned depth) {
-    overflow_.reserve(depth);
-    slow_.reserve(depth);
+    for (auto* list : {&overflow_, &slow_, &to_sync_, &syncing_}) list->reserve(depth);
     if (::io_uring_queue_init(std::clamp(depth, 8u, 4096u), &ring_, IORING_SETUP_R_DISABLED) != 0)
       return false;
     ready_ = true;
@@ -48,13 +47,16 @@ class UringQueue final : public BlockQueue {
                                      : request.operation == Operation::flush && image_.options().sync;
     if (!fits_ring) {
       slow_.push_back(&request);
-      return;
+    } else if (request.operation == Operation::flush) {
+      to_sync_.push_back(&request);
+    } else if (!prepare(request)) {
+      overflow_.push_back(&request);
     }
-    if (!prepare(request)) overflow_.push_back(&request);
   }
 
   void kick() noexcept override {
     if (!slow_.empty() && !tells_) tell();
+    begin_sync();
     hand_over();
   }
 
@@ -129,9 +131,7 @@ class UringQueue final : public BlockQueue {
     if (entry == nullptr) return false;
     const RequestProgress progress(request);
     const auto count = static_cast<unsigned>(std::min<std::size_t>(request.ranges.size(), kMaximumIovecs));
-    if (progress.is_syncing() || request.operation == Operation::flush) {
-      ::io_uring_prep_fsync(entry, 0, IORING_FSYNC_DATASYNC);
-    } else if (request.operation == Operation::read) {
+    if (request.operation == Operation::read) {
       ::io_uring_prep_readv(entry, 0, request.ranges.data(), count, progress.offset());
     } else {
       ::io_uring_prep_writev(entry, 0, request.ranges.data(), count, progress.offset());
@@ -139,6 +139,31 @@ class UringQueue final : public BlockQueue {
     entry->flags |= IOSQE_FIXED_FILE;
     ::io_uring_sqe_set_data(entry, &request);
     return true;
+  }
+
+  // One sync at a time, for everybody who waited when it began: it covers what was written before.
+  bool begin_sync() noexcept {
+    if (!syncing_.empty() || to_sync_.empty()) return false;
+    io_uring_sqe* entry = next_entry();
+    if (entry == nullptr) return false;
+    ::io_uring_prep_fsync(entry, 0, IORING_FSYNC_DATASYNC);
+    entry->flags |= IOSQE_FIXED_FILE;
+    ::io_uring_sqe_set_data(entry, &syncing_);
+    syncing_.swap(to_sync_);
+    return true;
+  }
+
+  unsigned end_sync(int result) noexcept {
+    if (result == -EINTR || result == -EAGAIN) {
+      to_sync_.insert(to_sync_.end(), syncing_.begin(), syncing_.end());
+      syncing_.clear();
+      return 0;
+    }
+    const int error = image_.settle_sync(-result);
+    for (Request* request : syncing_) complete(*request, error);
+    const auto done = static_cast<unsigned>(syncing_.size());
+    syncing_.clear();
+    return done;
   }
 
   unsigned reap_ring() noexcept {
@@ -153,15 +178,25 @@ class UringQueue final : public BlockQueue {
         tells_ = false;
         continue;
       }
+      if (data == &syncing_) {
+        done += end_sync(result);
+        continue;
+      }
       auto& request = *static_cast<Request*>(data);
-      const Next next = proceed(request, result);
-      if (next == Next::again) {
-        again = true;
-        if (!prepare(request)) overflow_.push_back(&request);
-      } else {
-        ++done;
+      switch (proceed(request, result)) {
+        case Next::again:
+          again = true;
+          if (!prepare(request)) overflow_.push_back(&request);
+          break;
+        case Next::sync:
+          to_sync_.push_back(&request);
+          break;
+        case Next::completed:
+          ++done;
+          break;
       }
     }
+    again = begin_sync() || again;
     while (!overflow_.empty() && prepare(*overflow_.back())) {
       overflow_.pop_back();
       again = true;
@@ -171,21 +206,16 @@ class UringQueue final : public BlockQueue {
     return done;
   }
 
-  enum class Next { again, completed };
+  enum class Next { again, sync, completed };
 
   Next proceed(Request& request, int result) noexcept {
     RequestProgress progress(request);
     if (result == -EINTR || result == -EAGAIN) return Next::again;
-    if (progress.is_syncing() || request.operation == Operation::flush)
-      return complete(request, image_.settle_sync(-result));
     if (result < 0) return complete(request, -result);
     if (result == 0 && progress.left() != 0) return complete(request, EIO);  // the file has become shorter
     progress.advance(static_cast<std::uint64_t>(result));
     if (progress.left() != 0) return Next::again;
-    if (request.durable && request.operation == Operation::write && image_.options().sync) {
-      progress.set_syncing();
-      return Next::again;
-    }
+    if (request.durable && request.operation == Operation::write && image_.options().sync) return Next::sync;
     return complete(request, 0);
   }
 
@@ -232,6 +262,8 @@ class UringQueue final : public BlockQueue {
   unsigned outstanding_ = 0;
   std::vector<Request*> overflow_;  // did not fit the ring
   std::vector<Request*> slow_;      // done by system calls of their own
+  std::vector<Request*> to_sync_;   // written, or flushes: they wait for the next sync
+  std::vector<Request*> syncing_;   // they wait for the one that is under way
   bool tells_ = false;              // an entry that does nothing is on its way
 };
 

@@ -138,7 +138,7 @@ void prepare(BenchQueue& queue, std::uint16_t number, std::uint8_t* buffer) {
 }
 
 bool set_up(VirtioDevice& device) {
-  const std::uint64_t wanted = kIndirectDescriptors | kEventIndex | block::kMultiQueue;
+  const std::uint64_t wanted = kIndirectDescriptors | kEventIndex | block::kMultiQueue | block::kFlushFeature;
   if (!device || !device.negotiate(wanted) || !(device.negotiated() & kIndirectDescriptors)) return false;
   if (bench->queues > 1 && !(device.negotiated() & block::kMultiQueue)) return false;
   bench->blocks = read64(device.configuration()) * block::kSectorBytes / bench->bytes;
