@@ -12,7 +12,7 @@
 #include "driver/storage/backend/block_device.h"
 #include "driver/storage/backend/file_system_backend.h"
 #include "driver/storage/backend/raw_clone.h"
-#include "driver/storage/backend/tool.h"
+#include "driver/tool/tool.h"
 
 namespace warren::driver::storage::backend {
 

@@ -7,7 +7,7 @@
 #include <fmt/ranges.h>
 #include <mntent.h>
 
-#include "driver/storage/backend/tool.h"
+#include "driver/tool/tool.h"
 
 namespace warren::driver::storage::backend {
 

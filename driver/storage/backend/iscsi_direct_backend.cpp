@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "driver/storage/backend/tool.h"
+#include "driver/tool/tool.h"
 
 namespace warren::driver::storage::backend {
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "driver/storage/backend/backend.h"
-#include "driver/storage/backend/tool.h"
+#include "driver/tool/tool.h"
 
 namespace warren::driver::storage::backend {
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "driver/storage/backend/copying.h"
-#include "driver/storage/backend/tool.h"
+#include "driver/tool/tool.h"
 
 namespace warren::driver::storage::backend {
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "driver/storage/backend/block_device.h"
-#include "driver/storage/backend/tool.h"
+#include "driver/tool/tool.h"
 
 namespace warren::driver::storage::backend {
 

@@ -15,7 +15,7 @@
 
 #include "driver/storage/backend/backend.h"
 #include "driver/storage/backend/copying.h"
-#include "driver/storage/backend/tool.h"
+#include "driver/tool/tool.h"
 #include "driver/storage/backend/volume_facts.h"
 
 namespace warren::driver::storage::backend {

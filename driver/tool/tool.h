@@ -1,7 +1,8 @@
-// Runs one of the host's tools (mount, lvcreate, qemu-img, …) and waits for it.
+// Runs one of the host's tools (mount, lvcreate, nft, …) and waits for it.
 //
-// A tool is found by its name in the system's directories alone, gets no standard input and an environment of
-// its own (LC_ALL=C), and belongs to the helper's process group: it ends with the helper.
+// A tool is found by its name in the system's directories alone, gets an environment of its own (LC_ALL=C),
+// and belongs to its maker's process group: it ends with a helper of the storage driver. Blocks; any thread of a
+// program that ignores SIGPIPE.
 #pragma once
 
 #include <chrono>
@@ -10,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace warren::driver::storage::backend {
+namespace warren::driver {
 
 struct Tool {
   std::string name;
@@ -38,4 +39,4 @@ std::string find_tool(std::string_view name);
 std::vector<std::string_view> split_lines(std::string_view text);
 std::vector<std::string_view> split_fields(std::string_view line, char separator);
 
-}  // namespace warren::driver::storage::backend
+}  // namespace warren::driver

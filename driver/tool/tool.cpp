@@ -1,4 +1,4 @@
-#include "driver/storage/backend/tool.h"
+#include "driver/tool/tool.h"
 
 #include <array>
 #include <cerrno>
@@ -13,11 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "driver/storage/backend/backend.h"
+#include "driver/contract/error.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/os/spawn_settings.h"
 
-namespace warren::driver::storage::backend {
+namespace warren::driver {
 
 namespace {
 
@@ -34,7 +34,7 @@ struct Pipe {
 
 Pipe make_pipe() {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw host_error(errno, "cannot make a pipe");
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw system_error(errno, "cannot make a pipe");
   return {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
@@ -58,7 +58,7 @@ class Process {
     char* environment[] = {locale.data(), paths.data(), nullptr};
     const int failed =
         ::posix_spawn(&pid_, path.c_str(), &spawn.actions, &spawn.attributes, arguments.data(), environment);
-    if (failed != 0) throw host_error(failed, fmt::format("cannot start {}", path));
+    if (failed != 0) throw system_error(failed, fmt::format("cannot start {}", path));
     input_.read.reset();
     output_.write.reset();
     errors_.write.reset();
@@ -110,7 +110,7 @@ bool Process::pump(int timeout_ms, std::string_view& input, ToolResult& result) 
                     {input_.write.get(), POLLOUT, 0},
                     {pidfd_.get(), POLLIN, 0}};
   if (::poll(waits, std::size(waits), timeout_ms) < 0 && errno != EINTR)
-    throw host_error(errno, "cannot wait for a tool");
+    throw system_error(errno, "cannot wait for a tool");
   if (waits[2].revents != 0 && input_.write) {
     const ssize_t put = ::write(input_.write.get(), input.data(), input.size());
     if (put > 0) input.remove_prefix(static_cast<std::size_t>(put));
@@ -135,9 +135,10 @@ ToolResult Process::communicate(const Tool& tool) {
       if (tool.tick()) limit = now + tool.deadline;
     }
     if (now >= limit) {
-      throw storage_error(
+      throw Error(
           VIR_ERR_OPERATION_TIMEOUT,
-          fmt::format("{} did not end within {} seconds and was stopped", tool.name, tool.deadline.count()));
+          fmt::format("{} did not end within {} seconds and was stopped", tool.name, tool.deadline.count()),
+          VIR_FROM_NONE);
     }
   }
   result.status = wait();
@@ -157,9 +158,9 @@ std::string find_tool(std::string_view name) {
 ToolResult run_tool(const Tool& tool) {
   const std::string path = find_tool(tool.name);
   if (path.empty()) {
-    throw storage_error(
-        VIR_ERR_INTERNAL_ERROR,
-        fmt::format("Cannot find '{}' in path: install it, this kind of storage is done with it", tool.name));
+    throw Error(VIR_ERR_INTERNAL_ERROR,
+                fmt::format("Cannot find '{}' in path: install it, this is done with it", tool.name),
+                VIR_FROM_NONE);
   }
   return Process(tool, path).communicate(tool);
 }
@@ -173,8 +174,8 @@ std::string require_tool(const Tool& tool) {
   // It goes into an error message, which is text.
   for (char& c : said)
     if (static_cast<unsigned char>(c) >= 0x7f || (static_cast<unsigned char>(c) < 0x20 && c != '\n')) c = '?';
-  throw storage_error(VIR_ERR_INTERNAL_ERROR,
-                      fmt::format("{} failed with status {}: {}", tool.name, result.status, said));
+  throw Error(VIR_ERR_INTERNAL_ERROR,
+              fmt::format("{} failed with status {}: {}", tool.name, result.status, said), VIR_FROM_NONE);
 }
 
 std::vector<std::string_view> split_lines(std::string_view text) {
@@ -193,4 +194,4 @@ std::vector<std::string_view> split_fields(std::string_view line, char separator
   }
 }
 
-}  // namespace warren::driver::storage::backend
+}  // namespace warren::driver
