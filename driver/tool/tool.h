@@ -1,8 +1,8 @@
 // Runs one of the host's tools (mount, lvcreate, nft, …) and waits for it.
 //
 // A tool is found by its name in the system's directories alone, gets an environment of its own (LC_ALL=C),
-// and belongs to its maker's process group: it ends with a helper of the storage driver. Blocks; any thread of a
-// program that ignores SIGPIPE.
+// and belongs to its maker's process group: it ends with a helper of the storage driver. Blocks; any thread
+// of a program that ignores SIGPIPE.
 #pragma once
 
 #include <chrono>

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "driver/storage/backend/backend.h"
-#include "driver/tool/tool.h"
 #include "driver/storage/backend/volume_facts.h"
+#include "driver/tool/tool.h"
 
 namespace warren::driver::storage::backend {
 

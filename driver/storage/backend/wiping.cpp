@@ -15,8 +15,8 @@
 
 #include "driver/storage/backend/backend.h"
 #include "driver/storage/backend/copying.h"
-#include "driver/tool/tool.h"
 #include "driver/storage/backend/volume_facts.h"
+#include "driver/tool/tool.h"
 
 namespace warren::driver::storage::backend {
 
