@@ -286,59 +286,6 @@ void format_controller(XmlWriter& writer, const Controller& controller, const Fo
   writer.end();
 }
 
-void format_interface_driver(XmlWriter& writer, const InterfaceDriver& driver) {
-  if (driver == InterfaceDriver{}) return;
-  writer.begin("driver");
-  if (driver.name_qemu) writer.attribute("name", "qemu");
-  format_optional(writer, "queues", driver.queues);
-  format_optional(writer, "rx_queue_size", driver.rx_queue_size);
-  format_optional(writer, "tx_queue_size", driver.tx_queue_size);
-  format_optional(writer, "packed", driver.packed);
-  writer.end();
-}
-
-void format_interface(XmlWriter& writer, const Interface& interface, const FormatContext& context) {
-  writer.begin("interface");
-  writer.attribute("type", names::kInterfaceType.name(interface.type));
-  if (interface.mac) {
-    writer.begin("mac");
-    writer.attribute("address", format_mac_address(*interface.mac));
-    writer.end();
-  }
-  if (interface.type == InterfaceType::bridge) {
-    writer.begin("source");
-    writer.attribute("bridge", interface.source_bridge);
-    writer.end();
-  }
-  format_bandwidth(writer, interface.bandwidth);
-  const bool target_shown =
-      !interface.target.empty() && (context.live || !interface.target.starts_with("vnet"));
-  if (target_shown || interface.target_managed) {
-    writer.begin("target");
-    if (target_shown) writer.attribute("dev", interface.target);
-    if (interface.target_managed) writer.attribute("managed", *interface.target_managed ? "yes" : "no");
-    writer.end();
-  }
-  if (interface.model_virtio) {
-    writer.begin("model");
-    writer.attribute("type", "virtio");
-    writer.end();
-  }
-  format_interface_driver(writer, interface.driver);
-  if (interface.link_up) {
-    writer.begin("link");
-    writer.attribute("state", *interface.link_up ? "up" : "down");
-    writer.end();
-  }
-  if (interface.mtu) {
-    writer.begin("mtu");
-    writer.attribute("size", *interface.mtu);
-    writer.end();
-  }
-  format_device_info(writer, interface.info, context);
-  writer.end();
-}
-
 void format_rng(XmlWriter& writer, const Rng& rng, const FormatContext& context) {
   writer.begin("rng");
   writer.attribute("model", "virtio");

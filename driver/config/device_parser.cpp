@@ -34,25 +34,6 @@ bool is_valid_alias(std::string_view alias) {
   });
 }
 
-bool is_interface_name(std::string_view name) {
-  return !name.empty() && name.size() < 16 && name != "." && name != ".." &&
-         std::all_of(
-             name.begin(), name.end(),
-             [](char c) {
-               return std::isalnum(static_cast<unsigned char>(c)) ||
-                      std::string_view("_-.+:@").find(c) != std::string_view::npos;
-             });
-}
-
-std::string require_interface_name(XmlElement& element, std::string_view attribute) {
-  std::string name = require_text(element, attribute);
-  if (!is_interface_name(name)) {
-    throw element.malformed_attribute(
-        attribute, fmt::format("'{}' is not the name of a network interface", name.substr(0, 64)));
-  }
-  return name;
-}
-
 }  // namespace
 
 DeviceInfo parse_device_info(XmlElement& device, bool inactive, bool pci, bool boot) {
@@ -394,61 +375,6 @@ Disk parse_disk(XmlElement& element, bool inactive, DeviceUse use = DeviceUse::c
     check_scsi_disk(element, disk);
   }
   return disk;
-}
-
-InterfaceDriver parse_interface_driver(XmlElement& element) {
-  InterfaceDriver driver;
-  if (element.attribute("name") == "vhost") {
-    throw element.unsupported_attribute(
-        "name", "Warren does not use vhost-net yet; leave it out or give name='qemu'");
-  }
-  driver.name_qemu = accept_only(element, "name", "qemu");
-  driver.queues = read_number(element, "queues", 1, 256);
-  driver.rx_queue_size = read_power_of_two(element, "rx_queue_size", 256, 1024);
-  driver.tx_queue_size = read_power_of_two(element, "tx_queue_size", 256, 1024);
-  driver.packed = read_on_off(element, "packed");
-  return driver;
-}
-
-void parse_interface_target(XmlElement& element, Interface& interface, bool inactive) {
-  XmlElement* target = element.child("target");
-  if (!target) return;
-  if (target->attribute("dev")) interface.target = require_interface_name(*target, "dev");
-  // "vnet" names are given by the start of a domain.
-  if (inactive && interface.target.starts_with("vnet")) interface.target.clear();
-  if (interface.type == InterfaceType::ethernet) interface.target_managed = read_yes_no(*target, "managed");
-  if (interface.target_managed == false && interface.target.empty())
-    throw target->malformed("managed='no' needs the name of a tap in 'dev'");
-}
-
-Interface parse_interface(XmlElement& element, bool inactive) {
-  Interface interface;
-  interface.type = require_enum(element, "type", names::kInterfaceType);
-  if (XmlElement* mac = element.child("mac")) {
-    const std::string text = require_text(*mac, "address");
-    interface.mac = parse_mac_address(text);
-    if (!interface.mac)
-      throw mac->malformed_attribute("address", fmt::format("'{}' is not a MAC address", text.substr(0, 64)));
-    if (is_multicast(*interface.mac))
-      throw mac->malformed_attribute("address", fmt::format("'{}' is a multicast address", text));
-  }
-  if (interface.type == InterfaceType::bridge) {
-    XmlElement* source = element.child("source");
-    if (!source) throw element.malformed("<source bridge='…'/> is missing");
-    interface.source_bridge = require_interface_name(*source, "bridge");
-  }
-  parse_interface_target(element, interface, inactive);
-  if (XmlElement* model = element.child("model")) {
-    require_text(*model, "type");
-    interface.model_virtio = accept_only(*model, "type", "virtio");
-  }
-  if (XmlElement* driver = element.child("driver")) interface.driver = parse_interface_driver(*driver);
-  if (XmlElement* link = element.child("link"))
-    interface.link_up = require_enum(*link, "state", names::kLinkState);
-  interface.bandwidth = parse_bandwidth(element.child("bandwidth"));
-  if (XmlElement* mtu = element.child("mtu")) interface.mtu = require_number(*mtu, "size", 68, 65535);
-  interface.info = parse_device_info(element, inactive, true, true);
-  return interface;
 }
 
 void parse_root_port(XmlElement& element, Controller& controller) {

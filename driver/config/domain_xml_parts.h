@@ -63,6 +63,9 @@ Vsock parse_vsock(XmlElement& element, bool inactive);
 Input parse_input(XmlElement& element, bool inactive);
 // Of all <input> together.
 void check_inputs(XmlElement& devices, const std::vector<Input>& inputs);
+// interface.cpp
+Interface parse_interface(XmlElement& element, bool inactive);
+void format_interface(XmlWriter& writer, const Interface& interface, const FormatContext& context);
 // host_device.cpp
 HostDevice parse_host_device(XmlElement& element, bool inactive);
 void format_host_device(XmlWriter& writer, const HostDevice& device, const FormatContext& context);

@@ -1,19 +1,32 @@
-// <interface>: a virtio network device on a tap of the host.
+// <interface>: a virtio network device on a link of the host.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "driver/config/device_address.h"
 #include "driver/config/identity.h"
+#include "driver/config/network_port.h"
 #include "driver/config/tuning.h"
+#include "driver/config/virtual_port.h"
+#include "driver/config/vlan.h"
 
 namespace warren::driver::config {
 
 enum class InterfaceType {
   bridge,    // the tap is put into `source_bridge`
   ethernet,  // the tap is left to the administrator
+  network,   // a port of the virtual network `source_network` says where it is plugged in
+  direct,    // a macvtap on a link of the host
+};
+
+// Of a running domain's interface of type network: its port, and where that is plugged in.
+struct InterfacePort {
+  Uuid id{};
+  std::variant<std::monostate, BridgePlug, DirectPlug, HostDevicePlug> plug;
+  bool operator==(const InterfacePort&) const = default;
 };
 
 // <driver> below an interface.
@@ -30,6 +43,10 @@ struct Interface {
   InterfaceType type = InterfaceType::bridge;
   std::optional<MacAddress> mac;       // always set after fill_defaults
   std::string source_bridge;           // type bridge
+  std::string source_network;          // type network
+  std::string portgroup;               // type network; empty: the network's default one
+  DirectPlug source_direct;            // type direct
+  std::optional<InterfacePort> port;   // live; what it takes over of its network is in the members below then
   std::string target;                  // name of the tap; empty: chosen at start
   std::optional<bool> target_managed;  // type ethernet: "no" when the tap exists already and is not ours
   bool model_virtio = false;           // model was given or filled in
@@ -37,8 +54,17 @@ struct Interface {
   std::optional<bool> link_up;
   std::optional<std::uint32_t> mtu;  // 68..65535
   std::optional<Bandwidth> bandwidth;
+  std::optional<Vlan> vlan;
+  std::optional<VirtualPort> virtual_port;
+  std::optional<bool> isolated;  // from other isolated ports of its bridge
+  std::optional<bool> trust_guest_rx_filters;
   DeviceInfo info;
   bool operator==(const Interface&) const = default;
 };
+
+// The bridge that its tap belongs into: its own, or that of its network while it runs; empty: none.
+std::string bridge_of(const Interface& interface);
+// The link its macvtap is on, and how; null where it has none.
+const DirectPlug* direct_plug_of(const Interface& interface);
 
 }  // namespace warren::driver::config

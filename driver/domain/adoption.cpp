@@ -49,6 +49,7 @@ Task<> Domain::adopt(LiveStatus status) {
     log(LogPriority::warning, "its start was interrupted: it is rolled back");
     co_await end_stray(environment_, std::move(socket), std::move(process));
     co_await roll_back_host_devices(std::move(status.bound_devices));
+    co_await roll_back_networks(status.live);
     co_await remove_status();
     drop_if_gone();
     co_return;
@@ -57,6 +58,7 @@ Task<> Domain::adopt(LiveStatus status) {
   id_ = live_->id.value_or(-1);
   for (const config::Vsock& vsock : live_->devices.vsocks) environment_->cids.claim(uuid_, vsock.cid);
   co_await adopt_host_devices(std::move(status.bound_devices));
+  co_await adopt_networks();
   for (BlockJobRecord& record : status.block_jobs) {
     const std::string target = record.disk;
     block_jobs_[target] = std::make_shared<BlockJob>(environment_->loop, std::move(record));
@@ -109,7 +111,7 @@ Task<> Domain::catch_up(control::Status found) {
   balloon_target_kib_ = live_->memory.current_kib;
   publish();
   forget_devices_but(found);
-  co_await give_back_host_devices();
+  co_await give_back_to_host();
   if (found.vcpus) note_vcpus(*found.vcpus);
   // Held by a pivot, which lets it go when it has ended, or had ended when the last daemon did.
   const bool is_held =

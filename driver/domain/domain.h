@@ -284,6 +284,30 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::shared_ptr<HeldHostDevices> hold_host_devices(std::vector<BoundDevice> before) const;
   void allow_locking(Worker& worker, const config::DomainDefinition& live) const;
 
+  // One of: a port of a network, a filter on a tap, a macvtap.
+  struct Attachment {
+    std::string network;
+    Uuid port{};
+    std::string filtered, macvtap;
+  };
+  // Asks its network for a port, and is plugged in where that says. What failed leaves nothing that
+  // give_back_networks() does not undo, as the next.
+  Task<> take_port(config::Interface& interface);
+  Task<> take_ports(config::DomainDefinition& definition);
+  Task<> filter_interface(const config::Interface& interface);
+  Task<> filter_interfaces(const config::DomainDefinition& definition);
+  // What the live definition does not name (any more); where there is none, all.
+  Task<> give_back_networks();
+  Task<> give_back_attachment(Attachment attachment);
+  bool is_attached(const Attachment& attachment) const;
+  Task<> adopt_networks();
+  void note_attachments(const config::DomainDefinition& definition);
+  Task<> reclaim_port(const config::Interface& interface);
+  // Of a start that was interrupted.
+  Task<> roll_back_networks(const config::DomainDefinition& started);
+  // Host devices and places in networks.
+  Task<> give_back_to_host();
+
   // domain_disks.cpp
   Task<> apply_io_tune(std::string target, config::DomainDefinition live);
   Task<> disk_failed(std::weak_ptr<Worker> from, vmm::control::DiskFault fault);
@@ -395,6 +419,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> dump_by_itself();
 
   // domain_launch.cpp
+  Task<std::shared_ptr<Launched>> make_ready(config::DomainDefinition definition);
   Task<> launch(config::DomainDefinition definition, bool paused);
   Task<> former_launch_ended();
   // On a pool thread.
@@ -468,6 +493,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::uint64_t autodestroy_connection_ = 0;
   std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
   std::shared_ptr<HeldHostDevices> host_devices_;                  // null: it never had one
+  std::vector<Attachment> attachments_;                            // in the order in which they were taken
   std::map<std::string, std::shared_ptr<BlockJob>> block_jobs_;    // by the disk's target
   // Who waits until the guest has let go of a device, by its alias.
   std::map<std::string, std::shared_ptr<asio::steady_timer>> removals_;

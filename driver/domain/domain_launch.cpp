@@ -176,9 +176,9 @@ ResourceAccess Domain::resource_access(std::span<const config::Disk> disks) cons
   return access;
 }
 
-Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
+// All that the machine is made of, on a pool thread. What fails leaves nothing.
+Task<std::shared_ptr<Domain::Launched>> Domain::make_ready(config::DomainDefinition definition) {
   auto self = shared_from_this();
-  co_await former_launch_ended();
   find_volumes(environment_->settings.volumes, definition.devices);
   ResourceAccess access = resource_access(definition.devices.disks);
   auto preparation = std::make_shared<Preparation>();
@@ -187,17 +187,33 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
     if (preparation->given_up) throw given_up();
     place(cage);
   };
-  std::move_only_function<std::shared_ptr<Launched>()> work =
-      [self, preparation = std::move(preparation), definition = std::move(definition),
-       access = std::move(access),
-       bound = host_devices_ ? host_devices_->bound() : std::vector<BoundDevice>(), id = id_]() mutable {
-        auto launched =
-            self->prepare_launch(std::move(definition), id, access, std::move(bound), *preparation);
-        launched->preparation = std::move(preparation);
-        return launched;
-      };
-  auto launched = co_await run_blocking<std::shared_ptr<Launched>>(environment_->io_threads, std::move(work),
-                                                                   &image_wait_);
+  // Those of an earlier worker.
+  co_await give_back_networks();
+  std::shared_ptr<Launched> launched;
+  std::exception_ptr failed;
+  try {
+    co_await take_ports(definition);
+    std::move_only_function<std::shared_ptr<Launched>()> work =
+        [self, preparation, definition = std::move(definition), access = std::move(access),
+         bound = host_devices_ ? host_devices_->bound() : std::vector<BoundDevice>(), id = id_]() mutable {
+          auto made = self->prepare_launch(std::move(definition), id, access, std::move(bound), *preparation);
+          made->preparation = std::move(preparation);
+          return made;
+        };
+    preparation = nullptr;
+    launched = co_await run_blocking<std::shared_ptr<Launched>>(environment_->io_threads, std::move(work),
+                                                                &image_wait_);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (!failed) co_return launched;
+  co_await give_back_networks();
+  std::rethrow_exception(failed);
+}
+
+Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
+  co_await former_launch_ended();
+  const std::shared_ptr<Launched> launched = co_await make_ready(std::move(definition));
   auto worker = Worker::make(environment_->loop, launched->worker->take(), std::move(launched->control), {});
   worker->set_deadline(environment_->command_deadline);
   worker_ = worker;
@@ -209,6 +225,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
     host_devices_->keep();
   }
   try {
+    co_await filter_interfaces(launched->live);
     allow_locking(*worker, launched->live);
     auto page =
         co_await worker->start_machine(std::move(launched->machine), paused || has_tuning(launched->live));
@@ -229,7 +246,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
     worker->kill();
     co_await worker->wait_end(std::chrono::seconds(5));
     worker_ = nullptr;
-    co_await give_back_host_devices();
+    co_await give_back_to_host();
     std::rethrow_exception(failed);
   }
   // A guest begins with all of its memory; it gives up what it is asked to when its balloon driver is there.

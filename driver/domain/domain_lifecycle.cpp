@@ -157,7 +157,7 @@ Task<> Domain::stop(int reason, int stopped_detail) {
   publish();
   close_agent();
   agent_timeout_ = VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK;
-  co_await give_back_host_devices();
+  co_await give_back_to_host();
   co_await remove_status();
   DomainHandle stopped{name_, uuid_, id_};
   environment_->table.clear_id(id_);

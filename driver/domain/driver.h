@@ -22,6 +22,11 @@ namespace boost::asio {
 class io_context;
 }
 
+namespace warren::driver {
+class NetworkDriver;
+class NetworkFilterDriver;
+}  // namespace warren::driver
+
 namespace warren::driver::domain {
 
 enum class LogPriority { debug, information, warning, error };
@@ -46,6 +51,9 @@ struct DriverSettings {
   Log log = [](LogPriority, std::string_view) {};
   // For disks of type volume. Null: there are no pools. Outlives the driver.
   VolumeSources* volumes = nullptr;
+  // For interfaces of type network, and for filters. Null: there are none. They outlive the driver.
+  NetworkDriver* networks = nullptr;
+  NetworkFilterDriver* filters = nullptr;
   // The value of a secret that a disk names; loop's thread; throws Error. Empty: there are no secrets.
   std::function<SecretValue(const Uuid&)> secret_value;
 };

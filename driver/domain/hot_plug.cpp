@@ -132,10 +132,11 @@ Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device)
       failed = std::current_exception();
     }
     if (!failed) co_return made;
-    co_await give_back_host_devices();
+    co_await give_back_to_host();
     co_await write_status();
     std::rethrow_exception(failed);
   }
+  if (auto* interface = std::get_if<config::Interface>(&made->device)) co_await take_port(*interface);
   ResourceAccess access = resource_access({});
   if (auto* disk = std::get_if<config::Disk>(&made->device)) {
     find_volume(environment_->settings.volumes, *disk);
@@ -153,6 +154,8 @@ Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device)
   auto opened =
       co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work), wait);
   declare_formats(opened->resources.unmarked);
+  if (const auto* interface = std::get_if<config::Interface>(&opened->device))
+    co_await filter_interface(*interface);
   if (auto* disk = std::get_if<config::Disk>(&opened->device))
     config::number_images(*disk, config::next_image_number(live_->devices));
   co_return opened;
@@ -192,7 +195,16 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
     config::DomainDefinition trial = *live_;
     config::add_device(trial, *device);
     config::check_readable(trial);
-    opened = co_await open_device(*std::move(device));
+    std::exception_ptr refused;
+    try {
+      opened = co_await open_device(*std::move(device));
+    } catch (...) {
+      refused = std::current_exception();
+    }
+    if (refused) {
+      co_await give_back_networks();
+      std::rethrow_exception(refused);
+    }
     live = std::make_shared<config::DomainDefinition>(*live_);
     config::add_device(*live, opened->device);
   }
@@ -208,9 +220,9 @@ Task<> Domain::plug(std::optional<config::Device> device, DefinitionPointer pers
   if (failed) {
     live_ = before;
     if (live && live_->devices.vsocks.empty() && !live->devices.vsocks.empty()) release_cid();
-    if (opened && std::holds_alternative<config::HostDevice>(opened->device)) {
+    if (opened) {
       opened->resources.descriptors.clear();
-      co_await give_back_host_devices();
+      co_await give_back_to_host();
     }
     if (live) co_await write_status();
     if (opened && !socket_of(opened->device).empty()) remove_character_socket(socket_of(opened->device));
@@ -362,7 +374,7 @@ Task<> Domain::device_unplugged(std::weak_ptr<Worker> from, std::string alias) {
   const bool was_held = is_guest_held();
   if (!worker || worker != worker_ || !is_active() || !drop_device(alias)) co_return;
   co_await let_guest_go(was_held);
-  co_await give_back_host_devices();
+  co_await give_back_to_host();
   co_await write_status();
   publish();
   emit(DeviceRemovedEvent{alias});

@@ -92,8 +92,25 @@ Task<std::vector<GuestInterface>> interfaces_task(Domain& domain, Caller caller)
   co_return interfaces_of(reply);
 }
 
-Task<std::vector<GuestInterface>> no_interfaces() {
-  co_return std::vector<GuestInterface>{};
+Task<std::string> leased_hostname_task(Domain& domain) {
+  for (const LeasedInterface& interface : co_await domain.leased_interfaces()) {
+    for (const DhcpLease& lease : interface.leases)
+      if (lease.host_name && !lease.host_name->empty()) co_return *lease.host_name;
+  }
+  throw Error(VIR_ERR_NO_HOSTNAME,
+              fmt::format("no hostname found for domain '{}': no DHCP lease names one; ask its agent",
+                          domain.snapshot()->handle.name));
+}
+
+Task<std::vector<GuestInterface>> leased_addresses_task(Domain& domain) {
+  std::vector<GuestInterface> result;
+  for (const LeasedInterface& interface : co_await domain.leased_interfaces()) {
+    if (interface.leases.empty()) continue;
+    GuestInterface& found = result.emplace_back(GuestInterface{interface.target, interface.mac, {}});
+    for (const DhcpLease& lease : interface.leases)
+      found.addresses.push_back({lease.type, lease.address, lease.prefix});
+  }
+  co_return result;
 }
 
 Task<std::vector<GuestInterface>> arp_task(Domain& domain) {
@@ -154,11 +171,10 @@ void LocalDriver::guest_hostname(const Caller& caller, const Uuid& uuid, unsigne
     check_flags(flags, VIR_DOMAIN_GET_HOSTNAME_LEASE | VIR_DOMAIN_GET_HOSTNAME_AGENT, "virDomainGetHostname");
     if (flags == (VIR_DOMAIN_GET_HOSTNAME_LEASE | VIR_DOMAIN_GET_HOSTNAME_AGENT))
       throw invalid_argument("flags VIR_DOMAIN_GET_HOSTNAME_LEASE and _AGENT exclude each other");
-    // No interface of a domain is on a virtual network, so nobody has given it a lease.
     if ((flags & VIR_DOMAIN_GET_HOSTNAME_LEASE) != 0) {
-      throw Error(VIR_ERR_NO_HOSTNAME,
-                  fmt::format("no hostname found: domain '{}' has no DHCP lease; ask its agent",
-                              domain.snapshot()->handle.name));
+      if (!domain.snapshot() || !domain.snapshot()->is_active())
+        throw operation_invalid("domain is not running");
+      return leased_hostname_task(domain);
     }
     return hostname_task(domain, caller);
   });
@@ -270,7 +286,7 @@ void LocalDriver::interface_addresses(const Caller& caller, const Uuid& uuid, un
       throw operation_invalid("domain is not running");
     switch (source) {
       case VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE:
-        return no_interfaces();  // none is on a virtual network, where leases are given
+        return leased_addresses_task(domain);
       case VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT:
         return interfaces_task(domain, caller);
       case VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP:

@@ -1,0 +1,36 @@
+// The network driver of Warren: virtual networks of this host.
+//
+// One object for each daemon, on its loop's thread. Active networks outlive it.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "driver/contract/networks.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace warren::driver::network {
+
+struct NetworkSettings {
+  std::filesystem::path configuration_directory;  // /etc/warren/networks: NAME.xml
+  std::filesystem::path runtime_directory;        // /run/warren/network: active networks, ports, dnsmasq
+  std::filesystem::path state_directory;          // /var/lib/warren/network: leases
+  std::function<void(std::string_view)> report = [](std::string_view) {};
+};
+
+class LocalNetworks : public NetworkDriver {
+ public:
+  // Finds the active networks of an earlier daemon again and, the first time since the host booted, starts
+  // those marked for autostart. To be called once, before any front door opens. What fails is reported.
+  virtual void load(Completion<void> completion) = 0;
+};
+
+// Throws Error if a directory cannot be used.
+std::unique_ptr<LocalNetworks> make_network_driver(boost::asio::io_context& loop, NetworkSettings settings);
+
+}  // namespace warren::driver::network

@@ -1,0 +1,65 @@
+// What networks are made of on the host: bridges, addresses, routes, rules and a DHCP and DNS server.
+//
+// An interface, so that the driver's own logic is tested without a host's links.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "driver/config/network_port.h"
+#include "driver/network/network_definition.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace warren::driver::network {
+
+// The DHCP and DNS server of one network. The loop's thread; destroying it leaves the server running.
+class NameService {
+ public:
+  virtual ~NameService() = default;
+  // With the definition as it is now; what can change live does. Blocks for the files alone. Throws Error.
+  virtual void update(const NetworkDefinition& definition) = 0;
+  // Ends it and removes its files, its leases but for those that outlive a stop.
+  virtual void stop() noexcept = 0;
+};
+
+class NetworkHost {
+ public:
+  virtual ~NetworkHost() = default;
+
+  // These block, and are called from one thread of their own. They throw Error.
+
+  virtual bool has_link(const std::string& name) = 0;
+  // The virtual functions of a link, as PCI devices.
+  virtual std::vector<config::PciAddress> virtual_functions(const std::string& link) = 0;
+
+  // Of a network that has a bridge of its own: made with its addresses, routes, rules and limits. What was
+  // begun is undone when it fails.
+  virtual void start(const NetworkDefinition& definition) = 0;
+  // All of it goes, as far as it is there.
+  virtual void stop(const NetworkDefinition& definition) = 0;
+  // Of a network that was started by an earlier daemon. False: its bridge is no more. Rules are applied
+  // again.
+  virtual bool adopt(const NetworkDefinition& definition) = 0;
+  // Rules as `definition` has them, in place of those there are.
+  virtual void apply_rules(const NetworkDefinition& definition) = 0;
+
+  // The share of a port with a floor in its network's bandwidth (tc class `port.class_id`).
+  virtual void set_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) = 0;
+  virtual void remove_port_bandwidth(const NetworkDefinition& definition,
+                                     const config::NetworkPort& port) = 0;
+
+  virtual std::vector<DhcpLease> leases(const NetworkDefinition& definition) = 0;
+
+  // On the loop's thread: the server of a network whose bridge is there, of `was_there` found again if it
+  // still runs. Null where there is nothing to serve.
+  virtual std::unique_ptr<NameService> serve(const NetworkDefinition& definition, bool was_there) = 0;
+};
+
+}  // namespace warren::driver::network
