@@ -1,0 +1,131 @@
+#include "driver/link/monitor.h"
+
+#include <array>
+#include <cerrno>
+#include <set>
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include "driver/contract/error.h"
+#include "driver/link/link.h"
+#include "driver/link/neighbour_message.h"
+#include "driver/link/netlink.h"
+
+namespace warren::driver::link {
+
+namespace {
+
+constexpr std::size_t kLargestDatagram = 32 * 1024;  // of rtnetlink's notifications
+constexpr int kMostDatagrams = 1000;                 // at a time, so that a storm does not hold its reader
+
+vmm::FileDescriptor open_socket(LinkMonitor::Watch watch) {
+  vmm::FileDescriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  if (!socket) throw system_error(errno, "cannot watch the host's links");
+  sockaddr_nl address{.nl_family = AF_NETLINK};
+  // bind(2) takes every kind of address as a sockaddr.
+  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    throw system_error(errno, "cannot watch the host's links");
+  const auto join = [&](int group) {
+    if (::setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
+      throw system_error(errno, "cannot watch the host's links");
+  };
+  join(RTNLGRP_LINK);
+  if (watch == LinkMonitor::Watch::links_and_neighbours) join(RTNLGRP_NEIGH);
+  return socket;
+}
+
+}  // namespace
+
+LinkMonitor::LinkMonitor(Watch watch) : socket_(open_socket(watch)) {
+  // After joining: what changes meanwhile is told, if only as what is known already.
+  for (Link& link : list_links()) links_[link.index] = {std::move(link.name), link.master};
+}
+
+std::vector<LinkEvent> LinkMonitor::read() {
+  std::vector<LinkEvent> events;
+  alignas(nlmsghdr) std::array<char, kLargestDatagram> bytes;
+  for (int datagram = 0; datagram < kMostDatagrams; ++datagram) {
+    sockaddr_nl sender{};
+    socklen_t sender_size = sizeof sender;
+    const ssize_t count = ::recvfrom(socket_.get(), bytes.data(), bytes.size(), 0,
+                                     reinterpret_cast<sockaddr*>(&sender), &sender_size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == ENOBUFS) {
+      compare(events);
+      continue;
+    }
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    if (count < 0) throw system_error(errno, "cannot hear of the host's links");
+    if (sender.nl_pid != 0) continue;  // not the kernel
+    auto left = static_cast<std::size_t>(count);
+    // The buffer is aligned for it, and NLMSG_OK checks the length.
+    for (auto* header = reinterpret_cast<nlmsghdr*>(bytes.data()); NLMSG_OK(header, left);
+         header = NLMSG_NEXT(header, left)) {
+      const auto* payload = static_cast<const std::uint8_t*>(NLMSG_DATA(header));
+      take(Answer(header->nlmsg_type, {payload, header->nlmsg_len - NLMSG_HDRLEN}), events);
+    }
+  }
+  return events;
+}
+
+void LinkMonitor::take(const Answer& answer, std::vector<LinkEvent>& events) {
+  if (answer.type() == RTM_NEWLINK || answer.type() == RTM_DELLINK) {
+    const auto header = answer.header<ifinfomsg>();
+    // A bridge tells of its ports in messages of its own family; one that leaves it is not gone.
+    if (!header || header->ifi_family != AF_UNSPEC) return;
+    if (answer.type() == RTM_DELLINK) return link_is_gone(header->ifi_index, events);
+    const Attributes attributes = answer.attributes<ifinfomsg>();
+    link_is(header->ifi_index, {attributes.text(IFLA_IFNAME), attributes.get<int>(IFLA_MASTER).value_or(0)},
+            events);
+  } else if (answer.type() == RTM_NEWNEIGH || answer.type() == RTM_DELNEIGH) {
+    const std::optional<NeighbourMessage> message = neighbour_of(answer);
+    if (!message) return;
+    const std::string link = name_of(message->link);
+    if (link.empty()) return;
+    if (message->gone) {
+      events.emplace_back(NeighbourGone{link, message->neighbour});
+    } else {
+      events.emplace_back(NeighbourSeen{link, message->neighbour});
+    }
+  }
+}
+
+void LinkMonitor::link_is(int index, Known now, std::vector<LinkEvent>& events) {
+  const auto found = links_.find(index);
+  if (found == links_.end()) {
+    links_.emplace(index, std::move(now));
+    return;
+  }
+  const Known before = std::exchange(found->second, std::move(now));
+  const Known& after = found->second;
+  if (before.name != after.name) events.emplace_back(LinkRenamed{before.name, after.name});
+  if (before.master != after.master) events.emplace_back(LinkMoved{after.name, name_of(after.master)});
+}
+
+void LinkMonitor::link_is_gone(int index, std::vector<LinkEvent>& events) {
+  const auto found = links_.find(index);
+  if (found == links_.end()) return;
+  events.emplace_back(LinkRemoved{std::move(found->second.name)});
+  links_.erase(found);
+}
+
+void LinkMonitor::compare(std::vector<LinkEvent>& events) {
+  std::set<int> there;
+  for (Link& link : list_links()) {
+    there.insert(link.index);
+    link_is(link.index, {std::move(link.name), link.master}, events);
+  }
+  std::vector<int> gone;
+  for (const auto& [index, known] : links_)
+    if (!there.contains(index)) gone.push_back(index);
+  for (const int index : gone) link_is_gone(index, events);
+}
+
+std::string LinkMonitor::name_of(int index) const {
+  const auto found = links_.find(index);
+  return found == links_.end() ? std::string() : found->second.name;
+}
+
+}  // namespace warren::driver::link

@@ -1,0 +1,147 @@
+#include "driver/link/tap.h"
+
+#include <array>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "driver/link/bridge.h"
+#include "driver/link/link.h"
+#include "driver/link/link_fixture.h"
+#include "driver/link/macvtap.h"
+
+namespace warren::driver::link {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr config::MacAddress kGuest{0x52, 0x54, 0, 0x12, 0x34, 0x56};
+
+using TapTest = LinkTest;
+using MacvtapTest = LinkTest;
+
+TEST_F(TapTest, LivesAsLongAsItIsOpen) {
+  {
+    const Tap tap = open_tap({.guest_mac = kGuest, .mtu = 1400});
+    EXPECT_EQ(tap.name, "vnet0");
+    const Link link = require_link("vnet0");
+    EXPECT_TRUE(link.up);
+    EXPECT_EQ(link.mtu, 1400U);
+    EXPECT_EQ(link.mac, (config::MacAddress{0xfe, 0x54, 0, 0x12, 0x34, 0x56}));
+    EXPECT_EQ(open_tap({}).name, "vnet1");
+    EXPECT_EQ(open_tap({.name = "guest%d"}).name, "guest0");
+  }
+  EXPECT_FALSE(exists("vnet0"));
+}
+
+TEST_F(TapTest, HasAQueueForEachPair) {
+  const Tap tap = open_tap({.name = "many", .queues = 4});
+  EXPECT_EQ(tap.queues.size(), 4U);
+  EXPECT_EQ(link_json("many").at("linkinfo").at("info_data").at("multi_queue").as_bool(), true);
+  EXPECT_EQ(link_json("many").at("linkinfo").at("info_data").at("vnet_hdr").as_bool(), true);
+  const Tap plain = open_tap({.name = "plain", .vnet_header = false});
+  EXPECT_EQ(link_json("plain").at("linkinfo").at("info_data").at("vnet_hdr").as_bool(), false);
+}
+
+TEST_F(TapTest, IsPutIntoItsBridgeAsAsked) {
+  create_bridge({.name = "br0"});
+  const Tap tap = open_tap(
+      {.guest_mac = kGuest, .bridge = "br0", .port = {.isolated = true}, .fixed_address = true, .up = false});
+  EXPECT_FALSE(require_link(tap.name).up);
+  const auto port = link_json(tap.name).at("linkinfo").at("info_slave_data").as_object();
+  EXPECT_TRUE(port.at("isolated").as_bool());
+  EXPECT_FALSE(port.at("learning").as_bool());
+  EXPECT_FALSE(port.at("flood").as_bool());
+  EXPECT_THAT(said("bridge fdb show dev " + tap.name), HasSubstr("52:54:00:12:34:56 master br0 static"));
+}
+
+TEST_F(TapTest, IsNotLeftBehindWithoutItsBridge) {
+  EXPECT_THAT(refusal([] { (void)open_tap({.bridge = "missing"}); }),
+              HasSubstr("interface vnet0: there is no bridge 'missing'; make it"));
+  EXPECT_FALSE(exists("vnet0"));
+}
+
+TEST_F(TapTest, OfSomebodyElseStaysAsItIs) {
+  EXPECT_THAT(refusal([] { (void)open_tap({.name = "theirs", .ours = false}); }),
+              HasSubstr("interface 'theirs' does not exist, and <target managed='no'/>"));
+  said("ip tuntap add theirs mode tap vnet_hdr; ip link set theirs mtu 1234");
+  {
+    const Tap tap = open_tap({.name = "theirs", .ours = false, .guest_mac = kGuest, .mtu = 1400});
+    const Link link = require_link("theirs");
+    EXPECT_EQ(link.mtu, 1234U);
+    EXPECT_NE(link.mac, (config::MacAddress{0xfe, 0x54, 0, 0x12, 0x34, 0x56}));
+    EXPECT_FALSE(link.up);
+    EXPECT_THAT(refusal([] { (void)open_tap({.name = "theirs"}); }), HasSubstr("in use already"));
+  }
+  EXPECT_TRUE(exists("theirs"));
+}
+
+TEST_F(TapTest, RefusesNamesThatAreTooLong) {
+  EXPECT_THAT(refusal([] { (void)open_tap({.name = "0123456789abcdef"}); }), HasSubstr("longer than 15"));
+}
+
+TEST_F(MacvtapTest, CarriesTheGuestsFrames) {
+  Host other;
+  other.connect("up0", "10.5.0.2/24");
+  const Macvtap macvtap = create_macvtap({.device = "up0",
+                                          .mode = config::MacvtapMode::bridge,
+                                          .guest_mac = kGuest,
+                                          .mtu = 1400,
+                                          .queues = 2,
+                                          .vnet_header = false});
+  EXPECT_EQ(macvtap.name, "macvtap0");
+  EXPECT_EQ(macvtap.queues.size(), 2U);
+  const Link link = require_link("macvtap0");
+  EXPECT_EQ(link.mac, kGuest);
+  EXPECT_EQ(link.mtu, 1400U);
+  EXPECT_TRUE(link.up);
+  EXPECT_EQ(link_json("macvtap0").at("linkinfo").at("info_data").at("mode").as_string(), "bridge");
+  // A broadcast of the other host comes in by one of the queues.
+  EXPECT_FALSE(other.reaches("10.5.0.9"));
+  std::array<pollfd, 2> waits{pollfd{.fd = macvtap.queues[0].get(), .events = POLLIN},
+                              pollfd{.fd = macvtap.queues[1].get(), .events = POLLIN}};
+  ASSERT_GE(::poll(waits.data(), waits.size(), 5000), 1);
+  std::array<std::uint8_t, 2048> frame{};
+  const int ready = waits[0].revents != 0 ? waits[0].fd : waits[1].fd;
+  EXPECT_GE(::read(ready, frame.data(), frame.size()), 42);
+}
+
+TEST_F(MacvtapTest, StaysUntilItIsDeleted) {
+  said("ip link add up0 type veth peer name far0; ip link set up0 up");
+  (void)create_macvtap({.name = "mine", .device = "up0", .guest_mac = kGuest});
+  EXPECT_TRUE(exists("mine"));
+  EXPECT_THAT(refusal([] { (void)create_macvtap({.name = "mine", .device = "up0", .guest_mac = kGuest}); }),
+              HasSubstr("macvtap mine: there is a link of that name already"));
+  EXPECT_THAT(refusal([] { delete_macvtap("up0"); }), HasSubstr("no macvtap"));
+  delete_macvtap("mine");
+  delete_macvtap("mine");
+  EXPECT_FALSE(exists("mine"));
+}
+
+TEST_F(MacvtapTest, PassesTheWholeDeviceThrough) {
+  said("ip link add up0 type veth peer name far0; ip link set up0 up");
+  const auto before = require_link("up0").mac;
+  (void)create_macvtap({.device = "up0", .mode = config::MacvtapMode::passthrough, .guest_mac = kGuest});
+  EXPECT_EQ(require_link("up0").mac, kGuest);
+  EXPECT_THAT(refusal([] { (void)create_macvtap({.device = "up0", .guest_mac = kGuest}); }),
+              HasSubstr("device 'up0' is in use already"));
+  delete_macvtap("macvtap0");
+  EXPECT_EQ(require_link("up0").mac, before);
+}
+
+TEST_F(MacvtapTest, IsNotLeftHalfMade) {
+  said("ip link add up0 type veth peer name far0; ip link set up0 up");
+  EXPECT_THAT(refusal([] { (void)create_macvtap({.device = "up0", .guest_mac = kGuest, .mtu = 1}); }),
+              HasSubstr("set the MTU to 1"));
+  EXPECT_FALSE(exists("macvtap0"));
+  EXPECT_THAT(refusal([] { (void)create_macvtap({.device = "none0", .guest_mac = kGuest}); }),
+              HasSubstr("there is no link 'none0'"));
+  set_down("up0");
+  EXPECT_THAT(refusal([] { (void)create_macvtap({.device = "up0", .guest_mac = kGuest}); }),
+              HasSubstr("bring it up"));
+}
+
+}  // namespace
+}  // namespace warren::driver::link
