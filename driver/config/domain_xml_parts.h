@@ -3,6 +3,7 @@
 
 #include "driver/config/domain_definition.h"
 #include "driver/config/domain_xml.h"
+#include "driver/config/port_xml.h"
 #include "driver/config/xml_tree.h"
 #include "driver/config/xml_writer.h"
 
@@ -44,7 +45,6 @@ BlkioTuning parse_blkio_tuning(XmlElement* blkiotune);
 NumaTuning parse_numa_tuning(XmlElement* numatune);
 std::vector<IoThread> parse_iothreads(XmlElement& root);
 PerfEvents parse_perf_events(XmlElement* perf);
-std::optional<Bandwidth> parse_bandwidth(XmlElement* bandwidth);
 std::vector<GuestNumaCell> parse_guest_numa(XmlElement* numa);
 // Against the vCPUs and the memory, which it completes.
 void check_guest_numa(XmlElement& root, DomainDefinition& definition);
@@ -87,7 +87,6 @@ void format_blkio_tuning(XmlWriter& writer, const BlkioTuning& tuning);
 void format_numa_tuning(XmlWriter& writer, const NumaTuning& tuning);
 void format_iothreads(XmlWriter& writer, const std::vector<IoThread>& threads);
 void format_perf_events(XmlWriter& writer, const PerfEvents& events);
-void format_bandwidth(XmlWriter& writer, const std::optional<Bandwidth>& bandwidth);
 void format_devices(XmlWriter& writer, const Devices& devices, const FormatContext& context);
 void format_device_info(XmlWriter& writer, const DeviceInfo& info, const FormatContext& context);
 void format_serial(XmlWriter& writer, const SerialPort& serial, const FormatContext& context);

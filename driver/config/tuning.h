@@ -84,6 +84,7 @@ struct PerfEvents {
 // One direction, in KiB a second and KiB; 0 means not given.
 struct BandwidthRate {
   std::uint64_t average = 0, peak = 0, burst = 0;
+  std::uint64_t floor = 0;  // guaranteed; only inbound, and only on a virtual network
   bool operator==(const BandwidthRate&) const = default;
 };
 

@@ -1,4 +1,4 @@
-// <cputune>, <memtune>, <blkiotune>, <numatune>, <iothreads>, <perf>, <bandwidth>.
+// <cputune>, <memtune>, <blkiotune>, <numatune>, <iothreads>, <perf>.
 #include <fmt/format.h>
 
 #include "driver/config/domain_xml_parts.h"
@@ -27,15 +27,6 @@ void format_limit(XmlWriter& writer, std::string_view name, const std::optional<
   writer.begin(name);
   writer.attribute("unit", "KiB");
   writer.text(fmt::format_int(*kib).c_str());
-  writer.end();
-}
-
-void format_rate(XmlWriter& writer, std::string_view name, const std::optional<BandwidthRate>& rate) {
-  if (!rate) return;
-  writer.begin(name);
-  writer.attribute("average", rate->average);
-  if (rate->peak != 0) writer.attribute("peak", rate->peak);
-  if (rate->burst != 0) writer.attribute("burst", rate->burst);
   writer.end();
 }
 
@@ -128,14 +119,6 @@ void format_perf_events(XmlWriter& writer, const PerfEvents& events) {
     writer.attribute("enabled", found->second ? "yes" : "no");
     writer.end();
   }
-  writer.end();
-}
-
-void format_bandwidth(XmlWriter& writer, const std::optional<Bandwidth>& bandwidth) {
-  if (!bandwidth) return;
-  writer.begin("bandwidth");
-  format_rate(writer, "inbound", bandwidth->inbound);
-  format_rate(writer, "outbound", bandwidth->outbound);
   writer.end();
 }
 

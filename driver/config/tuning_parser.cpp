@@ -1,4 +1,4 @@
-// <cputune>, <memtune>, <blkiotune>, <numatune>, <iothreads>, <perf>, <bandwidth>.
+// <cputune>, <memtune>, <blkiotune>, <numatune>, <iothreads>, <perf>.
 #include <algorithm>
 #include <charconv>
 
@@ -98,16 +98,6 @@ BlkioDevice parse_blkio_device(XmlElement& element) {
   return device;
 }
 
-std::optional<BandwidthRate> parse_rate(XmlElement& bandwidth, std::string_view direction) {
-  XmlElement* element = bandwidth.child(direction);
-  if (!element) return std::nullopt;
-  BandwidthRate rate;
-  rate.average = require_number(*element, "average", 1, std::numeric_limits<std::uint32_t>::max());
-  rate.peak = read_number(*element, "peak", 1).value_or(0);
-  rate.burst = read_number(*element, "burst", 1).value_or(0);
-  return rate;
-}
-
 }  // namespace
 
 CpuTuning parse_cpu_tuning(XmlElement* element) {
@@ -187,14 +177,6 @@ PerfEvents parse_perf_events(XmlElement* element) {
       throw child->malformed(fmt::format("the event '{}' is there more than once", name));
   }
   return events;
-}
-
-std::optional<Bandwidth> parse_bandwidth(XmlElement* element) {
-  if (!element) return std::nullopt;
-  Bandwidth bandwidth{.inbound = parse_rate(*element, "inbound"),
-                      .outbound = parse_rate(*element, "outbound")};
-  if (bandwidth == Bandwidth{}) return std::nullopt;
-  return bandwidth;
 }
 
 }  // namespace warren::driver::config

@@ -65,7 +65,8 @@ class XmlTreeBuilder {
   bool count(std::size_t nodes);
   std::string_view keep(std::string_view text);
   bool in_metadata() const {
-    return stack_.size() == 2 && stack_[1]->name() == "metadata" && stack_[0]->name() == "domain";
+    return stack_.size() == 2 && stack_[1]->name() == "metadata" &&
+           (stack_[0]->name() == "domain" || stack_[0]->name() == "network");
   }
   void capture_start(std::string_view name, std::string_view prefix, std::string_view uri, int namespaces,
                      const xmlChar** declared, int attributes, const xmlChar** values);
