@@ -128,9 +128,6 @@ void check_port_settings(XmlElement& element, const Interface& interface) {
       interface.type != InterfaceType::network)
     throw element.unsupported(
         "<virtualport> needs a network whose ports Open vSwitch or a switch with 802.1Qbg has");
-  if (interface.bandwidth && interface.bandwidth->inbound && interface.bandwidth->inbound->floor != 0 &&
-      interface.type != InterfaceType::network)
-    throw element.unsupported("'floor' of <bandwidth> is for interfaces of type network");
 }
 
 void format_source(XmlWriter& writer, const Interface& interface, bool live) {
@@ -213,10 +210,11 @@ Interface parse_interface(XmlElement& element, bool inactive) {
       throw mac->malformed_attribute("address", fmt::format("'{}' is a multicast address", text));
   }
   parse_source(element, interface, inactive);
-  interface.vlan = parse_vlan(element.child("vlan"));
-  interface.virtual_port = parse_virtual_port(element.child("virtualport"));
+  if (XmlElement* vlan = element.child("vlan")) interface.vlan = parse_vlan(*vlan);
+  if (XmlElement* port = element.child("virtualport"))
+    interface.virtual_port = parse_virtual_port(*port, interface.type != InterfaceType::network);
   if (XmlElement* port = element.child("port")) interface.isolated = read_yes_no(*port, "isolated");
-  interface.filter = parse_filter_reference(element.child("filterref"));
+  if (XmlElement* filter = element.child("filterref")) interface.filter = parse_filter_reference(*filter);
   parse_target(element, interface, inactive);
   if (XmlElement* model = element.child("model")) {
     require_text(*model, "type");
@@ -225,7 +223,7 @@ Interface parse_interface(XmlElement& element, bool inactive) {
   if (XmlElement* driver = element.child("driver")) interface.driver = parse_interface_driver(*driver);
   if (XmlElement* link = element.child("link"))
     interface.link_up = require_enum(*link, "state", names::kLinkState);
-  interface.bandwidth = parse_bandwidth(element.child("bandwidth"));
+  interface.bandwidth = parse_bandwidth(element.child("bandwidth"), interface.type == InterfaceType::network);
   if (XmlElement* mtu = element.child("mtu")) interface.mtu = require_number(*mtu, "size", 68, 65535);
   interface.info = parse_device_info(element, inactive, true, true);
   check_port_settings(element, interface);
@@ -239,14 +237,14 @@ void format_interface(XmlWriter& writer, const Interface& interface, const Forma
     writer.attribute("trustGuestRxFilters", *interface.trust_guest_rx_filters ? "yes" : "no");
   if (interface.mac) format_one(writer, "mac", "address", format_mac_address(*interface.mac));
   format_source(writer, interface, context.live);
-  format_vlan(writer, interface.vlan);
-  format_virtual_port(writer, interface.virtual_port);
+  if (interface.vlan) format_vlan(writer, *interface.vlan);
+  if (interface.virtual_port) format_virtual_port(writer, *interface.virtual_port);
   if (interface.isolated) format_one(writer, "port", "isolated", *interface.isolated ? "yes" : "no");
   format_bandwidth(writer, interface.bandwidth);
   format_target(writer, interface, context.live);
   if (interface.model_virtio) format_one(writer, "model", "type", "virtio");
   format_interface_driver(writer, interface.driver);
-  format_filter_reference(writer, interface.filter);
+  if (interface.filter) format_filter_reference(writer, *interface.filter);
   if (interface.link_up) format_one(writer, "link", "state", *interface.link_up ? "up" : "down");
   if (interface.mtu) format_one(writer, "mtu", "size", std::to_string(*interface.mtu));
   format_device_info(writer, interface.info, context);

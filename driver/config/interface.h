@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "driver/config/device_address.h"
+#include "driver/config/filter_reference.h"
 #include "driver/config/identity.h"
 #include "driver/config/network_port.h"
 #include "driver/config/tuning.h"
@@ -54,6 +55,7 @@ struct Interface {
   std::optional<bool> link_up;
   std::optional<std::uint32_t> mtu;  // 68..65535
   std::optional<Bandwidth> bandwidth;
+  std::optional<FilterReference> filter;
   std::optional<Vlan> vlan;
   std::optional<VirtualPort> virtual_port;
   std::optional<bool> isolated;  // from other isolated ports of its bridge

@@ -19,6 +19,7 @@
 #include "driver/contract/caller.h"
 #include "driver/contract/domain_block_jobs.h"
 #include "driver/contract/domain_configuration.h"
+#include "driver/contract/networks.h"
 #include "driver/domain/block_job.h"
 #include "driver/domain/console_stream.h"
 #include "driver/domain/descriptor_groups.h"
@@ -38,6 +39,12 @@ namespace warren::driver::domain {
 struct MonitorInput;
 
 using DefinitionPointer = std::shared_ptr<const config::DomainDefinition>;
+
+// An interface on a virtual network, with its DHCP leases.
+struct LeasedInterface {
+  std::string target, mac;
+  std::vector<DhcpLease> leases;
+};
 
 class Domain : public std::enable_shared_from_this<Domain> {
  public:
@@ -152,6 +159,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // domain_agent.cpp
   // Waits for its turn and throws as the contract says; the domain outlives the session.
   Task<AgentSession> agent_session(Caller caller, std::string job);
+  // domain_networks.cpp: what its networks have given its interfaces.
+  Task<std::vector<LeasedInterface>> leased_interfaces();
   bool has_agent() const noexcept;
   Task<> set_agent_timeout(Caller caller, int timeout);
   Task<> shutdown_by_agent(Caller caller, std::string job, bool then_restart);

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "driver/config/filter_binding.h"
+#include "driver/nwfilter/filter_binding.h"
 #include "driver/contract/network_filters.h"
 #include "driver/domain/domain.h"
 #include "driver/link/macvtap.h"
@@ -47,9 +47,9 @@ void plug_into(config::Interface& interface, config::NetworkPort port) {
   interface.trust_guest_rx_filters = port.trust_guest_rx_filters;
 }
 
-config::FilterBinding binding_of(const config::Interface& interface, const Uuid& domain,
+nwfilter::FilterBinding binding_of(const config::Interface& interface, const Uuid& domain,
                                  const std::string& name) {
-  config::FilterBinding binding{.owner_name = name,
+  nwfilter::FilterBinding binding{.owner_name = name,
                                 .owner_uuid = domain,
                                 .port_device = interface.target,
                                 .link_device = {},
@@ -99,7 +99,7 @@ Task<> Domain::filter_interface(const config::Interface& interface) {
     throw Error(VIR_ERR_NO_SUPPORT, "this daemon has no network filters", VIR_FROM_NWFILTER);
   attachments_.push_back({.filtered = interface.target});
   Beginning<FilterBindingHandle> begin =
-      [filters, xml = config::format_filter_binding(binding_of(interface, uuid_, name_))](
+      [filters, xml = nwfilter::format_binding(binding_of(interface, uuid_, name_))](
           Completion<FilterBindingHandle> completion) mutable {
         filters->create_binding({}, std::move(xml), 0, std::move(completion));
       };
@@ -131,7 +131,7 @@ Task<> Domain::give_back_attachment(Attachment attachment) {
     co_await await_completion<void>(std::move(begin));
   } else if (!attachment.macvtap.empty()) {
     std::move_only_function<Done()> remove = [name = attachment.macvtap] {
-      link::remove_macvtap(name);
+      link::delete_macvtap(name);
       return Done{};
     };
     co_await run_blocking<Done>(environment_->io_threads, std::move(remove));

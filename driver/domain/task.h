@@ -14,6 +14,8 @@ namespace warren::driver::domain {
 namespace asio = boost::asio;
 
 using loop::Abandonment;
+using loop::await_completion;
+using loop::Beginning;
 using loop::Done;
 using loop::error_of;
 using loop::run_blocking;
