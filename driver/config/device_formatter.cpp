@@ -12,10 +12,6 @@ namespace warren::driver::config {
 
 namespace {
 
-std::string_view on_off(bool value) {
-  return value ? "on" : "off";
-}
-
 void format_pci_address_element(XmlWriter& writer, const PciAddress& address) {
   writer.begin("address");
   writer.attribute("type", "pci");
@@ -25,15 +21,6 @@ void format_pci_address_element(XmlWriter& writer, const PciAddress& address) {
   writer.attribute("function", fmt::format("0x{:x}", address.function));
   if (address.multifunction) writer.attribute("multifunction", on_off(*address.multifunction));
   writer.end();
-}
-
-template <typename Value>
-void format_optional(XmlWriter& writer, std::string_view name, const std::optional<Value>& value) {
-  if (value) writer.attribute(name, *value);
-}
-
-void format_optional(XmlWriter& writer, std::string_view name, const std::optional<bool>& value) {
-  if (value) writer.attribute(name, on_off(*value));
 }
 
 void format_backend_children(XmlWriter& writer, const CharacterBackend& backend,

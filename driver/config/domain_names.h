@@ -120,10 +120,6 @@ inline constexpr EnumName<InterfaceType> kInterfaceType[] = {{"bridge", Interfac
                                                              {"ethernet", InterfaceType::ethernet},
                                                              {"network", InterfaceType::network},
                                                              {"direct", InterfaceType::direct}};
-inline constexpr EnumName<MacvtapMode> kMacvtapMode[] = {{"vepa", MacvtapMode::vepa},
-                                                         {"private", MacvtapMode::private_},
-                                                         {"bridge", MacvtapMode::bridge},
-                                                         {"passthrough", MacvtapMode::passthrough}};
 inline constexpr std::string_view kInterfaceTypeRefused[] = {
     "user",   "hostdev", "internal", "vhostuser", "vdpa",
     "server",  "client", "mcast",  "udp",     "null",     "vds"};
@@ -232,7 +228,6 @@ inline constexpr EnumTable<DiskIo> kDiskIo{detail::kDiskIo, {}};
 inline constexpr EnumTable<DiskDiscard> kDiskDiscard{detail::kDiskDiscard, {}};
 inline constexpr EnumTable<DiskDetectZeroes> kDiskDetectZeroes{detail::kDiskDetectZeroes, {}};
 inline constexpr EnumTable<DiskErrorPolicy> kDiskErrorPolicy{detail::kDiskErrorPolicy, {}};
-inline constexpr EnumTable<MacvtapMode> kMacvtapMode{detail::kMacvtapMode, {}};
 inline constexpr EnumTable<InterfaceType> kInterfaceType{detail::kInterfaceType,
                                                          detail::kInterfaceTypeRefused};
 inline constexpr EnumTable<bool> kLinkState{detail::kLinkState, {}};

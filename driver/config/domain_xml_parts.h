@@ -74,6 +74,19 @@ MemoryDevice parse_memory_device(XmlElement& element, bool inactive);
 void parse_maximum_memory(XmlElement& root, Memory& memory);
 void format_memory_device(XmlWriter& writer, const MemoryDevice& device, const FormatContext& context);
 
+inline std::string_view on_off(bool value) {
+  return value ? "on" : "off";
+}
+// An attribute that may not have been given.
+template <typename Value>
+void format_optional(XmlWriter& writer, std::string_view name, const std::optional<Value>& value) {
+  if constexpr (std::is_same_v<Value, bool>) {
+    if (value) writer.attribute(name, on_off(*value));
+  } else if (value) {
+    writer.attribute(name, *value);
+  }
+}
+
 void format_memory_backing(XmlWriter& writer, const MemoryBacking& backing);
 void format_system_information(XmlWriter& writer, const SystemInformation& information);
 void format_operating_system(XmlWriter& writer, const OperatingSystem& os);

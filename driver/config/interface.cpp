@@ -48,7 +48,7 @@ InterfaceDriver parse_interface_driver(XmlElement& element) {
 
 DirectPlug parse_direct(XmlElement& source) {
   return {.device = require_interface_name(source, "dev"),
-          .mode = read_enum(source, "mode", names::kMacvtapMode).value_or(MacvtapMode::vepa)};
+          .mode = read_enum(source, "mode", kMacvtapModeNames).value_or(MacvtapMode::vepa)};
 }
 
 // A running domain shows what its port is plugged into (parse_source()); the next start asks for one again.
@@ -145,7 +145,7 @@ void format_source(XmlWriter& writer, const Interface& interface, bool live) {
   if (!bridge.empty()) writer.attribute("bridge", bridge);
   if (direct != nullptr) {
     writer.attribute("dev", direct->device);
-    writer.attribute("mode", names::kMacvtapMode.name(direct->mode));
+    writer.attribute("mode", kMacvtapModeNames.name(direct->mode));
   }
   writer.end();
 }
