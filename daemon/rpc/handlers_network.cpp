@@ -193,9 +193,9 @@ void network_set_autostart(Call& call, const NetworkSetAutostartArgs& arguments,
                                            arguments.autostart != 0, when_done(std::move(reply)));
 }
 
-// DEVNOTE: command and section come in the order of their names, for CONNECT_SUPPORTS_FEATURE says so
-// (VIR_DRV_FEATURE_NETWORK_UPDATE_HAS_CORRECT_ORDER). Clients older than 7.2.0 do not ask and swap them, as
-// they do with libvirtd; those that speak the protocol themselves do not ask either and swap nothing.
+// DEVNOTE: command and section are taken in the order of their names, which CONNECT_SUPPORTS_FEATURE
+// announces (VIR_DRV_FEATURE_NETWORK_UPDATE_HAS_CORRECT_ORDER). That a client has not asked proves nothing:
+// libvirt's own before 7.2.0 then swaps them, but those that speak the protocol themselves do not.
 void network_update(Call& call, const NetworkUpdateArgs& arguments, Reply<Nothing> reply) {
   Session& session = call.session();
   session.networks().update_network(session.caller(), to_driver(arguments.net.uuid),
