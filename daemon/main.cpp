@@ -1,5 +1,6 @@
 // virtwarrend: puts the daemon together from its parts and runs its loop.
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -37,12 +38,16 @@ namespace {
 
 namespace asio = boost::asio;
 
+// What Daemon has no driver for: handlers alone serve nobody.
+constexpr rpc::Part kAbsent[] = {rpc::Part::networks, rpc::Part::interfaces, rpc::Part::network_filters};
+
 void print_procedures() {
   for (const rpc::Program& program : rpc::programs()) {
     for (const rpc::Procedure* procedure : program.procedures()) {
       if (procedure == nullptr) continue;
+      const bool absent = std::ranges::find(kAbsent, procedure->part) != std::end(kAbsent);
       fmt::print("{} {} {} {}\n", program.name(), procedure->number, procedure->name,
-                 to_string(procedure->support));
+                 to_string(absent ? rpc::Support::missing : procedure->support));
     }
   }
 }
@@ -202,6 +207,9 @@ class Daemon {
             .secrets = secrets_.get(),
             .storage = storage_.get(),
             .native_formats = native_formats_.get(),
+            .networks = networks_.get(),
+            .interfaces = interfaces_.get(),
+            .network_filters = network_filters_.get(),
             .administration = administration,
             .session_mode = options_.session,
             .max_client_requests = configuration_.max_client_requests,
@@ -327,6 +335,10 @@ class Daemon {
   std::unique_ptr<driver::HostDriver> host_;
   std::unique_ptr<driver::SecretDriver> secrets_;
   std::unique_ptr<driver::storage::LocalStorage> storage_;
+  // Null as long as kAbsent has them.
+  std::unique_ptr<driver::InterfaceDriver> interfaces_;
+  std::unique_ptr<driver::NetworkFilterDriver> network_filters_;
+  std::unique_ptr<driver::NetworkDriver> networks_;
   std::unique_ptr<driver::domain::DomainDriver> driver_;  // uses the pools
   std::unique_ptr<driver::NativeFormats> native_formats_;
   rpc::Server server_;

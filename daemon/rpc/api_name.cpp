@@ -20,6 +20,7 @@ constexpr std::pair<std::string_view, std::string_view> kSpelling[] = {
     {"FSTHAW", "FSThaw"},
     {"FSTRIM", "FSTrim"},
     {"NWFILTER", "NWFilter"},
+    {"NWFILTERS", "NWFilters"},
     {"IOTHREAD", "IOThread"},
     {"SETMAXMEMORY", "SetMaxMemory"},
     {"DHCP", "DHCP"},

@@ -1,11 +1,10 @@
 #include "daemon/rpc/handlers_storage_pool.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "daemon/rpc/codec.h"
 #include "daemon/rpc/completion.h"
+#include "daemon/rpc/list.h"
 #include "daemon/rpc/session.h"
 
 namespace warren::daemon::rpc::handlers {
@@ -34,14 +33,6 @@ void send_pool_event(Session& session, std::int32_t callback_id, const driver::P
   send(session, kLifecycle,
        StoragePoolEventLifecycleMsg{
            .callback_id = callback_id, .pool = to_protocol(event.pool), .event = event.event});
-}
-
-template <class Names>
-void take_names(const std::vector<driver::PoolHandle>& handles, std::int32_t most, Names& names) {
-  for (const driver::PoolHandle& handle : handles) {
-    if (names.size() == static_cast<std::size_t>(std::max(most, 0))) break;
-    names.push_back(handle.name);
-  }
 }
 
 }  // namespace
@@ -79,11 +70,8 @@ ConnectListDefinedStoragePoolsResult connect_list_defined_storage_pools(
 ConnectListAllStoragePoolsResult connect_list_all_storage_pools(
     Call& call, const ConnectListAllStoragePoolsArgs& arguments) {
   Session& session = call.session();
-  auto handles = session.storage().list_pools(session.caller(), arguments.flags);
-  ConnectListAllStoragePoolsResult result{.ret = static_cast<std::uint32_t>(handles.size())};
-  if (arguments.need_results != 0)
-    for (const driver::PoolHandle& handle : handles) result.pools.push_back(to_protocol(handle));
-  return result;
+  return list_all(session.storage().list_pools(session.caller(), arguments.flags), arguments.need_results,
+                  &ConnectListAllStoragePoolsResult::pools, &to_protocol, "storage pools");
 }
 
 ConnectGetStoragePoolCapabilitiesResult connect_get_storage_pool_capabilities(

@@ -1,11 +1,8 @@
 #include "daemon/rpc/handlers_storage_volume.h"
 
-#include <algorithm>
-
-#include <fmt/format.h>
-
 #include "daemon/rpc/codec.h"
 #include "daemon/rpc/completion.h"
+#include "daemon/rpc/list.h"
 #include "daemon/rpc/session.h"
 
 namespace warren::daemon::rpc::handlers {
@@ -33,10 +30,7 @@ StoragePoolListVolumesResult storage_pool_list_volumes(Call& call,
   Session& session = call.session();
   auto volumes = session.storage().list_volumes(session.caller(), rpc::to_driver(arguments.pool.uuid), 0);
   StoragePoolListVolumesResult result;
-  for (const driver::VolumeHandle& volume : volumes) {
-    if (result.names.size() == static_cast<std::size_t>(std::max(arguments.maxnames, 0))) break;
-    result.names.push_back(volume.name);
-  }
+  take_names(volumes, arguments.maxnames, result.names);
   return result;
 }
 
@@ -45,16 +39,8 @@ StoragePoolListAllVolumesResult storage_pool_list_all_volumes(
   Session& session = call.session();
   auto volumes =
       session.storage().list_volumes(session.caller(), rpc::to_driver(arguments.pool.uuid), arguments.flags);
-  StoragePoolListAllVolumesResult result{.ret = static_cast<std::uint32_t>(volumes.size())};
-  if (arguments.need_results == 0) return result;
-  if (volumes.size() > kStorageVolListMax) {
-    throw driver::Error(
-        VIR_ERR_RPC,
-        fmt::format("Too many storage volumes '{}' for limit '{}'", volumes.size(), kStorageVolListMax),
-        VIR_FROM_RPC);
-  }
-  for (const driver::VolumeHandle& volume : volumes) result.vols.push_back(to_protocol(volume));
-  return result;
+  return list_all(volumes, arguments.need_results, &StoragePoolListAllVolumesResult::vols, &to_protocol,
+                  "storage volumes");
 }
 
 StorageVolLookupByNameResult storage_vol_lookup_by_name(Call& call,

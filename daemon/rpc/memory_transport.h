@@ -10,7 +10,10 @@
 #include "daemon/rpc/codec.h"
 #include "daemon/rpc/fake_host.h"
 #include "daemon/rpc/fake_hypervisor.h"
+#include "daemon/rpc/fake_interfaces.h"
 #include "daemon/rpc/fake_native_formats.h"
+#include "daemon/rpc/fake_network_filters.h"
+#include "daemon/rpc/fake_networks.h"
 #include "daemon/rpc/fake_secrets.h"
 #include "daemon/rpc/fake_storage.h"
 #include "daemon/rpc/packet.h"
@@ -124,11 +127,17 @@ struct SessionHarness {
   FakeNativeFormats native_formats;
   FakeSecrets secrets;
   FakeStorage storage;
+  FakeNetworks networks;
+  FakeInterfaces interfaces;
+  FakeNetworkFilters network_filters;
   SessionServices services{.hypervisor = hypervisor,
                            .host = host,
                            .secrets = &secrets,
                            .storage = &storage,
-                           .native_formats = &native_formats};
+                           .native_formats = &native_formats,
+                           .networks = &networks,
+                           .interfaces = &interfaces,
+                           .network_filters = &network_filters};
   std::vector<std::string> reports;
   MemoryTransport transport;
   std::shared_ptr<Session> session;

@@ -40,6 +40,18 @@ enum class Support : std::uint8_t {
 
 std::string_view to_string(Support support);
 
+// The driver that a procedure is about, where a daemon may be without: its calls are then answered with
+// VIR_ERR_NO_SUPPORT.
+enum class Part : std::uint8_t {
+  always,  // there is no daemon without
+  secrets,
+  storage,
+  native_formats,
+  networks,
+  interfaces,
+  network_filters,
+};
+
 // The wire form of one message struct.
 struct Layout {
   // Decodes `payload` and appends its encoding to `again`. False when it is no such message; `consumed` says
@@ -64,6 +76,7 @@ struct Procedure {
   // is answered as a procedure that is not known (VIR_ERR_NO_SUPPORT).
   int refusal_code = 0;
   std::string_view refusal = {};
+  Part part = Part::always;
 
   bool has(ProcedureFlags flag) const { return (flags & flag) != 0; }
 };

@@ -1,7 +1,8 @@
 // What the lines of the procedure tables are written with. Included by tables/*.cpp only: it instantiates
 // codecs.
 //
-//   served<&handlers::domain_get_info>(16, "DOMAIN_GET_INFO", kLow, "domain:read")   types from the handler
+//   served<&handlers::domain_get_info>(16, "DOMAIN_GET_INFO", kLow, "domain:read")   types from the handler;
+//   a last Part for what a daemon may be without
 //   declined<Arguments, Result>(…, VIR_ERR_…, "reason")   answered with that error
 //   missing<Arguments, Result>(…), refused<Arguments, Result>(…)                     answered "unknown
 //   procedure" event<Message>(…), refused_event<Message>(…), sent_event<Message>(…)             daemon to
@@ -83,7 +84,7 @@ bool serve(Call& call, std::span<const std::byte> payload) {
 
 template <auto Handler>
 constexpr Procedure served(std::uint32_t number, std::string_view name, ProcedureFlags flags,
-                           std::string_view acl) {
+                           std::string_view acl, Part part = Part::always) {
   using Shape = HandlerShape<Handler>;
   return {number,
           name,
@@ -92,7 +93,10 @@ constexpr Procedure served(std::uint32_t number, std::string_view name, Procedur
           Support::implemented,
           {&recode<typename Shape::Arguments>},
           {&recode<typename Shape::Result>},
-          &serve<Handler>};
+          &serve<Handler>,
+          0,
+          {},
+          part};
 }
 
 template <class Arguments, class Result>
@@ -127,9 +131,9 @@ constexpr Procedure refused_event(std::uint32_t number, std::string_view name) {
 }
 
 template <class Message>
-constexpr Procedure sent_event(std::uint32_t number, std::string_view name) {
-  return {number, name, kEvent, "none", Support::implemented, {&recode<Message>}, {&recode<Nothing>},
-          nullptr};
+constexpr Procedure sent_event(std::uint32_t number, std::string_view name, Part part = Part::always) {
+  return {number,  name, kEvent, "none", Support::implemented, {&recode<Message>}, {&recode<Nothing>},
+          nullptr, 0,    {},     part};
 }
 
 }  // namespace warren::daemon::rpc

@@ -29,12 +29,44 @@ Header reply_header(const CallId& call) {
           .status = MessageStatus::ok};
 }
 
+// The error for calls about `part`, if this daemon is without.
+std::optional<driver::Error> absence(const SessionServices& services, Part part) {
+  const auto none = [](bool there, const char* text, virErrorDomain domain) {
+    return there ? std::nullopt : std::optional(driver::Error(VIR_ERR_NO_SUPPORT, text, domain));
+  };
+  switch (part) {
+    case Part::always:
+      break;
+    case Part::secrets:
+      return none(services.secrets != nullptr, "this daemon keeps no secrets", VIR_FROM_SECRET);
+    case Part::storage:
+      return none(services.storage != nullptr, "this daemon has no storage", VIR_FROM_STORAGE);
+    case Part::native_formats:
+      return none(services.native_formats != nullptr, "there is no native format of domains", VIR_FROM_QEMU);
+    case Part::networks:
+      return none(services.networks != nullptr, "this daemon has no networks", VIR_FROM_NETWORK);
+    case Part::interfaces:
+      return none(services.interfaces != nullptr, "this daemon does not manage the host's interfaces",
+                  VIR_FROM_INTERFACE);
+    case Part::network_filters:
+      return none(services.network_filters != nullptr, "this daemon has no network filters",
+                  VIR_FROM_NWFILTER);
+  }
+  return std::nullopt;
+}
+
+// With another domain, clients take these codes for what they meant before 0.8.0 (virterror.h,
+// virErrorNumber).
+bool is_filter_error(virErrorNumber code) {
+  return code == VIR_ERR_INVALID_NWFILTER || code == VIR_ERR_NO_NWFILTER || code == VIR_ERR_BUILD_FIREWALL;
+}
+
 }  // namespace
 
 protocol::Error to_protocol(const driver::Error& error) {
   protocol::Error wire;
   wire.code = error.code();
-  wire.domain = error.domain();
+  wire.domain = is_filter_error(error.code()) ? VIR_FROM_NWFILTER : error.domain();
   wire.message = error.message();
   wire.level = error.level();
   wire.str1 = std::string(error.str1());
@@ -174,7 +206,7 @@ std::optional<driver::Error> Session::refuse(const Procedure* procedure, std::ui
                          std::string(procedure->refusal));
   }
   if (procedure->support != Support::implemented) return unknown;
-  return std::nullopt;
+  return absence(services_, procedure->part);
 }
 
 void Session::dispatch(const CallId& id, Frame& frame) {
@@ -284,24 +316,6 @@ void Session::set_identity(std::optional<uid_t> user, std::optional<gid_t> group
   caller_.user_id = user;
   caller_.group_id = group;
   caller_.process_id = process;
-}
-
-driver::StorageDriver& Session::storage() {
-  if (services_.storage == nullptr)
-    throw driver::Error(VIR_ERR_NO_SUPPORT, "this daemon has no storage", VIR_FROM_STORAGE);
-  return *services_.storage;
-}
-
-driver::SecretDriver& Session::secrets() {
-  if (services_.secrets == nullptr)
-    throw driver::Error(VIR_ERR_NO_SUPPORT, "this daemon keeps no secrets", VIR_FROM_SECRET);
-  return *services_.secrets;
-}
-
-driver::NativeFormats& Session::native_formats() {
-  if (services_.native_formats == nullptr)
-    throw driver::Error(VIR_ERR_NO_SUPPORT, "there is no native format of domains");
-  return *services_.native_formats;
 }
 
 std::int32_t Session::subscribe(EventKind kind,

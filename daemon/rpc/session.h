@@ -2,7 +2,7 @@
 //
 // A session knows nothing of sockets: whoever owns the Transport hands it frames and is handed frames. Order
 // of the checks of a call: program and version, procedure known, client authenticated, read-only permission,
-// connection open, procedure served; only then are the arguments decoded.
+// connection open, procedure served and its driver there; only then are the arguments decoded.
 //
 // Bounds (each client): requests in flight, streams, bytes of stream data each way, and events the client
 // does not read. A client that leaves kMostEvents events unread is disconnected: it has lost its view of the
@@ -28,7 +28,10 @@
 #include "driver/contract/caller.h"
 #include "driver/contract/host.h"
 #include "driver/contract/hypervisor.h"
+#include "driver/contract/interfaces.h"
 #include "driver/contract/native_format.h"
+#include "driver/contract/network_filters.h"
+#include "driver/contract/networks.h"
 #include "driver/contract/secrets.h"
 #include "driver/contract/storage.h"
 
@@ -40,9 +43,13 @@ struct Administration;
 struct SessionServices {
   driver::HypervisorDriver& hypervisor;
   driver::HostDriver& host;
-  driver::SecretDriver* secrets = nullptr;          // null: this daemon keeps none
-  driver::StorageDriver* storage = nullptr;         // null: this daemon has none
-  driver::NativeFormats* native_formats = nullptr;  // null: there are none
+  // Null: this daemon has none, and refuses the calls for that Part.
+  driver::SecretDriver* secrets = nullptr;
+  driver::StorageDriver* storage = nullptr;
+  driver::NativeFormats* native_formats = nullptr;
+  driver::NetworkDriver* networks = nullptr;
+  driver::InterfaceDriver* interfaces = nullptr;
+  driver::NetworkFilterDriver* network_filters = nullptr;
   // Of the admin socket, whose sessions serve ADMIN and nothing else; null: all other programs.
   Administration* administration = nullptr;
   bool session_mode = false;             // a user's own daemon: URIs end in /session
@@ -92,10 +99,13 @@ class Session : public std::enable_shared_from_this<Session> {
   // ---- for handlers
   driver::HypervisorDriver& hypervisor() { return services_.hypervisor; }
   driver::HostDriver& host() { return services_.host; }
-  // Throws driver::Error (NO_SUPPORT) where there is none.
-  driver::SecretDriver& secrets();
-  driver::StorageDriver& storage();
-  driver::NativeFormats& native_formats();
+  // Only for calls whose line in the tables names that Part: others may come where there is no such driver.
+  driver::SecretDriver& secrets() { return *services_.secrets; }
+  driver::StorageDriver& storage() { return *services_.storage; }
+  driver::NativeFormats& native_formats() { return *services_.native_formats; }
+  driver::NetworkDriver& networks() { return *services_.networks; }
+  driver::InterfaceDriver& interfaces() { return *services_.interfaces; }
+  driver::NetworkFilterDriver& network_filters() { return *services_.network_filters; }
   const SessionServices& services() const { return services_; }
   const driver::Caller& caller() const { return caller_; }
   const Peer& peer() const { return peer_; }
@@ -115,7 +125,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Subscriptions of this client; they are dropped at its end. `begin` subscribes at the source of the
   // events, for the callback id it is given, and returns what ends the subscription. subscribe() gives the
   // callback id and throws driver::Error; unsubscribe() is false for an id that is not of that kind.
-  enum class EventKind : std::uint8_t { domain, secret, storage_pool };
+  enum class EventKind : std::uint8_t { domain, secret, storage_pool, network };
   using EndSubscription = std::move_only_function<void()>;
   std::int32_t subscribe(EventKind kind,
                          const std::function<EndSubscription(std::int32_t callback_id)>& begin);

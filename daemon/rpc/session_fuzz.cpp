@@ -4,6 +4,7 @@
 // that the session took was answered exactly once, and its bounds held throughout.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -73,6 +74,10 @@ class Player {
                       .read_only = (flags_ = script_.byte(), (flags_ & 1) != 0),
                       .authenticated = (flags_ & 2) == 0}) {
     harness_.hypervisor.immediate = false;
+    for (FakeCompletions* completions : completions_) completions->immediate = false;
+    if ((flags_ & 8) != 0) harness_.services.networks = nullptr;
+    if ((flags_ & 16) != 0) harness_.services.interfaces = nullptr;
+    if ((flags_ & 32) != 0) harness_.services.network_filters = nullptr;
     if ((flags_ & 4) == 0) {
       std::vector<std::byte> frame;
       begin_frame(frame, {.program = kRemoteProgram, .version = 1, .procedure = 1});
@@ -89,9 +94,11 @@ class Player {
     harness_.transport.unstick();
     for (auto& done : harness_.hypervisor.pending) done({});
     harness_.hypervisor.pending.clear();
+    for (FakeCompletions* completions : completions_) completions->finish_all();
     if (calls_ != replies() || harness_.session->busy()) std::abort();
     harness_.session->on_closed();
-    if (!harness_.hypervisor.handlers.empty() || harness_.session->streams().size() != 0) std::abort();
+    if (!harness_.hypervisor.handlers.empty() || !harness_.networks.handlers.empty()) std::abort();
+    if (harness_.session->streams().size() != 0) std::abort();
   }
 
  private:
@@ -116,6 +123,8 @@ class Player {
       case 5:
         harness_.hypervisor.emit(
             {harness_.hypervisor.domain, driver::LifecycleEvent{.event = script_.byte()}});
+        for (const auto& [id, handler] : harness_.networks.handlers)
+          handler({.network = harness_.networks.network});
         break;
       case 6:
         if (script_.byte() % 2 == 0) {
@@ -150,6 +159,11 @@ class Player {
       encode(encoder,
              protocol::Domain{.name = "demo", .uuid = harness_.hypervisor.domain.uuid.bytes, .id = 7});
     }
+    // Or one of a network.
+    if (knob % 4 == 2 && type == MessageType::call) {
+      Encoder encoder(frame);
+      encode(encoder, protocol::Network{.name = "net", .uuid = harness_.networks.network.uuid.bytes});
+    }
     std::vector<std::byte> rest = script_.bytes(script_.byte());
     frame.insert(frame.end(), rest.begin(), rest.end());
     finish_frame(frame);
@@ -158,6 +172,12 @@ class Player {
   }
 
   void complete() {
+    for (FakeCompletions* completions : completions_) {
+      if (completions->size() > 0) {
+        const std::size_t at = script_.byte() % completions->size();
+        completions->finish(at, script_.byte() % 2 == 0);
+      }
+    }
     auto& pending = harness_.hypervisor.pending;
     if (pending.empty()) return;
     std::size_t at = script_.byte() % pending.size();
@@ -193,7 +213,9 @@ class Player {
           frame.header.type == MessageType::call || frame.header.type == MessageType::call_with_fds;
       if (is_call && frame.header.program != kKeepaliveProgram) ++calls_;
       harness_.session->receive(frame);
-      if (harness_.hypervisor.pending.size() > harness_.services.max_client_requests) std::abort();
+      std::size_t pending = harness_.hypervisor.pending.size();
+      for (const FakeCompletions* completions : completions_) pending += completions->size();
+      if (pending > harness_.services.max_client_requests) std::abort();
     }
   }
 
@@ -208,6 +230,9 @@ class Player {
   Script script_;
   std::uint8_t flags_ = 0;
   SessionHarness harness_;
+  const std::array<FakeCompletions*, 3> completions_{&harness_.networks.completions,
+                                                     &harness_.interfaces.completions,
+                                                     &harness_.network_filters.completions};
   FrameReader reader_;
   bool broken_ = false;
   std::uint32_t serial_ = 0;

@@ -62,6 +62,8 @@ TEST(Storage, ADaemonWithoutItSaysSo) {
   harness.services.storage = nullptr;
   harness.call(71);
   EXPECT_EQ(harness.take_error().code, VIR_ERR_NO_SUPPORT);
+  harness.call_with(78, protocol::StoragePoolCreateArgs{});  // answered later, where there is one
+  EXPECT_EQ(harness.take_error().code, VIR_ERR_NO_SUPPORT);
 }
 
 }  // namespace

@@ -3,11 +3,13 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 #include "daemon/rpc/packet.h"
 #include "daemon/rpc/procedure.h"
+#include "daemon/rpc/tables.h"
 
 namespace warren::daemon::rpc {
 namespace {
@@ -60,13 +62,35 @@ TEST(ProcedureTable, OnlyAuthenticationComesBeforeAuthentication) {
   }
 }
 
-TEST(ProcedureTable, WhatChangesADomainIsRefusedToReaders) {
+TEST(ProcedureTable, WhatChangesAnObjectIsRefusedToReaders) {
   const Program& remote = *find_program(kRemoteProgram);
   for (const Procedure* procedure : remote.procedures()) {
     if (procedure == nullptr || procedure->has(kEvent)) continue;
     // Whatever needs one of these permissions unconditionally is no reading.
-    for (std::string_view permission :
-         {"domain:write", "domain:start", "domain:stop", "domain:delete", "domain:save"}) {
+    for (std::string_view permission : {"domain:write",
+                                        "domain:start",
+                                        "domain:stop",
+                                        "domain:delete",
+                                        "domain:save",
+                                        "network:write",
+                                        "network:start",
+                                        "network:stop",
+                                        "network:delete",
+                                        "network:save",
+                                        "network_port:create",
+                                        "network_port:write",
+                                        "network_port:delete",
+                                        "nwfilter:write",
+                                        "nwfilter:save",
+                                        "nwfilter:delete",
+                                        "nwfilter_binding:create",
+                                        "nwfilter_binding:delete",
+                                        "interface:write",
+                                        "interface:save",
+                                        "interface:start",
+                                        "interface:stop",
+                                        "interface:delete",
+                                        "connect:interface_transaction"}) {
       bool needed = false;
       for (std::size_t at = procedure->acl.find(permission); at != std::string_view::npos;
            at = procedure->acl.find(permission, at + 1)) {
@@ -78,6 +102,28 @@ TEST(ProcedureTable, WhatChangesADomainIsRefusedToReaders) {
       }
     }
   }
+}
+
+// A handler takes for granted that the driver is there which its line names.
+TEST(ProcedureTable, EachCallNamesTheDriverItIsAbout) {
+  using Table = std::span<const Procedure> (*)();
+  for (const auto& [table, part] : {std::pair<Table, Part>{&secret_procedures, Part::secrets},
+                                    {&storage_pool_procedures, Part::storage},
+                                    {&storage_volume_procedures, Part::storage},
+                                    {&network_procedures, Part::networks},
+                                    {&interface_procedures, Part::interfaces},
+                                    {&nwfilter_procedures, Part::network_filters}}) {
+    for (const Procedure& procedure : table()) EXPECT_EQ(procedure.part, part) << procedure.name;
+  }
+  const Program& remote = *find_program(kRemoteProgram);
+  for (std::uint32_t number : {313U, 314U, 315U})
+    EXPECT_EQ(remote.find(number)->part, Part::networks) << number;
+  for (std::uint32_t number : {208U, 209U, 368U, 369U, 370U, 373U})
+    EXPECT_EQ(remote.find(number)->part, Part::storage) << number;
+  for (std::uint32_t number : {380U, 381U, 382U, 383U})
+    EXPECT_EQ(remote.find(number)->part, Part::secrets) << number;
+  for (std::uint32_t number : {135U, 136U})
+    EXPECT_EQ(remote.find(number)->part, Part::native_formats) << number;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "daemon/rpc/handlers_connect.h"
 #include "daemon/rpc/handlers_event.h"
 #include "daemon/rpc/handlers_domain_tuning.h"
+#include "daemon/rpc/handlers_network.h"
 #include "daemon/rpc/handlers_secret.h"
 #include "daemon/rpc/handlers_storage_pool.h"
 #include "daemon/rpc/procedure_builder.h"
@@ -34,9 +35,9 @@ constexpr Procedure kProcedures[] = {
     refused_event<DomainEventBalloonChangeMsg>(276, "DOMAIN_EVENT_BALLOON_CHANGE"),
     refused_event<DomainEventPmsuspendDiskMsg>(292, "DOMAIN_EVENT_PMSUSPEND_DISK"),
     refused_event<DomainEventDeviceRemovedMsg>(311, "DOMAIN_EVENT_DEVICE_REMOVED"),
-    missing<ConnectNetworkEventRegisterAnyArgs, ConnectNetworkEventRegisterAnyResult>(313, "CONNECT_NETWORK_EVENT_REGISTER_ANY", kHigh, "connect:search_networks"),
-    missing<ConnectNetworkEventDeregisterAnyArgs, Nothing>(314, "CONNECT_NETWORK_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
-    event<NetworkEventLifecycleMsg>(315, "NETWORK_EVENT_LIFECYCLE"),
+    served<&handlers::connect_network_event_register_any>(313, "CONNECT_NETWORK_EVENT_REGISTER_ANY", kHigh, "connect:search_networks", Part::networks),
+    served<&handlers::connect_network_event_deregister_any>(314, "CONNECT_NETWORK_EVENT_DEREGISTER_ANY", kHigh, "connect:read", Part::networks),
+    sent_event<NetworkEventLifecycleMsg>(315, "NETWORK_EVENT_LIFECYCLE", Part::networks),
     served<&handlers::connect_domain_event_callback_register_any>(316, "CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", kHigh, "connect:search_domains"),
     served<&handlers::connect_domain_event_callback_deregister_any>(317, "CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY", kHigh, "connect:read"),
     sent_event<DomainEventCallbackLifecycleMsg>(318, "DOMAIN_EVENT_CALLBACK_LIFECYCLE"),
@@ -67,19 +68,19 @@ constexpr Procedure kProcedures[] = {
     served<&handlers::domain_get_perf_events>(365, "DOMAIN_GET_PERF_EVENTS", kLow, "domain:read"),
     served<&handlers::domain_set_perf_events>(366, "DOMAIN_SET_PERF_EVENTS", kLow | kWrite, "domain:write"),
     sent_event<DomainEventCallbackDeviceRemovalFailedMsg>(367, "DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED"),
-    served<&handlers::connect_storage_pool_event_register_any>(368, "CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY", kHigh, "connect:search_storage_pools"),
-    served<&handlers::connect_storage_pool_event_deregister_any>(369, "CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
-    sent_event<StoragePoolEventLifecycleMsg>(370, "STORAGE_POOL_EVENT_LIFECYCLE"),
-    sent_event<StoragePoolEventRefreshMsg>(373, "STORAGE_POOL_EVENT_REFRESH"),
+    served<&handlers::connect_storage_pool_event_register_any>(368, "CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY", kHigh, "connect:search_storage_pools", Part::storage),
+    served<&handlers::connect_storage_pool_event_deregister_any>(369, "CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY", kHigh, "connect:read", Part::storage),
+    sent_event<StoragePoolEventLifecycleMsg>(370, "STORAGE_POOL_EVENT_LIFECYCLE", Part::storage),
+    sent_event<StoragePoolEventRefreshMsg>(373, "STORAGE_POOL_EVENT_REFRESH", Part::storage),
     missing<ConnectNodeDeviceEventRegisterAnyArgs, ConnectNodeDeviceEventRegisterAnyResult>(374, "CONNECT_NODE_DEVICE_EVENT_REGISTER_ANY", kHigh, "connect:search_node_devices"),
     missing<ConnectNodeDeviceEventDeregisterAnyArgs, Nothing>(375, "CONNECT_NODE_DEVICE_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
     event<NodeDeviceEventLifecycleMsg>(376, "NODE_DEVICE_EVENT_LIFECYCLE"),
     event<NodeDeviceEventUpdateMsg>(377, "NODE_DEVICE_EVENT_UPDATE"),
     sent_event<DomainEventCallbackMetadataChangeMsg>(379, "DOMAIN_EVENT_CALLBACK_METADATA_CHANGE"),
-    served<&handlers::connect_secret_event_register_any>(380, "CONNECT_SECRET_EVENT_REGISTER_ANY", kHigh, "connect:search_secrets"),
-    served<&handlers::connect_secret_event_deregister_any>(381, "CONNECT_SECRET_EVENT_DEREGISTER_ANY", kHigh, "connect:read"),
-    sent_event<SecretEventLifecycleMsg>(382, "SECRET_EVENT_LIFECYCLE"),
-    sent_event<SecretEventValueChangedMsg>(383, "SECRET_EVENT_VALUE_CHANGED"),
+    served<&handlers::connect_secret_event_register_any>(380, "CONNECT_SECRET_EVENT_REGISTER_ANY", kHigh, "connect:search_secrets", Part::secrets),
+    served<&handlers::connect_secret_event_deregister_any>(381, "CONNECT_SECRET_EVENT_DEREGISTER_ANY", kHigh, "connect:read", Part::secrets),
+    sent_event<SecretEventLifecycleMsg>(382, "SECRET_EVENT_LIFECYCLE", Part::secrets),
+    sent_event<SecretEventValueChangedMsg>(383, "SECRET_EVENT_VALUE_CHANGED", Part::secrets),
     sent_event<DomainEventBlockThresholdMsg>(385, "DOMAIN_EVENT_BLOCK_THRESHOLD"),
     sent_event<DomainEventMemoryFailureMsg>(423, "DOMAIN_EVENT_MEMORY_FAILURE"),
     sent_event<DomainEventMemoryDeviceSizeChangeMsg>(438, "DOMAIN_EVENT_MEMORY_DEVICE_SIZE_CHANGE"),

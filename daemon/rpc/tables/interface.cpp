@@ -1,6 +1,6 @@
 // clang-format off: one line per procedure
+#include "daemon/rpc/handlers_interface.h"
 #include "daemon/rpc/procedure_builder.h"
-#include "daemon/rpc/protocol/interface.h"
 #include "daemon/rpc/tables.h"
 
 namespace warren::daemon::rpc {
@@ -9,22 +9,22 @@ namespace {
 using namespace protocol;
 
 constexpr Procedure kProcedures[] = {
-    missing<Nothing, ConnectNumOfInterfacesResult>(126, "CONNECT_NUM_OF_INTERFACES", kHigh, "connect:search_interfaces"),
-    missing<ConnectListInterfacesArgs, ConnectListInterfacesResult>(127, "CONNECT_LIST_INTERFACES", kHigh, "connect:search_interfaces"),
-    missing<InterfaceLookupByNameArgs, InterfaceLookupByNameResult>(128, "INTERFACE_LOOKUP_BY_NAME", kHigh, "interface:getattr"),
-    missing<InterfaceLookupByMacStringArgs, InterfaceLookupByMacStringResult>(129, "INTERFACE_LOOKUP_BY_MAC_STRING", kHigh, "interface:getattr"),
-    missing<InterfaceGetXmlDescArgs, InterfaceGetXmlDescResult>(130, "INTERFACE_GET_XML_DESC", kLow, "interface:read"),
-    missing<InterfaceDefineXmlArgs, InterfaceDefineXmlResult>(131, "INTERFACE_DEFINE_XML", kHigh | kWrite, "interface:write interface:save"),
-    missing<InterfaceUndefineArgs, Nothing>(132, "INTERFACE_UNDEFINE", kHigh | kWrite, "interface:delete"),
-    missing<InterfaceCreateArgs, Nothing>(133, "INTERFACE_CREATE", kLow | kWrite, "interface:start"),
-    missing<InterfaceDestroyArgs, Nothing>(134, "INTERFACE_DESTROY", kHigh | kWrite, "interface:stop"),
-    missing<Nothing, ConnectNumOfDefinedInterfacesResult>(137, "CONNECT_NUM_OF_DEFINED_INTERFACES", kHigh, "connect:search_interfaces"),
-    missing<ConnectListDefinedInterfacesArgs, ConnectListDefinedInterfacesResult>(138, "CONNECT_LIST_DEFINED_INTERFACES", kHigh, "connect:search_interfaces"),
-    missing<InterfaceIsActiveArgs, InterfaceIsActiveResult>(156, "INTERFACE_IS_ACTIVE", kHigh, "interface:read"),
-    missing<InterfaceChangeBeginArgs, Nothing>(220, "INTERFACE_CHANGE_BEGIN", kLow | kWrite, "connect:interface_transaction"),
-    missing<InterfaceChangeCommitArgs, Nothing>(221, "INTERFACE_CHANGE_COMMIT", kLow | kWrite, "connect:interface_transaction"),
-    missing<InterfaceChangeRollbackArgs, Nothing>(222, "INTERFACE_CHANGE_ROLLBACK", kLow | kWrite, "connect:interface_transaction"),
-    missing<ConnectListAllInterfacesArgs, ConnectListAllInterfacesResult>(284, "CONNECT_LIST_ALL_INTERFACES", kHigh, "connect:search_interfaces"),
+    served<&handlers::connect_num_of_interfaces>(126, "CONNECT_NUM_OF_INTERFACES", kHigh, "connect:search_interfaces", Part::interfaces),
+    served<&handlers::connect_list_interfaces>(127, "CONNECT_LIST_INTERFACES", kHigh, "connect:search_interfaces", Part::interfaces),
+    served<&handlers::interface_lookup_by_name>(128, "INTERFACE_LOOKUP_BY_NAME", kHigh, "interface:getattr", Part::interfaces),
+    served<&handlers::interface_lookup_by_mac_string>(129, "INTERFACE_LOOKUP_BY_MAC_STRING", kHigh, "interface:getattr", Part::interfaces),
+    served<&handlers::interface_get_xml_desc>(130, "INTERFACE_GET_XML_DESC", kLow, "interface:read", Part::interfaces),
+    served<&handlers::interface_define_xml>(131, "INTERFACE_DEFINE_XML", kHigh | kWrite, "interface:write interface:save", Part::interfaces),
+    served<&handlers::interface_undefine>(132, "INTERFACE_UNDEFINE", kHigh | kWrite, "interface:delete", Part::interfaces),
+    served<&handlers::interface_create>(133, "INTERFACE_CREATE", kLow | kWrite, "interface:start", Part::interfaces),
+    served<&handlers::interface_destroy>(134, "INTERFACE_DESTROY", kHigh | kWrite, "interface:stop", Part::interfaces),
+    served<&handlers::connect_num_of_defined_interfaces>(137, "CONNECT_NUM_OF_DEFINED_INTERFACES", kHigh, "connect:search_interfaces", Part::interfaces),
+    served<&handlers::connect_list_defined_interfaces>(138, "CONNECT_LIST_DEFINED_INTERFACES", kHigh, "connect:search_interfaces", Part::interfaces),
+    served<&handlers::interface_is_active>(156, "INTERFACE_IS_ACTIVE", kHigh, "interface:read", Part::interfaces),
+    served<&handlers::interface_change_begin>(220, "INTERFACE_CHANGE_BEGIN", kLow | kWrite, "connect:interface_transaction", Part::interfaces),
+    served<&handlers::interface_change_commit>(221, "INTERFACE_CHANGE_COMMIT", kLow | kWrite, "connect:interface_transaction", Part::interfaces),
+    served<&handlers::interface_change_rollback>(222, "INTERFACE_CHANGE_ROLLBACK", kLow | kWrite, "connect:interface_transaction", Part::interfaces),
+    served<&handlers::connect_list_all_interfaces>(284, "CONNECT_LIST_ALL_INTERFACES", kHigh, "connect:search_interfaces", Part::interfaces),
 };
 
 }  // namespace
