@@ -41,7 +41,8 @@ class NetworkHost {
 
   // Of a network that has a bridge of its own: made with its addresses, routes, rules and limits. What was
   // begun is undone when it fails.
-  virtual void start(const NetworkDefinition& definition) = 0;
+  // Lines for the log: what else on the host stands in its way.
+  virtual std::vector<std::string> start(const NetworkDefinition& definition) = 0;
   // All of it goes, as far as it is there.
   virtual void stop(const NetworkDefinition& definition) = 0;
   // Of a network that was started by an earlier daemon. False: its bridge is no more. Rules are applied
