@@ -38,12 +38,13 @@ struct PortRange {
 struct Forward {
   ForwardMode mode = ForwardMode::nat;
   std::vector<std::string> interfaces;        // <interface dev=…/>; `dev` of <forward> is the first of them
-  bool has_device = false;                    // `dev` was given, and is printed
   std::vector<config::PciAddress> addresses;  // mode hostdev
-  std::string physical_function;              // <pf dev=…/>: its virtual functions make the pool
-  std::optional<bool> managed;                // mode hostdev
+  // <pf dev=…/>: its virtual functions make the pool. While the network runs, they are listed beside it, in
+  // `interfaces` or `addresses`; where there is a list, the list is the pool.
+  std::string physical_function;
+  std::optional<bool> managed;  // mode hostdev
   std::optional<config::NetworkHostDeviceDriver> driver;
-  bool nat_ipv6 = false;
+  bool nat_ipv6 = false;  // ipv6='no' is the same as nothing, and is not printed
   std::optional<AddressRange> nat_addresses;
   std::optional<PortRange> nat_ports;
   bool operator==(const Forward&) const = default;
@@ -69,7 +70,7 @@ struct DhcpRange {
   bool operator==(const DhcpRange&) const = default;
 };
 struct DhcpHost {
-  std::optional<std::string> mac;  // as given: dnsmasq takes wildcards and lists too
+  std::optional<std::string> mac;  // as given: its case is kept
   std::string id;                  // DHCPv6 client identifier
   std::string name;
   std::optional<IpAddress> ip;
@@ -82,13 +83,13 @@ struct NetworkAddress {
   std::optional<unsigned> prefix;    // as given
   std::optional<IpAddress> netmask;  // as given
   bool local_ptr = false;
-  bool has_dhcp = false;
   std::vector<DhcpRange> ranges;
   std::vector<DhcpHost> hosts;
   std::string tftp_root, boot_file;
   std::optional<IpAddress> boot_server;  // <bootp server=…/>
   bool operator==(const NetworkAddress&) const = default;
 
+  bool has_dhcp() const { return !ranges.empty() || !hosts.empty(); }
   // By prefix or netmask; without either by the address's class (IPv4) or 64 (IPv6).
   unsigned effective_prefix() const;
 };
@@ -102,6 +103,7 @@ struct NetworkRoute {
   std::optional<std::uint32_t> metric;
   bool operator==(const NetworkRoute&) const = default;
 
+  // By prefix or netmask; without either 0: the default route.
   unsigned effective_prefix() const;
 };
 
@@ -148,7 +150,7 @@ struct NetworkDefinition {
   Uuid uuid{};
   std::string title, description;
   std::vector<config::MetadataElement> metadata;
-  std::optional<bool> ipv6;  // guests talk IPv6 among themselves without an address of the network
+  std::optional<bool> ipv6;  // true: guests talk IPv6 among themselves without an address of the network
   std::optional<bool> trust_guest_rx_filters;
   std::optional<Forward> forward;  // none: isolated
   BridgeSettings bridge;
