@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "driver/network/system_host.h"
+
 namespace warren::driver::network {
 
 namespace asio = boost::asio;
@@ -22,6 +24,15 @@ void require_active(const Network& network) {
     throw network_error(VIR_ERR_OPERATION_INVALID,
                         fmt::format("network '{}' is not active", network.definition.name));
   }
+}
+
+std::unique_ptr<LocalNetworks> make_network_driver(asio::io_context& loop, NetworkSettings settings) {
+  NameServiceSettings names{.files = {.run_directory = settings.runtime_directory / "dnsmasq",
+                                      .lease_directory = settings.state_directory,
+                                      .user = {}},
+                            .report = settings.report};
+  auto host = std::make_unique<SystemHost>(loop, std::move(names));
+  return std::make_unique<LocalNetworkDriver>(loop, std::move(settings), std::move(host));
 }
 
 LocalNetworkDriver::LocalNetworkDriver(asio::io_context& loop, NetworkSettings settings,

@@ -56,7 +56,7 @@ Task<> LocalNetworkDriver::adopt(NetworkPointer network) {
                                  network->definition.name, network->definition.bridge.name));
     ended(network);
   } else if (network->definition.owns_bridge()) {
-    network->name_service = host_->serve(network->definition, true);
+    network->name_service = co_await host_->serve(network->definition, true);
   }
   co_await write_status(network);
 }
@@ -189,7 +189,7 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
       for (const std::string& obstacle : co_await on_host<std::vector<std::string>>(std::move(make)))
         settings_.report(fmt::format("network '{}': {}", network->definition.name, obstacle));
       is_made = true;
-      network->name_service = host_->serve(network->definition, false);
+      network->name_service = co_await host_->serve(network->definition, false);
     }
     network->is_active = true;
     co_await write_status(network);
@@ -202,10 +202,11 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
     co_return;
   }
   network->is_active = false;
-  if (network->name_service) std::exchange(network->name_service, nullptr)->stop();
   if (is_made) {
     std::optional<Error> stuck;
     try {
+      if (network->name_service) co_await network->name_service->stop();
+      network->name_service.reset();
       std::move_only_function<loop::Done()> unmake = [this, definition = network->definition] {
         host_->stop(definition);
         return loop::Done{};
@@ -239,7 +240,8 @@ Task<> LocalNetworkDriver::stop(Uuid uuid) {
   const loop::Turn::Hold turn = co_await network->turn.take();
   table_.by_uuid(uuid);
   require_active(*network);
-  if (network->name_service) std::exchange(network->name_service, nullptr)->stop();
+  if (network->name_service) co_await network->name_service->stop();
+  network->name_service.reset();
   if (network->definition.owns_bridge()) {
     std::move_only_function<loop::Done()> unmake = [this, definition = network->definition] {
       host_->stop(definition);
@@ -325,7 +327,7 @@ Task<> LocalNetworkDriver::update_live(NetworkPointer network, NetworkDefinition
       co_await on_host<loop::Done>(std::move(apply));
       had_rules = true;
     }
-    if (network->name_service) network->name_service->update(changed);
+    if (network->name_service) co_await network->name_service->update(changed);
     network->definition = std::move(changed);
     co_await write_status(network);
   } catch (...) {
@@ -333,6 +335,13 @@ Task<> LocalNetworkDriver::update_live(NetworkPointer network, NetworkDefinition
   }
   if (!failed) co_return;
   network->definition = before;
+  if (network->name_service) {
+    try {
+      co_await network->name_service->update(before);
+    } catch (const Error&) {
+      // The first failure is the one to be told of.
+    }
+  }
   if (had_rules) {
     std::move_only_function<loop::Done()> apply = [this, before] {
       host_->apply_rules(before);

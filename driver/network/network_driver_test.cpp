@@ -70,13 +70,19 @@ struct FakeHost final : NetworkHost {
   }
   struct Service final : NameService {
     explicit Service(FakeHost& the_host) : host(the_host) {}
-    void update(const NetworkDefinition&) override { host.note("update service"); }
-    void stop() noexcept override { host.calls.push_back("stop service"); }
+    Task<> update(NetworkDefinition) override {
+      host.note("update service");
+      co_return;
+    }
+    Task<> stop() override {
+      host.note("stop service");
+      co_return;
+    }
     FakeHost& host;
   };
-  std::unique_ptr<NameService> serve(const NetworkDefinition&, bool was_there) override {
+  Task<std::unique_ptr<NameService>> serve(NetworkDefinition, bool was_there) override {
     note(was_there ? "find service" : "serve");
-    return std::make_unique<Service>(*this);
+    co_return std::make_unique<Service>(*this);
   }
 };
 

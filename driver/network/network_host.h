@@ -1,6 +1,7 @@
 // What networks are made of on the host: bridges, addresses, routes, rules and a DHCP and DNS server.
 //
-// An interface, so that the driver's own logic is tested without a host's links.
+// An interface, so that the driver's own logic is tested without a host's links. Implementation header
+// (Asio).
 #pragma once
 
 #include <functional>
@@ -11,11 +12,8 @@
 #include <vector>
 
 #include "driver/config/network_port.h"
+#include "driver/loop/task.h"
 #include "driver/network/network_definition.h"
-
-namespace boost::asio {
-class io_context;
-}
 
 namespace warren::driver::network {
 
@@ -23,10 +21,10 @@ namespace warren::driver::network {
 class NameService {
  public:
   virtual ~NameService() = default;
-  // With the definition as it is now; what can change live does. Blocks for the files alone. Throws Error.
-  virtual void update(const NetworkDefinition& definition) = 0;
-  // Ends it and removes its files, its leases but for those that outlive a stop.
-  virtual void stop() noexcept = 0;
+  // With the definition as it is now: what can change without a restart does. Throws Error.
+  virtual loop::Task<> update(NetworkDefinition definition) = 0;
+  // It has ended, and its files are gone but for its leases. Throws Error.
+  virtual loop::Task<> stop() = 0;
 };
 
 class NetworkHost {
@@ -60,7 +58,7 @@ class NetworkHost {
 
   // On the loop's thread: the server of a network whose bridge is there, of `was_there` found again if it
   // still runs. Null where there is nothing to serve.
-  virtual std::unique_ptr<NameService> serve(const NetworkDefinition& definition, bool was_there) = 0;
+  virtual loop::Task<std::unique_ptr<NameService>> serve(NetworkDefinition definition, bool was_there) = 0;
 };
 
 }  // namespace warren::driver::network

@@ -2,6 +2,7 @@
 #include "driver/network/system_host.h"
 
 #include <algorithm>
+#include <ctime>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 #include "driver/link/link.h"
 #include "driver/link/sysctl.h"
 #include "driver/link/traffic_limit.h"
+#include "driver/network/dnsmasq_leases.h"
 #include "driver/network/foreign_drops.h"
 #include "driver/network/network_rules.h"
 #include "driver/network/network_table.h"
@@ -97,7 +99,7 @@ class HalfMadeRules {
 
 }  // namespace
 
-SystemHost::SystemHost(boost::asio::io_context& loop, SystemHostSettings settings)
+SystemHost::SystemHost(boost::asio::io_context& loop, NameServiceSettings settings)
     : loop_(loop), settings_(std::move(settings)) {}
 
 bool SystemHost::has_link(const std::string& name) {
@@ -185,6 +187,14 @@ void SystemHost::set_port_bandwidth(const NetworkDefinition& definition, const c
 
 void SystemHost::remove_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) {
   link::end_guarantee(definition.bridge.name, static_cast<std::uint16_t>(port.class_id));
+}
+
+std::vector<DhcpLease> SystemHost::leases(const NetworkDefinition& definition) {
+  return read_leases(dnsmasq_files(settings_.files, definition).leases, definition, std::time(nullptr));
+}
+
+loop::Task<std::unique_ptr<NameService>> SystemHost::serve(NetworkDefinition definition, bool was_there) {
+  co_return co_await serve_names(loop_, service_thread_, settings_, std::move(definition), was_there);
 }
 
 }  // namespace warren::driver::network

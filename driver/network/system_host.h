@@ -1,22 +1,16 @@
-// The host that the daemon runs on.
+// The host that the daemon runs on. Implementation header (Asio).
 #pragma once
 
-#include <filesystem>
+#include <boost/asio/thread_pool.hpp>
 
-#include "driver/network/driver.h"
+#include "driver/network/name_service.h"
 #include "driver/network/network_host.h"
 
 namespace warren::driver::network {
 
-struct SystemHostSettings {
-  std::filesystem::path runtime_directory;  // configurations and pid files of dnsmasq
-  std::filesystem::path lease_directory;    // which outlive a stop of their network
-  std::function<void(std::string_view)> report;
-};
-
 class SystemHost final : public NetworkHost {
  public:
-  SystemHost(boost::asio::io_context& loop, SystemHostSettings settings);
+  SystemHost(boost::asio::io_context& loop, NameServiceSettings settings);
 
   bool has_link(const std::string& name) override;
   std::vector<config::PciAddress> virtual_functions(const std::string& link) override;
@@ -27,11 +21,12 @@ class SystemHost final : public NetworkHost {
   void set_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) override;
   void remove_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) override;
   std::vector<DhcpLease> leases(const NetworkDefinition& definition) override;
-  std::unique_ptr<NameService> serve(const NetworkDefinition& definition, bool was_there) override;
+  loop::Task<std::unique_ptr<NameService>> serve(NetworkDefinition definition, bool was_there) override;
 
  private:
   boost::asio::io_context& loop_;
-  const SystemHostSettings settings_;
+  const NameServiceSettings settings_;
+  boost::asio::thread_pool service_thread_{1};
 };
 
 }  // namespace warren::driver::network
