@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <sys/socket.h>
 
 #include "driver/contract/error.h"
 #include "driver/link/link.h"

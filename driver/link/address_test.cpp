@@ -44,8 +44,8 @@ TEST_F(AddressTest, OfIpv6IsThereAtOnce) {
 TEST_F(AddressTest, RefusesWhatCannotBe) {
   EXPECT_THAT(refusal([] { add_address("v0", {ip("10.0.0.1"), 33}); }), HasSubstr("10.0.0.1/33"));
   EXPECT_THAT(refusal([] { add_address("v9", {ip("10.0.0.1"), 24}); }), HasSubstr("there is no link 'v9'"));
-  EXPECT_THAT(refusal([] { add_address("v0", {ip("0.0.0.0"), 0}); }),
-              HasSubstr("link v0: cannot add the address 0.0.0.0/0"));
+  EXPECT_THAT(refusal([] { add_address("v0", {ip("ff02::1"), 64}); }),
+              HasSubstr("link v0: cannot add the address ff02::1/64"));
 }
 
 TEST_F(AddressTest, RoutesLeadByGateways) {

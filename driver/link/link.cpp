@@ -7,6 +7,7 @@
 #include <linux/if.h>
 #include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
+#include <sys/socket.h>
 
 #include "driver/contract/error.h"
 #include "driver/link/netlink.h"

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdio>
+#include <exception>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -13,6 +14,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "driver/config/ip_address.h"
 #include "driver/contract/error.h"
@@ -74,25 +76,17 @@ class Host {
     if (!space_) throw std::runtime_error("no network name space: this needs root");
     run([] { said("ip link set lo up"); });
   }
-  template <class Work>
-  auto run(Work&& work) const {
-    using Result = std::invoke_result_t<Work>;
+  void run(const std::function<void()>& work) const {
     std::exception_ptr failure;
-    std::conditional_t<std::is_void_v<Result>, int, Result> result{};
     std::thread([&] {
       try {
         if (::setns(space_.get(), CLONE_NEWNET) != 0) throw std::runtime_error("setns");
-        if constexpr (std::is_void_v<Result>) {
-          work();
-        } else {
-          result = work();
-        }
+        work();
       } catch (...) {
         failure = std::current_exception();
       }
     }).join();
     if (failure) std::rethrow_exception(failure);
-    if constexpr (!std::is_void_v<Result>) return result;
   }
   // A veth pair: `near` with us, eth0 there, with an address.
   void connect(const std::string& near, const std::string& address, const std::string& mac = "") {
@@ -105,7 +99,9 @@ class Host {
     });
   }
   bool reaches(const std::string& address) const {
-    return run([&] { return succeeds(fmt::format("ping -c 1 -W 1 {}", address)); });
+    bool it_does = false;
+    run([&] { it_does = succeeds(fmt::format("ping -c 1 -W 1 {}", address)); });
+    return it_does;
   }
 
  private:

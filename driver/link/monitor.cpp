@@ -63,7 +63,7 @@ std::vector<LinkEvent> LinkMonitor::read() {
     // The buffer is aligned for it, and NLMSG_OK checks the length.
     for (auto* header = reinterpret_cast<nlmsghdr*>(bytes.data()); NLMSG_OK(header, left);
          header = NLMSG_NEXT(header, left)) {
-      const auto* payload = static_cast<const std::uint8_t*>(NLMSG_DATA(header));
+      const auto* payload = reinterpret_cast<const std::uint8_t*>(header) + NLMSG_HDRLEN;
       take(Answer(header->nlmsg_type, {payload, header->nlmsg_len - NLMSG_HDRLEN}), events);
     }
   }
@@ -84,10 +84,10 @@ void LinkMonitor::take(const Answer& answer, std::vector<LinkEvent>& events) {
     if (!message) return;
     const std::string link = name_of(message->link);
     if (link.empty()) return;
-    if (message->gone) {
-      events.emplace_back(NeighbourGone{link, message->neighbour});
+    if (!message->mac) {
+      events.emplace_back(NeighbourGone{link, message->address});
     } else {
-      events.emplace_back(NeighbourSeen{link, message->neighbour});
+      events.emplace_back(NeighbourSeen{link, {message->address, *message->mac}});
     }
   }
 }

@@ -35,9 +35,10 @@ struct NeighbourSeen {
   Neighbour neighbour;
   bool operator==(const NeighbourSeen&) const = default;
 };
+// Asked for and not there, or forgotten; also told of one that was never seen.
 struct NeighbourGone {
   std::string link;
-  Neighbour neighbour;
+  config::IpAddress address;
   bool operator==(const NeighbourGone&) const = default;
 };
 using LinkEvent = std::variant<LinkRemoved, LinkRenamed, LinkMoved, NeighbourSeen, NeighbourGone>;

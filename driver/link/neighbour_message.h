@@ -10,10 +10,10 @@ namespace warren::driver::link {
 
 struct NeighbourMessage {
   int link = 0;  // index
-  Neighbour neighbour;
-  bool gone = false;
+  config::IpAddress address;
+  std::optional<config::MacAddress> mac;  // none: it is gone, or did not answer
 };
-// Nothing for what has no MAC address, or no IP address.
+// Nothing for what is no IP address's, and for one that is still being asked.
 std::optional<NeighbourMessage> neighbour_of(const Answer& answer);
 
 }  // namespace warren::driver::link
