@@ -29,6 +29,7 @@
 #include "driver/domain/driver.h"
 #include "driver/domain/native_format.h"
 #include "driver/host/driver.h"
+#include "driver/network/driver.h"
 #include "driver/secret/driver.h"
 #include "driver/storage/driver.h"
 #include "vmm-core/os/error.h"
@@ -39,7 +40,7 @@ namespace {
 namespace asio = boost::asio;
 
 // What Daemon has no driver for: handlers alone serve nobody.
-constexpr rpc::Part kAbsent[] = {rpc::Part::networks, rpc::Part::interfaces, rpc::Part::network_filters};
+constexpr rpc::Part kAbsent[] = {rpc::Part::interfaces, rpc::Part::network_filters};
 
 void print_procedures() {
   for (const rpc::Program& program : rpc::programs()) {
@@ -115,6 +116,7 @@ class Daemon {
         host_(driver::host::make_host_driver(loop_, facts_)),
         secrets_(driver::secret::make_secret_driver(loop_, secret_settings())),
         storage_(driver::storage::make_storage_driver(loop_, storage_settings())),
+        networks_(driver::network::make_network_driver(loop_, network_settings())),
         driver_(driver::domain::make_domain_driver(loop_, driver_settings(), facts_)),
         native_formats_(driver::domain::make_native_formats(loop_, facts_)),
         server_(loop_, session_services(nullptr), server_settings("virtwarrend")),
@@ -124,13 +126,20 @@ class Daemon {
   int run() {
     wait_for_signal();
     // The pools first: domains that start by themselves may have their volumes.
-    storage_->load([this](std::expected<void, driver::Error>) { load_domains(); });
+    storage_->load([this](std::expected<void, driver::Error>) { load_networks(); });
     loop_.run();
     log_.info("virtwarrend has ended");
     return status_;
   }
 
  private:
+  void load_networks() {
+    networks_->load([this](std::expected<void, driver::Error> outcome) {
+      if (!outcome) log_.error(fmt::format("networks: {}", outcome.error().message()));
+      load_domains();
+    });
+  }
+
   void load_domains() {
     driver_->load([this](std::expected<void, driver::Error> outcome) {
       if (outcome) return begin_to_listen();
@@ -158,6 +167,8 @@ class Daemon {
     settings.job_timeout = configuration_.job_timeout;
     settings.cage_program = find_cage();
     settings.volumes = storage_.get();
+    settings.networks = networks_.get();
+    settings.filters = network_filters_.get();
     settings.secret_value = [this](const driver::Uuid& secret) { return secrets_->value_for_use(secret); };
     settings.log = [this](driver::domain::LogPriority priority, std::string_view text) {
       log_.write(to_level(priority), text, "driver.domain");
@@ -188,6 +199,17 @@ class Daemon {
     };
     settings.report = [this](std::string_view text) {
       log_.write(LogLevel::warning, text, "driver.storage");
+    };
+    return settings;
+  }
+
+  driver::network::NetworkSettings network_settings() {
+    driver::network::NetworkSettings settings{
+        .configuration_directory = directories_.configuration / "networks",
+        .runtime_directory = directories_.runtime / "network",
+        .state_directory = directories_.state / "dnsmasq"};
+    settings.report = [this](std::string_view text) {
+      log_.write(LogLevel::warning, text, "driver.network");
     };
     return settings;
   }
@@ -338,8 +360,8 @@ class Daemon {
   // Null as long as kAbsent has them.
   std::unique_ptr<driver::InterfaceDriver> interfaces_;
   std::unique_ptr<driver::NetworkFilterDriver> network_filters_;
-  std::unique_ptr<driver::NetworkDriver> networks_;
-  std::unique_ptr<driver::domain::DomainDriver> driver_;  // uses the pools
+  std::unique_ptr<driver::network::LocalNetworks> networks_;
+  std::unique_ptr<driver::domain::DomainDriver> driver_;  // uses the pools and the networks
   std::unique_ptr<driver::NativeFormats> native_formats_;
   rpc::Server server_;
   rpc::Administration administration_{

@@ -5,8 +5,8 @@
 #include "driver/contract/error.h"
 #include "driver/domain/character_file.h"
 #include "driver/domain/disk_chain.h"
+#include "driver/domain/guest_link.h"
 #include "driver/domain/host_input.h"
-#include "driver/domain/tap.h"
 #include "driver/domain/vhost_user_disk.h"
 
 namespace warren::driver::domain {
@@ -150,7 +150,7 @@ Resources open_resources(const config::DomainDefinition& definition, const Resou
   for (std::size_t i = 0; i < devices.disks.size(); ++i)
     resources.live.backing.push_back(open_disk(resources, devices.disks[i], i, access));
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
-    Tap tap = open_tap(devices.interfaces[i]);
+    GuestLink tap = open_guest_link(devices.interfaces[i]);
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue) {
       add(resources, tap_descriptor(i, queue), std::move(tap.queues[queue]));
     }
@@ -178,7 +178,7 @@ Resources open_resources(config::Device& device, const ResourceAccess& access) {
     disk->backing = open_disk(resources, *disk, 0, access);
     disk->backing_store_end = disk->has_source();
   } else if (auto* interface = std::get_if<config::Interface>(&device)) {
-    Tap tap = open_tap(*interface);
+    GuestLink tap = open_guest_link(*interface);
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue)
       add(resources, tap_descriptor(0, queue), std::move(tap.queues[queue]));
     interface->target = tap.name;

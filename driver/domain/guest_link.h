@@ -1,0 +1,21 @@
+// The host's end of a guest's interface: a tap, in a bridge or by itself, or a macvtap.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "driver/config/interface.h"
+#include "vmm-core/os/file_descriptor.h"
+
+namespace warren::driver::domain {
+
+struct GuestLink {
+  std::string name;
+  std::vector<vmm::FileDescriptor> queues;  // non-blocking; one for each queue pair
+};
+
+// Where its port says, for one of type network. A macvtap stays until it is deleted; a tap does not. Blocks;
+// any thread. Throws Error.
+GuestLink open_guest_link(const config::Interface& interface);
+
+}  // namespace warren::driver::domain
