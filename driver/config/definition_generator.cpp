@@ -248,7 +248,7 @@ void make_tuning(Dice& dice, DomainDefinition& definition) {
 
 Interface make_interface(Dice& dice, std::uint32_t number) {
   Interface interface;
-  interface.type = static_cast<InterfaceType>(dice.below(2));
+  interface.type = static_cast<InterfaceType>(dice.below(4));
   if (dice.flip())
     interface.mac = MacAddress{0x52, 0x54, 0, 0, 0, static_cast<std::uint8_t>(dice.below(256))};
   if (interface.type == InterfaceType::bridge) interface.source_bridge = fmt::format("br{}", dice.below(100));
@@ -256,6 +256,21 @@ Interface make_interface(Dice& dice, std::uint32_t number) {
     interface.target = fmt::format("tap{}", dice.below(100));
     if (interface.type == InterfaceType::ethernet) interface.target_managed = dice.maybe_bool();
   }
+  if (interface.type == InterfaceType::network) {
+    interface.source_network = fmt::format("net {}", dice.below(100));
+    if (dice.flip()) interface.portgroup = fmt::format("group{}", dice.below(100));
+  }
+  if (interface.type == InterfaceType::direct)
+    interface.source_direct = {fmt::format("eth{}", dice.below(100)),
+                               static_cast<MacvtapMode>(dice.below(4))};
+  if (interface.type == InterfaceType::network || interface.type == InterfaceType::bridge) {
+    interface.isolated = dice.maybe_bool();
+    if (dice.flip()) interface.vlan = Vlan{.tags = {static_cast<std::uint16_t>(dice.below(4096))}};
+  }
+  if (dice.flip())
+    interface.filter =
+        FilterReference{"clean-traffic", {{"IP", {fmt::format("10.0.0.{}", dice.below(256))}}}};
+  interface.trust_guest_rx_filters = dice.maybe_bool();
   interface.model_virtio = dice.flip();
   interface.driver.name_qemu = dice.flip();
   interface.driver.queues = dice.maybe(1, 256);

@@ -76,7 +76,7 @@ NetworkPort parse(std::string_view xml, bool validate) {
     throw root.malformed(
         fmt::format("the document is to be <networkport>, not <{}>", root.name().substr(0, 64)));
   NetworkPort port;
-  port.uuid = require_uuid(root);
+  port.uuid = root.child("uuid") != nullptr ? require_uuid(root) : Uuid::random();
   XmlElement& owner = require_child(root, "owner");
   port.owner_name = require_child(owner, "name").text();
   port.owner_uuid = require_uuid(owner);

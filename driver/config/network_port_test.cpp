@@ -85,8 +85,6 @@ TEST(NetworkPort, T18WhatIsRefused) {
   const std::string least = kLeast;
   for (const Case& c : {
            Case{"networkport>", "port>", VIR_ERR_XML_ERROR, "<networkport>"},
-           Case{"<uuid>5c1a5a2d-8a0b-4e0c-9d3c-1f1b0c9b7a01</uuid>", "", VIR_ERR_XML_ERROR,
-                "<uuid> is missing"},
            Case{"5c1a5a2d", "x", VIR_ERR_XML_ERROR, "no UUID"},
            Case{"<name>web</name>", "", VIR_ERR_XML_ERROR, "<name> is missing"},
            Case{"<name>web</name>", "<name/>", VIR_ERR_XML_ERROR, "<name> is empty"},

@@ -93,7 +93,8 @@ Task<std::vector<GuestInterface>> interfaces_task(Domain& domain, Caller caller)
 }
 
 Task<std::string> leased_hostname_task(Domain& domain) {
-  for (const LeasedInterface& interface : co_await domain.leased_interfaces()) {
+  const auto interfaces = co_await domain.leased_interfaces();
+  for (const LeasedInterface& interface : interfaces) {
     for (const DhcpLease& lease : interface.leases)
       if (lease.host_name && !lease.host_name->empty()) co_return *lease.host_name;
   }
@@ -104,7 +105,8 @@ Task<std::string> leased_hostname_task(Domain& domain) {
 
 Task<std::vector<GuestInterface>> leased_addresses_task(Domain& domain) {
   std::vector<GuestInterface> result;
-  for (const LeasedInterface& interface : co_await domain.leased_interfaces()) {
+  const auto interfaces = co_await domain.leased_interfaces();
+  for (const LeasedInterface& interface : interfaces) {
     if (interface.leases.empty()) continue;
     GuestInterface& found = result.emplace_back(GuestInterface{interface.target, interface.mac, {}});
     for (const DhcpLease& lease : interface.leases)

@@ -30,7 +30,11 @@ Task<> LocalNetworkDriver::load_all() {
     if (!was_active && !(is_first && network->autostart)) continue;
     std::optional<Error> failed;
     try {
-      co_await (was_active ? adopt(network) : start_by_itself(network));
+      if (was_active) {
+        co_await adopt(network);
+      } else {
+        co_await start_by_itself(network);
+      }
     } catch (const Error& error) {
       failed = error;
     }
@@ -186,7 +190,8 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
       std::move_only_function<std::vector<std::string>()> make = [this, definition = network->definition] {
         return host_->start(definition);
       };
-      for (const std::string& obstacle : co_await on_host<std::vector<std::string>>(std::move(make)))
+      const auto obstacles = co_await on_host<std::vector<std::string>>(std::move(make));
+      for (const std::string& obstacle : obstacles)
         settings_.report(fmt::format("network '{}': {}", network->definition.name, obstacle));
       is_made = true;
       network->name_service = co_await host_->serve(network->definition, false);

@@ -120,7 +120,6 @@ Task<NetworkPortHandle> LocalNetworkDriver::make_port(Uuid uuid, std::string xml
   const loop::Turn::Hold turn = co_await network->turn.take();
   table_.by_uuid(uuid);
   require_active(*network);
-  if (wanted.uuid == Uuid{}) wanted.uuid = Uuid::random();
   if (network->ports.contains(wanted.uuid)) {
     throw network_error(VIR_ERR_NETWORK_PORT_EXIST,
                         fmt::format("Network port with UUID {} already exists", wanted.uuid.to_string()));
