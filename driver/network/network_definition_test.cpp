@@ -283,6 +283,7 @@ TEST(NetworkRefusals, Bridge) {
       {"<forward mode='bridge'/><bridge name='b' delay='1'/>", VIR_ERR_XML_ERROR, "does not make its own"},
       {"<forward mode='bridge'/><bridge name='b' zone='z'/>", VIR_ERR_XML_ERROR, "does not make its own"},
       {"<forward mode='bridge' dev='e'/><bridge name='b'/>", VIR_ERR_XML_ERROR, "not both"},
+      {"<forward mode='bridge'><pf dev='e'/></forward><bridge name='b'/>", VIR_ERR_XML_ERROR, "not both"},
   });
   // What only a network with a bridge of its own can have.
   for (const char* mode : {"bridge", "private", "vepa", "passthrough", "hostdev"}) {
@@ -435,6 +436,8 @@ TEST(NetworkRefusals, Dns) {
            {"<srv/>", VIR_ERR_XML_ERROR, "srv/@service"},
            {"<srv service='s'/>", VIR_ERR_XML_ERROR, "srv/@protocol"},
            {"<srv service='a b' protocol='tcp'/>", VIR_ERR_XML_ERROR, "srv/@service"},
+           {"<srv service='a.b' protocol='tcp'/>", VIR_ERR_XML_ERROR, "not the name of a service"},
+           {"<srv service='s' protocol='a.b'/>", VIR_ERR_XML_ERROR, "srv/@protocol"},
            {"<srv service='s' protocol='tcp' port='1'/>", VIR_ERR_XML_ERROR, "srv/@target"},
            {"<srv service='s' protocol='tcp' target='t' port='0'/>", VIR_ERR_XML_ERROR, "srv/@port"},
            {"<srv service='s' protocol='tcp' target='t' port='65536'/>", VIR_ERR_XML_ERROR, "65535"},

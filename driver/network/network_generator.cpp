@@ -171,7 +171,7 @@ Dns make_dns(Dice& dice) {
     if (dice.flip()) dns.hosts.back().names.push_back(dice.name());
   }
   for (std::uint32_t i = dice.below(3); i > 0; --i) {
-    DnsService service{.service = dice.name(), .protocol = dice.flip() ? "tcp" : "udp"};
+    DnsService service{.service = fmt::format("service-{}", i), .protocol = dice.flip() ? "tcp" : "udp"};
     if (dice.flip()) service.domain = dice.name();
     if (dice.flip()) {
       service.target = dice.name();
@@ -272,7 +272,8 @@ NetworkDefinition generate_network(std::span<const std::uint8_t> bytes) {
   if (definition.owns_bridge()) {
     make_own_bridge(dice, definition);
   } else if (definition.mode() == ForwardMode::bridge) {
-    if (definition.forward->interfaces.empty()) definition.bridge.name = "br0";
+    if (definition.forward->interfaces.empty() && definition.forward->physical_function.empty())
+      definition.bridge.name = "br0";
     if (dice.flip()) definition.bridge.mac_table_manager = config::MacTableManager::kernel;
   }
   make_port_groups(dice, definition);

@@ -78,7 +78,9 @@ void parse_bridge(XmlElement& root, NetworkDefinition& definition) {
         fmt::format("'stp', 'delay' and 'zone' are for bridges that the network makes; one of mode '{}' does "
                     "not make its own",
                     mode));
-  if (!bridge.name.empty() && !definition.forward->interfaces.empty())
+  const bool has_pool =
+      !definition.forward->interfaces.empty() || !definition.forward->physical_function.empty();
+  if (!bridge.name.empty() && has_pool)
     throw element->malformed("a network of mode 'bridge' has either a bridge or interfaces, not both");
 }
 
