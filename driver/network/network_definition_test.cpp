@@ -476,6 +476,31 @@ TEST(NetworkRefusals, PortGroupsAndVlans) {
   });
 }
 
+TEST(NetworkRefusals, T18LargeDocuments) {
+  const auto many = [](int count, auto element) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += element(i);
+    return text;
+  };
+  expect_all_refused(
+      {{many(257,
+             [](int i) { return fmt::format("<ip address='10.{}.{}.1' prefix='24'/>", i / 200, i % 200); }),
+        VIR_ERR_CONFIG_UNSUPPORTED, "/network/ip[257] (line 1): a network has at most 256"},
+       {many(50'001, [](int) { return "<ip address='10.0.0.1'/>"; }), VIR_ERR_XML_ERROR, "more than 100000"},
+       {"<description>" + std::string(4u << 20, 'x') + "</description>", VIR_ERR_XML_ERROR,
+        "more than 4194304"}});
+  // As many hosts as there are addresses.
+  const std::string hosts = many(20'000, [](int i) {
+    return fmt::format("<host name='h{}' ip='10.1.{}.{}'/>", i, i / 250 + 1, i % 250 + 1);
+  });
+  EXPECT_EQ(
+      parse_network("<network><name>n</name><ip address='10.0.0.1'><dhcp>" + hosts + "</dhcp></ip></network>",
+                    true)
+          .addresses.front()
+          .hosts.size(),
+      20'000u);
+}
+
 TEST(NetworkRefusals, TheSchemaRefusesThemToo) {
   for (const char* inside :
        {"<gold/>", "<forward mode='gold'/>", "<bridge stp='no'/>", "<mtu/>", "<ip/>", "<dns><srv/></dns>",
