@@ -397,9 +397,11 @@ bool replace_if_changed(const std::filesystem::path& path, const std::string& te
   return true;
 }
 
+// Whatever the umask says, dnsmasq gets to its files when it is no longer root.
 void make_directory(const std::filesystem::path& path) {
   std::error_code failed;
   std::filesystem::create_directories(path, failed);
+  if (!failed) std::filesystem::permissions(path, std::filesystem::perms(0755), failed);
   if (failed) throw system_error(failed.value(), fmt::format("cannot make the directory {}", path.native()));
 }
 
