@@ -1,8 +1,8 @@
 // <ip> with its <dhcp>, and <route>.
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <limits>
+#include <set>
 
 #include "driver/network/network_parts.h"
 
@@ -121,13 +121,13 @@ void parse_boot(XmlElement& dhcp, NetworkAddress& address) {
 void parse_dhcp(XmlElement& dhcp, NetworkAddress& address) {
   for (XmlElement* range : dhcp.children("range"))
     address.ranges.push_back(parse_dhcp_range(*range, address));
+  std::set<IpAddress> given;
   for (XmlElement* element : dhcp.children("host")) {
     DhcpHost host = parse_dhcp_host(*element, address, Completeness::whole);
-    // dnsmasq gives neither of them the address.
-    for (const DhcpHost& other : address.hosts)
-      if (other.ip == host.ip)
-        throw element->malformed(
-            fmt::format("the address {} is given to two hosts", config::format_ip_address(*host.ip)));
+    // dnsmasq gives neither of two hosts the address.
+    if (!given.insert(*host.ip).second)
+      throw element->malformed(
+          fmt::format("the address {} is given to two hosts", config::format_ip_address(*host.ip)));
     address.hosts.push_back(std::move(host));
   }
   parse_boot(dhcp, address);

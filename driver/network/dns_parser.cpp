@@ -24,6 +24,19 @@ std::string require_field(XmlElement& element, std::string_view attribute) {
   return text;
 }
 
+// A service or a protocol: a label of a DNS name, written without its underscore (RFC 2782).
+std::string read_label(XmlElement& element, std::string_view attribute) {
+  std::string text = read_field(element, attribute);
+  const bool is_label = std::ranges::all_of(text, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("-_+/*").find(c) != std::string_view::npos;
+  });
+  if (!is_label)
+    throw element.malformed_attribute(
+        attribute, fmt::format("'{}' is not the name of a service or protocol", text.substr(0, 64)));
+  return text;
+}
+
 DnsForwarder parse_forwarder(XmlElement& element) {
   DnsForwarder forwarder{.address = read_ip_address(element, "addr"),
                          .domain = read_domain_name(element, "domain")};
@@ -57,14 +70,11 @@ DnsText parse_dns_text(XmlElement& element, Completeness completeness) {
 }
 
 DnsService parse_dns_service(XmlElement& element, Completeness completeness) {
-  DnsService service;
-  if (completeness == Completeness::whole) {
-    service.service = require_field(element, "service");
-    service.protocol = require_field(element, "protocol");
-  } else {
-    service.service = read_field(element, "service");
-    service.protocol = read_field(element, "protocol");
-  }
+  DnsService service{.service = read_label(element, "service"), .protocol = read_label(element, "protocol")};
+  if (completeness == Completeness::whole && service.service.empty())
+    throw element.malformed_attribute("service", "it is missing or empty");
+  if (completeness == Completeness::whole && service.protocol.empty())
+    throw element.malformed_attribute("protocol", "it is missing or empty");
   service.domain = read_domain_name(element, "domain");
   service.target = read_domain_name(element, "target");
   service.port = config::read_number(element, "port", 1, kMost16Bits);

@@ -1,5 +1,5 @@
 // <forward>: how a network is connected to what is outside of it.
-#include <algorithm>
+#include <set>
 
 #include "driver/config/port_xml.h"
 #include "driver/network/network_parts.h"
@@ -37,9 +37,10 @@ void parse_nat(XmlElement& element, Forward& forward) {
 }
 
 void parse_interfaces(XmlElement& element, Forward& forward) {
+  std::set<std::string> names;
   for (XmlElement* child : element.children("interface")) {
     std::string name = parse_forward_interface(*child);
-    if (std::ranges::find(forward.interfaces, name) != forward.interfaces.end())
+    if (!names.insert(name).second)
       throw child->malformed(fmt::format("the interface '{}' is listed twice", name));
     forward.interfaces.push_back(std::move(name));
   }
@@ -55,6 +56,7 @@ void parse_interfaces(XmlElement& element, Forward& forward) {
 }
 
 void parse_addresses(XmlElement& element, Forward& forward) {
+  std::set<std::string> names;
   for (XmlElement* child : element.children("address")) {
     if (forward.mode != ForwardMode::hostdev)
       throw child->unsupported("only a network of mode 'hostdev' has PCI devices");
@@ -62,7 +64,7 @@ void parse_addresses(XmlElement& element, Forward& forward) {
       throw child->malformed("the pool is of interfaces already; it cannot be of PCI devices, too");
     const config::PciAddress address = config::parse_host_pci_address(*child);
     child->attribute("connections");  // of a running network; nothing that could be set
-    if (std::ranges::find(forward.addresses, address) != forward.addresses.end())
+    if (!names.insert(config::format_pci_address(address)).second)
       throw child->malformed(
           fmt::format("the PCI device {} is listed twice", config::format_pci_address(address)));
     forward.addresses.push_back(address);

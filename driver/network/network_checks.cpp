@@ -1,5 +1,7 @@
 // What elements of a network say of each other: what its mode has no use for, what may be there once.
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "driver/network/network_parts.h"
 
@@ -37,13 +39,16 @@ void check_addresses(XmlElement& root, const NetworkDefinition& definition) {
     throw root.child("forward")->malformed(
         fmt::format("a network of mode '{}' needs <ip>", forward_mode_names().name(definition.mode())));
   const std::vector<XmlElement*> elements = root.children("ip");
+  if (elements.size() > kMostAddresses)
+    throw elements[kMostAddresses]->unsupported(
+        fmt::format("a network has at most {} of them", kMostAddresses));
+  std::set<IpAddress> given;
   bool has_dhcp[2] = {};
   for (std::size_t i = 0; i < definition.addresses.size(); ++i) {
     const NetworkAddress& address = definition.addresses[i];
-    for (std::size_t j = 0; j < i; ++j)
-      if (definition.addresses[j].address == address.address)
-        throw elements[i]->malformed_attribute(
-            "address", fmt::format("{} is there twice", config::format_ip_address(*address.address)));
+    if (!given.insert(*address.address).second)
+      throw elements[i]->malformed_attribute(
+          "address", fmt::format("{} is there twice", config::format_ip_address(*address.address)));
     const bool is_ipv6 = address.address->is_ipv6;
     if (address.has_dhcp() && std::exchange(has_dhcp[is_ipv6 ? 1 : 0], true))
       throw elements[i]->unsupported(
@@ -67,13 +72,13 @@ void check_routes(XmlElement& root, const NetworkDefinition& definition) {
 
 void check_port_groups(XmlElement& root, const NetworkDefinition& definition) {
   const std::vector<XmlElement*> elements = root.children("portgroup");
+  std::set<std::string_view> names;
   const PortGroup* chosen = nullptr;
   for (std::size_t i = 0; i < definition.port_groups.size(); ++i) {
     const PortGroup& group = definition.port_groups[i];
-    for (std::size_t j = 0; j < i; ++j)
-      if (definition.port_groups[j].name == group.name)
-        throw elements[i]->malformed_attribute(
-            "name", fmt::format("there are two portgroups '{}'", group.name.substr(0, 64)));
+    if (!names.insert(group.name).second)
+      throw elements[i]->malformed_attribute(
+          "name", fmt::format("there are two portgroups '{}'", group.name.substr(0, 64)));
     if (group.is_default && chosen)
       throw elements[i]->unsupported_attribute(
           "default", fmt::format("'{}' is the default portgroup already", chosen->name.substr(0, 64)));

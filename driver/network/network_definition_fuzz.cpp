@@ -1,11 +1,14 @@
-// T18: whatever parses is written as something that parses to the same and is of the schema; a change of one
-// entry (after a first byte below 32: the section) leaves a definition that is so, too.
+// T18: whatever parses is written as something that parses to the same and is of the schema. The first byte
+// chooses: text as it is, a change of one entry (the second byte is the section), or bytes for a generated
+// definition, whose text is then damaged in one place.
 
 #include <cstdlib>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "driver/contract/error.h"
-#include "driver/network/network_definition.h"
+#include "driver/network/network_generator.h"
 
 using namespace warren::driver;
 
@@ -24,20 +27,54 @@ void check(const network::NetworkDefinition& definition) {
     std::abort();
 }
 
+void parse_text(std::string_view text) {
+  network::NetworkDefinition definition;
+  try {
+    definition = network::parse_network(text, false);
+  } catch (const Error&) {
+    return;
+  }
+  check(definition);
+}
+
+void update(std::string_view text) {
+  if (text.empty()) return;
+  const auto choice = static_cast<std::uint8_t>(text.front());
+  NetworkUpdate change{
+      .command = choice % 4u + 1, .section = choice / 4u % 14u, .xml = std::string(text.substr(1))};
+  network::NetworkDefinition definition;
+  try {
+    definition = network::updated(network::parse_network(kNetwork, false), change);
+  } catch (const Error&) {
+    return;
+  }
+  check(definition);
+}
+
+void damage(std::span<const std::uint8_t> bytes) {
+  if (bytes.size() < 4) return;
+  const network::NetworkDefinition definition = network::generate_network(bytes.subspan(4));
+  check(definition);
+  std::string text = network::format_network(definition, nullptr);
+  const std::size_t at = static_cast<std::size_t>(bytes[0] << 8 | bytes[1]) % text.size();
+  if ((bytes[2] & 1) != 0) {
+    text[at] = static_cast<char>(bytes[3]);
+  } else {
+    text.erase(at, bytes[3]);
+  }
+  parse_text(text);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  std::string_view text(reinterpret_cast<const char*>(data), size);  // bytes as text
-  try {
-    if (text.empty() || data[0] >= 32) {
-      check(network::parse_network(text, false));
-      return 0;
-    }
-    NetworkUpdate update{.command = data[0] % 4u + 1, .section = size > 1 ? data[1] % 14u : 0};
-    update.xml = text.substr(size > 1 ? 2 : 1);
-    check(network::updated(network::parse_network(kNetwork, false), update));
-  } catch (const Error& error) {
-    if (error.code() == VIR_ERR_XML_INVALID_SCHEMA) std::abort();
+  const std::string_view text(reinterpret_cast<const char*>(data), size);  // bytes as text
+  if (size == 0 || data[0] == '<') {
+    parse_text(text);
+  } else if (data[0] % 2 == 0) {
+    update(text.substr(1));
+  } else {
+    damage({data + 1, size - 1});
   }
   return 0;
 }

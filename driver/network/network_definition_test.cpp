@@ -283,6 +283,7 @@ TEST(NetworkRefusals, Bridge) {
       {"<forward mode='bridge'/><bridge name='b' delay='1'/>", VIR_ERR_XML_ERROR, "does not make its own"},
       {"<forward mode='bridge'/><bridge name='b' zone='z'/>", VIR_ERR_XML_ERROR, "does not make its own"},
       {"<forward mode='bridge' dev='e'/><bridge name='b'/>", VIR_ERR_XML_ERROR, "not both"},
+      {"<forward mode='bridge'><pf dev='e'/></forward><bridge name='b'/>", VIR_ERR_XML_ERROR, "not both"},
   });
   // What only a network with a bridge of its own can have.
   for (const char* mode : {"bridge", "private", "vepa", "passthrough", "hostdev"}) {
@@ -435,6 +436,8 @@ TEST(NetworkRefusals, Dns) {
            {"<srv/>", VIR_ERR_XML_ERROR, "srv/@service"},
            {"<srv service='s'/>", VIR_ERR_XML_ERROR, "srv/@protocol"},
            {"<srv service='a b' protocol='tcp'/>", VIR_ERR_XML_ERROR, "srv/@service"},
+           {"<srv service='a.b' protocol='tcp'/>", VIR_ERR_XML_ERROR, "not the name of a service"},
+           {"<srv service='s' protocol='a.b'/>", VIR_ERR_XML_ERROR, "srv/@protocol"},
            {"<srv service='s' protocol='tcp' port='1'/>", VIR_ERR_XML_ERROR, "srv/@target"},
            {"<srv service='s' protocol='tcp' target='t' port='0'/>", VIR_ERR_XML_ERROR, "srv/@port"},
            {"<srv service='s' protocol='tcp' target='t' port='65536'/>", VIR_ERR_XML_ERROR, "65535"},
@@ -471,6 +474,31 @@ TEST(NetworkRefusals, PortGroupsAndVlans) {
        "/network/portgroup/vlan"},
       {"<virtualport/>", VIR_ERR_XML_ERROR, "/network/virtualport/@type"},
   });
+}
+
+TEST(NetworkRefusals, T18LargeDocuments) {
+  const auto many = [](int count, auto element) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += element(i);
+    return text;
+  };
+  expect_all_refused(
+      {{many(257,
+             [](int i) { return fmt::format("<ip address='10.{}.{}.1' prefix='24'/>", i / 200, i % 200); }),
+        VIR_ERR_CONFIG_UNSUPPORTED, "/network/ip[257] (line 1): a network has at most 256"},
+       {many(50'001, [](int) { return "<ip address='10.0.0.1'/>"; }), VIR_ERR_XML_ERROR, "more than 100000"},
+       {"<description>" + std::string(4u << 20, 'x') + "</description>", VIR_ERR_XML_ERROR,
+        "more than 4194304"}});
+  // As many hosts as there are addresses.
+  const std::string hosts = many(20'000, [](int i) {
+    return fmt::format("<host name='h{}' ip='10.1.{}.{}'/>", i, i / 250 + 1, i % 250 + 1);
+  });
+  EXPECT_EQ(
+      parse_network("<network><name>n</name><ip address='10.0.0.1'><dhcp>" + hosts + "</dhcp></ip></network>",
+                    true)
+          .addresses.front()
+          .hosts.size(),
+      20'000u);
 }
 
 TEST(NetworkRefusals, TheSchemaRefusesThemToo) {

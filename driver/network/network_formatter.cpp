@@ -4,6 +4,8 @@
 
 namespace warren::driver::network {
 
+using config::XmlWriter;
+
 namespace {
 
 std::string_view yes_no(bool value) {
@@ -141,6 +143,16 @@ void format_lease(XmlWriter& writer, const std::optional<DhcpLeaseTime>& lease) 
   writer.end();
 }
 
+void format_dhcp_host(XmlWriter& writer, const DhcpHost& host) {
+  writer.begin("host");
+  if (host.mac) writer.attribute("mac", *host.mac);
+  format_text(writer, "id", host.id);
+  format_text(writer, "name", host.name);
+  format_address(writer, "ip", host.ip);
+  format_lease(writer, host.lease);
+  writer.end();
+}
+
 void format_dhcp(XmlWriter& writer, const NetworkAddress& address) {
   if (!address.has_dhcp() && address.boot_file.empty()) return;
   writer.begin("dhcp");
@@ -225,16 +237,6 @@ void format_options(XmlWriter& writer, const NetworkDefinition& definition) {
 }
 
 }  // namespace
-
-void format_dhcp_host(XmlWriter& writer, const DhcpHost& host) {
-  writer.begin("host");
-  if (host.mac) writer.attribute("mac", *host.mac);
-  format_text(writer, "id", host.id);
-  format_text(writer, "name", host.name);
-  format_address(writer, "ip", host.ip);
-  format_lease(writer, host.lease);
-  writer.end();
-}
 
 std::string format_network(const NetworkDefinition& definition, const LiveFigures* live) {
   XmlWriter writer(2048);

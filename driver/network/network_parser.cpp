@@ -1,5 +1,5 @@
 // <network> to NetworkDefinition.
-#include <limits>
+#include <set>
 #include <utility>
 
 #include "driver/config/port_xml.h"
@@ -47,13 +47,12 @@ void parse_metadata(config::XmlDocument& document, NetworkDefinition& definition
   XmlElement* element = document.root().child("metadata");
   if (!element) return;
   definition.metadata = std::move(document.metadata());
-  for (std::size_t i = 0; i < definition.metadata.size(); ++i) {
-    const std::string& uri = definition.metadata[i].namespace_uri;
-    if (uri.empty()) throw element->malformed("every element in it has to be in a namespace");
-    for (std::size_t j = 0; j < i; ++j)
-      if (definition.metadata[j].namespace_uri == uri)
-        throw element->malformed(
-            fmt::format("there are two elements of the namespace '{}'", uri.substr(0, 256)));
+  std::set<std::string_view> namespaces;
+  for (const config::MetadataElement& one : definition.metadata) {
+    if (one.namespace_uri.empty()) throw element->malformed("every element in it has to be in a namespace");
+    if (!namespaces.insert(one.namespace_uri).second)
+      throw element->malformed(
+          fmt::format("there are two elements of the namespace '{}'", one.namespace_uri.substr(0, 256)));
   }
 }
 
@@ -78,7 +77,9 @@ void parse_bridge(XmlElement& root, NetworkDefinition& definition) {
         fmt::format("'stp', 'delay' and 'zone' are for bridges that the network makes; one of mode '{}' does "
                     "not make its own",
                     mode));
-  if (!bridge.name.empty() && !definition.forward->interfaces.empty())
+  const bool has_pool =
+      !definition.forward->interfaces.empty() || !definition.forward->physical_function.empty();
+  if (!bridge.name.empty() && has_pool)
     throw element->malformed("a network of mode 'bridge' has either a bridge or interfaces, not both");
 }
 

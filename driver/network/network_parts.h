@@ -9,19 +9,18 @@
 
 #include "driver/config/xml_tree.h"
 #include "driver/config/xml_values.h"
-#include "driver/config/xml_writer.h"
 #include "driver/network/network_definition.h"
 
 namespace warren::driver::network {
 
 using config::XmlElement;
-using config::XmlWriter;
 
 // An element of virNetworkUpdate is whole when it is to be put in, and may be `partial` when it only says
 // which one is to go.
 enum class Completeness { whole, partial };
 
-inline constexpr config::XmlLimits kNetworkLimits{.bytes = 4u << 20, .depth = 64, .nodes = 200'000};
+inline constexpr config::XmlLimits kNetworkLimits{.bytes = 4u << 20, .depth = 64, .nodes = 100'000};
+inline constexpr std::size_t kMostAddresses = 256;  // <ip> of a network
 
 // forward_parser.cpp
 const config::EnumTable<ForwardMode>& forward_mode_names();
@@ -62,8 +61,5 @@ std::string read_line(XmlElement& element, std::string_view attribute);
 
 // network_checks.cpp: what concerns more than one element. `root` gives the lines.
 void check_network(XmlElement& root, const NetworkDefinition& definition);
-
-// network_formatter.cpp
-void format_dhcp_host(XmlWriter& writer, const DhcpHost& host);
 
 }  // namespace warren::driver::network
