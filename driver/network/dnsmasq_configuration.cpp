@@ -83,7 +83,7 @@ class Lines {
   std::string text_;
 };
 
-// ",45m": nothing where nothing is said; dnsmasq's own default is an hour.
+// ",45m": nothing where nothing is said; dnsmasq's own default is an hour, and of IPv6 a day.
 std::string lease_time(const Lines& lines, const std::optional<DhcpLeaseTime>& lease) {
   if (!lease) return {};
   if (lease->expiry == 0) return ",infinite";
@@ -187,10 +187,6 @@ std::string reverse_zone(const Lines& lines, const NetworkAddress& address) {
       zone = fmt::format("{:x}.{}", bit % 8 == 0 ? byte >> 4 : byte & 15, zone);
   }
   return zone;
-}
-
-bool gives_addresses(const NetworkAddress& address) {
-  return !address.ranges.empty() || !address.hosts.empty();
 }
 
 bool dns_enabled(const NetworkDefinition& definition) {
@@ -297,7 +293,7 @@ class Configuration {
       if (!address.address) continue;
       if (!address.tftp_root.empty())
         lines_.add("enable-tftp\ntftp-root={}", lines_.quoted("<tftp root>", address.tftp_root));
-      if (!gives_addresses(address)) continue;
+      if (!address.has_dhcp()) continue;
       (address.address->is_ipv6 ? ipv6 : ipv4) = true;
       leases += add_ranges(address);
       if (!address.boot_file.empty()) add_boot_file(address);
@@ -328,12 +324,16 @@ class Configuration {
       lines_.add("dhcp-range={},{},{}{}", config::format_ip_address(range.addresses.begin),
                  config::format_ip_address(range.addresses.end), mask, lease_time(lines_, range.lease));
     }
-    for (const DhcpHost& host : address.hosts) {
-      const bool counted = std::ranges::any_of(address.ranges, [&](const DhcpRange& range) {
-        return host.ip && *host.ip >= range.addresses.begin && *host.ip <= range.addresses.end;
+    // A host beyond them may be any of the subnet: its number of addresses, so that more hosts are no new
+    // limit.
+    const bool beyond = std::ranges::any_of(address.hosts, [&](const DhcpHost& host) {
+      return std::ranges::none_of(address.ranges, [&](const DhcpRange& range) {
+        return !host.ip || (*host.ip >= range.addresses.begin && *host.ip <= range.addresses.end);
       });
-      if (!counted) ++leases;
-    }
+    });
+    if (beyond)
+      leases = size_of(
+          {config::first_address(*address.address, prefix), config::last_address(*address.address, prefix)});
     // Those that are named get an address, and nobody else.
     if (address.ranges.empty())
       lines_.add("dhcp-range={},static,{}", config::format_ip_address(*address.address), mask);
@@ -397,9 +397,11 @@ bool replace_if_changed(const std::filesystem::path& path, const std::string& te
   return true;
 }
 
+// Whatever the umask says, dnsmasq gets to its files when it is no longer root.
 void make_directory(const std::filesystem::path& path) {
   std::error_code failed;
   std::filesystem::create_directories(path, failed);
+  if (!failed) std::filesystem::permissions(path, std::filesystem::perms(0755), failed);
   if (failed) throw system_error(failed.value(), fmt::format("cannot make the directory {}", path.native()));
 }
 
@@ -433,8 +435,8 @@ DnsmasqTexts dnsmasq_texts(const DnsmasqSettings& settings, const NetworkDefinit
 bool needs_dnsmasq(const NetworkDefinition& definition) {
   if (!definition.owns_bridge()) return false;
   return std::ranges::any_of(definition.addresses, [&](const NetworkAddress& address) {
-    return address.address && (dns_enabled(definition) || gives_addresses(address) ||
-                               address.address->is_ipv6 || !address.tftp_root.empty());
+    return address.address && (dns_enabled(definition) || address.has_dhcp() || address.address->is_ipv6 ||
+                               !address.tftp_root.empty());
   });
 }
 

@@ -14,6 +14,8 @@
 
 namespace warren::driver::network {
 
+// Directories of their own, which become 0755: dnsmasq reads the hosts again when it is somebody else, so
+// everybody has to get to them through those above, too.
 struct DnsmasqSettings {
   std::filesystem::path run_directory;    // gone after a reboot
   std::filesystem::path lease_directory;  // not gone

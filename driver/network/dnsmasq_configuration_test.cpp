@@ -25,7 +25,6 @@ NetworkDefinition plain() {
   definition.forward.emplace();
   definition.addresses = {{.address = ip("192.168.122.1"),
                            .netmask = ip("255.255.255.0"),
-                           .has_dhcp = true,
                            .ranges = {{.addresses = {ip("192.168.122.2"), ip("192.168.122.254")}}}}};
   return definition;
 }
@@ -129,12 +128,11 @@ TEST_F(DnsmasqConfigurationTest, AddressesAndHosts) {
   definition.addresses.push_back(
       {.address = ip("2001:db8::1"),
        .prefix = 64,
-       .has_dhcp = true,
        .ranges = {{.addresses = {ip("2001:db8::100"), ip("2001:db8::1ff")}}},
        .hosts = {{.id = "0:3:0:1:0:16:3e:11:22:33", .name = "six", .ip = ip("2001:db8::9")}}});
   const auto found = lines(definition);
   for (const char* line : {"dhcp-range=192.168.122.2,192.168.122.254,255.255.255.0,2h", "dhcp-option=26,9000",
-                           "dhcp-range=2001:db8::100,2001:db8::1ff,64", "enable-ra", "dhcp-lease-max=511"})
+                           "dhcp-range=2001:db8::100,2001:db8::1ff,64", "enable-ra", "dhcp-lease-max=65788"})
     EXPECT_TRUE(has(found, line)) << line;
   EXPECT_EQ(dnsmasq_texts(settings_, definition).dhcp_hosts,
             "52:54:00:00:00:01,one,192.168.122.10\n"
@@ -170,7 +168,7 @@ TEST_F(DnsmasqConfigurationTest, IsolatedGuestsHaveNoRouter) {
   definition.dnsmasq_options = {"log-queries", "address=/#/192.168.122.1"};
   const auto found = lines(definition);
   for (const char* line : {"no-resolv", "dhcp-option=3", "dhcp-range=192.168.122.1,static,255.255.255.0",
-                           "dhcp-lease-max=1", "enable-tftp", "tftp-root=\"/srv/boot files, all\"",
+                           "dhcp-lease-max=256", "enable-tftp", "tftp-root=\"/srv/boot files, all\"",
                            "dhcp-boot=\"pxelinux.0\",,192.168.122.9", "log-queries"})
     EXPECT_TRUE(has(found, line)) << line;
   EXPECT_EQ(found.back(), "address=/#/192.168.122.1");

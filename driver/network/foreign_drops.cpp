@@ -93,7 +93,7 @@ class TrafficList {
 
   void add_services(const NetworkAddress& address, const Subnet& subnet) {
     // IPv6 guests learn of their router from it in any case; DHCPv6 only where it is asked for.
-    if (address.has_dhcp)
+    if (address.has_dhcp())
       add_service(subnet.address.is_ipv6 ? "DHCPv6" : "DHCP", subnet, subnet.address.is_ipv6 ? 547 : 67,
                   false);
     if (!definition_.dns || definition_.dns->enable.value_or(true)) add_service("DNS", subnet, 53, true);

@@ -16,7 +16,8 @@ NetworkDefinition network(ForwardMode mode) {
   NetworkDefinition definition;
   definition.name = "default";
   definition.bridge.name = Topology::kBridge;
-  definition.addresses = {{.address = config::parse_ip_address("10.71.0.1"), .prefix = 24, .has_dhcp = true}};
+  definition.addresses = {
+      {.address = config::parse_ip_address("10.71.0.1"), .prefix = 24, .hosts = {{.name = "one"}}}};
   if (mode != ForwardMode::none) {
     definition.forward.emplace();
     definition.forward->mode = mode;
@@ -155,7 +156,7 @@ TEST_F(ForeignDropsTest, Firewalld) {
 TEST_F(ForeignDropsTest, WhatAnAdministratorsInputPolicyHits) {
   NetworkDefinition definition = network(ForwardMode::nat);
   definition.addresses.push_back(
-      {.address = config::parse_ip_address("2001:db8:71::1"), .prefix = 64, .has_dhcp = true});
+      {.address = config::parse_ip_address("2001:db8:71::1"), .prefix = 64, .hosts = {{.name = "one"}}});
   const char* rules = R"(table inet mine {
     set allowed { type inet_service
       elements = { 22, 67 }

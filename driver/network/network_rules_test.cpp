@@ -94,6 +94,8 @@ TEST_F(NetworkRulesTest, Nat) {
   expect_throughout(network(ForwardMode::nat), {.outside_guest = kRejected}, {});
   EXPECT_EQ(seen_outside(false), "10.72.0.1");
   EXPECT_EQ(seen_outside(true), world_.first.ipv6);
+  for (const char* kept : {"ip daddr 224.0.0.0/24 return", "ip daddr 255.255.255.255 return"})
+    EXPECT_NE(rules().find(kept), std::string::npos) << kept << "\n" << rules();
 }
 
 TEST_F(NetworkRulesTest, NatOfIpv6) {
@@ -190,6 +192,27 @@ TEST_F(NetworkRulesTest, OneNetworksRulesAreNotAnothers) {
   EXPECT_EQ(bridges(), std::vector<std::string>{"virbr7"});
   apply_all_rules({});
   EXPECT_TRUE(bridges().empty());
+}
+
+TEST_F(NetworkRulesTest, BetweenNetworksBothHaveTheirSay) {
+  // To the rules the device outside is a bridge as any other.
+  NetworkDefinition other = network(ForwardMode::route);
+  other.bridge.name = Topology::kOutward;
+  other.addresses = {address("10.72.0.1", 24), address("2001:db8:72::1", 64)};
+  apply(other);
+  apply(network(ForwardMode::none));
+  expect({.guest_outside = kRejected, .outside_guest = kRejected}, false, "isolated and routed");
+  apply(network(ForwardMode::nat));
+  expect({.outside_guest = kRejected}, false, "nat and routed");
+  apply(network(ForwardMode::route));
+  expect({}, false, "routed and routed");
+  other.forward->mode = ForwardMode::nat;
+  apply(other);
+  expect({.guest_outside = kRejected}, false, "routed and nat");
+  apply(network(ForwardMode::nat));
+  expect({.guest_outside = kRejected, .outside_guest = kRejected}, false, "nat and nat");
+  apply(network(ForwardMode::open));
+  expect({.guest_outside = kRejected}, false, "open and nat");
 }
 
 TEST_F(NetworkRulesTest, RulesAreMadeWhereThereAreNone) {
