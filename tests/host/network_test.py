@@ -151,7 +151,7 @@ class Network(unittest.TestCase):
         self.assertIn("192.168.122.50", self.virsh("net-dumpxml", "default", "--inactive"))
         self.assertTrue(any("192.168.122.50" in path.read_text() for path in self.daemon.root.rglob("run/warren/network/**/*")
                             if path.is_file()), "dnsmasq is not told")
-        self.assertIn("there is an existing dhcp host entry", self.refused("net-update", "default", "add", "ip-dhcp-host", host,
+        self.assertIn("has a DHCP host with any of", self.refused("net-update", "default", "add", "ip-dhcp-host", host,
                                                                            "--live"))
         self.virsh("net-update", "default", "delete", "ip-dhcp-host", host, "--live")
         self.assertNotIn("192.168.122.50", self.virsh("net-dumpxml", "default"))
@@ -169,7 +169,8 @@ class Network(unittest.TestCase):
         self.assertIn("connections='1'", self.virsh("net-dumpxml", "default"))
         self.virsh("net-port-delete", "default", uuid)
         self.assertNotIn(uuid, self.virsh("net-port-list", "default"))
-        self.assertIn("does not exist", self.refused("net-port-dumpxml", "default", uuid))
+        # virsh says so and ends with 0.
+        self.assertIn("failed to get network port", self.daemon.virsh("net-port-dumpxml", "default", uuid, check=False))
 
     def test_events(self):
         self.virsh("net-define", self.file(DEFAULT))
@@ -209,8 +210,6 @@ class Network(unittest.TestCase):
         live = self.virsh("dumpxml", "vm")
         self.assertRegex(live, r"<source network='default' portid='[0-9a-f-]{36}' bridge='virbr0'/>")
         self.assertNotIn("portid", self.virsh("dumpxml", "vm", "--inactive"))
-        self.assertIn("virbr0", self.daemon.in_network("ip", "-br", "link", "show", "master", "virbr0")
-                      + self.virsh("domiflist", "vm") + "virbr0")
         self.assertRegex(self.virsh("domiflist", "vm"), r"vnet0\s+network\s+default\s+virtio\s+52:54:00:aa:bb:cc")
         self.assertIn("vnet0", self.daemon.in_network("ip", "-br", "link", "show", "master", "virbr0"))
         self.assertIn("isolated on", self.daemon.in_network("bridge", "-d", "link", "show", "dev", "vnet0"))
