@@ -301,11 +301,11 @@ class Daemon {
     timeout_.expires_after(idle_timeout_);
     timeout_.async_wait([this](boost::system::error_code error) {
       if (error || stopping_ || client_count() > 0) return;  // idle() follows the last client
-      if (driver_->is_busy()) {
+      if (driver_->is_busy() || networks_->is_busy()) {
         idle();
         return;
       }
-      log_.info("no clients and no running domains: ending");
+      log_.info("no clients, no running domains and no active networks: ending");
       stop();
     });
   }

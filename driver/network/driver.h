@@ -28,6 +28,9 @@ class LocalNetworks : public NetworkDriver {
   // Finds the active networks of an earlier daemon again and, the first time since the host booted, starts
   // those marked for autostart. To be called once, before any front door opens. What fails is reported.
   virtual void load(Completion<void> completion) = 0;
+
+  // Whether networks are active: their dnsmasq is watched, so the daemon does not end by its --timeout then.
+  virtual bool is_busy() const = 0;
 };
 
 // Throws Error if a directory cannot be used.

@@ -206,6 +206,10 @@ std::vector<NetworkHandle> LocalNetworkDriver::list_networks(const Caller&, unsi
   return handles;
 }
 
+bool LocalNetworkDriver::is_busy() const {
+  return std::ranges::any_of(table_.all(), [](const NetworkPointer& network) { return network->is_active; });
+}
+
 NetworkHandle LocalNetworkDriver::network_by_name(const Caller&, const std::string& name) const {
   return table_.by_name(name)->definition.handle();
 }

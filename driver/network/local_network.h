@@ -30,6 +30,7 @@ class LocalNetworkDriver final : public LocalNetworks {
   ~LocalNetworkDriver() override;
 
   void load(Completion<void> completion) override;
+  bool is_busy() const override;
 
   std::vector<NetworkHandle> list_networks(const Caller& caller, unsigned int flags) const override;
   NetworkHandle network_by_name(const Caller& caller, const std::string& name) const override;
