@@ -5,8 +5,8 @@
 
 #include "driver/domain/cgroup.h"
 #include "driver/domain/domain.h"
-#include "driver/domain/traffic_control.h"
 #include "driver/domain/worker_threads.h"
+#include "driver/link/traffic_limit.h"
 
 namespace warren::driver::domain {
 
@@ -24,7 +24,7 @@ void limit_interfaces(const config::DomainDefinition* before, const config::Doma
         if (old.target == interface.target) had = old.bandwidth;
     }
     if (had != interface.bandwidth && !interface.target.empty())
-      limit_traffic(interface.target, interface.bandwidth);
+      link::limit_traffic(interface.target, interface.bandwidth);
   }
 }
 

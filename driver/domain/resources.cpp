@@ -6,8 +6,8 @@
 #include "driver/domain/character_file.h"
 #include "driver/domain/disk_chain.h"
 #include "driver/domain/host_input.h"
-#include "driver/domain/tap.h"
 #include "driver/domain/vhost_user_disk.h"
+#include "driver/link/tap.h"
 
 namespace warren::driver::domain {
 
@@ -128,6 +128,16 @@ std::string open_channel(Resources& resources, const config::Channel& channel, s
   return pty.empty() ? backend.path : pty;
 }
 
+link::Tap open_tap(const config::Interface& interface) {
+  return link::open_tap(
+      {.name = interface.target,
+       .ours = interface.target_managed.value_or(true),
+       .queues = interface.driver.queues.value_or(1),
+       .guest_mac = interface.mac,
+       .mtu = interface.mtu,
+       .bridge = interface.type == config::InterfaceType::bridge ? interface.source_bridge : ""});
+}
+
 void open_input(Resources& resources, const config::Input& input, std::size_t index) {
   auto& description = resources.inputs.emplace_back();
   const bool is_evdev = input.type == config::InputType::evdev;
@@ -150,7 +160,7 @@ Resources open_resources(const config::DomainDefinition& definition, const Resou
   for (std::size_t i = 0; i < devices.disks.size(); ++i)
     resources.live.backing.push_back(open_disk(resources, devices.disks[i], i, access));
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
-    Tap tap = open_tap(devices.interfaces[i]);
+    link::Tap tap = open_tap(devices.interfaces[i]);
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue) {
       add(resources, tap_descriptor(i, queue), std::move(tap.queues[queue]));
     }
@@ -178,7 +188,7 @@ Resources open_resources(config::Device& device, const ResourceAccess& access) {
     disk->backing = open_disk(resources, *disk, 0, access);
     disk->backing_store_end = disk->has_source();
   } else if (auto* interface = std::get_if<config::Interface>(&device)) {
-    Tap tap = open_tap(*interface);
+    link::Tap tap = open_tap(*interface);
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue)
       add(resources, tap_descriptor(0, queue), std::move(tap.queues[queue]));
     interface->target = tap.name;
