@@ -95,36 +95,9 @@ std::string lease_time(const Lines& lines, const std::optional<DhcpLeaseTime>& l
   return fmt::format(",{}{}", lease->expiry, suffix);
 }
 
-bool is_hexadecimal(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
-}
-
-bool is_hardware_pattern(std::string_view text) {
-  if (const std::size_t dash = text.find('-'); dash == 1 || dash == 2) {
-    if (!is_hexadecimal(text.substr(0, dash))) return false;
-    text.remove_prefix(dash + 1);
-  }
-  unsigned parts = 0;
-  while (true) {
-    const std::size_t end = text.find(':');
-    const std::string_view part = text.substr(0, end);
-    if (part != "*" && (part.size() > 2 || !is_hexadecimal(part))) return false;
-    ++parts;
-    if (end == std::string_view::npos) return parts >= 2 && parts <= 20;
-    text.remove_prefix(end + 1);
-  }
-}
-
-// As given, which may be several, and have wildcards (dnsmasq(8), --dhcp-host).
 const std::string& hardware(const Lines& lines, const std::string& mac) {
-  std::string_view rest = mac;
-  while (true) {
-    const std::size_t end = rest.find(',');
-    if (!is_hardware_pattern(rest.substr(0, end)))
-      lines.refuse("<host mac>", mac, "it is no hardware address");
-    if (end == std::string_view::npos) return mac;
-    rest.remove_prefix(end + 1);
-  }
+  if (!config::parse_mac_address(mac)) lines.refuse("<host mac>", mac, "it is no hardware address");
+  return mac;
 }
 
 const std::string& client_id(const Lines& lines, const std::string& id) {

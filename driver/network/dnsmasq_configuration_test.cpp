@@ -123,7 +123,7 @@ TEST_F(DnsmasqConfigurationTest, AddressesAndHosts) {
   NetworkAddress& four = definition.addresses[0];
   four.ranges[0].lease = DhcpLeaseTime{.expiry = 2, .unit = DhcpLeaseTime::Unit::hours};
   four.hosts = {{.mac = "52:54:00:00:00:01", .name = "one", .ip = ip("192.168.122.10"), .lease = {}},
-                {.mac = "52:54:00:*:*:02,06-52:54:00:00:00:03", .lease = DhcpLeaseTime{}},
+                {.mac = "52:54:00:00:00:0A", .lease = DhcpLeaseTime{}},
                 {.name = "three", .ip = ip("192.168.122.12"), .lease = DhcpLeaseTime{.expiry = 45}}};
   definition.addresses.push_back(
       {.address = ip("2001:db8::1"),
@@ -136,7 +136,7 @@ TEST_F(DnsmasqConfigurationTest, AddressesAndHosts) {
     EXPECT_TRUE(has(found, line)) << line;
   EXPECT_EQ(dnsmasq_texts(settings_, definition).dhcp_hosts,
             "52:54:00:00:00:01,one,192.168.122.10\n"
-            "52:54:00:*:*:02,06-52:54:00:00:00:03,infinite\n"
+            "52:54:00:00:00:0A,infinite\n"
             "three,192.168.122.12,45m\n"
             "id:0:3:0:1:0:16:3e:11:22:33,six,[2001:db8::9]\n");
 }
