@@ -96,7 +96,12 @@ std::variant<AttributeValue, VariableAccess> read_value(config::XmlElement& elem
         attribute.name,
         fmt::format("'{}' is no variable; it is $NAME, $NAME[0] or $NAME[@0]", text.substr(0, 64)));
   }
-  if (auto value = parse_value(attribute, text)) return std::move(*value);
+  if (auto value = parse_value(attribute, text)) {
+    if (attribute.kind == ValueKind::boolean && value->number != 0)
+      throw element.unsupported_attribute(
+          attribute.name, "nftables cannot compare two fields of a frame; compare each with an address");
+    return std::move(*value);
+  }
   throw element.malformed_attribute(
       attribute.name, fmt::format("'{}' is not what it can be: {}", text.substr(0, 64), describe(attribute)));
 }

@@ -46,7 +46,7 @@ std::string example(const AttributeSpec& attribute) {
       return attribute.names.empty() ? std::to_string(attribute.maximum)
                                      : std::string(attribute.names[0].name);
     case ValueKind::boolean:
-      return "true";
+      return "false";
     case ValueKind::mac:
       return "52:54:00:12:34:56";
     case ValueKind::mac_mask:
@@ -162,6 +162,7 @@ TEST(FilterDefinitionTest, VariablesAreNamedIteratedAndIndexed) {
 
 TEST(FilterDefinitionTest, RefusesWhatItDoesNotUnderstand) {
   EXPECT_EQ(refused(rule_of("<tcp ipset='x'/>")).code(), VIR_ERR_CONFIG_UNSUPPORTED);
+  EXPECT_EQ(refused(rule_of("<arp gratuitous='true'/>")).code(), VIR_ERR_CONFIG_UNSUPPORTED);
   EXPECT_EQ(refused(rule_of("<dccp/>")).code(), VIR_ERR_CONFIG_UNSUPPORTED);
   EXPECT_EQ(refused(rule_of("<tcp port='1'/>")).code(), VIR_ERR_CONFIG_UNSUPPORTED);
   EXPECT_EQ(refused(filter_of("<other/>")).code(), VIR_ERR_CONFIG_UNSUPPORTED);

@@ -43,7 +43,8 @@ struct AttributeSpec {
   std::string_view needs{};
 
   bool takes_variables() const {
-    return kind != ValueKind::comment && kind != ValueKind::state && kind != ValueKind::tcp_flags;
+    return kind != ValueKind::comment && kind != ValueKind::state && kind != ValueKind::tcp_flags &&
+           kind != ValueKind::boolean;
   }
 };
 

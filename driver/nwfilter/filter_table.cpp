@@ -1,0 +1,307 @@
+#include "driver/nwfilter/filter_table.h"
+
+#include <algorithm>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <net/if.h>
+
+#include "driver/contract/error.h"
+#include "driver/nftables/transaction.h"
+#include "driver/nwfilter/stock_filters.h"
+
+namespace warren::driver::nwfilter {
+
+namespace {
+
+namespace json = boost::json;
+
+// As many as one answer of the remote protocol can list.
+constexpr std::size_t kMostObjects = 16384;
+
+Error filter_error(virErrorNumber code, std::string detail) {
+  return {code, std::move(detail), VIR_FROM_NWFILTER};
+}
+
+void report_broken(const store::LoadReport& loaded, std::string_view what, const FilterSettings& settings) {
+  for (const store::BrokenDocument& document : loaded.broken)
+    settings.report(fmt::format("{} {} is broken: {}{}", what, document.file, document.reason,
+                                document.set_aside.empty() ? "" : "; kept as " + document.set_aside));
+}
+
+std::vector<std::string> addresses_of(const BindingStatus& status) {
+  std::vector<std::string> texts;
+  for (const LearnedAddress& learned : status.learned)
+    texts.push_back(config::format_ip_address(learned.address));
+  return texts;
+}
+
+}  // namespace
+
+FilterTable::FilterTable(FilterSettings settings) : settings_(std::move(settings)) {
+  load_filters();
+  load_bindings();
+}
+
+void FilterTable::load_filters() {
+  std::error_code ignored;
+  const bool is_first = !std::filesystem::exists(settings_.directory, ignored) ||
+                        std::filesystem::is_empty(settings_.directory, ignored);
+  filter_store_.emplace(settings_.directory);
+  if (is_first) {
+    std::vector<store::Change> changes;
+    for (const std::string_view xml : stock_filters()) {
+      const FilterDefinition filter = parse_filter(xml);
+      changes.push_back({.name = filter.name, .text = format_filter(filter)});
+    }
+    std::vector<std::exception_ptr> failures(changes.size());
+    std::vector<store::DocumentStore::Commit> commits;
+    for (std::size_t i = 0; i < changes.size(); ++i) commits.push_back({&changes[i], &failures[i]});
+    filter_store_->commit(commits);
+    for (const std::exception_ptr& failure : failures)
+      if (failure) std::rethrow_exception(failure);
+  }
+  const store::LoadReport loaded =
+      filter_store_->load_all([](std::string_view text) { return parse_filter(text).name; });
+  report_broken(loaded, "filter", settings_);
+  for (const store::StoredDocument& document : loaded.documents) {
+    FilterDefinition filter = parse_filter(document.text);
+    if (find(filter.uuid) != nullptr) {
+      settings_.report(fmt::format("filter {} is not used: another one has its UUID", filter.name));
+      continue;
+    }
+    filters_[filter.name] = std::move(filter);
+  }
+}
+
+void FilterTable::load_bindings() {
+  binding_store_.emplace(settings_.run_directory);
+  const store::LoadReport loaded =
+      binding_store_->load_all([](std::string_view text) { return parse_status(text).binding.port_device; });
+  report_broken(loaded, "binding", settings_);
+  for (const store::StoredDocument& document : loaded.documents) {
+    BindingStatus status = parse_status(document.text);
+    const std::string tap = status.binding.port_device;
+    if (::if_nametoindex(tap.c_str()) == 0) {
+      binding_store_->remove(tap);
+      continue;
+    }
+    const std::int64_t now = boot_seconds();
+    std::erase_if(status.learned,
+                  [now](const auto& entry) { return entry.expires_s && *entry.expires_s <= now; });
+    try {
+      bindings_[tap] = make(status, [this](std::string_view name) { return find(name); });
+    } catch (const Error& error) {
+      settings_.report(
+          fmt::format("{}: nothing passes it until its filter is right: {}", tap, error.detail()));
+      bindings_[tap] = {.status = std::move(status), .applied = closed(tap)};
+    }
+  }
+  try {
+    apply_all();
+  } catch (const Error& error) {
+    // Without taps to filter, a host may do without nft(8).
+    if (!bindings_.empty()) settings_.report(fmt::format("taps are not filtered: {}", error.detail()));
+  }
+}
+
+const FilterDefinition* FilterTable::find(const Uuid& uuid) const {
+  for (const auto& [name, filter] : filters_)
+    if (filter.uuid == uuid) return &filter;
+  return nullptr;
+}
+
+const FilterDefinition* FilterTable::find(std::string_view name) const {
+  const auto found = filters_.find(name);
+  return found == filters_.end() ? nullptr : &found->second;
+}
+
+const BridgeFeatures& FilterTable::features() {
+  if (!features_) features_ = probe_features();
+  return *features_;
+}
+
+TapBinding FilterTable::make(BindingStatus status, const FindFilter& find_filter) {
+  const FilterBinding& binding = status.binding;
+  const TapFilter filter = instantiate(binding, addresses_of(status), find_filter);
+  AddressWait wait{.mac = binding.mac};
+  if (const auto servers = binding.filter.parameters.find("DHCPSERVER");
+      servers != binding.filter.parameters.end())
+    for (const std::string& server : servers->second)
+      if (const auto address = config::parse_ip_address(server); address && !address->is_ipv6)
+        wait.servers.push_back(server);
+  TapChains chains = compile(binding.port_device, filter, features(), filter.misses_ip ? &wait : nullptr);
+  return {.status = std::move(status), .applied = std::move(chains), .misses_ip = filter.misses_ip};
+}
+
+void FilterTable::apply(const Bindings& changed) {
+  if (changed.empty()) return;
+  json::array commands;
+  add_table(commands);
+  for (const auto& [tap, binding] : changed) {
+    const auto old = bindings_.find(tap);
+    add_tap(commands, binding.applied,
+            old == bindings_.end() ? std::vector<std::string>{} : old->second.applied.names());
+  }
+  const std::string doing = fmt::format("filter {}", changed.size() == 1 ? changed.begin()->first : "taps");
+  try {
+    nftables::apply(commands, doing);
+  } catch (const Error&) {
+    // Somebody may have removed what was there; then all of it is put in place anew.
+    std::vector<const TapChains*> taps;
+    for (const auto& [tap, binding] : bindings_)
+      if (!changed.contains(tap)) taps.push_back(&binding.applied);
+    for (const auto& [tap, binding] : changed) taps.push_back(&binding.applied);
+    nftables::apply(replace_all(taps), doing);
+  }
+}
+
+void FilterTable::apply_all() {
+  std::vector<const TapChains*> taps;
+  for (const auto& [tap, binding] : bindings_) taps.push_back(&binding.applied);
+  nftables::apply(taps.empty() ? remove_all() : replace_all(taps), "filter taps");
+}
+
+void FilterTable::remove(const std::string& tap) {
+  const auto found = bindings_.find(tap);
+  if (found == bindings_.end()) return;
+  const std::string doing = fmt::format("remove the filter of {}", tap);
+  if (bindings_.size() == 1) return nftables::apply(remove_all(), doing);
+  json::array commands;
+  add_table(commands);
+  remove_tap(commands, tap, found->second.applied.names());
+  try {
+    nftables::apply(commands, doing);
+  } catch (const Error&) {
+    std::vector<const TapChains*> taps;
+    for (const auto& [name, binding] : bindings_)
+      if (name != tap) taps.push_back(&binding.applied);
+    nftables::apply(replace_all(taps), doing);
+  }
+}
+
+// After a write that failed: the rules are what the table still says.
+void FilterTable::restore(const Bindings& changed) noexcept {
+  try {
+    apply_all();
+  } catch (const std::exception& error) {
+    for (const auto& [tap, binding] : changed)
+      settings_.report(fmt::format("{}: its rules are not what is stored: {}", tap, error.what()));
+  }
+}
+
+bool FilterTable::is_used(const std::string& filter) const {
+  const auto refers = [&filter](const auto& entry) {
+    const auto* reference = std::get_if<FilterReference>(&entry);
+    return reference != nullptr && reference->filter == filter;
+  };
+  for (const auto& [name, other] : filters_)
+    if (std::ranges::any_of(other.entries, refers)) return true;
+  return std::ranges::any_of(bindings_, [&filter](const auto& entry) {
+    return entry.second.status.binding.filter.filter == filter;
+  });
+}
+
+FilterTable::Change FilterTable::define(FilterDefinition definition) {
+  const FilterDefinition* known = find(definition.name);
+  if (known != nullptr && !definition.has_uuid) definition.uuid = known->uuid;
+  if (known != nullptr && known->uuid != definition.uuid)
+    throw filter_error(VIR_ERR_OPERATION_FAILED,
+                       fmt::format("filter with name '{}' already exists with uuid {}", known->name,
+                                   known->uuid.to_string()));
+  if (const FilterDefinition* other = find(definition.uuid); other != nullptr && other != known)
+    throw filter_error(VIR_ERR_OPERATION_FAILED, fmt::format("filter '{}' already exists with uuid {}",
+                                                             other->name, other->uuid.to_string()));
+  if (known == nullptr && filters_.size() >= kMostObjects)
+    throw filter_error(VIR_ERR_OPERATION_FAILED,
+                       fmt::format("there are {} filters, which is the most", filters_.size()));
+  const FindFilter find_changed = [this, &definition](std::string_view name) {
+    return name == definition.name ? &definition : find(name);
+  };
+  refuse_loop(definition, find_changed);
+  Change change;
+  for (const auto& [tap, binding] : bindings_)
+    if (filters_below(binding.status.binding.filter.filter, find_changed).contains(definition.name))
+      change.bindings[tap] = make(binding.status, find_changed);
+  apply(change.bindings);
+  try {
+    filter_store_->write(definition.name, format_filter(definition));
+  } catch (...) {
+    if (!change.bindings.empty()) restore(change.bindings);
+    throw;
+  }
+  change.filter = std::move(definition);
+  return change;
+}
+
+FilterTable::Change FilterTable::undefine(const Uuid& uuid) {
+  const FilterDefinition* filter = find(uuid);
+  if (filter == nullptr)
+    throw filter_error(VIR_ERR_NO_NWFILTER,
+                       fmt::format("no nwfilter with matching uuid '{}'", uuid.to_string()));
+  if (is_used(filter->name))
+    throw filter_error(VIR_ERR_OPERATION_INVALID,
+                       fmt::format("nwfilter '{}' is in use by a tap or another filter", filter->name));
+  filter_store_->remove(filter->name);
+  return {.removed_filter = filter->name};
+}
+
+FilterTable::Change FilterTable::bind(FilterBinding binding) {
+  const std::string tap = binding.port_device;
+  if (const auto known = bindings_.find(tap); known != bindings_.end())
+    throw filter_error(VIR_ERR_OPERATION_FAILED, fmt::format("binding '{}' already exists", tap));
+  if (bindings_.size() >= kMostObjects)
+    throw filter_error(VIR_ERR_OPERATION_FAILED,
+                       fmt::format("there are {} bindings, which is the most", bindings_.size()));
+  Change change;
+  change.bindings[tap] =
+      make({.binding = std::move(binding)}, [this](std::string_view name) { return find(name); });
+  // First on disk: a daemon that dies in between knows what it has to remove.
+  binding_store_->write(tap, format_status(change.bindings.at(tap).status));
+  try {
+    apply(change.bindings);
+  } catch (...) {
+    binding_store_->remove(tap);
+    throw;
+  }
+  return change;
+}
+
+FilterTable::Change FilterTable::unbind(const std::string& tap) {
+  if (!bindings_.contains(tap))
+    throw filter_error(VIR_ERR_NO_NWFILTER_BINDING,
+                       fmt::format("no nwfilter binding for port dev '{}'", tap));
+  remove(tap);
+  binding_store_->remove(tap);
+  return {.removed_binding = tap};
+}
+
+FilterTable::Change FilterTable::learn(const std::string& tap, std::vector<LearnedAddress> learned) {
+  const auto known = bindings_.find(tap);
+  if (known == bindings_.end()) return {};
+  BindingStatus status = known->second.status;
+  const std::vector<std::string> before = addresses_of(status);
+  status.learned = std::move(learned);
+  Change change;
+  if (addresses_of(status) == before) {
+    // Another end of a lease alone.
+    change.bindings[tap] = {status, known->second.applied, known->second.misses_ip};
+  } else {
+    change.bindings[tap] = make(std::move(status), [this](std::string_view name) { return find(name); });
+    apply(change.bindings);
+  }
+  binding_store_->write(tap, format_status(change.bindings.at(tap).status));
+  return change;
+}
+
+void FilterTable::commit(Change change) {
+  if (change.filter) {
+    std::string name = change.filter->name;
+    filters_.insert_or_assign(std::move(name), std::move(*change.filter));
+  }
+  if (!change.removed_filter.empty()) filters_.erase(change.removed_filter);
+  if (!change.removed_binding.empty()) bindings_.erase(change.removed_binding);
+  for (auto& [tap, binding] : change.bindings) bindings_.insert_or_assign(tap, std::move(binding));
+}
+
+}  // namespace warren::driver::nwfilter

@@ -1,0 +1,72 @@
+// The filters and bindings of this host, and how they come into force.
+//
+// Changes are made by one call at a time, on a thread that may block (the constructor and apply…, store…);
+// what only reads may be called at the same time. Throws driver::Error.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "driver/nwfilter/binding_status.h"
+#include "driver/nwfilter/driver.h"
+#include "driver/nwfilter/filter_rules.h"
+#include "driver/store/document_store.h"
+
+namespace warren::driver::nwfilter {
+
+struct TapBinding {
+  BindingStatus status;
+  TapChains applied;
+  bool misses_ip = false;  // its rules wait for an address
+};
+
+class FilterTable {
+ public:
+  explicit FilterTable(FilterSettings settings);
+
+  using Filters = std::map<std::string, FilterDefinition, std::less<>>;
+  using Bindings = std::map<std::string, TapBinding, std::less<>>;
+  const Filters& filters() const { return filters_; }
+  const Bindings& bindings() const { return bindings_; }
+  const FilterDefinition* find(const Uuid& uuid) const;
+  const FilterDefinition* find(std::string_view name) const;
+
+  // A change that is in force and on disk, and has yet to become what the table says: commit() does that, on
+  // the thread of its readers.
+  struct Change {
+    std::optional<FilterDefinition> filter;
+    std::string removed_filter, removed_binding;
+    Bindings bindings;  // new, or instead of those of the name
+  };
+  // All taps that the filter reaches have its rules, or none has.
+  Change define(FilterDefinition definition);
+  Change undefine(const Uuid& filter);
+  Change bind(FilterBinding binding);
+  Change unbind(const std::string& tap);
+  Change learn(const std::string& tap, std::vector<LearnedAddress> learned);
+  void commit(Change change);
+
+  // Puts the rules of all taps in place again.
+  void apply_all();
+  void report(std::string_view text) const { settings_.report(text); }
+
+ private:
+  void load_filters();
+  void load_bindings();
+  const BridgeFeatures& features();
+  TapBinding make(BindingStatus status, const FindFilter& find);
+  void apply(const Bindings& changed);
+  void remove(const std::string& tap);
+  void restore(const Bindings& changed) noexcept;
+  bool is_used(const std::string& filter) const;
+
+  FilterSettings settings_;
+  std::optional<store::DocumentStore> filter_store_, binding_store_;
+  std::optional<BridgeFeatures> features_;
+  Filters filters_;
+  Bindings bindings_;
+};
+
+}  // namespace warren::driver::nwfilter
