@@ -29,7 +29,9 @@
 #include "driver/domain/driver.h"
 #include "driver/domain/native_format.h"
 #include "driver/host/driver.h"
+#include "driver/interface/driver.h"
 #include "driver/network/driver.h"
+#include "driver/nwfilter/driver.h"
 #include "driver/secret/driver.h"
 #include "driver/storage/driver.h"
 #include "vmm-core/os/error.h"
@@ -39,16 +41,12 @@ namespace {
 
 namespace asio = boost::asio;
 
-// What Daemon has no driver for: handlers alone serve nobody.
-constexpr rpc::Part kAbsent[] = {rpc::Part::interfaces, rpc::Part::network_filters};
-
 void print_procedures() {
   for (const rpc::Program& program : rpc::programs()) {
     for (const rpc::Procedure* procedure : program.procedures()) {
       if (procedure == nullptr) continue;
-      const bool absent = std::ranges::find(kAbsent, procedure->part) != std::end(kAbsent);
       fmt::print("{} {} {} {}\n", program.name(), procedure->number, procedure->name,
-                 to_string(absent ? rpc::Support::missing : procedure->support));
+                 to_string(procedure->support));
     }
   }
 }
@@ -116,6 +114,8 @@ class Daemon {
         host_(driver::host::make_host_driver(loop_, facts_)),
         secrets_(driver::secret::make_secret_driver(loop_, secret_settings())),
         storage_(driver::storage::make_storage_driver(loop_, storage_settings())),
+        interfaces_(driver::interface::make_interface_driver(loop_, interface_settings())),
+        network_filters_(driver::nwfilter::make_filter_driver(loop_, filter_settings())),
         networks_(driver::network::make_network_driver(loop_, network_settings())),
         driver_(driver::domain::make_domain_driver(loop_, driver_settings(), facts_)),
         native_formats_(driver::domain::make_native_formats(loop_, facts_)),
@@ -210,6 +210,21 @@ class Daemon {
         .state_directory = directories_.state / "dnsmasq"};
     settings.report = [this](std::string_view text) {
       log_.write(LogLevel::warning, text, "driver.network");
+    };
+    return settings;
+  }
+
+  driver::interface::InterfaceSettings interface_settings() const {
+    driver::interface::InterfaceSettings settings;
+    settings.change = directories_.state / "interface-change";
+    return settings;
+  }
+
+  driver::nwfilter::FilterSettings filter_settings() {
+    driver::nwfilter::FilterSettings settings{.directory = directories_.configuration / "nwfilter",
+                                              .run_directory = directories_.runtime / "nwfilter"};
+    settings.report = [this](std::string_view text) {
+      log_.write(LogLevel::warning, text, "driver.nwfilter");
     };
     return settings;
   }
@@ -357,9 +372,8 @@ class Daemon {
   std::unique_ptr<driver::HostDriver> host_;
   std::unique_ptr<driver::SecretDriver> secrets_;
   std::unique_ptr<driver::storage::LocalStorage> storage_;
-  // Null as long as kAbsent has them.
   std::unique_ptr<driver::InterfaceDriver> interfaces_;
-  std::unique_ptr<driver::NetworkFilterDriver> network_filters_;
+  std::unique_ptr<driver::nwfilter::FilterDriver> network_filters_;
   std::unique_ptr<driver::network::LocalNetworks> networks_;
   std::unique_ptr<driver::domain::DomainDriver> driver_;  // uses the pools and the networks
   std::unique_ptr<driver::NativeFormats> native_formats_;
