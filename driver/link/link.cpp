@@ -76,10 +76,16 @@ std::vector<Link> list_links() {
 
 std::optional<Link> find_link(std::string_view name) {
   if (!is_link_name(name)) return std::nullopt;
-  std::vector<Link> links = list_links();
-  const auto found = std::ranges::find(links, name, &Link::name);
-  if (found == links.end()) return std::nullopt;
-  return std::move(*found);
+  // By its name alone: there may be thousands.
+  Message message(RTM_GETLINK, 0, ifinfomsg{});
+  message.put(IFLA_IFNAME, std::string(name));
+  std::vector<Answer> answers;
+  const Netlink::Result result = Netlink().ask(message, answers);
+  if (result.error == ENODEV) return std::nullopt;
+  if (result.error != 0) fail(result, fmt::format("link {}: cannot look at it", name));
+  for (const Answer& answer : answers)
+    if (std::optional<Link> link = link_of(answer); link) return link;
+  return std::nullopt;
 }
 
 Link require_link(std::string_view name) {

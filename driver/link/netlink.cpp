@@ -155,7 +155,12 @@ Netlink::Result Netlink::exchange(const Message& message, int flags, std::vector
 
 Netlink::Result Netlink::try_send(const Message& message) {
   std::vector<Answer> answers;
+  return ask(message, answers);
+}
+
+Netlink::Result Netlink::ask(const Message& message, std::vector<Answer>& answers) {
   bool interrupted = false;
+  // The acknowledgement comes after the answer, and ends it.
   return exchange(message, NLM_F_ACK, answers, interrupted);
 }
 

@@ -123,6 +123,8 @@ class Netlink {
     std::string words;  // the kernel's own, if it had any
   };
   Result try_send(const Message& message);
+  // A question about one object; its answer is added to `answers`.
+  Result ask(const Message& message, std::vector<Answer>& answers);
   // Throws system_error() that begins with `doing` unless it is done.
   void send(const Message& message, std::string_view doing);
   // The answers to a message with NLM_F_DUMP: all of one state, or Error.

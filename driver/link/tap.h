@@ -32,8 +32,8 @@ struct TapSettings {
   std::string bridge;                // to be put into; empty: none
   PortFlags port;                    // in the bridge
   std::optional<config::Vlan> vlan;  // in the bridge, which must filter VLANs
-  bool fixed_address =
-      false;  // the bridge does not learn at this port: `guest_mac` is there, and nobody else
+  // The bridge does not learn at this port: `guest_mac` is there, and nobody else.
+  bool fixed_address = false;
   bool up = true;
 };
 
