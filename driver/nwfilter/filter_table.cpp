@@ -89,16 +89,12 @@ void FilterTable::load_bindings() {
     const std::int64_t now = boot_seconds();
     std::erase_if(status.learned,
                   [now](const auto& entry) { return entry.expires_s && *entry.expires_s <= now; });
-    try {
-      bindings_[tap] = make(status, [this](std::string_view name) { return find(name); });
-    } catch (const Error& error) {
-      settings_.report(
-          fmt::format("{}: nothing passes it until its filter is right: {}", tap, error.detail()));
-      bindings_[tap] = {.status = std::move(status), .applied = closed(tap)};
-    }
+    bindings_[tap] = {.status = std::move(status), .is_closed = true};
   }
   try {
-    apply_all();
+    Rules rules;
+    for (auto& [tap, binding] : bindings_) binding = make_or_close(binding.status, rules);
+    replace_others(std::move(rules), {}, "filter taps");
   } catch (const Error& error) {
     // Without taps to filter, a host may do without nft(8).
     if (!bindings_.empty()) settings_.report(fmt::format("taps are not filtered: {}", error.detail()));
@@ -121,7 +117,7 @@ const BridgeFeatures& FilterTable::features() {
   return *features_;
 }
 
-TapBinding FilterTable::make(BindingStatus status, const FindFilter& find_filter) {
+TapBinding FilterTable::make(BindingStatus status, const FindFilter& find_filter, Rules& rules) {
   const FilterBinding& binding = status.binding;
   const TapFilter filter = instantiate(binding, addresses_of(status), find_filter);
   AddressWait wait{.mac = binding.mac};
@@ -131,62 +127,72 @@ TapBinding FilterTable::make(BindingStatus status, const FindFilter& find_filter
       if (const auto address = config::parse_ip_address(server); address && !address->is_ipv6)
         wait.servers.push_back(server);
   TapChains chains = compile(binding.port_device, filter, features(), filter.misses_ip ? &wait : nullptr);
-  return {.status = std::move(status), .applied = std::move(chains), .misses_ip = filter.misses_ip};
+  std::vector<std::string> names = chains.names();
+  rules[binding.port_device] = std::move(chains);
+  return {.status = std::move(status), .chains = std::move(names), .misses_ip = filter.misses_ip};
 }
 
-void FilterTable::apply(const Bindings& changed) {
-  if (changed.empty()) return;
+TapBinding FilterTable::make_or_close(const BindingStatus& status, Rules& rules) {
+  const std::string& tap = status.binding.port_device;
+  try {
+    return make(status, [this](std::string_view name) { return find(name); }, rules);
+  } catch (const Error& error) {
+    settings_.report(fmt::format("{}: nothing passes it until its filter is right: {}", tap, error.detail()));
+    TapChains chains = closed(tap);
+    std::vector<std::string> names = chains.names();
+    rules[tap] = std::move(chains);
+    return {.status = status, .chains = std::move(names), .is_closed = true};
+  }
+}
+
+void FilterTable::apply(Rules rules, std::string_view doing) {
+  if (rules.empty()) return;
   json::array commands;
   add_table(commands);
-  for (const auto& [tap, binding] : changed) {
+  for (const auto& [tap, chains] : rules) {
     const auto old = bindings_.find(tap);
-    add_tap(commands, binding.applied,
-            old == bindings_.end() ? std::vector<std::string>{} : old->second.applied.names());
+    add_tap(commands, chains, old == bindings_.end() ? std::vector<std::string>{} : old->second.chains);
   }
-  const std::string doing = fmt::format("filter {}", changed.size() == 1 ? changed.begin()->first : "taps");
   try {
     nftables::apply(commands, doing);
   } catch (const Error&) {
     // Somebody may have removed what was there; then all of it is put in place anew.
-    std::vector<const TapChains*> taps;
-    for (const auto& [tap, binding] : bindings_)
-      if (!changed.contains(tap)) taps.push_back(&binding.applied);
-    for (const auto& [tap, binding] : changed) taps.push_back(&binding.applied);
-    nftables::apply(replace_all(taps), doing);
+    replace_others(std::move(rules), {}, doing);
   }
 }
 
-void FilterTable::apply_all() {
+// All taps but one: with `rules` where these have them, and else with what they have.
+void FilterTable::replace_others(Rules rules, std::string_view without, std::string_view doing) {
+  for (const auto& [tap, binding] : bindings_)
+    if (tap != without && !rules.contains(tap)) make_or_close(binding.status, rules);
   std::vector<const TapChains*> taps;
-  for (const auto& [tap, binding] : bindings_) taps.push_back(&binding.applied);
-  nftables::apply(taps.empty() ? remove_all() : replace_all(taps), "filter taps");
+  for (const auto& [tap, chains] : rules) taps.push_back(&chains);
+  nftables::apply(taps.empty() ? remove_all() : replace_all(taps), doing);
+}
+
+void FilterTable::apply_all() {
+  replace_others({}, {}, "filter taps");
 }
 
 void FilterTable::remove(const std::string& tap) {
-  const auto found = bindings_.find(tap);
-  if (found == bindings_.end()) return;
   const std::string doing = fmt::format("remove the filter of {}", tap);
   if (bindings_.size() == 1) return nftables::apply(remove_all(), doing);
   json::array commands;
   add_table(commands);
-  remove_tap(commands, tap, found->second.applied.names());
+  remove_tap(commands, tap, bindings_.at(tap).chains);
   try {
     nftables::apply(commands, doing);
   } catch (const Error&) {
-    std::vector<const TapChains*> taps;
-    for (const auto& [name, binding] : bindings_)
-      if (name != tap) taps.push_back(&binding.applied);
-    nftables::apply(replace_all(taps), doing);
+    replace_others({}, tap, doing);
   }
 }
 
 // After a write that failed: the rules are what the table still says.
-void FilterTable::restore(const Bindings& changed) noexcept {
+void FilterTable::restore(std::string_view what) noexcept {
   try {
     apply_all();
   } catch (const std::exception& error) {
-    for (const auto& [tap, binding] : changed)
-      settings_.report(fmt::format("{}: its rules are not what is stored: {}", tap, error.what()));
+    settings_.report(fmt::format("{}: rules are not what is stored: {}", what, error.what()));
   }
 }
 
@@ -220,14 +226,22 @@ FilterTable::Change FilterTable::define(FilterDefinition definition) {
   };
   refuse_loop(definition, find_changed);
   Change change;
-  for (const auto& [tap, binding] : bindings_)
-    if (filters_below(binding.status.binding.filter.filter, find_changed).contains(definition.name))
-      change.bindings[tap] = make(binding.status, find_changed);
-  apply(change.bindings);
+  Rules rules;
+  for (const auto& [tap, binding] : bindings_) {
+    if (!filters_below(binding.status.binding.filter.filter, find_changed).contains(definition.name))
+      continue;
+    try {
+      change.bindings[tap] = make(binding.status, find_changed, rules);
+    } catch (const Error&) {
+      change.bindings.erase(tap);
+      if (!binding.is_closed) throw;  // of several filters that are wrong each has to be defined first
+    }
+  }
+  apply(std::move(rules), fmt::format("filter '{}'", definition.name));
   try {
     filter_store_->write(definition.name, format_filter(definition));
   } catch (...) {
-    if (!change.bindings.empty()) restore(change.bindings);
+    if (!change.bindings.empty()) restore(definition.name);
     throw;
   }
   change.filter = std::move(definition);
@@ -254,12 +268,13 @@ FilterTable::Change FilterTable::bind(FilterBinding binding) {
     throw filter_error(VIR_ERR_OPERATION_FAILED,
                        fmt::format("there are {} bindings, which is the most", bindings_.size()));
   Change change;
+  Rules rules;
   change.bindings[tap] =
-      make({.binding = std::move(binding)}, [this](std::string_view name) { return find(name); });
+      make({.binding = std::move(binding)}, [this](std::string_view name) { return find(name); }, rules);
   // First on disk: a daemon that dies in between knows what it has to remove.
   binding_store_->write(tap, format_status(change.bindings.at(tap).status));
   try {
-    apply(change.bindings);
+    apply(std::move(rules), fmt::format("filter {}", tap));
   } catch (...) {
     binding_store_->remove(tap);
     throw;
@@ -285,10 +300,13 @@ FilterTable::Change FilterTable::learn(const std::string& tap, std::vector<Learn
   Change change;
   if (addresses_of(status) == before) {
     // Another end of a lease alone.
-    change.bindings[tap] = {status, known->second.applied, known->second.misses_ip};
+    change.bindings[tap] = known->second;
+    change.bindings[tap].status = std::move(status);
   } else {
-    change.bindings[tap] = make(std::move(status), [this](std::string_view name) { return find(name); });
-    apply(change.bindings);
+    Rules rules;
+    change.bindings[tap] =
+        make(std::move(status), [this](std::string_view name) { return find(name); }, rules);
+    apply(std::move(rules), fmt::format("filter {}", tap));
   }
   binding_store_->write(tap, format_status(change.bindings.at(tap).status));
   return change;

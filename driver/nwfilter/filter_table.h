@@ -1,7 +1,7 @@
 // The filters and bindings of this host, and how they come into force.
 //
-// Changes are made by one call at a time, on a thread that may block (the constructor and apply…, store…);
-// what only reads may be called at the same time. Throws driver::Error.
+// Changes are made by one call at a time, on a thread that may block; what only reads may be called at the
+// same time, but for commit(). Throws driver::Error.
 #pragma once
 
 #include <map>
@@ -18,8 +18,9 @@ namespace warren::driver::nwfilter {
 
 struct TapBinding {
   BindingStatus status;
-  TapChains applied;
-  bool misses_ip = false;  // its rules wait for an address
+  std::vector<std::string> chains;  // in force
+  bool misses_ip = false;           // its rules wait for an address
+  bool is_closed = false;           // its filter could not be applied when the daemon began: nothing passes
 };
 
 class FilterTable {
@@ -56,10 +57,14 @@ class FilterTable {
   void load_filters();
   void load_bindings();
   const BridgeFeatures& features();
-  TapBinding make(BindingStatus status, const FindFilter& find);
-  void apply(const Bindings& changed);
+  // The rules themselves are made anew when they are needed: for a thousand taps they are no small thing.
+  using Rules = std::map<std::string, TapChains, std::less<>>;
+  TapBinding make(BindingStatus status, const FindFilter& find, Rules& rules);
+  TapBinding make_or_close(const BindingStatus& status, Rules& rules);
+  void apply(Rules rules, std::string_view doing);
+  void replace_others(Rules rules, std::string_view without, std::string_view doing);
   void remove(const std::string& tap);
-  void restore(const Bindings& changed) noexcept;
+  void restore(std::string_view what) noexcept;
   bool is_used(const std::string& filter) const;
 
   FilterSettings settings_;

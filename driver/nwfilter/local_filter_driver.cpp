@@ -69,10 +69,12 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
         if (!outcome && outcome.error().code() != VIR_ERR_NO_NWFILTER_BINDING)
           self->table.report(fmt::format("{}: {}", tap, outcome.error().detail()));
       };
-      if (learned)
-        loop::run_task<void>(self->loop, learn(self, tap, std::move(*learned)), std::move(done));
-      else
+      if (!learned) {
         loop::run_task<void>(self->loop, end(self, tap), std::move(done));
+      } else if (self->pending.insert_or_assign(tap, std::move(*learned)).second) {
+        // A guest that changes its mind faster than rules are made has one change under way, to the last.
+        loop::run_task<void>(self->loop, learn(self, tap), std::move(done));
+      }
     });
   }
 
@@ -137,8 +139,9 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
     co_await change(self, std::move(work));
   }
 
-  static Task<> learn(Self self, std::string tap, std::vector<LearnedAddress> learned) {
+  static Task<> learn(Self self, std::string tap) {
     const loop::Turn::Hold hold = co_await self->turn.take();
+    std::vector<LearnedAddress> learned = std::move(self->pending.extract(tap).mapped());
     if (!self->table.bindings().contains(tap)) co_return;
     // The watcher goes on from what it knows: it is not told again.
     std::move_only_function<FilterTable::Change()> step = [self, tap,
@@ -162,6 +165,7 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
   FilterTable table;  // changed by the pool's thread while a turn is held; committed on the loop
   loop::Turn turn;
   std::optional<TapWatcher> watcher;
+  std::map<std::string, std::vector<LearnedAddress>> pending;  // learned, and not yet in the table
   bool is_closed = false;
   asio::thread_pool pool{1};
 };

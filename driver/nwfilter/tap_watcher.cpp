@@ -33,8 +33,9 @@ namespace {
 using vmm::FileDescriptor;
 
 constexpr std::uint64_t kLinks = 0, kStop = 1, kFirstTap = 2;  // what an event of epoll is of
-constexpr int kFramesAtOnce = 32, kFramesPerSecond = 200;
-constexpr std::size_t kMostAddresses = 32;  // of one guest
+constexpr int kFramesAtOnce = 32;
+constexpr int kFramesPerSecond = 200, kDhcpFramesPerSecond = 20;  // of one tap
+constexpr std::size_t kMostAddresses = 32;                        // of one guest
 constexpr std::size_t kFrameBytes = 2048;
 
 constexpr sock_filter instruction(unsigned code, std::uint32_t k, std::uint8_t yes = 0, std::uint8_t no = 0) {
@@ -180,7 +181,10 @@ struct TapWatcher::State {
     std::optional<std::int64_t> expires;
     if (seen.lease_s != kInfiniteLease) expires = boot_seconds() + seen.lease_s;
     if (found != known.end()) {
-      if (found->expires_s == expires) return false;
+      // A client renews at half of its time (RFC 2131 §4.4.5); one that asks on and on writes no files.
+      const bool is_near = found->expires_s && expires && *expires >= *found->expires_s &&
+                           *expires - *found->expires_s < seen.lease_s / 16;
+      if (found->expires_s == expires || is_near) return false;
       found->expires_s = expires;
       return true;
     }
@@ -212,7 +216,7 @@ struct TapWatcher::State {
         // The error of a link that went down is read once, and the next frame comes when it is up again.
         break;
       }
-      if (++watch.frames > kFramesPerSecond) {
+      if (++watch.frames > (watch.tap.learning == Learning::dhcp ? kDhcpFramesPerSecond : kFramesPerSecond)) {
         pause(watch);
         break;
       }
@@ -363,6 +367,11 @@ TapWatcher::~TapWatcher() {
 void TapWatcher::watch(WatchedTap tap) {
   {
     const std::lock_guard lock(state_->mutex);
+    if (const auto found = state_->ids.find(tap.tap); found != state_->ids.end()) {
+      const WatchedTap& old = state_->watches.at(found->second).tap;
+      // It knows more than who asks for it may know yet.
+      if (old.mac == tap.mac && old.learning == tap.learning && old.servers == tap.servers) return;
+    }
     state_->forget(tap.tap);
     const std::uint64_t id = state_->next_id++;
     state_->ids[tap.tap] = id;

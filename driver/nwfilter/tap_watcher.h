@@ -2,7 +2,8 @@
 //
 // One thread for all taps: a packet socket on each whose guest's address is to be learned, with a filter in
 // the kernel, and a netlink socket for links. A guest that floods its tap is not listened to for the rest of
-// the second. Times are of CLOCK_BOOTTIME: they outlive the daemon and not the host.
+// the second (libvirt's formatnwfilter, "Automatic IP address detection"). Times are of CLOCK_BOOTTIME: they
+// outlive the daemon and not the host.
 //
 // watch() and forget(): any thread; they wait for nothing but the watcher's own short work. The callbacks
 // come from the watcher's thread, without any lock; they must not block or throw.
@@ -53,7 +54,8 @@ class TapWatcher {
   TapWatcher(const TapWatcher&) = delete;
   TapWatcher& operator=(const TapWatcher&) = delete;
 
-  // Instead of what was watched under the same name. The tap may be made later.
+  // Instead of what was watched under the same name; what is watched in that way already goes on as it is.
+  // The tap may be made later.
   void watch(WatchedTap tap);
   void forget(const std::string& tap);
 
