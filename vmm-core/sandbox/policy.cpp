@@ -172,6 +172,7 @@ constexpr auto kIoRules = std::to_array<FilterRule>({
     request(VFIO_IOMMU_MAP_DMA),          // likewise, for assigned devices
     request(VFIO_IOMMU_UNMAP_DMA),
     request(TUNSETOFFLOAD),
+    request(TUNSETQUEUE),  // pairs of queues that a driver takes into use
     request(TUNSETVNETHDRSZ),
     request(TUNGETIFF),
     request(BLKDISCARD),
@@ -208,7 +209,6 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     request(BLKSSZGET),
     request(BLKPBSZGET),
     request(BLKROTATIONAL),
-    request(TUNSETQUEUE),
     request(TUNGETFEATURES),
     request(TUNSETVNETLE),
     request(VHOST_SET_OWNER),

@@ -315,7 +315,7 @@ class ChannelHost final : public FakeHost {
 // host does not let it.
 class NetHost final : public FakeHost {
  public:
-  static constexpr std::uint64_t kFeatures = std::uint64_t{1} << 5 | 1 << 15 | 1 << 16 | 1 << 17;
+  static constexpr std::uint64_t kFeatures = std::uint64_t{1} << 5 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 18;
   explicit NetHost(std::size_t pairs = 1) : pairs_(pairs) {
     static const bool apart = ::unshare(CLONE_NEWNET) == 0;
     if (!apart) throw Error(std::errc::operation_not_permitted, "no network namespace of our own");
