@@ -172,6 +172,17 @@ constexpr auto kIoRules = std::to_array<FilterRule>({
     request(VFIO_IOMMU_MAP_DMA),          // likewise, for assigned devices
     request(VFIO_IOMMU_UNMAP_DMA),
     request(TUNSETOFFLOAD),
+    // Networks that the host's kernel or another program serves: their queues come and go on the I/O thread.
+    request(VHOST_SET_FEATURES),
+    request(VHOST_SET_MEM_TABLE),
+    request(VHOST_SET_VRING_NUM),
+    request(VHOST_SET_VRING_BASE),
+    request(VHOST_GET_VRING_BASE),
+    request(VHOST_SET_VRING_ADDR),
+    request(VHOST_SET_VRING_KICK),
+    request(VHOST_SET_VRING_CALL),
+    request(VHOST_SET_VRING_ERR),
+    request(VHOST_NET_SET_BACKEND),
     request(TUNSETQUEUE),  // pairs of queues that a driver takes into use
     request(TUNSETVNETHDRSZ),
     request(TUNGETIFF),
