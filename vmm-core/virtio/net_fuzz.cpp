@@ -53,7 +53,7 @@ class PacketFuzzer {
     data = data.subspan(1);
     while (data.size() >= 3) {
       const std::uint8_t action = data[0];
-      const std::size_t size = std::min<std::size_t>(data[1] | (data[2] & 7) << 8, data.size() - 3);
+      const std::size_t size = std::min(data[1] | std::size_t{data[2]} % 8 << 8, data.size() - 3);
       step(action, data.subspan(3, size));
       data = data.subspan(3 + size);
     }
