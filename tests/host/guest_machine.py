@@ -147,7 +147,7 @@ class GuestMachine:
         self.descriptors.append({"name": "initrd", "kind": "file", "path": str(path)})
         self.command_line += f" initrd_bytes={size}"
 
-    def _command(self) -> list[str]:
+    def command(self) -> list[str]:
         self.machine["boot"]["command_line"] = self.command_line
         file = self.folder / "machine.json"
         file.write_text(json.dumps({"machine": self.machine, "descriptors": self.descriptors}))
@@ -157,7 +157,7 @@ class GuestMachine:
         return command
 
     def start(self, **options: object) -> subprocess.Popen:
-        return subprocess.Popen(self._command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        return subprocess.Popen(self.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 **options)
 
     def run(self, limit: float = 30.0, send: bytes = b"") -> Report:

@@ -174,8 +174,19 @@ bool is_mac(std::string_view text) {
 
 void validate_interface(const InterfaceSpecification& interface, const std::string& member) {
   require(is_mac(interface.mac), member + ".mac", "not of the form 52:54:00:12:34:56");
-  require(!interface.descriptors.empty() && interface.descriptors.size() <= 64, member + ".descriptors",
-          "not 1 to 64 queue pairs");
+  if (interface.vhost_user) {
+    require(interface.descriptors.empty() && interface.vhost.empty(), member + ".descriptors",
+            "taps beside vhost_user");
+    require(interface.queues >= 1 && interface.queues <= 64, member + ".queues", "not 1 to 64");
+  } else {
+    require(!interface.descriptors.empty() && interface.descriptors.size() <= 64, member + ".descriptors",
+            "not 1 to 64 queue pairs");
+    require(interface.queues == 1, member + ".queues", "without vhost_user there are as many as taps");
+  }
+  require(interface.vhost.empty() || interface.vhost.size() == interface.descriptors.size(),
+          member + ".vhost", "not one for each tap");
+  require(!interface.packed || (interface.vhost.empty() && !interface.vhost_user), member + ".packed",
+          "not with vhost");
   validate_queue(interface.queue_size, member);
   require(interface.mtu == 0 || interface.mtu >= 68, member + ".mtu", "below 68");
 }
@@ -457,8 +468,11 @@ void validate(const MachineSpecification& specification) {
   const std::uint64_t huge_page = specification.memory.huge_page_bytes;
   require(huge_page == 0 || huge_page == std::uint64_t{2} << 20 || huge_page == std::uint64_t{1} << 30,
           "memory.huge_page_bytes", "neither 2 MiB nor 1 GiB");
-  require(!specification.memory.is_private || (huge_page == 0 && specification.vhost_user_disks.empty()),
-          "memory.is_private", "beside what is shared");
+  const bool is_shared = !specification.vhost_user_disks.empty() ||
+                         std::ranges::any_of(specification.interfaces,
+                                             [](const auto& each) { return each.vhost_user.has_value(); });
+  require(!specification.memory.is_private || (huge_page == 0 && !is_shared), "memory.is_private",
+          "beside what is shared");
   require(huge_page == 0 || specification.memory_bytes % huge_page == 0, "memory_bytes",
           "not a multiple of the huge pages it is to be made of");
   validate_smbios(specification.smbios);
@@ -608,6 +622,12 @@ void add_descriptors(const DiskSpecification& disk, std::vector<std::string>& na
   }
 }
 
+void add_descriptors(const InterfaceSpecification& interface, std::vector<std::string>& names) {
+  names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
+  names.insert(names.end(), interface.vhost.begin(), interface.vhost.end());
+  if (interface.vhost_user) names.push_back(*interface.vhost_user);
+}
+
 }  // namespace
 
 std::vector<std::string> descriptor_names(const MachineSpecification& specification) {
@@ -625,9 +645,7 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
     for (const auto& port : controller.ports) add_character(port.character);
   }
   for (const auto& disk : specification.disks) add_descriptors(disk, names);
-  for (const auto& interface : specification.interfaces) {
-    names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
-  }
+  for (const auto& interface : specification.interfaces) add_descriptors(interface, names);
   for (const auto& vsock : specification.vsocks) add_descriptors(vsock, names);
   for (const auto& disk : specification.vhost_user_disks) add_descriptors(disk, names);
   for (const auto& input : specification.inputs)
@@ -713,8 +731,7 @@ std::vector<std::string> descriptor_names(const PlugPort& command) {
 std::vector<std::string> descriptor_names(const PlugDevice& command) {
   std::vector<std::string> names;
   for (const auto& disk : command.disks) add_descriptors(disk, names);
-  for (const auto& interface : command.interfaces)
-    names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
+  for (const auto& interface : command.interfaces) add_descriptors(interface, names);
   for (const auto& vsock : command.vsocks) add_descriptors(vsock, names);
   for (const auto& disk : command.vhost_user_disks) add_descriptors(disk, names);
   for (const auto& input : command.inputs)

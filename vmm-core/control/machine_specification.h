@@ -266,19 +266,27 @@ BOOST_DESCRIBE_STRUCT(DiskSpecification, (),
                        data_descriptor, backing, scsi, rotation_rate, identity, queue_iothreads, copy_on_read,
                        nbd))
 
-// A virtio-net interface; one tap descriptor (IFF_VNET_HDR, non-blocking) for each queue pair.
+// A virtio-net interface: on taps, whose packets the worker moves or, where it can, the host's kernel; or of
+// another program.
 struct InterfaceSpecification {
   std::string id;
   PciAddress address;
-  std::string mac;  // "52:54:00:12:34:56"
-  std::vector<std::string> descriptors;
+  std::string mac;                       // "52:54:00:12:34:56"
+  std::vector<std::string> descriptors;  // a tap's queue (IFF_VNET_HDR, non-blocking) for each queue pair
   std::uint16_t queue_size = 256;
-  bool packed = false;
+  bool packed = false;  // not with vhost
   bool link_up = true;
   std::uint16_t mtu = 0;  // 0: not told to the guest
+  // Descriptors of /dev/vhost-net that nobody owns yet, one for each tap; or none. What keeps the kernel from
+  // its work is said on standard error, and the worker does it.
+  std::vector<std::string> vhost;
+  // Instead of taps: a unix stream socket that is connected to a vhost-user-net back end.
+  std::optional<std::string> vhost_user;
+  std::uint16_t queues = 1;  // pairs of it, 1 to 64
 };
 BOOST_DESCRIBE_STRUCT(InterfaceSpecification, (),
-                      (id, address, mac, descriptors, queue_size, packed, link_up, mtu))
+                      (id, address, mac, descriptors, queue_size, packed, link_up, mtu, vhost, vhost_user,
+                       queues))
 
 struct RngSpecification {
   std::string id;

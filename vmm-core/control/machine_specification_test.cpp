@@ -34,8 +34,8 @@ TEST(MachineSpecification, ExampleIsValidAndNamesItsDescriptors) {
   EXPECT_EQ(refusal(example_specification()), "");
   EXPECT_THAT(descriptor_names(example_specification()),
               testing::ElementsAre("kernel", "initrd", "serial0", "serial0-log", "console0", "channel0",
-                                   "disk0", "disk1", "tap0", "tap1", "vsock", "vsock.seqpacket", "input1",
-                                   "input2", "vfio", "vfio7"));
+                                   "disk0", "disk1", "tap0", "tap1", "vhost0", "vhost1", "switch", "vsock",
+                                   "vsock.seqpacket", "input1", "input2", "vfio", "vfio7"));
 }
 
 TEST(MachineSpecification, NumaNodesHaveAllMemoryAndEveryVcpuOnce) {
@@ -148,6 +148,17 @@ TEST(MachineSpecification, EveryLimitIsNamed) {
   expect("disks[0].address: no root port", [](auto& s) { s.disks[0].address = {9, 0, 0}; });
   expect("interfaces[0].address: two devices", [](auto& s) { s.interfaces[0].address = s.disks[0].address; });
   expect("interfaces[0].id: 'disk0' is used twice", [](auto& s) { s.interfaces[0].id = "disk0"; });
+  expect("interfaces[0].vhost: not one for each tap", [](auto& s) { s.interfaces[0].vhost.pop_back(); });
+  expect("interfaces[0].packed: not with vhost", [](auto& s) { s.interfaces[0].packed = true; });
+  expect("interfaces[0].queues", [](auto& s) { s.interfaces[0].queues = 2; });
+  expect("interfaces[1].descriptors: taps beside vhost_user",
+         [](auto& s) { s.interfaces[1].descriptors = {"tap9"}; });
+  expect("interfaces[1].queues: not 1 to 64", [](auto& s) { s.interfaces[1].queues = 65; });
+  expect("interfaces[1].packed", [](auto& s) { s.interfaces[1].packed = true; });
+  expect("memory.is_private: beside what is shared", [](auto& s) {
+    s.memory.is_private = true;
+    s.vhost_user_disks.clear();
+  });
   expect("interfaces[0].mac", [](auto& s) { s.interfaces[0].mac = "52:54:00:12:34:5g"; });
   expect("serials[0].character.descriptor", [](auto& s) { s.serials[0].character.descriptor.reset(); });
   expect("root_ports[0].secondary_bus", [](auto& s) { s.root_ports[0].secondary_bus = 0; });

@@ -51,6 +51,14 @@ inline MachineSpecification example_specification() {
   interface.address = {0, 3, 0};
   interface.mac = "52:54:00:12:34:56";
   interface.descriptors = {"tap0", "tap1"};
+  interface.vhost = {"vhost0", "vhost1"};
+  s.interfaces.push_back(interface);
+  interface = {};
+  interface.id = "net1";
+  interface.address = {0, 9, 0};
+  interface.mac = "52:54:00:12:34:57";
+  interface.vhost_user = "switch";
+  interface.queues = 2;
   s.interfaces.push_back(interface);
   s.balloon = {"balloon0", {0, 5, 0}, std::uint64_t{256} << 20, true, true, 5};
   s.vsocks.push_back({"vsock0", {0, 7, 0}, 42, "vsock", "vsock.seqpacket", {}});

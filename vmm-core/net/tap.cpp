@@ -11,6 +11,12 @@
 #include "vmm-core/os/error.h"
 
 namespace warren::vmm::net {
+namespace {
+
+// Of Linux 6.2; the build's headers may be older.
+constexpr unsigned long kUso4 = 0x20, kUso6 = 0x40;
+
+}  // namespace
 
 Tap::Tap(FileDescriptor descriptor, const std::string& name)
     : descriptor_(std::move(descriptor)), output_descriptor_(descriptor_.duplicate()) {
@@ -19,6 +25,8 @@ Tap::Tap(FileDescriptor descriptor, const std::string& name)
   int size = kHeaderSize;
   if (::ioctl(descriptor_.get(), TUNSETVNETHDRSZ, &size) != 0)
     throw_errno(name + ": tap without IFF_VNET_HDR");
+  knows_uso_ = ::ioctl(descriptor_.get(), TUNSETOFFLOAD, TUN_F_CSUM | kUso4 | kUso6) == 0;
+  set_offloads({});
 }
 
 bool Tap::set_offloads(const Offloads& offloads) noexcept {
@@ -28,6 +36,8 @@ bool Tap::set_offloads(const Offloads& offloads) noexcept {
     if (offloads.tso4) flags |= TUN_F_TSO4;
     if (offloads.tso6) flags |= TUN_F_TSO6;
     if (offloads.ecn && (offloads.tso4 || offloads.tso6)) flags |= TUN_F_TSO_ECN;
+    // The kernel has both or none; a packet that is not left to the guest arrives in segments.
+    if (knows_uso_ && offloads.uso4 && offloads.uso6) flags |= kUso4 | kUso6;
   }
   return ::ioctl(descriptor_.get(), TUNSETOFFLOAD, flags) == 0;
 }
@@ -39,8 +49,8 @@ bool Tap::set_attached(bool attached) noexcept {
   return ::ioctl(descriptor_.get(), TUNSETQUEUE, &request) == 0 || errno == EINVAL;
 }
 
-std::ptrdiff_t Tap::receive(std::span<std::byte> buffer) noexcept {
-  const ssize_t got = ::read(descriptor_.get(), buffer.data(), buffer.size());
+std::ptrdiff_t Tap::receive(std::span<const iovec> buffers) noexcept {
+  const ssize_t got = ::readv(descriptor_.get(), buffers.data(), static_cast<int>(buffers.size()));
   return got >= 0 ? got : -errno;
 }
 

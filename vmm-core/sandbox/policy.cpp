@@ -172,6 +172,18 @@ constexpr auto kIoRules = std::to_array<FilterRule>({
     request(VFIO_IOMMU_MAP_DMA),          // likewise, for assigned devices
     request(VFIO_IOMMU_UNMAP_DMA),
     request(TUNSETOFFLOAD),
+    // Networks that the host's kernel or another program serves: their queues come and go on the I/O thread.
+    request(VHOST_SET_FEATURES),
+    request(VHOST_SET_MEM_TABLE),
+    request(VHOST_SET_VRING_NUM),
+    request(VHOST_SET_VRING_BASE),
+    request(VHOST_GET_VRING_BASE),
+    request(VHOST_SET_VRING_ADDR),
+    request(VHOST_SET_VRING_KICK),
+    request(VHOST_SET_VRING_CALL),
+    request(VHOST_SET_VRING_ERR),
+    request(VHOST_NET_SET_BACKEND),
+    request(TUNSETQUEUE),  // pairs of queues that a driver takes into use
     request(TUNSETVNETHDRSZ),
     request(TUNGETIFF),
     request(BLKDISCARD),
@@ -208,7 +220,6 @@ constexpr auto kControlRules = std::to_array<FilterRule>({
     request(BLKSSZGET),
     request(BLKPBSZGET),
     request(BLKROTATIONAL),
-    request(TUNSETQUEUE),
     request(TUNGETFEATURES),
     request(TUNSETVNETLE),
     request(VHOST_SET_OWNER),

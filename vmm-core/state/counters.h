@@ -29,7 +29,9 @@ struct NetCounters {
   Counter receive_bytes, receive_packets, receive_errors, receive_drops;
   Counter transmit_bytes, transmit_packets, transmit_errors, transmit_drops;
   Counter malformed_chains;
-  std::array<Counter, 6> reserved;
+  Counter receive_filtered;    // packets the guest has not asked for
+  Counter transmit_malformed;  // packets whose virtio header does not hold together
+  std::array<Counter, 4> reserved;
   Counter owner;
 };
 
@@ -51,7 +53,7 @@ struct BalloonCounters {
 };
 
 inline constexpr std::uint64_t kCountersMagic = 0x5741'5252'454e'4354;  // "WARRENCT"
-inline constexpr std::uint32_t kCountersVersion = 3;                    // below: no owners
+inline constexpr std::uint32_t kCountersVersion = 4;                    // below 3: no owners
 inline constexpr std::size_t kMaximumCountedVcpus = 256;
 inline constexpr std::size_t kMaximumCountedDisks = 64;
 inline constexpr std::size_t kMaximumCountedInterfaces = 64;

@@ -315,7 +315,7 @@ class ChannelHost final : public FakeHost {
 // host does not let it.
 class NetHost final : public FakeHost {
  public:
-  static constexpr std::uint64_t kFeatures = std::uint64_t{1} << 5 | 1 << 15 | 1 << 16 | 1 << 17;
+  static constexpr std::uint64_t kFeatures = std::uint64_t{1} << 5 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 18;
   explicit NetHost(std::size_t pairs = 1) : pairs_(pairs) {
     static const bool apart = ::unshare(CLONE_NEWNET) == 0;
     if (!apart) throw Error(std::errc::operation_not_permitted, "no network namespace of our own");
@@ -323,12 +323,14 @@ class NetHost final : public FakeHost {
     name_ = "warren" + std::to_string(number++);
     for (std::size_t i = 0; i < pairs; ++i) taps_.push_back(open_tap());
   }
-  std::unique_ptr<Device> make_device() override {
+  std::vector<std::unique_ptr<net::Tap>> make_taps() const {
     std::vector<std::unique_ptr<net::Tap>> taps;
     for (const auto& tap : taps_) taps.push_back(std::make_unique<net::Tap>(tap.duplicate(), name_));
+    return taps;
+  }
+  std::unique_ptr<Device> make_device() override {
     NetOptions options{.mac = {0x52, 0x54, 0, 1, 2, 3}, .packed = true, .mtu = 1500};
-    return std::make_unique<Net>("net", std::move(taps), options, counters_,
-                                 std::vector<EventThread*>{&thread_});
+    return std::make_unique<Net>("net", make_taps(), options, counters_, std::vector<EventThread*>{&thread_});
   }
   // A control command that is always understood: promiscuous mode (§5.1.6.5.1).
   bool works(FakeGuest& guest) override {

@@ -105,8 +105,9 @@ void ServedDevice::resume() noexcept {
 }
 
 void ServedDevice::start() noexcept {
+  starting();
   for (std::uint16_t i = 0; i < queues_.size(); ++i) {
-    if (!queues_[i]->active()) continue;
+    if (!queues_[i]->active() || !serves(i)) continue;
     thread_of(i).run([this, i] {
       try {
         bells_[i]->start(thread_of(i));
@@ -132,6 +133,7 @@ void ServedDevice::stop() noexcept {
       signal(i);
     });
   }
+  stopping();
 }
 
 void ServedDevice::work(std::uint16_t index) noexcept {

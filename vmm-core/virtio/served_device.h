@@ -40,6 +40,12 @@ class ServedDevice : public Device {
 
   // The doorbell of `queue` rang. On its thread; the queue is active.
   virtual Served serve(std::uint16_t queue) noexcept = 0;
+  // Before the first queue is served and after the last: for a device some of whose queues others serve. On
+  // the transport's thread.
+  virtual void starting() noexcept {}
+  virtual void stopping() noexcept {}
+  // Whether the queue is served here. Asked between the two.
+  virtual bool serves(std::uint16_t) const noexcept { return true; }
   // On the queue's thread: its service begins, or ends. After stopped() nothing may touch the queue.
   virtual void started(std::uint16_t) noexcept {}
   virtual void stopped(std::uint16_t) noexcept {}
@@ -55,6 +61,8 @@ class ServedDevice : public Device {
   EventThread& thread_of(std::uint16_t queue) noexcept { return *threads_[queue % threads_.size()]; }
   std::uint64_t accepted_features() const noexcept { return features_; }
   DeviceHost* host() noexcept { return host_.load(std::memory_order_acquire); }
+  // As the transport gave it.
+  Activation activation() noexcept { return {features_, queues_, doorbells_, host()}; }
 
  private:
   class Bell;

@@ -129,16 +129,18 @@ void Worker::forget_device(const std::string& id) {
   vsocks_.erase(id);
   inputs_.erase(id);
   vhost_user_disks_.erase(id);
+  vhost_user_interfaces_.erase(id);
   disks_.forget(id);
   clear_slot(counters_->disks, id);
   clear_slot(counters_->interfaces, id);
   const auto [used, end] = used_iothreads_.equal_range(id);
   for (auto each = used; each != end; ++each) --iothreads_.at(each->second).users;
   used_iothreads_.erase(used, end);
-  if (const auto own = device_threads_.find(id); own != device_threads_.end()) {
-    std::erase_if(threads_, [thread = own->second](const auto& each) { return each.get() == thread; });
-    device_threads_.erase(own);
-  }
+  std::erase_if(device_threads_, [&](const auto& own) {
+    if (own.first != id && !own.first.starts_with(id + "/")) return false;
+    std::erase_if(threads_, [thread = own.second](const auto& each) { return each.get() == thread; });
+    return true;
+  });
 }
 
 }  // namespace warren::vmm::worker

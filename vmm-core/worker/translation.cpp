@@ -1,5 +1,4 @@
 // From the typed specification, with its descriptors by name, to the machine's configuration.
-#include <charconv>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
@@ -8,7 +7,6 @@
 #include "vmm-core/os/error.h"
 #include "vmm-core/virtio/block.h"
 #include "vmm-core/virtio/console.h"
-#include "vmm-core/virtio/net.h"
 #include "vmm-core/virtio/rng.h"
 #include "vmm-core/worker/disk_image.h"
 #include "vmm-core/worker/on_pci.h"
@@ -76,14 +74,6 @@ machine::SmbiosStrings smbios_of(const control::SmbiosSpecification& smbios) {
                          board.location},
           .chassis = {chassis.manufacturer, chassis.version, chassis.serial, chassis.asset, chassis.sku},
           .oem_strings = oem_strings};
-}
-
-std::array<std::uint8_t, 6> mac_of(const std::string& text) {
-  std::array<std::uint8_t, 6> mac{};
-  // validate() has seen to the form.
-  for (std::size_t i = 0; i < mac.size(); ++i)
-    std::from_chars(text.data() + 3 * i, text.data() + 3 * i + 2, mac[i], 16);
-  return mac;
 }
 
 }  // namespace
@@ -252,26 +242,6 @@ machine::PciDeviceConfiguration Worker::disk_device(const control::DiskSpecifica
                   disks_.add(device->disk());
                   return device;
                 });
-}
-
-machine::PciDeviceConfiguration Worker::interface_device(const control::InterfaceSpecification& interface,
-                                                         control::DescriptorSet& descriptors) {
-  NetCounters& counters = net_counters(interface.id);
-  EventThread& thread = own_thread(interface.id);
-  auto taps = std::make_shared<std::vector<std::unique_ptr<net::Tap>>>();
-  for (const auto& name : interface.descriptors)
-    taps->push_back(std::make_unique<net::Tap>(take(descriptors, name), interface.id));
-  return on_pci(interface.id, interface.address, [this, interface, taps, &counters, &thread] {
-    auto device = std::make_unique<virtio::Net>(interface.id, std::move(*taps),
-                                                virtio::NetOptions{.mac = mac_of(interface.mac),
-                                                                   .packed = interface.packed,
-                                                                   .link_up = interface.link_up,
-                                                                   .mtu = interface.mtu,
-                                                                   .queue_size = interface.queue_size},
-                                                counters, std::vector<EventThread*>{&thread});
-    interfaces_[interface.id] = device.get();
-    return device;
-  });
 }
 
 machine::PciDeviceConfiguration Worker::rng_device(const control::RngSpecification& rng) {

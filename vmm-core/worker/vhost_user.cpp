@@ -27,6 +27,9 @@ machine::PciDeviceConfiguration Worker::vhost_user_disk(const control::VhostUser
 void Worker::require_memory_for_back_ends(const std::string& device) const {
   for (const auto& [disk, lifeline] : vhost_user_disks_)
     virtio::vhost::require_memory_fits(device + ": disk " + disk, machine_->memory().regions().size() + 1);
+  for (const auto& interface : vhost_user_interfaces_)
+    virtio::vhost::require_memory_fits(device + ": interface " + interface,
+                                       machine_->memory().regions().size() + 1);
 }
 
 // On the device's thread.

@@ -119,6 +119,7 @@ void Worker::configure(const control::MachineSpecification& specification,
     inputs_.clear();
     memory_devices_.clear();
     vhost_user_disks_.clear();
+    vhost_user_interfaces_.clear();
     optical_drives_.clear();
     scsi_controllers_.clear();
     scsi_units_.clear();

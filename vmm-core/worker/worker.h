@@ -210,8 +210,13 @@ class Worker final : public control::Commands {
   // media.cpp
   std::function<void(bool open)> tray_listener(const std::string& id);
   void tray_moved(const std::string& id, bool open);
+  // interfaces.cpp
   machine::PciDeviceConfiguration interface_device(const control::InterfaceSpecification& interface,
                                                    control::DescriptorSet& descriptors);
+  machine::PciDeviceConfiguration user_interface(const control::InterfaceSpecification& interface,
+                                                 NetCounters& counters, EventThread& thread,
+                                                 control::DescriptorSet& descriptors);
+  std::vector<EventThread*> interface_threads(const control::InterfaceSpecification& interface);
   machine::PciDeviceConfiguration rng_device(const control::RngSpecification& rng);
   // vsock.cpp
   machine::PciDeviceConfiguration vsock_device(const control::VsockSpecification& vsock,
@@ -221,7 +226,8 @@ class Worker final : public control::Commands {
   machine::PciDeviceConfiguration vhost_user_disk(const control::VhostUserDiskSpecification& disk,
                                                   control::DescriptorSet& descriptors);
   void back_end_lost(const std::string& disk, int error) noexcept;
-  // Throws unless the back ends of disks can be told of one more region of memory, that of `device`.
+  // Throws unless the back ends of disks and interfaces can be told of one more region of memory, that of
+  // `device`.
   void require_memory_for_back_ends(const std::string& device) const;
   // inputs.cpp
   machine::PciDeviceConfiguration input_device(const control::InputSpecification& input,
@@ -286,7 +292,7 @@ class Worker final : public control::Commands {
   std::map<std::uint32_t, IoThread> iothreads_;
   EventThread* shared_thread_ = nullptr;  // one of threads_: of consoles and entropy, which are slow
   std::map<std::string, EventThread*>
-      device_threads_;  // of threads_: each serves the device of that id alone
+      device_threads_;  // of threads_: each serves the device of that id alone, or its pair "id/number"
   std::multimap<std::string, std::uint32_t> used_iothreads_;  // by disk or controller
   std::map<std::string, virtio::Net*> interfaces_;
   std::map<std::string, virtio::Vsock*> vsocks_;
@@ -294,7 +300,8 @@ class Worker final : public control::Commands {
   std::vector<std::shared_ptr<EvdevSource>> evdevs_;
   std::map<std::string, virtio::MemoryDevice*> memory_devices_;
   std::map<std::string, FileDescriptor> vhost_user_disks_;  // with the lifelines of their back ends, if any
-  vfio::GroupTable host_groups_;                            // before machine_, whose devices hold them
+  std::set<std::string> vhost_user_interfaces_;
+  vfio::GroupTable host_groups_;  // before machine_, whose devices hold them
   // A CD/DVD drive, wherever it is: what AhciController and Scsi have of it.
   struct OpticalDrive {
     std::function<scsi::OpticalDrive::Opening(bool force)> open_tray;

@@ -114,6 +114,30 @@ TEST_F(WorkerTest, MemoryThatABackEndCannotBeToldOfIsRefused) {
   EXPECT_THAT(plug(command), HasSubstr("virtiomem0: disk virtio-disk0: vhost-user: "));
 }
 
+TEST_F(WorkerTest, AnInterfaceOfABackEndIsMadeAndFollowsItsCable) {
+  virtio::vhost::FakeBackEnd back_end(virtio::vhost::FakeBackEnd::sound_network());
+  control::InterfaceSpecification interface;
+  interface.id = "net0";
+  interface.address = {.slot = 3};
+  interface.mac = "52:54:00:12:34:56";
+  interface.vhost_user = "socket";
+  interface.queues = 2;
+  specification_.interfaces.push_back(interface);
+  descriptors_["socket"] = back_end.connect();
+  start();
+  EXPECT_EQ(back_end.count(virtio::vhost::UserRequest::set_owner), 1U);
+  worker_->set_link({"net0", false});
+  worker_->set_link({"net0", true});
+  // One that has hung up is no interface, and leaves nothing behind.
+  control::PlugDevice command;
+  interface.id = "net1";
+  interface.address = {.bus = 7};
+  command.interfaces.push_back(interface);
+  for (int i = 0; i < 2; ++i)
+    EXPECT_THAT(plug(command), HasSubstr("net1: vhost-user: ask the back end for its features"));
+  EXPECT_THAT(refusal([&] { worker_->set_link({"net1", true}); }), HasSubstr("net1"));
+}
+
 TEST_F(WorkerTest, AMachineWithMemoryThatABackEndCannotBeToldOfIsRefused) {
   specification_.vhost_user_disks.resize(1);
   specification_.vhost_user_disks[0].id = "virtio-disk0";

@@ -12,7 +12,9 @@ namespace guest {
 namespace {
 
 constexpr std::uint64_t kMac = 1 << 5, kStatus = 1 << 16, kMergeableBuffers = 1 << 15;
-constexpr std::uint16_t kReceive = 0, kTransmit = 1;
+constexpr std::uint64_t kControlQueue = 1 << 17, kControlReceive = 1 << 18, kControlMac = 1 << 23,
+                        kChecksum = 1 << 0, kHostTso4 = 1 << 11;
+constexpr std::uint16_t kReceive = 0, kTransmit = 1, kControl = 2;
 constexpr std::uint32_t kHeaderBytes = 12, kBufferBytes = 2048;
 
 void put16(std::uint8_t* at, unsigned value) {
@@ -54,6 +56,7 @@ class Network {
     if (!device_ || !device_.negotiate(features | kMac | kStatus)) return;
     receive_ = &device_.set_up_queue(kReceive, 64);
     transmit_ = &device_.set_up_queue(kTransmit, 64);
+    if (device_.negotiated() & kControlQueue) control_ = &device_.set_up_queue(kControl, 16);
     for (auto& buffer : buffers_) buffer = allocate_array<std::uint8_t>(kBufferBytes, 64);
     device_.start();
     for (std::uint16_t i = 0; i < kBuffers; ++i) offer(i);
@@ -63,6 +66,25 @@ class Network {
   VirtioDevice& device() { return device_; }
   bool ready() const { return transmit_ != nullptr; }
   const std::uint8_t* mac() const { return mac_; }
+
+  // Whether the device does what the bytes say (§5.1.6.5).
+  bool command(std::span<const std::uint8_t> bytes) {
+    auto* words = allocate_array<std::uint8_t>(bytes.size() + 1, 16);
+    memcpy(words, bytes.data(), bytes.size());
+    words[bytes.size()] = 0xff;
+    Segment chain[] = {{physical(words), static_cast<std::uint32_t>(bytes.size()), false},
+                       writable(words + bytes.size(), 1)};
+    control_->add(chain);
+    device_.notify(kControl, *control_);
+    auto used = wait_used(*control_);
+    return used.has_value() && used->length == 1 && words[bytes.size()] == 0;
+  }
+  bool take_address(const std::uint8_t* mac) {
+    std::uint8_t bytes[8] = {1, 1};
+    memcpy(bytes + 2, mac, 6);
+    memcpy(mac_, mac, 6);
+    return command(bytes);
+  }
 
   // Sends a frame (without virtio header) and waits until the device has it.
   bool send(const std::uint8_t* frame, std::uint32_t bytes) {
@@ -119,7 +141,7 @@ class Network {
   }
 
   VirtioDevice device_;
-  Queue *receive_ = nullptr, *transmit_ = nullptr;
+  Queue *receive_ = nullptr, *transmit_ = nullptr, *control_ = nullptr;
   std::uint8_t* buffers_[kBuffers];
   std::uint16_t ids_[64] = {};
   std::uint8_t mac_[6] = {};
@@ -221,6 +243,69 @@ TEST(virtio_net, packed) {
 }
 TEST(virtio_net, packed_event_index) {
   arp_and_echo(kRingPacked | kEventIndex);
+}
+
+// What is not for the guest stays away, what is arrives, also at an address of its own choice.
+TEST(virtio_net, receive_filter) {
+  Network network(kControlQueue | kControlReceive | kControlMac);
+  if (!network.device()) SKIP("no virtio-net device");
+  REQUIRE(network.ready());
+  constexpr std::uint64_t kWanted = kControlQueue | kControlReceive | kControlMac;
+  if ((network.device().negotiated() & kWanted) != kWanted) SKIP("filters are not offered");
+  constexpr std::uint8_t kNotAll[] = {0, 0, 0}, kNoBroadcast[] = {0, 5, 1}, kNoCommand[] = {0, 77, 0};
+  REQUIRE(network.command(kNotAll));
+  EXPECT(!network.command(kNoCommand));
+  EXPECT(!network.command(kNoBroadcast));  // VIRTIO_NET_F_CTRL_RX_EXTRA is not negotiated
+  std::uint8_t peer_mac[6];
+  REQUIRE(resolve(network, peer_mac));
+  EXPECT(echo(network, peer_mac, 1, 100));
+  // The peer answers whom it was asked by: without its address in the filter nothing comes.
+  std::uint8_t frame[kBufferBytes] = {};
+  const std::uint8_t other[6] = {0x52, 0x54, 0, 0x77, 0x77, 0x77};
+  ethernet(frame, peer_mac, other, 0x0806);
+  put32(frame + 14, 0x00010800);
+  put32(frame + 18, 0x06040001);
+  memcpy(frame + 22, other, 6);
+  put32(frame + 28, self());
+  put32(frame + 38, peer());
+  const auto is_answer = [](const std::uint8_t* got) {
+    return get16(got + 12) == 0x0806 && get16(got + 20) == 2;
+  };
+  REQUIRE(network.send(frame, 60));
+  EXPECT_EQUAL(network.receive(frame, is_answer, 300), 0u);
+  REQUIRE(network.take_address(other));
+  EXPECT_EQUAL(read8(network.device().configuration() + 3), 0x77);
+  REQUIRE(resolve(network, peer_mac));
+  EXPECT(echo(network, peer_mac, 2, 100));
+}
+
+// T3: virtio headers that promise what the packet does not have. Nothing but the packet is lost.
+TEST(virtio_net, hostile_headers) {
+  Network network(kChecksum | kHostTso4);
+  if (!network.device()) SKIP("no virtio-net device");
+  REQUIRE(network.ready());
+  network.device().reset();
+  REQUIRE(network.device().negotiate(kMac | kChecksum | kHostTso4));
+  auto& queue = network.device().set_up_queue(kTransmit, 64);
+  network.device().start();
+  // Flags, segmentation, header bytes, segment bytes, where the checksum starts and how far behind it is.
+  const std::uint16_t headers[][6] = {
+      {1, 0, 0, 0, 60, 16},    {1, 0, 0, 0, 0xffff, 0xffff}, {0, 1, 54, 100, 0, 0},
+      {1, 1, 54, 0, 34, 16},   {1, 1, 0xffff, 100, 34, 16},  {1, 3, 42, 100, 34, 6},
+      {1, 4, 74, 100, 54, 16}, {1, 0x7f, 54, 100, 34, 16},   {0xff, 0, 7, 7, 3, 3}};
+  auto* packet = allocate_array<std::uint8_t>(kHeaderBytes + 60, 16);
+  for (const auto& header : headers) {
+    packet[0] = static_cast<std::uint8_t>(header[0]);
+    packet[1] = static_cast<std::uint8_t>(header[1]);
+    memcpy(packet + 2, header + 2, 8);
+    Segment chain[] = {{physical(packet), kHeaderBytes + 60, false}};
+    queue.add(chain);
+    network.device().ring(kTransmit);
+    auto used = wait_used(queue);
+    REQUIRE(used.has_value());
+    EXPECT_EQUAL(used->length, 0u);
+  }
+  EXPECT_EQUAL(network.device().status() & kNeedsReset, 0);
 }
 
 // T1: transmissions a device must survive: shorter than its header, empty, huge, and from nowhere.

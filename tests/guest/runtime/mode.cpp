@@ -12,6 +12,7 @@
 #include "tests/guest/runtime/disk_load.h"
 #include "tests/guest/runtime/hot_plug.h"
 #include "tests/guest/runtime/media.h"
+#include "tests/guest/runtime/net_bench.h"
 #include "tests/guest/runtime/scsi_units.h"
 #include "tests/guest/runtime/test.h"
 
@@ -94,6 +95,7 @@ void run_mode(std::string_view mode) {
   if (mode == "hot_plug") serve_hot_plug_slots();
   if (mode == "media") watch_media();
   if (mode == "block_bench") measure_disk();
+  if (mode == "net_bench") measure_network();
   if (mode == "scsi") watch_scsi_units();
   if (mode == "disk_facts") {
     listen_to_power_button();

@@ -10,6 +10,7 @@
 //   block_bench         measure the first virtio disk; see block_bench.h
 //   disk_facts          say what the virtio disks are, and use them; see disk_facts.h
 //   disk_load           keep the virtio disks busy; see disk_load.h
+//   net_bench           measure the first virtio network device; see net_bench.h
 //   media               read SATA disks and watch the medium of a CD/DVD drive; see media.h
 //   scsi                say which units a SCSI controller has, and what becomes of them; see scsi_units.h
 //   reboot              print BOOT and reset by ACPI (FADT), at every boot

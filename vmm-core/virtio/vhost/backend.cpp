@@ -19,7 +19,7 @@ namespace {
 
 // What the transport offers with every device (§6).
 constexpr std::uint64_t kQueueFeatures = kFeatureIndirect | kFeatureEventIndex | kFeatureVersion1;
-constexpr std::uint64_t kDeviceFeatures = (std::uint64_t{1} << 24) - 1;
+constexpr std::uint64_t kDeviceFeatures = ((std::uint64_t{1} << 24) - 1) | ~((std::uint64_t{1} << 50) - 1);
 constexpr std::uint64_t kAvailableIndex = 2;  // in the available ring (§2.7.6)
 constexpr std::uint64_t kUsedIndex = 2;       // in the used ring (§2.7.8)
 

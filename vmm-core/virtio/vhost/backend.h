@@ -48,7 +48,7 @@ class Backend {
   Backend& operator=(const Backend&) = delete;
   ~Backend();
 
-  // Those of the device itself (virtio 1.2 §6: bits 0 to 23) that the kernel knows.
+  // Those of the device itself (virtio 1.2 §6: bits 0 to 23 and from 50 on) that the kernel knows.
   std::uint64_t features() const noexcept;
 
   // Hands the first `count` queues over, from where they have come to. All of them are active. Then the

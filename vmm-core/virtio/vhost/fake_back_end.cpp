@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -45,6 +46,17 @@ FakeBackEnd::Nature FakeBackEnd::sound() {
   nature.configuration.block_size = 512;
   nature.configuration.queues = kQueues;
   nature.configuration.writeback = 1;
+  return nature;
+}
+
+FakeBackEnd::Nature FakeBackEnd::sound_network() {
+  Nature nature;
+  nature.is_network = true;
+  // Checksums, segmentation both ways, merged buffers, the log, several pairs, UDP segmentation; no CONFIG.
+  nature.features = kFeatureVersion1 | kFeatureIndirect | kFeatureEventIndex | kUserProtocolFeatures |
+                    std::uint64_t{1} << 26 | 1 << 0 | 1 << 1 | 1 << 7 | 1 << 11 | 1 << 15 | 1 << 17 |
+                    1 << 22 | std::uint64_t{1} << 56;
+  nature.protocol_features = kUserMultiQueue | kUserReplyAck;
   return nature;
 }
 
@@ -294,15 +306,40 @@ void FakeBackEnd::serve_ring(Ring& ring) {
       if ((descriptor.flags & 1) == 0 || parts.size() > ring.size) break;
       at = descriptor.next;
     }
-    const std::uint8_t status = do_request(parts);
-    if (parts.back().first != nullptr) *parts.back().first = std::byte{status};
+    std::uint32_t written = 1;
+    if (nature_.is_network) {
+      const auto done = serve_packet(static_cast<std::size_t>(&ring - rings_), parts);
+      if (!done) {
+        --ring.next;
+        return;
+      }
+      written = *done;
+    } else {
+      const std::uint8_t status = do_request(parts);
+      if (parts.back().first != nullptr) *parts.back().first = std::byte{status};
+    }
     const std::uint16_t index = index_at(used).load();
-    const std::array<std::uint32_t, 2> element = {head, 1};
+    const std::array<std::uint32_t, 2> element = {head, written};
     std::memcpy(used + 4 + 8 * (index % ring.size), element.data(), sizeof(element));
     index_at(used).store(static_cast<std::uint16_t>(index + 1));
     ++served_;
     ring_bell(ring.call);
+    Ring& other = rings_[(&ring - rings_) ^ 1];
+    if (nature_.is_network && !packet_.empty() && other.enabled) serve_ring(other);
   }
+}
+
+std::optional<std::uint32_t> FakeBackEnd::serve_packet(std::size_t ring, const Parts& parts) {
+  if (ring % 2 == 1) {
+    packet_.clear();
+    for (const auto& [start, size] : parts)
+      if (start != nullptr) packet_.insert(packet_.end(), start, start + size);
+    return 0;
+  }
+  if (packet_.empty() || parts.front().first == nullptr || parts.front().second < packet_.size())
+    return std::nullopt;
+  copy_guest_bytes(parts.front().first, packet_.data(), packet_.size());
+  return static_cast<std::uint32_t>(std::exchange(packet_, {}).size());
 }
 
 // Header, one buffer, status: reads (0) and writes (1); anything else is unsupported (2).

@@ -1,11 +1,13 @@
-// A vhost-user-blk back end for tests, in a thread of its own: sound by default, and whatever else a test
-// wants. As another program would, it finds guest memory through the files it is sent.
+// A vhost-user back end for tests, in a thread of its own, with a disk or a network that sends every packet
+// back: sound by default, and whatever else a test wants. As another program would, it finds guest memory
+// through the files it is sent.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -40,12 +42,14 @@ class FakeBackEnd {
                              1 << 11 | 1 << 12;
     std::uint64_t protocol_features = kUserMultiQueue | kUserReplyAck | kUserConfig | 1 << 5 | 1 << 12;
     UserBlockConfiguration configuration{};
+    bool is_network = false;  // odd rings send, and the ring before each receives
     std::function<void(UserReply&)> twist = {};
   };
 
   explicit FakeBackEnd(Nature nature = sound());
   ~FakeBackEnd();
   static Nature sound();
+  static Nature sound_network();
 
   // The front end's side.
   FileDescriptor connect() { return std::move(front_); }
@@ -62,6 +66,10 @@ class FakeBackEnd {
   std::uint64_t features() const noexcept { return features_.load(); }
   unsigned regions() const noexcept { return region_count_.load(); }
   bool is_running(std::size_t ring) const { return running_[ring].load(); }
+  bool is_enabled(std::size_t ring) const {
+    const std::lock_guard lock(mutex_);
+    return rings_[ring].enabled;
+  }
   unsigned served() const noexcept { return served_.load(); }
   // Of an interrupt that comes without a request, and a ring that is damaged.
   void ring_call(std::size_t ring);
@@ -94,6 +102,9 @@ class FakeBackEnd {
   void map_memory(std::span<const std::byte> payload, std::vector<FileDescriptor>& files);
   void unmap();
   void serve_ring(Ring& ring);
+  using Parts = std::vector<std::pair<std::byte*, std::size_t>>;
+  // Nothing: the chain stays where it is.
+  std::optional<std::uint32_t> serve_packet(std::size_t ring, const Parts& parts);
   std::uint8_t do_request(std::span<const std::pair<std::byte*, std::size_t>> parts);
   std::byte* at_user(std::uint64_t address) const;
   std::byte* at_guest(std::uint64_t address) const;
@@ -103,6 +114,7 @@ class FakeBackEnd {
   std::vector<std::byte> disk_ = std::vector<std::byte>(kSectors * 512);
   std::vector<Region> memory_;
   Ring rings_[kQueues];
+  std::vector<std::byte> packet_;  // on its way back
   std::uint64_t protocol_features_ = 0;
   std::atomic<bool> held_{false}, running_[kQueues]{};
   std::atomic<std::uint64_t> features_{0};

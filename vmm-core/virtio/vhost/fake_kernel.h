@@ -19,7 +19,7 @@ struct FakeKernelState {
   struct Ring {
     unsigned size = 0, base = 0;
     vhost_vring_addr places{};
-    int kick = -1, call = -1, damage = -1;
+    int kick = -1, call = -1, damage = -1, tap = -1;
   };
   std::uint64_t offered = kFeatureVersion1 | kFeatureIndirect | kFeatureEventIndex | std::uint64_t{1} << 26 |
                           std::uint64_t{1} << 33 | 2;
@@ -112,6 +112,11 @@ class FakeKernel final : public Peer {
         return bind(its.call);
       case VHOST_SET_VRING_ERR:
         return bind(its.damage);
+      case VHOST_NET_SET_BACKEND:
+        // Nothing is moved before all is told.
+        if (static_cast<int>(ring.num) >= 0 && (its.places.used_user_addr == 0 || its.call < 0))
+          return EFAULT;
+        return bind(its.tap);
       default:
         return ENOTTY;
     }

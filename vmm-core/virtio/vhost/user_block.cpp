@@ -51,7 +51,7 @@ void require_memory_fits(const std::string& name, std::size_t regions) {
   throw Error(std::errc::argument_list_too_long,
               name + ": vhost-user: a back end takes " + std::to_string(kUserMemoryRegions) +
                   " pieces of guest memory, and these would be " + std::to_string(regions) +
-                  " (fewer memory devices, or the disk without vhost-user)");
+                  " (fewer memory devices, or the device without vhost-user)");
 }
 
 UserBlock::UserBlock(std::string name, FileDescriptor socket, UserBlockOptions options, GuestMemory& memory,

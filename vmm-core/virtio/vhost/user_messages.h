@@ -1,6 +1,6 @@
-// Messages of the vhost-user protocol (QEMU's docs/interop/vhost-user), as many of them as a virtio-blk front
-// end has use of. In the byte order of the host, over a unix stream socket; descriptors travel with the first
-// byte of the message.
+// Messages of the vhost-user protocol (QEMU's docs/interop/vhost-user), as many of them as front ends of
+// disks and networks have use of. In the byte order of the host, over a unix stream socket; descriptors
+// travel with the first byte of the message.
 #pragma once
 
 #include <cstddef>

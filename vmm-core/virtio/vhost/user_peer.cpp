@@ -28,7 +28,7 @@ T read_as(const void* argument) noexcept {
 }  // namespace
 
 UserPeer::UserPeer(const std::string& name, FileDescriptor socket, GuestMemory& memory,
-                   std::chrono::milliseconds patience)
+                   std::chrono::milliseconds patience, Configuration configuration)
     : channel_(std::move(socket)), memory_(memory) {
   channel_.allow(patience);
   std::uint64_t features = 0, offered = 0;
@@ -38,11 +38,13 @@ UserPeer::UserPeer(const std::string& name, FileDescriptor socket, GuestMemory& 
     throw Error(std::errc::not_supported, name + ": vhost-user: the back end has no protocol features");
   if (const int failed = get_u64(UserRequest::get_protocol_features, offered); failed != 0)
     refuse(name, failed, "ask the back end for its protocol features");
-  if ((offered & kUserConfig) == 0) {
+  if (configuration == Configuration::needed && (offered & kUserConfig) == 0) {
     throw Error(std::errc::not_supported,
                 name + ": vhost-user: the back end does not tell a configuration space (CONFIG)");
   }
-  const std::uint64_t wanted = offered & (kUserMultiQueue | kUserReplyAck | kUserConfig);
+  const std::uint64_t of_use = kUserMultiQueue | kUserReplyAck |
+                               (configuration == Configuration::needed ? kUserConfig : std::uint64_t{0});
+  const std::uint64_t wanted = offered & of_use;
   if (const int failed = change_object(UserRequest::set_protocol_features, wanted); failed != 0)
     refuse(name, failed, "choose protocol features");
   protocol_features_ = wanted;
@@ -151,8 +153,8 @@ int UserPeer::get_ring_base(std::byte* state) noexcept {
   return 0;
 }
 
-int UserPeer::enable(std::uint16_t ring) noexcept {
-  return change_object(UserRequest::set_vring_enable, vhost_vring_state{.index = ring, .num = 1});
+int UserPeer::enable(std::uint16_t ring, bool on) noexcept {
+  return change_object(UserRequest::set_vring_enable, vhost_vring_state{.index = ring, .num = on ? 1u : 0u});
 }
 
 int UserPeer::read_configuration(std::span<std::byte> bytes) noexcept {

@@ -18,18 +18,22 @@ namespace warren::vmm::virtio::vhost {
 
 class UserPeer final : public Peer {
  public:
+  // Whether the back end is the one who knows what the device is.
+  enum class Configuration { needed, not_needed };
+
   // Settles with the back end on what both can do, within `patience`. `name` is the device's, for messages;
-  // `memory` outlives it. Throws Error, also for a back end that has no configuration space to tell.
+  // `memory` outlives it. Throws Error, also for a back end that does not tell a configuration that is
+  // needed.
   UserPeer(const std::string& name, FileDescriptor socket, GuestMemory& memory,
-           std::chrono::milliseconds patience);
+           std::chrono::milliseconds patience, Configuration configuration = Configuration::needed);
 
   int request(unsigned long number, void* argument) noexcept override;
 
   // Rings begin stopped and disabled; a ring that was taken back is stopped (VHOST_GET_VRING_BASE).
-  [[nodiscard]] int enable(std::uint16_t ring) noexcept;
+  [[nodiscard]] int enable(std::uint16_t ring, bool on = true) noexcept;
   // The first bytes of the device's configuration space, at most kUserConfigMaximum.
   [[nodiscard]] int read_configuration(std::span<std::byte> bytes) noexcept;
-  // How many there can be; 1 for a back end that does not say.
+  // How many queues there can be, or pairs of them on a network; 1 for a back end that does not say.
   std::uint64_t queue_count() const noexcept { return queue_count_; }
 
   UserChannel& channel() noexcept { return channel_; }
