@@ -145,7 +145,8 @@ TEST_F(DnsmasqConfigurationTest, LeasesAreAsManyAsThereAreAddresses) {
   NetworkDefinition definition = plain();
   auto leases_of = [&](const char* begin, const char* end) {
     definition.addresses[0].ranges = {{.addresses = {ip(begin), ip(end)}}};
-    for (const auto& line : split_lines(dnsmasq_texts(settings_, definition).configuration))
+    const std::string text = dnsmasq_texts(settings_, definition).configuration;
+    for (std::string_view line : split_lines(text))
       if (line.starts_with("dhcp-lease-max=")) return std::string(line.substr(15));
     return std::string();
   };

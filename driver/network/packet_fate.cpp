@@ -15,7 +15,7 @@ namespace json = boost::json;
 // The kernel allows 16 jumps within each other (NFT_JUMP_STACK_SIZE); the second bounds how long a ruleset of
 // any shape can take.
 constexpr unsigned kDeepest = 16;
-constexpr unsigned kMostSteps = 200'000;
+constexpr unsigned kMostSteps = 50'000;
 
 enum class Truth { no, maybe, yes };
 
@@ -120,6 +120,17 @@ Truth compare_device(const std::optional<std::string>& ours, std::string_view br
   return !any_end && (is(bridge) || is("lo")) ? Truth::no : Truth::maybe;
 }
 
+// A rule within its chain.
+struct Place {
+  const json::object& rule;
+  const std::string& chain;
+};
+
+std::string name_of(const Place& place) {
+  const json::value* handle = place.rule.if_contains("handle");
+  return fmt::format("rule {} of chain {}", handle != nullptr ? json::serialize(*handle) : "?", place.chain);
+}
+
 }  // namespace
 
 // One packet on its way through the chains of one table.
@@ -143,10 +154,9 @@ class RulesetWalk {
   End chain(const std::string& name, unsigned depth);
   End rule(const json::object& rule, const std::string& chain_name, unsigned depth);
   // nullopt: it is no verdict.
-  std::optional<End> verdict(const json::object& statement, Truth so, const std::string& where,
-                             unsigned depth);
+  std::optional<End> verdict(const json::object& statement, Truth so, const Place& where, unsigned depth);
   std::optional<End> jump(const std::string& target, bool for_good, Truth so, unsigned depth);
-  std::optional<End> map(const json::object& statement, Truth so, const std::string& where, unsigned depth);
+  std::optional<End> map(const json::object& statement, Truth so, const Place& where, unsigned depth);
 
   Truth match(const json::object& match) const;
   Truth compare(const Asked& asked, const json::value& right) const;
@@ -179,9 +189,7 @@ RulesetWalk::End RulesetWalk::chain(const std::string& name, unsigned depth) {
 RulesetWalk::End RulesetWalk::rule(const json::object& rule, const std::string& chain_name, unsigned depth) {
   const json::value* expressions = rule.if_contains("expr");
   if (expressions == nullptr || !expressions->is_array()) return End::goes_on;
-  const json::value* handle = rule.if_contains("handle");
-  const std::string where =
-      fmt::format("rule {} of chain {}", handle != nullptr ? json::serialize(*handle) : "?", chain_name);
+  const Place where{rule, chain_name};
   static constexpr std::string_view kSideEffects[] = {"counter", "log", "mangle", "notrack", "ct helper"};
   Truth so = Truth::yes;
   for (const json::value& one : expressions->get_array()) {
@@ -203,7 +211,7 @@ RulesetWalk::End RulesetWalk::rule(const json::object& rule, const std::string& 
 }
 
 std::optional<RulesetWalk::End> RulesetWalk::verdict(const json::object& statement, Truth so,
-                                                     const std::string& where, unsigned depth) {
+                                                     const Place& where, unsigned depth) {
   std::string kind(statement.begin()->key());
   if (kind == "vmap") return map(statement, so, where, depth);
   if (kind == "jump" || kind == "goto") {
@@ -227,7 +235,7 @@ std::optional<RulesetWalk::End> RulesetWalk::verdict(const json::object& stateme
   if (kind != "drop" && kind != "reject") return std::nullopt;
   if (so != Truth::yes) return End::goes_on;
   fate_.dropped = true;
-  fate_.cause = fmt::format("{}: {}", where, kind);
+  fate_.cause = fmt::format("{}: {}", name_of(where), kind);
   return End::dropped;
 }
 
@@ -248,8 +256,8 @@ std::optional<RulesetWalk::End> RulesetWalk::jump(const std::string& target, boo
   return std::nullopt;
 }
 
-std::optional<RulesetWalk::End> RulesetWalk::map(const json::object& statement, Truth so,
-                                                 const std::string& where, unsigned depth) {
+std::optional<RulesetWalk::End> RulesetWalk::map(const json::object& statement, Truth so, const Place& where,
+                                                 unsigned depth) {
   const json::object* lookup = object_of(statement, "vmap");
   const json::value* key = lookup != nullptr ? lookup->if_contains("key") : nullptr;
   const json::value* data = lookup != nullptr ? lookup->if_contains("data") : nullptr;
