@@ -39,6 +39,22 @@ std::string_view template_of(virErrorNumber code) {
       return "Domain not found: %s";
     case VIR_ERR_NO_NETWORK:
       return "Network not found: %s";
+    case VIR_ERR_NO_NETWORK_PORT:
+      return "network port not found: %s";
+    case VIR_ERR_NETWORK_PORT_EXIST:
+      return "network port %s exists already";
+    case VIR_ERR_NO_INTERFACE:
+      return "Interface not found: %s";
+    case VIR_ERR_MULTIPLE_INTERFACES:
+      return "Multiple matching interfaces found: %s";
+    case VIR_ERR_NO_NWFILTER:
+      return "Network filter not found: %s";
+    case VIR_ERR_INVALID_NWFILTER:
+      return "Invalid network filter: %s";
+    case VIR_ERR_NO_NWFILTER_BINDING:
+      return "Network filter binding not found: %s";
+    case VIR_ERR_INVALID_NWFILTER_BINDING:
+      return "Invalid network filter binding: %s";
     case VIR_ERR_NO_STORAGE_POOL:
       return "Storage pool not found: %s";
     case VIR_ERR_NO_STORAGE_VOL:

@@ -192,9 +192,7 @@ InterfaceDefinition read_interface(XmlElement& element, std::optional<InterfaceK
         fmt::format("a {} cannot be in a {}", kKindTable.name(definition.kind), kKindTable.name(*parent)));
   definition.name = read_name(element);
   if (!parent) read_top_level(element, definition);
-  if (definition.kind != InterfaceKind::bridge) {
-    if (XmlElement* child = element.child("link"); child != nullptr) read_link(*child, definition);
-  }
+  if (XmlElement* child = element.child("link"); child != nullptr) read_link(*child, definition);
   if (definition.kind == InterfaceKind::ethernet) {
     XmlElement* mac = element.child("mac");
     if (mac == nullptr) return definition;

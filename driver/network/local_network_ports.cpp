@@ -121,8 +121,7 @@ Task<NetworkPortHandle> LocalNetworkDriver::make_port(Uuid uuid, std::string xml
   table_.by_uuid(uuid);
   require_active(*network);
   if (network->ports.contains(wanted.uuid)) {
-    throw network_error(VIR_ERR_NETWORK_PORT_EXIST,
-                        fmt::format("Network port with UUID {} already exists", wanted.uuid.to_string()));
+    throw network_error(VIR_ERR_NETWORK_PORT_EXIST, wanted.uuid.to_string());
   }
   PortSurroundings surroundings{.ports = network->ports, .devices = {}};
   if (network->definition.mode() == ForwardMode::hostdev) {

@@ -90,13 +90,14 @@ void check_port_groups(XmlElement& root, const NetworkDefinition& definition) {
   }
 }
 
-// Only a virtual function and an Open vSwitch port put a tag on what a guest sends.
+// Bridges that filter VLANs, Open vSwitch, and devices that are a guest's own put tags on what a guest sends; a
+// macvtap on a shared link does not.
 void check_vlans(XmlElement& root, const NetworkDefinition& definition) {
   const bool is_device =
       definition.mode() == ForwardMode::hostdev || definition.mode() == ForwardMode::passthrough;
-  if (is_device) return;
+  if (is_device || definition.owns_bridge() || !definition.bridge.name.empty()) return;
   constexpr std::string_view kReason =
-      "only networks of modes 'hostdev' and 'passthrough' and of Open vSwitch have VLANs";
+      "only networks with a bridge and those of modes 'hostdev' and 'passthrough' have VLANs";
   const bool is_switch = definition.mode() == ForwardMode::bridge && is_openvswitch(definition.virtual_port);
   if (definition.vlan && !is_switch) throw root.child("vlan")->unsupported(kReason);
   const std::vector<XmlElement*> elements = root.children("portgroup");
