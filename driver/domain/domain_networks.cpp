@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "driver/nwfilter/filter_binding.h"
+#include "driver/config/filter_binding.h"
 #include "driver/contract/network_filters.h"
 #include "driver/domain/domain.h"
 #include "driver/link/macvtap.h"
@@ -47,9 +47,9 @@ void plug_into(config::Interface& interface, config::NetworkPort port) {
   interface.trust_guest_rx_filters = port.trust_guest_rx_filters;
 }
 
-nwfilter::FilterBinding binding_of(const config::Interface& interface, const Uuid& domain,
+config::FilterBinding binding_of(const config::Interface& interface, const Uuid& domain,
                                  const std::string& name) {
-  nwfilter::FilterBinding binding{.owner_name = name,
+  config::FilterBinding binding{.owner_name = name,
                                 .owner_uuid = domain,
                                 .port_device = interface.target,
                                 .link_device = {},
@@ -98,11 +98,11 @@ Task<> Domain::filter_interface(const config::Interface& interface) {
   if (filters == nullptr)
     throw Error(VIR_ERR_NO_SUPPORT, "this daemon has no network filters", VIR_FROM_NWFILTER);
   attachments_.push_back({.filtered = interface.target});
-  Beginning<FilterBindingHandle> begin =
-      [filters, xml = nwfilter::format_binding(binding_of(interface, uuid_, name_))](
-          Completion<FilterBindingHandle> completion) mutable {
-        filters->create_binding({}, std::move(xml), 0, std::move(completion));
-      };
+  Beginning<FilterBindingHandle> begin = [filters,
+                                          xml = config::format_binding(binding_of(interface, uuid_, name_))](
+                                             Completion<FilterBindingHandle> completion) mutable {
+    filters->create_binding({}, std::move(xml), 0, std::move(completion));
+  };
   co_await await_completion<FilterBindingHandle>(std::move(begin));
 }
 

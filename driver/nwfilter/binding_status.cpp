@@ -37,7 +37,7 @@ std::string format_status(const BindingStatus& status) {
     if (learned.expires_s) writer.attribute("expires", *learned.expires_s);
     writer.end();
   }
-  writer.element("binding", format_binding(status.binding));
+  writer.element("binding", config::format_binding(status.binding));
   writer.end();
   return writer.take();
 }
@@ -51,7 +51,7 @@ BindingStatus parse_status(std::string_view xml) {
     status.learned.push_back(parse_learned(*learned));
   config::XmlElement* binding = root.child("binding");
   if (binding == nullptr) throw root.malformed("it has no <binding>");
-  status.binding = parse_binding(binding->text());
+  status.binding = config::parse_binding(binding->text());
   root.refuse_unread();
   return status;
 }

@@ -7,13 +7,13 @@
 #include <string_view>
 #include <vector>
 
-#include "driver/nwfilter/filter_binding.h"
+#include "driver/config/filter_binding.h"
 #include "driver/nwfilter/tap_watcher.h"
 
 namespace warren::driver::nwfilter {
 
 struct BindingStatus {
-  FilterBinding binding;
+  config::FilterBinding binding;
   std::vector<LearnedAddress> learned;
   bool operator==(const BindingStatus&) const = default;
 };

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "driver/nwfilter/filter_binding.h"
+#include "driver/config/filter_binding.h"
 #include "driver/nwfilter/filter_definition.h"
 
 using namespace warren::driver;
@@ -18,8 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (error.code() == VIR_ERR_XML_INVALID_SCHEMA) std::abort();
   }
   try {
-    const nwfilter::FilterBinding binding = nwfilter::parse_binding(xml);
-    if (!(nwfilter::parse_binding(nwfilter::format_binding(binding), true) == binding)) std::abort();
+    const config::FilterBinding binding = config::parse_binding(xml);
+    if (!(config::parse_binding(config::format_binding(binding), true) == binding)) std::abort();
   } catch (const Error& error) {
     if (error.code() == VIR_ERR_XML_INVALID_SCHEMA) std::abort();
   }

@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "driver/config/filter_binding.h"
 #include "driver/contract/error.h"
-#include "driver/nwfilter/filter_binding.h"
 
 namespace warren::driver::nwfilter {
 namespace {
@@ -228,22 +228,22 @@ constexpr const char* kBinding =
     "</filterbinding>\n";
 
 TEST(FilterBindingTest, IsPrintedAsLibvirtPrintsIt) {
-  const FilterBinding binding = parse_binding(kBinding, true);
+  const config::FilterBinding binding = config::parse_binding(kBinding, true);
   EXPECT_EQ(binding.handle(), (FilterBindingHandle{"vnet0", "clean-traffic"}));
-  EXPECT_EQ(format_binding(binding), kBinding);
+  EXPECT_EQ(config::format_binding(binding), kBinding);
 }
 
 TEST(FilterBindingTest, RefusesWhatIsNoDeviceOrMissing) {
   for (const char* device : {"", "a/b", "..", "0123456789abcdef", "a b", "tap*"}) {
     std::string xml = kBinding;
     xml.replace(xml.find("vnet0"), 5, device);
-    EXPECT_THROW(parse_binding(xml), Error) << device;
+    EXPECT_THROW(config::parse_binding(xml), Error) << device;
   }
   for (const char* part :
        {"<portdev name='vnet0'/>", "<mac address='52:54:00:7b:35:93'/>", "<name>guest</name>"}) {
     std::string xml = kBinding;
     xml.erase(xml.find(part), std::string_view(part).size());
-    EXPECT_THROW(parse_binding(xml), Error) << part;
+    EXPECT_THROW(config::parse_binding(xml), Error) << part;
   }
 }
 

@@ -75,7 +75,7 @@ class FilterRulesTest : public testing::Test {
   }
 
   std::map<std::string, FilterDefinition, std::less<>> filters_;
-  FilterBinding binding_;
+  config::FilterBinding binding_;
 };
 
 TEST_F(FilterRulesTest, RootLeadsToChainsInTheOrderOfPriorities) {

@@ -118,7 +118,7 @@ const BridgeFeatures& FilterTable::features() {
 }
 
 TapBinding FilterTable::make(BindingStatus status, const FindFilter& find_filter, Rules& rules) {
-  const FilterBinding& binding = status.binding;
+  const config::FilterBinding& binding = status.binding;
   const TapFilter filter = instantiate(binding, addresses_of(status), find_filter);
   AddressWait wait{.mac = binding.mac};
   if (const auto servers = binding.filter.parameters.find("DHCPSERVER");
@@ -260,7 +260,7 @@ FilterTable::Change FilterTable::undefine(const Uuid& uuid) {
   return {.removed_filter = filter->name};
 }
 
-FilterTable::Change FilterTable::bind(FilterBinding binding) {
+FilterTable::Change FilterTable::bind(config::FilterBinding binding) {
   const std::string tap = binding.port_device;
   if (const auto known = bindings_.find(tap); known != bindings_.end())
     throw filter_error(VIR_ERR_OPERATION_FAILED, fmt::format("binding '{}' already exists", tap));

@@ -44,7 +44,7 @@ class FilterTable {
   // All taps that the filter reaches have its rules, or none has.
   Change define(FilterDefinition definition);
   Change undefine(const Uuid& filter);
-  Change bind(FilterBinding binding);
+  Change bind(config::FilterBinding binding);
   Change unbind(const std::string& tap);
   Change learn(const std::string& tap, std::vector<LearnedAddress> learned);
   void commit(Change change);

@@ -25,7 +25,8 @@ Error filter_error(virErrorNumber code, std::string detail) {
 
 class Instantiator {
  public:
-  Instantiator(const FilterBinding& binding, const FindFilter& find) : binding_(binding), find_(find) {}
+  Instantiator(const config::FilterBinding& binding, const FindFilter& find)
+      : binding_(binding), find_(find) {}
 
   TapFilter run(const Variables& variables) {
     add_filter(binding_.filter.filter, variables);
@@ -144,7 +145,7 @@ class Instantiator {
     result_.rules.push_back(std::move(made));
   }
 
-  const FilterBinding& binding_;
+  const config::FilterBinding& binding_;
   const FindFilter& find_;
   TapFilter result_;
   std::vector<std::string> path_;
@@ -159,7 +160,7 @@ const ValueMatch* TapRule::match(std::string_view attribute) const {
   return nullptr;
 }
 
-Learning learning_of(const FilterBinding& binding) {
+Learning learning_of(const config::FilterBinding& binding) {
   const auto found = binding.filter.parameters.find(kLearning);
   if (found == binding.filter.parameters.end()) return Learning::any;
   const std::string& text = found->second.front();
@@ -172,7 +173,7 @@ Learning learning_of(const FilterBinding& binding) {
                                                       binding.port_device, text, kLearning));
 }
 
-TapFilter instantiate(const FilterBinding& binding, const std::vector<std::string>& learned,
+TapFilter instantiate(const config::FilterBinding& binding, const std::vector<std::string>& learned,
                       const FindFilter& find) {
   Variables variables = binding.filter.parameters;
   variables.emplace(kMac, std::vector{config::format_mac_address(binding.mac)});

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "driver/nwfilter/filter_binding.h"
+#include "driver/config/filter_binding.h"
 #include "driver/nwfilter/filter_definition.h"
 
 namespace warren::driver::nwfilter {
@@ -48,10 +48,10 @@ struct TapFilter {
 enum class Learning { any, dhcp, none };
 
 // CTRL_IP_LEARNING of the binding. Throws for a value that is none of them.
-Learning learning_of(const FilterBinding& binding);
+Learning learning_of(const config::FilterBinding& binding);
 
 // `learned`: what is known of $IP besides the binding's parameters, which go before it.
-TapFilter instantiate(const FilterBinding& binding, const std::vector<std::string>& learned,
+TapFilter instantiate(const config::FilterBinding& binding, const std::vector<std::string>& learned,
                       const FindFilter& find);
 
 // All that a filter refers to, itself included, whether it is there or not.

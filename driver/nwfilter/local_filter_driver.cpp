@@ -50,7 +50,7 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
   }
 
   void watch(const TapBinding& binding) {
-    const FilterBinding& definition = binding.status.binding;
+    const config::FilterBinding& definition = binding.status.binding;
     WatchedTap tap{.tap = definition.port_device, .mac = definition.mac, .known = binding.status.learned};
     if (binding.misses_ip || !tap.known.empty()) tap.learning = learning_of(definition);
     if (const auto servers = definition.filter.parameters.find("DHCPSERVER");
@@ -117,7 +117,8 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
     const loop::Turn::Hold hold = co_await self->turn.take();
     FilterBindingHandle handle;
     Work work = [xml = std::move(xml), flags, &handle](FilterTable& table) {
-      FilterBinding binding = parse_binding(xml, (flags & VIR_NWFILTER_BINDING_CREATE_VALIDATE) != 0);
+      config::FilterBinding binding =
+          config::parse_binding(xml, (flags & VIR_NWFILTER_BINDING_CREATE_VALIDATE) != 0);
       handle = binding.handle();
       return table.bind(std::move(binding));
     };
@@ -235,7 +236,7 @@ std::string LocalFilterDriver::binding_xml(const Caller&, const std::string& dev
   check_flags(flags, 0, "virNWFilterBindingGetXMLDesc");
   const auto found = service_->table.bindings().find(device);
   if (found == service_->table.bindings().end()) throw no_binding(device);
-  return format_binding(found->second.status.binding);
+  return config::format_binding(found->second.status.binding);
 }
 
 void LocalFilterDriver::create_binding(const Caller&, std::string xml, unsigned int flags,

@@ -11,15 +11,15 @@
 #include "driver/contract/network_filters.h"
 #include "driver/contract/uuid.h"
 
-namespace warren::driver::nwfilter {
+namespace warren::driver::config {
 
 struct FilterBinding {
   std::string owner_name;  // of the domain
   Uuid owner_uuid;
   std::string port_device;  // the tap
   std::string link_device;  // what a macvtap stands on; empty: none
-  config::MacAddress mac{};
-  config::FilterReference filter;
+  MacAddress mac{};
+  FilterReference filter;
   bool operator==(const FilterBinding&) const = default;
 
   FilterBindingHandle handle() const { return {port_device, filter.filter}; }
@@ -29,4 +29,4 @@ struct FilterBinding {
 FilterBinding parse_binding(std::string_view xml, bool validate = false);
 std::string format_binding(const FilterBinding& binding);
 
-}  // namespace warren::driver::nwfilter
+}  // namespace warren::driver::config
