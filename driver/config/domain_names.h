@@ -121,8 +121,7 @@ inline constexpr EnumName<InterfaceType> kInterfaceType[] = {{"bridge", Interfac
                                                              {"network", InterfaceType::network},
                                                              {"direct", InterfaceType::direct}};
 inline constexpr std::string_view kInterfaceTypeRefused[] = {
-    "user",   "hostdev", "internal", "vhostuser", "vdpa",
-    "server",  "client", "mcast",  "udp",     "null",     "vds"};
+    "user", "hostdev", "internal", "vhostuser", "vdpa", "server", "client", "mcast", "udp", "null", "vds"};
 inline constexpr EnumName<bool> kLinkState[] = {{"up", true}, {"down", false}};
 
 inline constexpr EnumName<CharacterBackendType> kCharacter[] = {{"pty", CharacterBackendType::pty},

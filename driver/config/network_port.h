@@ -65,7 +65,8 @@ struct NetworkPort {
   bool operator==(const NetworkPort&) const = default;
 };
 
-// Throws Error (VIR_ERR_XML_*) that names element and line. `validate`: against the schema. A missing UUID is made up.
+// Throws Error (VIR_ERR_XML_*) that names element and line. `validate`: against the schema. A missing UUID is
+// made up.
 NetworkPort parse_network_port(std::string_view xml, bool validate);
 std::string format_network_port(const NetworkPort& port);
 

@@ -90,8 +90,8 @@ void check_port_groups(XmlElement& root, const NetworkDefinition& definition) {
   }
 }
 
-// Bridges that filter VLANs, Open vSwitch, and devices that are a guest's own put tags on what a guest sends; a
-// macvtap on a shared link does not.
+// Bridges that filter VLANs, Open vSwitch, and devices that are a guest's own put tags on what a guest sends;
+// a macvtap on a shared link does not.
 void check_vlans(XmlElement& root, const NetworkDefinition& definition) {
   const bool is_device =
       definition.mode() == ForwardMode::hostdev || definition.mode() == ForwardMode::passthrough;

@@ -468,10 +468,11 @@ TEST(NetworkRefusals, PortGroupsAndVlans) {
       {"<forward mode='hostdev'/><portgroup name='a'><bandwidth><inbound "
        "average='1'/></bandwidth></portgroup>",
        VIR_ERR_CONFIG_UNSUPPORTED, "/network/portgroup/bandwidth"},
-      {"<vlan><tag id='1'/></vlan>", VIR_ERR_CONFIG_UNSUPPORTED, "/network/vlan"},
+      {"<forward mode='vepa' dev='eth0'/><vlan><tag id='1'/></vlan>", VIR_ERR_CONFIG_UNSUPPORTED,
+       "/network/vlan"},
       {"<forward mode='bridge'/><vlan><tag id='1'/></vlan>", VIR_ERR_CONFIG_UNSUPPORTED, "/network/vlan"},
-      {"<portgroup name='a'><vlan><tag id='1'/></vlan></portgroup>", VIR_ERR_CONFIG_UNSUPPORTED,
-       "/network/portgroup/vlan"},
+      {"<forward mode='private' dev='eth0'/><portgroup name='a'><vlan><tag id='1'/></vlan></portgroup>",
+       VIR_ERR_CONFIG_UNSUPPORTED, "/network/portgroup/vlan"},
       {"<virtualport/>", VIR_ERR_XML_ERROR, "/network/virtualport/@type"},
   });
 }
