@@ -204,7 +204,7 @@ void Net::restore(const NetState& state) {
 void Net::inspect(InspectNode& node) const {
   ServedDevice::inspect(node);
   const ReceiveFilter now = filter();
-  node.add("served_by", back_end_ != nullptr && is_handed_over_ ? "back end" : "worker");
+  node.add("served_by", is_handed_over_.load() ? "back end" : "worker");
   node.add("link_up", link_up_.load());
   node.add("back_end_lost", is_lost_.load());
   node.add("announces", announces_.load());

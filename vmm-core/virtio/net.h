@@ -106,9 +106,9 @@ class Net final : public ServedDevice {
   NetCounters& counters_;
   std::vector<std::unique_ptr<Pair>> pairs_;
   const std::unique_ptr<NetBackEnd> back_end_;
-  const std::size_t count_;      // of pairs
-  const std::uint64_t offered_;  // features
-  bool is_handed_over_ = false;  // the back end has the queues of pairs
+  const std::size_t count_;                  // of pairs
+  const std::uint64_t offered_;              // features
+  std::atomic<bool> is_handed_over_{false};  // the back end has the queues of pairs
   std::atomic<bool> link_up_;
   std::atomic<bool> is_lost_{false};  // the back end
   std::atomic<bool> announces_{false};
