@@ -2,7 +2,6 @@
 #include "driver/config/interface.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include <fmt/format.h>
 
@@ -13,14 +12,12 @@ namespace warren::driver::config {
 
 namespace {
 
+// What the kernel takes (dev_valid_name()), and a colon: networks may have such links in their pools, and
+// what a running domain shows of its port has to be read again.
 bool is_interface_name(std::string_view name) {
   return !name.empty() && name.size() < 16 && name != "." && name != ".." &&
          std::ranges::all_of(
-             name,
-             [](char c) {
-               return std::isalnum(static_cast<unsigned char>(c)) ||
-                      std::string_view("_-.+:@").find(c) != std::string_view::npos;
-             });
+             name, [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '/' && c != 0x7f; });
 }
 
 std::string require_interface_name(XmlElement& element, std::string_view attribute) {

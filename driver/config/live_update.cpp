@@ -109,6 +109,15 @@ Interface merged(Interface wanted, const Interface& has) {
   compare.same(wanted.type, has.type, "@type");
   compare.same_if_given(wanted.mac, has.mac, "<mac>");
   compare.same(wanted.source_bridge, has.source_bridge, "<source>");
+  compare.same(wanted.source_network, has.source_network, "<source>");
+  compare.same_if_given(wanted.portgroup, has.portgroup, "<source portgroup>");
+  compare.same(wanted.source_direct, has.source_direct, "<source>");
+  wanted.port = has.port;
+  compare.same_if_given(wanted.filter, has.filter, "<filterref>");
+  compare.same_if_given(wanted.vlan, has.vlan, "<vlan>");
+  compare.same_if_given(wanted.virtual_port, has.virtual_port, "<virtualport>");
+  compare.same_if_given(wanted.isolated, has.isolated, "<port isolated>");
+  compare.same_if_given(wanted.trust_guest_rx_filters, has.trust_guest_rx_filters, "@trustGuestRxFilters");
   compare.same_if_given(wanted.target, has.target, "<target>");
   compare.same_if_given(wanted.target_managed, has.target_managed, "<target managed>");
   compare.same_if_given(wanted.driver, has.driver, "<driver>");

@@ -160,6 +160,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // Waits for its turn and throws as the contract says; the domain outlives the session.
   Task<AgentSession> agent_session(Caller caller, std::string job);
   // domain_networks.cpp: what its networks have given its interfaces.
+  bool has_port(const Uuid& port) const;
   Task<std::vector<LeasedInterface>> leased_interfaces();
   bool has_agent() const noexcept;
   Task<> set_agent_timeout(Caller caller, int timeout);
@@ -303,6 +304,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // give_back_networks() does not undo, as the next.
   Task<> take_port(config::Interface& interface);
   Task<> take_ports(config::DomainDefinition& definition);
+  // Macvtaps are the domain's from now on.
+  void own_links(std::span<const config::Interface> interfaces,
+                 std::vector<std::shared_ptr<link::HalfMadeLink>>& links);
   Task<> filter_interface(const config::Interface& interface);
   Task<> filter_interfaces(const config::DomainDefinition& definition);
   // What the live definition does not name (any more); where there is none, all.
@@ -525,5 +529,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
 
 // Whether two drives have the same in their trays.
 bool is_same_medium(const config::Disk& one, const config::Disk& other);
+
+// domain_networks.cpp: once all domains are loaded, before any starts.
+Task<> delete_stray_ports(const std::shared_ptr<Environment>& environment);
 
 }  // namespace warren::driver::domain

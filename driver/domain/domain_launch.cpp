@@ -70,6 +70,7 @@ struct Domain::Launched {
   vmm::FileDescriptor control;  // connected
   std::vector<DiskChangeEvent> dropped;
   std::vector<UnmarkedImage> unmarked;
+  std::vector<std::shared_ptr<link::HalfMadeLink>> half_made_links;
 };
 
 void Domain::note_start(const LiveStatus& status, const Preparation& preparation) const {
@@ -130,6 +131,12 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
         launched->host_devices->open(definition.devices.host_devices, resources.names, resources.descriptors);
   resources.live.id = id;
   config::assign_live(definition, resources.live);
+  launched->half_made_links = std::move(resources.half_made_links);
+  // Links that stay when their worker goes are known to whoever rolls this back.
+  if (!launched->half_made_links.empty()) {
+    status.live = definition;
+    note_start(status, preparation);
+  }
   launched->machine.specification =
       machine_of(definition, environment_->facts, resources, std::time(nullptr), host);
   launched->unmarked = std::move(resources.unmarked);
@@ -225,6 +232,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
     host_devices_->keep();
   }
   try {
+    own_links(launched->live.devices.interfaces, launched->half_made_links);
     co_await filter_interfaces(launched->live);
     allow_locking(*worker, launched->live);
     auto page =

@@ -90,10 +90,22 @@ Task<> Domain::take_ports(config::DomainDefinition& definition) {
   for (config::Interface& interface : definition.devices.interfaces) co_await take_port(interface);
 }
 
+void Domain::own_links(std::span<const config::Interface> interfaces,
+                       std::vector<std::shared_ptr<link::HalfMadeLink>>& links) {
+  for (const config::Interface& interface : interfaces)
+    if (config::direct_plug_of(interface) != nullptr) attachments_.push_back({.macvtap = interface.target});
+  for (const auto& link : links) link->keep();
+  links.clear();
+}
+
 // Once the link of the interface has its name, and before the guest has the interface.
 Task<> Domain::filter_interface(const config::Interface& interface) {
-  if (config::direct_plug_of(interface) != nullptr) attachments_.push_back({.macvtap = interface.target});
   if (!interface.filter) co_return;
+  if (config::direct_plug_of(interface) != nullptr) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("interface {}: filter '{}' cannot be on a macvtap, whose packets pass no bridge",
+                            interface.target, interface.filter->filter));
+  }
   NetworkFilterDriver* filters = environment_->settings.filters;
   if (filters == nullptr)
     throw Error(VIR_ERR_NO_SUPPORT, "this daemon has no network filters", VIR_FROM_NWFILTER);
@@ -240,6 +252,35 @@ Task<std::vector<LeasedInterface>> Domain::leased_interfaces() {
 Task<> Domain::roll_back_networks(const config::DomainDefinition& started) {
   note_attachments(started);
   co_await give_back_networks();
+}
+
+bool Domain::has_port(const Uuid& port) const {
+  return live_ && std::ranges::any_of(live_->devices.interfaces, [&port](const config::Interface& interface) {
+           return interface.port && interface.port->id == port;
+         });
+}
+
+// Ports that a daemon which died had asked for, and had not written down whom for. Those of domains that are
+// not known here are somebody else's.
+Task<> delete_stray_ports(const std::shared_ptr<Environment>& environment) {
+  NetworkDriver* networks = environment->settings.networks;
+  if (networks == nullptr) co_return;
+  const std::vector<NetworkHandle> active = networks->list_networks({}, VIR_CONNECT_LIST_NETWORKS_ACTIVE);
+  for (const NetworkHandle& network : active) {
+    const std::vector<NetworkPortHandle> ports = networks->list_ports({}, network.uuid, 0);
+    for (const NetworkPortHandle& port : ports) {
+      const config::NetworkPort found =
+          config::parse_network_port(networks->port_xml({}, network.uuid, port.uuid, 0), false);
+      const std::shared_ptr<Domain> owner = environment->table.by_uuid(found.owner_uuid);
+      if (!owner || owner->has_port(port.uuid)) continue;
+      environment->log(LogPriority::warning, fmt::format("port {} of network '{}' is nobody's: it is deleted",
+                                                         port.uuid.to_string(), network.name));
+      Beginning<void> begin = [networks, uuid = network.uuid, id = port.uuid](Completion<void> completion) {
+        networks->delete_port({}, uuid, id, 0, std::move(completion));
+      };
+      co_await await_completion<void>(std::move(begin));
+    }
+  }
 }
 
 Task<> Domain::give_back_to_host() {

@@ -14,6 +14,14 @@ namespace control = vmm::control;
 
 namespace {
 
+// A floor alone is the network's to keep, and no limit.
+std::optional<config::Bandwidth> limits_of(const config::Interface& interface) {
+  std::optional<config::Bandwidth> limits = interface.bandwidth;
+  if (limits && limits->inbound && limits->inbound->average == 0) limits->inbound.reset();
+  if (limits && !limits->inbound && !limits->outbound) limits.reset();
+  return limits;
+}
+
 // Only those whose limits differ from what the machine had; all of them when it had no definition.
 void limit_interfaces(const config::DomainDefinition* before, const config::DomainDefinition& live) {
   const auto& interfaces = live.devices.interfaces;
@@ -24,7 +32,7 @@ void limit_interfaces(const config::DomainDefinition* before, const config::Doma
         if (old.target == interface.target) had = old.bandwidth;
     }
     if (had != interface.bandwidth && !interface.target.empty())
-      link::limit_traffic(interface.target, interface.bandwidth);
+      link::limit_traffic(interface.target, limits_of(interface));
   }
 }
 

@@ -39,7 +39,8 @@ GuestLink open_guest_link(const config::Interface& interface) {
                                                   .guest_mac = interface.mac.value(),
                                                   .mtu = interface.mtu,
                                                   .queues = interface.driver.queues.value_or(1)});
-    return {std::move(macvtap.name), std::move(macvtap.queues)};
+    auto half_made = std::make_shared<link::HalfMadeLink>(macvtap.name);
+    return {std::move(macvtap.name), std::move(macvtap.queues), std::move(half_made)};
   }
   const std::string bridge = config::bridge_of(interface);
   const bool keeps = keeps_addresses(interface);
@@ -54,7 +55,7 @@ GuestLink open_guest_link(const config::Interface& interface) {
                                   .port = flags,
                                   .vlan = interface.vlan,
                                   .fixed_address = keeps});
-  return {std::move(tap.name), std::move(tap.queues)};
+  return {std::move(tap.name), std::move(tap.queues), nullptr};
 }
 
 }  // namespace warren::driver::domain

@@ -1,17 +1,20 @@
 // The host's end of a guest's interface: a tap, in a bridge or by itself, or a macvtap.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "driver/config/interface.h"
+#include "driver/link/link.h"
 #include "vmm-core/os/file_descriptor.h"
 
 namespace warren::driver::domain {
 
 struct GuestLink {
   std::string name;
-  std::vector<vmm::FileDescriptor> queues;  // non-blocking; one for each queue pair
+  std::vector<vmm::FileDescriptor> queues;        // non-blocking; one for each queue pair
+  std::shared_ptr<link::HalfMadeLink> half_made;  // a macvtap: until it is the domain's; else null
 };
 
 // Where its port says, for one of type network. A macvtap stays until it is deleted; a tap does not. Blocks;

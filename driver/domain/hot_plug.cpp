@@ -154,8 +154,10 @@ Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device)
   auto opened =
       co_await run_blocking<std::shared_ptr<Opened>>(environment_->io_threads, std::move(work), wait);
   declare_formats(opened->resources.unmarked);
-  if (const auto* interface = std::get_if<config::Interface>(&opened->device))
+  if (const auto* interface = std::get_if<config::Interface>(&opened->device)) {
+    own_links(std::span(interface, 1), opened->resources.half_made_links);
     co_await filter_interface(*interface);
+  }
   if (auto* disk = std::get_if<config::Disk>(&opened->device))
     config::number_images(*disk, config::next_image_number(live_->devices));
   co_return opened;

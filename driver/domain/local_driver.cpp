@@ -122,6 +122,14 @@ Task<> LocalDriver::load_task() {
     };
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(initiate, asio::use_awaitable);
   }
+  std::optional<Error> failed;
+  try {
+    co_await delete_stray_ports(environment_);
+  } catch (const Error& error) {
+    failed = error;
+  }
+  if (failed)
+    environment_->log(LogPriority::warning, fmt::format("ports of networks: {}", failed->message()));
   co_await autostart_domains();
 }
 

@@ -155,6 +155,7 @@ Resources open_resources(const config::DomainDefinition& definition, const Resou
       add(resources, tap_descriptor(i, queue), std::move(tap.queues[queue]));
     }
     resources.live.interface_targets.push_back(tap.name);
+    if (tap.half_made) resources.half_made_links.push_back(std::move(tap.half_made));
   }
   for (std::size_t i = 0; i < devices.serials.size(); ++i) {
     resources.live.serial_ptys.push_back(
@@ -182,6 +183,7 @@ Resources open_resources(config::Device& device, const ResourceAccess& access) {
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue)
       add(resources, tap_descriptor(0, queue), std::move(tap.queues[queue]));
     interface->target = tap.name;
+    if (tap.half_made) resources.half_made_links.push_back(std::move(tap.half_made));
   } else if (auto* channel = std::get_if<config::Channel>(&device)) {
     if (std::string path = open_channel(resources, *channel, 0, access.directory); !path.empty())
       channel->backend.path = std::move(path);

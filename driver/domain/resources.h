@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "driver/config/domain_definition.h"
 #include "driver/domain/descriptor_groups.h"
 #include "driver/domain/storage_daemon.h"
+#include "driver/link/link.h"
 #include "vmm-core/control/machine_specification.h"
 #include "vmm-core/os/file_descriptor.h"
 
@@ -45,6 +47,7 @@ struct Resources {
   // What the domain's devices of the host say of themselves, in the order of the input devices.
   std::vector<std::optional<vmm::control::HostInputSpecification>> inputs;
   config::LiveResources live;  // ptys and taps; not the id
+  std::vector<std::shared_ptr<link::HalfMadeLink>> half_made_links;
 };
 
 // What they are opened with.

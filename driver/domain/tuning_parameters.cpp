@@ -326,7 +326,7 @@ TypedParameters bandwidth_parameters(const config::Interface& interface) {
   return {{VIR_DOMAIN_BANDWIDTH_IN_AVERAGE, value(in.average)},
           {VIR_DOMAIN_BANDWIDTH_IN_PEAK, value(in.peak)},
           {VIR_DOMAIN_BANDWIDTH_IN_BURST, value(in.burst)},
-          {VIR_DOMAIN_BANDWIDTH_IN_FLOOR, std::uint32_t{0}},
+          {VIR_DOMAIN_BANDWIDTH_IN_FLOOR, value(in.floor)},
           {VIR_DOMAIN_BANDWIDTH_OUT_AVERAGE, value(out.average)},
           {VIR_DOMAIN_BANDWIDTH_OUT_PEAK, value(out.peak)},
           {VIR_DOMAIN_BANDWIDTH_OUT_BURST, value(out.burst)}};
@@ -352,8 +352,10 @@ void set_bandwidth(config::Interface& interface, const TypedParameters& paramete
   const auto keep = [](std::optional<config::BandwidthRate>& kept, const config::BandwidthRate& rate) {
     if (rate.average == 0 && (rate.peak != 0 || rate.burst != 0))
       throw invalid_argument("a peak or burst needs an average");
-    kept = rate.average != 0 ? std::optional(rate) : std::nullopt;
+    kept = rate.average != 0 || rate.floor != 0 ? std::optional(rate) : std::nullopt;
   };
+  // The floor is the network port's, which keeps it.
+  in.floor = bandwidth.inbound ? bandwidth.inbound->floor : 0;
   if (in_given) keep(bandwidth.inbound, in);
   if (out_given) keep(bandwidth.outbound, out);
   interface.bandwidth = bandwidth == config::Bandwidth{} ? std::nullopt : std::optional(bandwidth);

@@ -18,7 +18,8 @@ namespace warren::driver::network {
 
 struct NetworkSettings {
   std::filesystem::path configuration_directory;  // /etc/warren/networks: NAME.xml
-  std::filesystem::path runtime_directory;        // /run/warren/network: active networks, ports, dnsmasq
+  std::filesystem::path runtime_directory;        // /run/warren/network: active networks, ports
+  std::filesystem::path service_directory;        // /run/warren/dnsmasq: what dnsmasq reads, as nobody too
   std::filesystem::path state_directory;          // /var/lib/warren/network: leases
   std::function<void(std::string_view)> report = [](std::string_view) {};
 };

@@ -27,7 +27,7 @@ void require_active(const Network& network) {
 }
 
 std::unique_ptr<LocalNetworks> make_network_driver(asio::io_context& loop, NetworkSettings settings) {
-  NameServiceSettings names{.files = {.run_directory = settings.runtime_directory / "dnsmasq",
+  NameServiceSettings names{.files = {.run_directory = settings.service_directory,
                                       .lease_directory = settings.state_directory,
                                       .user = {}},
                             .report = settings.report};
@@ -77,8 +77,12 @@ void LocalNetworkDriver::read_documents() {
     if (network == nullptr) continue;
     const NetworkDefinition given = network->definition;
     fill_defaults(network->definition);
-    if (!(given == network->definition) || document.text.find("<uuid>") == std::string::npos)
+    if (given == network->definition && document.text.find("<uuid>") != std::string::npos) continue;
+    try {
       definitions_.write(document.name, format_network(network->definition, nullptr));
+    } catch (const std::exception& error) {
+      settings_.report(fmt::format("network '{}' is not written down: {}", document.name, error.what()));
+    }
   }
   report(definitions);
   const store::LoadReport statuses = statuses_.load_all(name_of);
@@ -158,8 +162,9 @@ Task<> LocalNetworkDriver::write_definition(NetworkDefinition definition) {
   co_await on_disk(std::move(write));
 }
 
-Task<> LocalNetworkDriver::write_status(NetworkPointer network) {
-  std::move_only_function<void()> write = [this, active = network->is_active, name = network->definition.name,
+// Of one that is to be active before anything of it is there: the next daemon looks after what a start left.
+Task<> LocalNetworkDriver::write_status(NetworkPointer network, bool is_active) {
+  std::move_only_function<void()> write = [this, active = is_active, name = network->definition.name,
                                            ports = ports_directory(*network),
                                            text = format_network(network->definition, nullptr)] {
     if (active) return statuses_.write(name, text);

@@ -84,7 +84,7 @@ class LocalNetworkDriver final : public LocalNetworks {
   Task<T> on_host(std::move_only_function<T()> work);
   Task<> on_disk(std::move_only_function<void()> write);
   Task<> write_definition(NetworkDefinition definition);
-  Task<> write_status(NetworkPointer network);
+  Task<> write_status(NetworkPointer network, bool is_active);
   std::filesystem::path ports_directory(const Network& network) const;
 
   // ---- local_network_changes.cpp

@@ -14,6 +14,14 @@ constexpr std::string_view kDefaultBridge = "virbr%d";
 constexpr std::string_view kNumber = "%d";
 constexpr unsigned kMostBridges = 256;
 
+// That what was found before a turn is what is there now, or nothing is.
+void require_mine(const NetworkPointer& found, const NetworkPointer& now) {
+  if (now == nullptr || now == found) return;
+  throw network_error(
+      VIR_ERR_OPERATION_FAILED,
+      fmt::format("network '{}' was replaced by another of its name", found->definition.name));
+}
+
 }  // namespace
 
 void LocalNetworkDriver::load(Completion<void> completion) {
@@ -24,24 +32,26 @@ Task<> LocalNetworkDriver::load_all() {
   const std::filesystem::path autostarted = settings_.runtime_directory / kAutostartedFile;
   std::error_code ignored;
   const bool is_first = !std::filesystem::exists(autostarted, ignored);
-  if (is_first) std::ofstream(autostarted).put('\n');
   for (const NetworkPointer& network : table_.all()) {
     const bool was_active = active_before_.contains(network->definition.uuid);
     if (!was_active && !(is_first && network->autostart)) continue;
-    std::optional<Error> failed;
+    std::exception_ptr failed;
     try {
       if (was_active) {
         co_await adopt(network);
       } else {
         co_await start_by_itself(network);
       }
-    } catch (const Error& error) {
-      failed = error;
+    } catch (...) {
+      failed = std::current_exception();
     }
-    if (failed)
-      settings_.report(fmt::format("network '{}': {}", network->definition.name, failed->message()));
+    if (failed) {
+      settings_.report(
+          fmt::format("network '{}': {}", network->definition.name, loop::error_of(failed).message()));
+    }
   }
   active_before_.clear();
+  if (is_first) std::ofstream(autostarted).put('\n');
 }
 
 // A network that was active when the last daemon ended.
@@ -58,11 +68,13 @@ Task<> LocalNetworkDriver::adopt(NetworkPointer network) {
   if (!is_there) {
     settings_.report(fmt::format("network '{}' is not active any more: its bridge '{}' is gone",
                                  network->definition.name, network->definition.bridge.name));
+    co_await write_status(network, false);
     ended(network);
-  } else if (network->definition.owns_bridge()) {
-    network->name_service = co_await host_->serve(network->definition, true);
+    co_return;
   }
-  co_await write_status(network);
+  if (network->definition.owns_bridge())
+    network->name_service = co_await host_->serve(network->definition, true);
+  co_await write_status(network, true);
 }
 
 Task<> LocalNetworkDriver::start_by_itself(NetworkPointer network) {
@@ -118,6 +130,7 @@ Task<NetworkHandle> LocalNetworkDriver::define(std::string xml, unsigned int fla
     table_.add(network);
   }
   const loop::Turn::Hold turn = co_await network->turn.take();
+  require_mine(network, table_.check_new(definition, false));
   std::exception_ptr failed;
   try {
     co_await write_definition(definition);
@@ -146,16 +159,18 @@ Task<NetworkHandle> LocalNetworkDriver::create(std::string xml, unsigned int fla
   table_.check_new(parsed, true);
   const NetworkDefinition definition = co_await complete(std::move(parsed));
   NetworkPointer network = table_.check_new(definition, true);
-  std::optional<NetworkDefinition> before;
-  if (network == nullptr) {
+  const bool is_new = network == nullptr;
+  if (is_new) {
     network = std::make_shared<Network>(loop_);
     network->definition = definition;
     table_.add(network);
-  } else {
-    before = std::exchange(network->definition, definition);
   }
-  network->is_starting = true;
   const loop::Turn::Hold turn = co_await network->turn.take();
+  // It may have been started, stopped or undefined while this waited.
+  require_mine(network, table_.check_new(definition, true));
+  table_.add(network);
+  std::optional<NetworkDefinition> before;
+  if (!is_new) before = std::exchange(network->definition, definition);
   std::exception_ptr failed;
   try {
     co_await bring_up(network);
@@ -186,6 +201,9 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
   std::exception_ptr failed;
   bool is_made = false;
   try {
+    // One that was put there by hand has no name for its bridge yet.
+    network->definition = co_await complete(network->definition);
+    co_await write_status(network, true);
     if (network->definition.owns_bridge()) {
       std::move_only_function<std::vector<std::string>()> make = [this, definition = network->definition] {
         return host_->start(definition);
@@ -197,7 +215,6 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
       network->name_service = co_await host_->serve(network->definition, false);
     }
     network->is_active = true;
-    co_await write_status(network);
   } catch (...) {
     failed = std::current_exception();
   }
@@ -206,9 +223,8 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
     emit(*network, VIR_NETWORK_EVENT_STARTED);
     co_return;
   }
-  network->is_active = false;
+  std::optional<Error> stuck;
   if (is_made) {
-    std::optional<Error> stuck;
     try {
       if (network->name_service) co_await network->name_service->stop();
       network->name_service.reset();
@@ -220,10 +236,15 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
     } catch (const Error& error) {
       stuck = error;
     }
-    if (stuck) {
-      settings_.report(fmt::format("network '{}' did not start, and does not stop: {}",
-                                   network->definition.name, stuck->message()));
-    }
+  }
+  try {
+    co_await write_status(network, false);
+  } catch (const Error& error) {
+    stuck = error;
+  }
+  if (stuck) {
+    settings_.report(fmt::format("network '{}' did not start, and does not stop: {}",
+                                 network->definition.name, stuck->message()));
   }
   std::rethrow_exception(failed);
 }
@@ -254,10 +275,16 @@ Task<> LocalNetworkDriver::stop(Uuid uuid) {
     };
     co_await on_host<loop::Done>(std::move(unmake));
   }
-  network->is_active = false;
-  co_await write_status(network);
+  std::exception_ptr failed;
+  try {
+    co_await write_status(network, false);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  // It has stopped, whatever is written.
   ended(network);
   emit(*network, VIR_NETWORK_EVENT_STOPPED);
+  if (failed) std::rethrow_exception(failed);
 }
 
 Task<> LocalNetworkDriver::undefine(Uuid uuid) {
@@ -307,15 +334,26 @@ Task<> LocalNetworkDriver::update(Uuid uuid, NetworkUpdate change, unsigned int 
   std::optional<NetworkDefinition> live, stored;
   if (is_live) live = updated(network->definition, change);
   if (is_stored) stored = updated(network->stored(), change);
+  if (live) require_devices_of(network->ports, *live);
+  const NetworkDefinition before = network->stored();
   if (stored) co_await write_definition(*stored);
+  std::exception_ptr failed;
+  try {
+    if (live) co_await update_live(network, *live);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (failed) {
+    if (stored) co_await write_definition(before);
+    std::rethrow_exception(failed);
+  }
   if (stored && network->is_active) {
     network->next = *stored;
   } else if (stored) {
     network->definition = *stored;
-  } else if (!network->next && network->is_persistent) {
-    network->next = network->definition;  // which the live one is not any more
+  } else if (network->is_persistent) {
+    network->next = before;  // which the live one is not any more
   }
-  if (live) co_await update_live(network, *live);
   if (network->next && *network->next == network->definition) network->next.reset();
 }
 
@@ -332,9 +370,13 @@ Task<> LocalNetworkDriver::update_live(NetworkPointer network, NetworkDefinition
       co_await on_host<loop::Done>(std::move(apply));
       had_rules = true;
     }
-    if (network->name_service) co_await network->name_service->update(changed);
+    if (network->name_service) {
+      co_await network->name_service->update(changed);
+    } else if (changed.owns_bridge()) {
+      network->name_service = co_await host_->serve(changed, true);
+    }
     network->definition = std::move(changed);
-    co_await write_status(network);
+    co_await write_status(network, true);
   } catch (...) {
     failed = std::current_exception();
   }

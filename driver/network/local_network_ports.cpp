@@ -135,6 +135,8 @@ Task<NetworkPortHandle> LocalNetworkDriver::make_port(Uuid uuid, std::string xml
   }
   if ((flags & VIR_NETWORK_PORT_CREATE_RECLAIM) != 0) {
     check_plug(network->definition, wanted);
+    check_floor(network->definition, wanted, network->ports, wanted.bandwidth);
+    wanted.class_id = has_floor(wanted.bandwidth) ? free_class(network->ports) : 0;
   } else {
     wanted = allocate(network->definition, std::move(wanted), surroundings);
   }
@@ -145,7 +147,20 @@ Task<NetworkPortHandle> LocalNetworkDriver::make_port(Uuid uuid, std::string xml
     };
     co_await on_host<loop::Done>(std::move(limit));
   }
-  co_await write_port(network, wanted);
+  std::exception_ptr failed;
+  try {
+    co_await write_port(network, wanted);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (failed && wanted.class_id != 0) {
+    std::move_only_function<loop::Done()> undo = [this, definition = network->definition, wanted] {
+      host_->remove_port_bandwidth(definition, wanted);
+      return loop::Done{};
+    };
+    co_await on_host<loop::Done>(std::move(undo));
+  }
+  if (failed) std::rethrow_exception(failed);
   const NetworkPortHandle handle{network->definition.handle(), wanted.uuid};
   network->ports.emplace(wanted.uuid, std::move(wanted));
   co_return handle;

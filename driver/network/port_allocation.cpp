@@ -210,6 +210,19 @@ void check_plug(const NetworkDefinition& network, const NetworkPort& port) {
   }
 }
 
+void require_devices_of(const Ports& ports, const NetworkDefinition& network) {
+  for (const auto& [uuid, port] : ports) {
+    const auto* direct = std::get_if<config::DirectPlug>(&port.plug);
+    if (direct == nullptr || !network.forward) continue;
+    if (std::ranges::find(network.forward->interfaces, direct->device) != network.forward->interfaces.end())
+      continue;
+    throw network_error(
+        VIR_ERR_OPERATION_INVALID,
+        fmt::format("unable to delete interface '{}' in network '{}': it is in use by port {}",
+                    direct->device, network.name, uuid.to_string()));
+  }
+}
+
 bool has_floor(const std::optional<config::Bandwidth>& bandwidth) {
   return bandwidth && bandwidth->inbound && bandwidth->inbound->floor != 0;
 }

@@ -26,6 +26,9 @@ config::NetworkPort allocate(const NetworkDefinition& network, config::NetworkPo
 // Of a port that exists already, such as one of an earlier daemon: that its plug is the network's still.
 void check_plug(const NetworkDefinition& network, const config::NetworkPort& port);
 
+// That each link the ports are on is in the network's pool still: OPERATION_INVALID.
+void require_devices_of(const Ports& ports, const NetworkDefinition& network);
+
 // Whether `bandwidth` fits beside the floors of the other ports; throws Error. `port` is left out of them.
 void check_floor(const NetworkDefinition& network, const config::NetworkPort& port, const Ports& ports,
                  const std::optional<config::Bandwidth>& bandwidth);

@@ -62,6 +62,21 @@ void set_up_ipv6(const NetworkDefinition& definition) {
   link::write_link_setting(link::AddressFamily::ipv6, bridge, "autoconf", "0");
 }
 
+// What is there already stays.
+void set_up_link(const NetworkDefinition& definition) {
+  const std::string& bridge = definition.bridge.name;
+  for (const NetworkAddress& address : definition.addresses)
+    if (address.address) link::add_address(bridge, {*address.address, address.effective_prefix()});
+  link::set_up(bridge);
+  for (const NetworkRoute& route : definition.routes) {
+    link::add_route({.network = config::first_address(route.address, route.effective_prefix()),
+                     .prefix = route.effective_prefix(),
+                     .gateway = route.gateway,
+                     .link = bridge,
+                     .metric = route.metric});
+  }
+}
+
 void start_forwarding(const NetworkDefinition& definition) {
   if (!definition.forward) return;
   if (has_family(definition, false)) link::start_forwarding(link::AddressFamily::ipv4);
@@ -141,16 +156,7 @@ std::vector<std::string> SystemHost::start(const NetworkDefinition& definition) 
   // Before anybody can use it.
   apply_rules(definition);
   HalfMadeRules rules(definition);
-  for (const NetworkAddress& address : definition.addresses)
-    if (address.address) link::add_address(bridge, {*address.address, address.effective_prefix()});
-  link::set_up(bridge);
-  for (const NetworkRoute& route : definition.routes) {
-    link::add_route({.network = config::first_address(route.address, route.effective_prefix()),
-                     .prefix = route.effective_prefix(),
-                     .gateway = route.gateway,
-                     .link = bridge,
-                     .metric = route.metric});
-  }
+  set_up_link(definition);
   start_forwarding(definition);
   if (definition.bandwidth) link::limit_network(bridge, definition.bandwidth);
   std::vector<std::string> obstacles;
@@ -171,6 +177,7 @@ bool SystemHost::adopt(const NetworkDefinition& definition) {
     return false;
   }
   apply_rules(definition);
+  set_up_link(definition);  // the start may have been interrupted
   start_forwarding(definition);
   return true;
 }

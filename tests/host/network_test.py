@@ -149,7 +149,7 @@ class Network(unittest.TestCase):
         self.virsh("net-update", "default", "add", "ip-dhcp-host", host, "--live", "--config")
         self.assertIn("192.168.122.50", self.virsh("net-dumpxml", "default"))
         self.assertIn("192.168.122.50", self.virsh("net-dumpxml", "default", "--inactive"))
-        self.assertTrue(any("192.168.122.50" in path.read_text() for path in self.daemon.root.rglob("run/warren/network/**/*")
+        self.assertTrue(any("192.168.122.50" in path.read_text() for path in self.daemon.root.rglob("run/warren/dnsmasq/*")
                             if path.is_file()), "dnsmasq is not told")
         self.assertIn("has a DHCP host with any of", self.refused("net-update", "default", "add", "ip-dhcp-host", host,
                                                                            "--live"))
@@ -247,7 +247,8 @@ class Network(unittest.TestCase):
         self.assertEqual(self.links(), before)
         self.assertNotIn("virbr", self.rules())
         self.wait_until(lambda: not self.servers(), "a dnsmasq stays")
-        left = [path for path in self.daemon.root.rglob("run/warren/network/**/*") if path.is_file()]
+        left = [path for folder in ("network", "dnsmasq") for path in self.daemon.root.glob(f"run/warren/{folder}/**/*")
+                if path.is_file()]
         self.assertEqual([path.name for path in left if path.name != "autostarted" and "lock" not in path.name], [])
 
 
