@@ -93,6 +93,38 @@ TEST(DeviceChange, OfARunningDriveTheMediumAloneChanges) {
   }
 }
 
+TEST(DeviceChange, OfARunningInterfaceThePortStaysWhateverIsSaid) {
+  DomainDefinition live = whole();
+  Interface& plugged = live.devices.interfaces.emplace_back();
+  plugged.type = InterfaceType::network;
+  plugged.mac = MacAddress{0x52, 0x54, 0, 0, 0, 9};
+  plugged.source_network = "lab";
+  plugged.port = InterfacePort{.id = Uuid::random(), .plug = BridgePlug{.bridge = "virbr0"}};
+  plugged.filter = FilterReference{.filter = "clean-traffic"};
+  plugged.vlan = Vlan{.tags = {7}};
+  plugged.target = "vnet9";
+  plugged.model_virtio = true;
+  const std::string begin = "<interface type='network'><mac address='52:54:00:00:00:09'/>";
+  const auto update = [&](const std::string& more) {
+    return std::get<Interface>(
+        live_update(live, parse_device(begin + more + "</interface>", DeviceUse::change, false)));
+  };
+  const Interface down = update("<source network='lab'/><link state='down'/>");
+  EXPECT_EQ(down.link_up, false);
+  EXPECT_EQ(down.port, live.devices.interfaces.back().port);
+  EXPECT_EQ(down.filter, live.devices.interfaces.back().filter);
+  EXPECT_EQ(down.vlan, live.devices.interfaces.back().vlan);
+  for (const auto& [more, what] :
+       {std::pair("<source network='other'/>", "<source>"),
+        std::pair("<source network='lab'/><filterref filter='no-mac-spoofing'/>", "<filterref>"),
+        std::pair("<source network='lab'/><vlan><tag id='8'/></vlan>", "<vlan>"),
+        std::pair("<source network='lab'/><port isolated='yes'/>", "<port isolated>")}) {
+    const auto refused = refusal([&] { update(more); });
+    EXPECT_EQ(refused.first, VIR_ERR_OPERATION_UNSUPPORTED);
+    EXPECT_THAT(refused.second, HasSubstr(what));
+  }
+}
+
 TEST(DeviceChange, DrivesOfOneAddressAreRefused) {
   DomainDefinition definition = with_drive();
   add_device(definition, device("<disk type='file'><source file='/b'/><target dev='sdb' bus='sata'/>"

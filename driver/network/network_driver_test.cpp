@@ -350,6 +350,67 @@ TEST_F(NetworkDriverTest, LeasesAreThoseOfOneAddressIfAskedFor) {
   EXPECT_EQ(leases("52:54:00:11:22:33")[0].address, "192.168.122.7");
 }
 
+TEST_F(NetworkDriverTest, ANetworkThatIsCreatedWhileItStopsIsThere) {
+  const NetworkHandle handle = wait<NetworkHandle>(
+      [&](Completion<NetworkHandle> done) { driver_->create_network({}, kNat, 0, std::move(done)); });
+  std::optional<std::expected<void, Error>> stopped;
+  driver_->stop_network({}, handle.uuid, [&](std::expected<void, Error> told) { stopped = std::move(told); });
+  // Until the stop is at work on the host.
+  while (host_->calls.back() != "stop virbr0") {
+    loop_.restart();
+    loop_.run_one();
+  }
+  const auto created = outcome<NetworkHandle>(
+      [&](Completion<NetworkHandle> done) { driver_->create_network({}, kNat, 0, std::move(done)); });
+  ASSERT_TRUE(stopped && *stopped);
+  // Refused while it was active, or made anew: never in between.
+  if (created) {
+    EXPECT_TRUE(driver_->network_is_active({}, handle.uuid));
+    EXPECT_TRUE(host_->links.contains("virbr0"));
+  } else {
+    EXPECT_THAT(driver_->list_networks({}, 0), IsEmpty());
+    EXPECT_FALSE(host_->links.contains("virbr0"));
+  }
+}
+
+TEST_F(NetworkDriverTest, T12AStopThatCannotBeWrittenDownIsAStop) {
+  const NetworkHandle handle = wait<NetworkHandle>(
+      [&](Completion<NetworkHandle> done) { driver_->create_network({}, kNat, 0, std::move(done)); });
+  // Its place is taken by what cannot be removed as a file.
+  const std::filesystem::path status = directory_ / "run/active/default.xml";
+  std::filesystem::remove(status);
+  std::filesystem::create_directories(status / "inside");
+  error_of([&] { stop(handle.uuid); });
+  EXPECT_THAT(driver_->list_networks({}, 0), IsEmpty());
+}
+
+TEST_F(NetworkDriverTest, T14AStartThatWasInterruptedIsLookedAfter) {
+  const NetworkHandle handle = define(kNat);
+  host_->fails = "serve";
+  error_of([&] { start(handle.uuid); });
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "run/active/default.xml"));
+  host_->fails.clear();
+  start(handle.uuid);
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "run/active/default.xml"));
+}
+
+TEST_F(NetworkDriverTest, ALinkThatAPortIsOnStaysInThePool) {
+  const NetworkHandle direct = define(R"(<network><name>direct</name>
+    <forward mode='bridge'><interface dev='eth1'/><interface dev='eth2'/></forward></network>)");
+  start(direct.uuid);
+  make_port(direct.uuid, kPort);
+  const auto refused = outcome<void>([&](Completion<void> done) {
+    driver_->update_network({}, direct.uuid,
+                            {.command = VIR_NETWORK_UPDATE_COMMAND_DELETE,
+                             .section = VIR_NETWORK_SECTION_FORWARD_INTERFACE,
+                             .xml = "<interface dev='eth1'/>"},
+                            VIR_NETWORK_UPDATE_AFFECT_LIVE, std::move(done));
+  });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), VIR_ERR_OPERATION_INVALID);
+  EXPECT_THAT(refused.error().detail(), HasSubstr("it is in use by port"));
+}
+
 TEST_F(NetworkDriverTest, ATransientNetworkIsGoneWithItsStop) {
   const NetworkHandle handle = wait<NetworkHandle>(
       [&](Completion<NetworkHandle> done) { driver_->create_network({}, kNat, 0, std::move(done)); });
