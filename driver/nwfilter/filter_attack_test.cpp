@@ -94,6 +94,11 @@ class FilterDriverTest : public NetworkFixture {
     driver_->delete_binding({}, tap, [&](auto result) { outcome = std::move(result); });
     wait(outcome);
   }
+  // A directory in place of a binding's file: it can be neither replaced nor removed.
+  void spoil_file(const std::string& tap) {
+    std::filesystem::remove(root_ / "run" / (tap + ".xml"));
+    std::filesystem::create_directory(root_ / "run" / (tap + ".xml"));
+  }
   void reapply() {
     std::optional<std::expected<void, Error>> outcome;
     driver_->reapply([&](auto result) { outcome = std::move(result); });
@@ -260,6 +265,26 @@ TEST_F(FilterDriverTest, RemovalLeavesNoRules) {
   EXPECT_TRUE(std::filesystem::exists(root_ / "run"));
   for (const auto& entry : std::filesystem::directory_iterator(root_ / "run"))
     EXPECT_NE(entry.path().extension(), ".xml") << entry.path();
+}
+
+TEST_F(FilterDriverTest, ABindingWhoseFileStaysKeepsItsRules) {
+  bind("clean-traffic", parameter("IP", "10.0.0.1"));
+  spoil_file("guest0");
+  EXPECT_EQ(code_of([&] { unbind(); }), VIR_ERR_SYSTEM_ERROR);
+  EXPECT_FALSE(leaves(spoofed_ip()));
+  EXPECT_EQ(driver_->list_bindings({}, 0).size(), 1U);
+  std::filesystem::remove(root_ / "run" / "guest0.xml");
+  unbind();
+  EXPECT_TRUE(leaves(spoofed_ip()));
+}
+
+TEST_F(FilterDriverTest, AnAddressThatCannotBeStoredIsNotLearned) {
+  bind("clean-traffic");
+  spoil_file("guest0");
+  EXPECT_FALSE(leaves(spoofed_ip()));
+  EXPECT_TRUE(eventually([&] { return !reports_.empty(); }));
+  EXPECT_EQ(ruleset().find("10.0.0.9"), std::string::npos);
+  EXPECT_FALSE(leaves(spoofed_ip()));
 }
 
 TEST_F(FilterDriverTest, ATapThatGoesTakesItsBindingAlong) {

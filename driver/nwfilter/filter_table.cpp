@@ -196,6 +196,21 @@ void FilterTable::restore(std::string_view what) noexcept {
   }
 }
 
+// The file of a binding, after a change of it that failed.
+void FilterTable::keep_status(const std::string& tap) noexcept {
+  try {
+    binding_store_->write(tap, format_status(bindings_.at(tap).status));
+  } catch (const std::exception& error) {
+    settings_.report(fmt::format("{}: the binding is not stored: {}", tap, error.what()));
+  }
+}
+
+// After a removal that failed halfway: perhaps the file is gone, and its loss only not yet on the disk.
+void FilterTable::put_back(const std::string& tap) noexcept {
+  restore(tap);
+  keep_status(tap);
+}
+
 bool FilterTable::is_used(const std::string& filter) const {
   const auto refers = [&filter](const auto& entry) {
     const auto* reference = std::get_if<FilterReference>(&entry);
@@ -287,7 +302,12 @@ FilterTable::Change FilterTable::unbind(const std::string& tap) {
     throw filter_error(VIR_ERR_NO_NWFILTER_BINDING,
                        fmt::format("no nwfilter binding for port dev '{}'", tap));
   remove(tap);
-  binding_store_->remove(tap);
+  try {
+    binding_store_->remove(tap);
+  } catch (...) {
+    put_back(tap);
+    throw;
+  }
   return {.removed_binding = tap};
 }
 
@@ -298,17 +318,23 @@ FilterTable::Change FilterTable::learn(const std::string& tap, std::vector<Learn
   const std::vector<std::string> before = addresses_of(status);
   status.learned = std::move(learned);
   Change change;
+  Rules rules;
   if (addresses_of(status) == before) {
     // Another end of a lease alone.
     change.bindings[tap] = known->second;
     change.bindings[tap].status = std::move(status);
   } else {
-    Rules rules;
     change.bindings[tap] =
         make(std::move(status), [this](std::string_view name) { return find(name); }, rules);
-    apply(std::move(rules), fmt::format("filter {}", tap));
   }
+  // First on disk: a write that fails has changed no rules.
   binding_store_->write(tap, format_status(change.bindings.at(tap).status));
+  try {
+    apply(std::move(rules), fmt::format("filter {}", tap));
+  } catch (...) {
+    keep_status(tap);
+    throw;
+  }
   return change;
 }
 

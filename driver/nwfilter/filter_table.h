@@ -65,6 +65,8 @@ class FilterTable {
   void replace_others(Rules rules, std::string_view without, std::string_view doing);
   void remove(const std::string& tap);
   void restore(std::string_view what) noexcept;
+  void keep_status(const std::string& tap) noexcept;
+  void put_back(const std::string& tap) noexcept;
   bool is_used(const std::string& filter) const;
 
   FilterSettings settings_;
