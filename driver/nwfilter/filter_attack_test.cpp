@@ -1,7 +1,9 @@
 // The driver against a guest that lies, with real frames through a bridge; and all that the contract says of
 // filters and bindings.
 
+#include <algorithm>
 #include <fstream>
+#include <thread>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -74,16 +76,19 @@ class FilterDriverTest : public NetworkFixture {
     driver_->undefine_filter({}, uuid, [&](auto result) { outcome = std::move(result); });
     wait(outcome);
   }
+  static std::string binding_document(const std::string& tap, const std::string& filter,
+                                      const std::string& parameters = "", const std::string& link = "") {
+    return fmt::format(
+        "<filterbinding><owner><name>g</name><uuid>5c6d49af-b071-6127-b4ec-6f8ed4b55335</uuid></owner>"
+        "<portdev name='{}'/>{}<mac address='{}'/><filterref filter='{}'>{}</filterref></filterbinding>",
+        tap, link, kGuest, filter, parameters);
+  }
   FilterBindingHandle bind(const std::string& filter, const std::string& parameters = "",
                            const std::string& tap = "guest0") {
     std::optional<std::expected<FilterBindingHandle, Error>> outcome;
-    driver_->create_binding(
-        {},
-        fmt::format(
-            "<filterbinding><owner><name>g</name><uuid>5c6d49af-b071-6127-b4ec-6f8ed4b55335</uuid></owner>"
-            "<portdev name='{}'/><mac address='{}'/><filterref filter='{}'>{}</filterref></filterbinding>",
-            tap, kGuest, filter, parameters),
-        VIR_NWFILTER_BINDING_CREATE_VALIDATE, [&](auto result) { outcome = std::move(result); });
+    driver_->create_binding({}, binding_document(tap, filter, parameters),
+                            VIR_NWFILTER_BINDING_CREATE_VALIDATE,
+                            [&](auto result) { outcome = std::move(result); });
     return wait(outcome);
   }
   static std::string parameter(const std::string& name, const std::string& value) {
@@ -337,6 +342,32 @@ TEST_F(FilterDriverTest, ATapWhoseFilterIsBrokenIsClosed) {
   EXPECT_FALSE(leaves(honest()));
   ASSERT_FALSE(reports_.empty());
   EXPECT_NE(reports_.back().find("no-ip-spoofing"), std::string::npos) << reports_.back();
+}
+
+TEST_F(FilterDriverTest, ATapWhoseBindingCannotBeReadIsClosedUntilItIsDeleted) {
+  bind("clean-traffic", parameter("IP", "10.0.0.1"));
+  bind("no-mac-spoofing", "", "peer0");
+  driver_.reset();
+  std::ofstream(root_ / "run" / "guest0.xml") << "<bindingStatus>";
+  std::ofstream(root_ / "run" / "nobody0.xml") << "<bindingStatus>";
+  for (int i = 0; i < 3; ++i) {  // the next daemon's next knows it too
+    restart();
+    EXPECT_FALSE(leaves(honest()));
+    EXPECT_EQ(driver_->list_bindings({}, 0).size(), 2U);
+    EXPECT_TRUE(std::ranges::any_of(reports_, [](const std::string& text) {
+      return text.find("guest0: nothing passes") != std::string::npos;
+    }));
+    reports_.clear();
+    EXPECT_EQ(code_of([&] { driver_->binding_xml({}, "guest0", 0); }), VIR_ERR_OPERATION_INVALID);
+    reapply();
+    EXPECT_FALSE(leaves(honest()));
+  }
+  EXPECT_FALSE(std::filesystem::exists(root_ / "run" / "nobody0.xml.broken"));
+  unbind();
+  EXPECT_TRUE(leaves(honest()));
+  restart();
+  EXPECT_TRUE(leaves(honest()));
+  EXPECT_EQ(driver_->list_bindings({}, 0).size(), 1U);
 }
 
 TEST_F(FilterDriverTest, AnAddressIsLearnedFromWhatTheGuestSays) {

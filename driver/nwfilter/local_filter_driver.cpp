@@ -236,6 +236,12 @@ std::string LocalFilterDriver::binding_xml(const Caller&, const std::string& dev
   check_flags(flags, 0, "virNWFilterBindingGetXMLDesc");
   const auto found = service_->table.bindings().find(device);
   if (found == service_->table.bindings().end()) throw no_binding(device);
+  if (found->second.is_unreadable)
+    throw Error(VIR_ERR_OPERATION_INVALID,
+                fmt::format("the binding of {} could not be read when the daemon began, and nothing passes "
+                            "the tap; delete it (virsh nwfilter-binding-delete {}) and create it again",
+                            device, device),
+                VIR_FROM_NWFILTER);
   return config::format_binding(found->second.status.binding);
 }
 
