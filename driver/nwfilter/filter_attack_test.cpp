@@ -382,6 +382,21 @@ TEST_F(FilterDriverTest, AnAddressIsLearnedFromWhatTheGuestSays) {
   EXPECT_FALSE(leaves(honest()));
 }
 
+TEST_F(FilterDriverTest, AnAddressOfTheGuestBeforeIsNotTheNextOnes) {
+  bind("clean-traffic");
+  std::optional<std::expected<void, Error>> unbound;
+  std::optional<std::expected<FilterBindingHandle, Error>> bound;
+  driver_->delete_binding({}, "guest0", [&](auto result) { unbound = std::move(result); });
+  driver_->create_binding({}, binding_document("guest0", "clean-traffic"), 0,
+                          [&](auto result) { bound = std::move(result); });
+  EXPECT_FALSE(leaves(spoofed_ip()));
+  std::this_thread::sleep_for(300ms);  // it is learned, and told behind what the loop has to do already
+  wait(bound);
+  wait(unbound);
+  EXPECT_FALSE(eventually([&] { return ruleset().find("10.0.0.9") != std::string::npos; }, 500ms));
+  EXPECT_FALSE(leaves(spoofed_ip()));
+}
+
 TEST_F(FilterDriverTest, OfLeasesOnlyTheServersAreBelieved) {
   bind("clean-traffic", parameter("CTRL_IP_LEARNING", "dhcp") + parameter("DHCPSERVER", "10.0.0.254"));
   EXPECT_FALSE(leaves(honest()));

@@ -105,7 +105,7 @@ void FilterTable::load_bindings() {
     const std::int64_t now = boot_seconds();
     std::erase_if(status.learned,
                   [now](const auto& entry) { return entry.expires_s && *entry.expires_s <= now; });
-    bindings_[tap] = {.status = std::move(status), .is_closed = true};
+    bindings_[tap] = {.status = std::move(status), .number = ++last_number_, .is_closed = true};
   }
   load_unreadable();
   try {
@@ -128,8 +128,10 @@ void FilterTable::load_unreadable() {
           fmt::format("{0}: nothing passes it: its binding cannot be read ({1}); give it another (virsh "
                       "nwfilter-binding-delete {0}, then nwfilter-binding-create)",
                       tap, (binding_store_->directory() / file).string()));
-      bindings_[tap] = {
-          .status = {.binding = {.port_device = tap}}, .is_closed = true, .is_unreadable = true};
+      bindings_[tap] = {.status = {.binding = {.port_device = tap}},
+                        .number = ++last_number_,
+                        .is_closed = true,
+                        .is_unreadable = true};
       continue;
     }
     try {
@@ -359,8 +361,8 @@ FilterTable::Change FilterTable::bind(config::FilterBinding binding) {
   Change change;
   Rules rules;
   change.bindings[tap] = make(
-      {.status = {.binding = std::move(binding)}}, [this](std::string_view name) { return find(name); },
-      rules);
+      {.status = {.binding = std::move(binding)}, .number = ++last_number_},
+      [this](std::string_view name) { return find(name); }, rules);
   // First on disk: a daemon that dies in between knows what it has to remove.
   binding_store_->write(tap, format_status(change.bindings.at(tap).status));
   try {

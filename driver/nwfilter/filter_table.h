@@ -4,6 +4,7 @@
 // same time, but for commit(). Throws driver::Error.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@ namespace warren::driver::nwfilter {
 
 struct TapBinding {
   BindingStatus status;
+  std::uint64_t number = 0;         // of this daemon's bindings: names of taps come again
   std::vector<std::string> chains;  // in force
   bool misses_ip = false;           // its rules wait for an address
   bool is_closed = false;           // its filter could not be applied when the daemon began: nothing passes
@@ -79,6 +81,7 @@ class FilterTable {
   std::optional<BridgeFeatures> features_;
   Filters filters_;
   Bindings bindings_;
+  std::uint64_t last_number_ = 0;
 };
 
 }  // namespace warren::driver::nwfilter

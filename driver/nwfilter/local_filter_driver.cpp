@@ -35,9 +35,11 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
   void start() {
     const std::weak_ptr<Service> weak = weak_from_this();
     watcher.emplace(TapEvents{
-        .gone = [this, weak](const std::string& tap) { tell(weak, tap, std::nullopt); },
-        .learned = [this, weak](const std::string& tap,
-                                const std::vector<LearnedAddress>& learned) { tell(weak, tap, learned); },
+        .gone = [this, weak](const std::string& tap,
+                             std::uint64_t number) { tell(weak, tap, number, std::nullopt); },
+        .learned = [this, weak](
+                       const std::string& tap, std::uint64_t number,
+                       const std::vector<LearnedAddress>& learned) { tell(weak, tap, number, learned); },
         .report = [this](std::string_view text) { table.report(text); }});
     for (const auto& [tap, binding] : table.bindings()) watch(binding);
   }
@@ -51,7 +53,10 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
 
   void watch(const TapBinding& binding) {
     const config::FilterBinding& definition = binding.status.binding;
-    WatchedTap tap{.tap = definition.port_device, .mac = definition.mac, .known = binding.status.learned};
+    WatchedTap tap{.tap = definition.port_device,
+                   .number = binding.number,
+                   .mac = definition.mac,
+                   .known = binding.status.learned};
     if (binding.misses_ip || !tap.known.empty()) tap.learning = learning_of(definition);
     if (const auto servers = definition.filter.parameters.find("DHCPSERVER");
         servers != definition.filter.parameters.end())
@@ -60,20 +65,20 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
   }
 
   // From the watcher's thread, which ends before the loop does.
-  void tell(const std::weak_ptr<Service>& weak, const std::string& tap,
+  void tell(const std::weak_ptr<Service>& weak, const std::string& tap, std::uint64_t number,
             std::optional<std::vector<LearnedAddress>> learned) {
-    asio::post(loop, [weak, tap, learned = std::move(learned)]() mutable {
+    asio::post(loop, [weak, tap, number, learned = std::move(learned)]() mutable {
       const Self self = weak.lock();
-      if (self == nullptr || self->is_closed) return;
+      if (self == nullptr || self->is_closed || !self->is_bound(tap, number)) return;
       auto done = [self, tap](std::expected<void, Error> outcome) {
         if (!outcome && outcome.error().code() != VIR_ERR_NO_NWFILTER_BINDING)
           self->table.report(fmt::format("{}: {}", tap, outcome.error().detail()));
       };
       if (!learned) {
-        loop::run_task<void>(self->loop, end(self, tap), std::move(done));
+        loop::run_task<void>(self->loop, end(self, tap, number), std::move(done));
       } else if (self->pending.insert_or_assign(tap, std::move(*learned)).second) {
         // A guest that changes its mind faster than rules are made has one change under way, to the last.
-        loop::run_task<void>(self->loop, learn(self, tap), std::move(done));
+        loop::run_task<void>(self->loop, learn(self, tap, number), std::move(done));
       }
     });
   }
@@ -88,6 +93,7 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
     for (const auto& [tap, binding] : made.bindings) taps.push_back(tap);
     const std::string gone = made.removed_binding;
     self->table.commit(std::move(made));
+    if (!gone.empty()) self->pending.erase(gone);
     if (self->is_closed) co_return;
     if (!gone.empty()) self->watcher->forget(gone);
     for (const std::string& tap : taps) self->watch(self->table.bindings().at(tap));
@@ -132,18 +138,27 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
     co_await change(self, std::move(work));
   }
 
+  // Whether it is still the binding that somebody was told of, and not another of the same tap's name.
+  bool is_bound(const std::string& tap, std::uint64_t number) const {
+    const auto found = table.bindings().find(tap);
+    return found != table.bindings().end() && found->second.number == number;
+  }
+
   // The tap went away. One of the same name that has come since stays filtered.
-  static Task<> end(Self self, std::string tap) {
+  static Task<> end(Self self, std::string tap, std::uint64_t number) {
     const loop::Turn::Hold hold = co_await self->turn.take();
-    if (::if_nametoindex(tap.c_str()) != 0) co_return;
+    if (!self->is_bound(tap, number) || ::if_nametoindex(tap.c_str()) != 0) co_return;
     Work work = [tap](FilterTable& table) { return table.unbind(tap); };
     co_await change(self, std::move(work));
   }
 
-  static Task<> learn(Self self, std::string tap) {
+  // An address of the guest before is never the next one's.
+  static Task<> learn(Self self, std::string tap, std::uint64_t number) {
     const loop::Turn::Hold hold = co_await self->turn.take();
-    std::vector<LearnedAddress> learned = std::move(self->pending.extract(tap).mapped());
-    if (!self->table.bindings().contains(tap)) co_return;
+    if (!self->is_bound(tap, number)) co_return;  // what waited for it went with it
+    auto waiting = self->pending.extract(tap);
+    if (waiting.empty()) co_return;
+    std::vector<LearnedAddress> learned = std::move(waiting.mapped());
     // The watcher goes on from what it knows: it is not told again.
     std::move_only_function<FilterTable::Change()> step = [self, tap,
                                                            learned = std::move(learned)]() mutable {

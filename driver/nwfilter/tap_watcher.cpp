@@ -114,6 +114,7 @@ struct Watch {
 
 struct Notice {
   std::string tap;
+  std::uint64_t number = 0;
   bool is_gone = false;
   std::vector<LearnedAddress> addresses;
 };
@@ -147,6 +148,13 @@ struct TapWatcher::State {
   }
 
   // With the lock held, all of these.
+  void tell_known(const Watch& watch) {
+    notices.push_back({.tap = watch.tap.tap, .number = watch.tap.number, .addresses = watch.tap.known});
+  }
+  void tell_gone(const Watch& watch) {
+    notices.push_back({.tap = watch.tap.tap, .number = watch.tap.number, .is_gone = true});
+  }
+
   void listen(std::uint64_t id, Watch& watch) const {
     if (watch.tap.learning == Learning::none || watch.socket) return;
     if (watch.tap.learning == Learning::any && !watch.tap.known.empty()) return;
@@ -224,7 +232,7 @@ struct TapWatcher::State {
                                         from.sll_pkttype == PACKET_OUTGOING);
       if (seen && take(watch, *seen)) changed = true;
     }
-    if (changed) notices.push_back({.tap = watch.tap.tap, .addresses = watch.tap.known});
+    if (changed) tell_known(watch);
   }
 
   void receive_links() {
@@ -263,7 +271,7 @@ struct TapWatcher::State {
       if (header->nlmsg_type == RTM_NEWLINK)
         listen(found->second, watches.at(found->second));
       else
-        notices.push_back({.tap = name, .is_gone = true});
+        tell_gone(watches.at(found->second));
       return;
     }
   }
@@ -273,7 +281,7 @@ struct TapWatcher::State {
   // After messages were lost.
   void check_links() {
     for (const auto& [name, id] : ids)
-      if (::if_nametoindex(name.c_str()) == 0) notices.push_back({.tap = name, .is_gone = true});
+      if (::if_nametoindex(name.c_str()) == 0) tell_gone(watches.at(id));
   }
 
   void end_leases(std::int64_t now) {
@@ -285,8 +293,7 @@ struct TapWatcher::State {
       const auto ended = [now](const LearnedAddress& known) {
         return known.expires_s && *known.expires_s <= now;
       };
-      if (std::erase_if(watch.tap.known, ended) != 0)
-        notices.push_back({.tap = watch.tap.tap, .addresses = watch.tap.known});
+      if (std::erase_if(watch.tap.known, ended) != 0) tell_known(watch);
     }
   }
 
@@ -324,7 +331,8 @@ struct TapWatcher::State {
         told = std::exchange(notices, {});
       }
       for (const Notice& notice : told)
-        notice.is_gone ? events.gone(notice.tap) : events.learned(notice.tap, notice.addresses);
+        notice.is_gone ? events.gone(notice.tap, notice.number)
+                       : events.learned(notice.tap, notice.number, notice.addresses);
     }
   }
 
@@ -370,7 +378,9 @@ void TapWatcher::watch(WatchedTap tap) {
     if (const auto found = state_->ids.find(tap.tap); found != state_->ids.end()) {
       const WatchedTap& old = state_->watches.at(found->second).tap;
       // It knows more than who asks for it may know yet.
-      if (old.mac == tap.mac && old.learning == tap.learning && old.servers == tap.servers) return;
+      if (old.number == tap.number && old.mac == tap.mac && old.learning == tap.learning &&
+          old.servers == tap.servers)
+        return;
     }
     state_->forget(tap.tap);
     const std::uint64_t id = state_->next_id++;
