@@ -397,6 +397,21 @@ TEST_F(FilterDriverTest, AnAddressOfTheGuestBeforeIsNotTheNextOnes) {
   EXPECT_FALSE(leaves(spoofed_ip()));
 }
 
+TEST_F(FilterDriverTest, ATapThatComesBackIsHeardAgain) {
+  bind("clean-traffic");
+  for (const char* address : {"10.0.0.7", "10.0.0.9"}) {
+    guest_.reset();
+    run("ip link del guest0");
+    add_port("guest");
+    turn_loop(200ms);
+    EXPECT_EQ(driver_->list_bindings({}, 0).size(), 1U);
+    guest_ = open_packets("guest1");
+    EXPECT_FALSE(leaves(ipv4_frame(kGuest, kPeer, address, "10.0.0.2", 17, udp_payload(1, 2, {}))));
+    EXPECT_TRUE(eventually([&] { return ruleset().find(address) != std::string::npos; }, 2000ms));
+  }
+  EXPECT_EQ(ruleset().find("10.0.0.7"), std::string::npos);
+}
+
 TEST_F(FilterDriverTest, OfLeasesOnlyTheServersAreBelieved) {
   bind("clean-traffic", parameter("CTRL_IP_LEARNING", "dhcp") + parameter("DHCPSERVER", "10.0.0.254"));
   EXPECT_FALSE(leaves(honest()));

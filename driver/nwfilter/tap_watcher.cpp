@@ -106,6 +106,7 @@ FileDescriptor open_tap(const std::string& tap, Learning learning) {
 
 struct Watch {
   WatchedTap tap;
+  unsigned index = 0;  // of the link that has the name; 0: none
   FileDescriptor socket;
   std::int64_t second = 0;  // of the count
   int frames = 0;           // in that second
@@ -162,6 +163,24 @@ struct TapWatcher::State {
     if (watch.socket ? !add(watch.socket.get(), id) : errno != ENODEV)
       events.report(
           fmt::format("{}: the guest's address cannot be learned: {}", watch.tap.tap, std::strerror(errno)));
+  }
+
+  // A socket of a link that is gone hears nothing of the next one of its name.
+  void leave(Watch& watch) {
+    watch.index = 0;
+    watch.socket.reset();
+    watch.is_paused = false;
+    if (watch.tap.learning != Learning::any || watch.tap.known.empty()) return;
+    watch.tap.known.clear();
+    tell_known(watch);
+  }
+
+  // Turns to the link that has the name now.
+  void follow(std::uint64_t id, Watch& watch) {
+    const unsigned index = ::if_nametoindex(watch.tap.tap.c_str());
+    if (watch.index != 0 && watch.index != index) leave(watch);
+    watch.index = index;
+    if (index != 0) listen(id, watch);
   }
 
   bool trusts(const Watch& watch, const config::IpAddress& server) const {
@@ -268,10 +287,13 @@ struct TapWatcher::State {
       const std::string name(text, ::strnlen(text, RTA_PAYLOAD(attribute)));
       const auto found = ids.find(name);
       if (found == ids.end()) return;
-      if (header->nlmsg_type == RTM_NEWLINK)
-        listen(found->second, watches.at(found->second));
-      else
-        tell_gone(watches.at(found->second));
+      Watch& watch = watches.at(found->second);
+      if (header->nlmsg_type == RTM_NEWLINK) {
+        follow(found->second, watch);
+      } else {
+        tell_gone(watch);
+        if (watch.index == static_cast<unsigned>(link->ifi_index)) leave(watch);
+      }
       return;
     }
   }
@@ -280,8 +302,11 @@ struct TapWatcher::State {
 
   // After messages were lost.
   void check_links() {
-    for (const auto& [name, id] : ids)
-      if (::if_nametoindex(name.c_str()) == 0) tell_gone(watches.at(id));
+    for (const auto& [name, id] : ids) {
+      Watch& watch = watches.at(id);
+      follow(id, watch);
+      if (watch.index == 0) tell_gone(watch);
+    }
   }
 
   void end_leases(std::int64_t now) {
@@ -387,7 +412,7 @@ void TapWatcher::watch(WatchedTap tap) {
     state_->ids[tap.tap] = id;
     Watch& watch = state_->watches[id];
     watch.tap = std::move(tap);
-    state_->listen(id, watch);
+    state_->follow(id, watch);
   }
   state_->wake();  // leases of its own may end sooner than what it waits for
 }
