@@ -412,6 +412,26 @@ TEST_F(FilterDriverTest, ATapThatComesBackIsHeardAgain) {
   EXPECT_EQ(ruleset().find("10.0.0.7"), std::string::npos);
 }
 
+TEST_F(FilterDriverTest, MacvtapsAreRefused) {
+  run("ip link add link guest1 name mac0 type macvtap");
+  const auto refusal = [this](const std::string& tap, const std::string& link) -> std::string {
+    std::optional<std::expected<FilterBindingHandle, Error>> outcome;
+    driver_->create_binding({}, binding_document(tap, "clean-traffic", "", link), 0,
+                            [&](auto result) { outcome = std::move(result); });
+    try {
+      wait(outcome);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), VIR_ERR_CONFIG_UNSUPPORTED) << error.detail();
+      return error.detail();
+    }
+    return "nothing";
+  };
+  EXPECT_NE(refusal("mac0", "").find("macvtaps cannot be filtered"), std::string::npos);
+  EXPECT_NE(refusal("later0", "<linkdev name='guest1'/>").find("macvtaps cannot be filtered"),
+            std::string::npos);
+  EXPECT_TRUE(driver_->list_bindings({}, 0).empty());
+}
+
 TEST_F(FilterDriverTest, OfLeasesOnlyTheServersAreBelieved) {
   bind("clean-traffic", parameter("CTRL_IP_LEARNING", "dhcp") + parameter("DHCPSERVER", "10.0.0.254"));
   EXPECT_FALSE(leaves(honest()));

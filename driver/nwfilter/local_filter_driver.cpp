@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <net/if.h>
 
+#include "driver/link/link.h"
+
 namespace warren::driver::nwfilter {
 
 namespace {
@@ -21,6 +23,21 @@ Error no_filter(std::string_view key, std::string_view value) {
 Error no_binding(std::string_view device) {
   return {VIR_ERR_NO_NWFILTER_BINDING, fmt::format("no nwfilter binding for port dev '{}'", device),
           VIR_FROM_NWFILTER};
+}
+
+// Their frames go past the bridges' hooks, where the rules are: an answer that they are filtered were a lie.
+void refuse_macvtap(const config::FilterBinding& binding) {
+  const auto is_macvtap = [&binding] {
+    const std::string& name = binding.port_device;
+    const auto link = link::is_link_name(name) ? link::find_link(name) : std::nullopt;
+    return link && link->kind == "macvtap";
+  };
+  if (!binding.link_device.empty() || is_macvtap())
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("{}: macvtaps cannot be filtered; leave out the <filterref> of the interface, or "
+                            "put it on a bridge",
+                            binding.port_device),
+                VIR_FROM_NWFILTER);
 }
 
 }  // namespace
@@ -125,6 +142,7 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
     Work work = [xml = std::move(xml), flags, &handle](FilterTable& table) {
       config::FilterBinding binding =
           config::parse_binding(xml, (flags & VIR_NWFILTER_BINDING_CREATE_VALIDATE) != 0);
+      refuse_macvtap(binding);
       handle = binding.handle();
       return table.bind(std::move(binding));
     };
