@@ -94,9 +94,9 @@ class FilterDriverTest : public NetworkFixture {
   static std::string parameter(const std::string& name, const std::string& value) {
     return "<parameter name='" + name + "' value='" + value + "'/>";
   }
-  void unbind(const std::string& tap = "guest0") {
+  void unbind(const std::string& tap = "guest0", std::optional<Uuid> owner = std::nullopt) {
     std::optional<std::expected<void, Error>> outcome;
-    driver_->delete_binding({}, tap, [&](auto result) { outcome = std::move(result); });
+    driver_->delete_binding({}, tap, owner, [&](auto result) { outcome = std::move(result); });
     wait(outcome);
   }
   // A directory in place of a binding's file: it can be neither replaced nor removed.
@@ -386,7 +386,7 @@ TEST_F(FilterDriverTest, AnAddressOfTheGuestBeforeIsNotTheNextOnes) {
   bind("clean-traffic");
   std::optional<std::expected<void, Error>> unbound;
   std::optional<std::expected<FilterBindingHandle, Error>> bound;
-  driver_->delete_binding({}, "guest0", [&](auto result) { unbound = std::move(result); });
+  driver_->delete_binding({}, "guest0", std::nullopt, [&](auto result) { unbound = std::move(result); });
   driver_->create_binding({}, binding_document("guest0", "clean-traffic"), 0,
                           [&](auto result) { bound = std::move(result); });
   EXPECT_FALSE(leaves(spoofed_ip()));
@@ -472,6 +472,16 @@ TEST_F(FilterDriverTest, ATapThatComesLaterIsFilteredFromItsFirstFrame) {
   send(late, frame);
   EXPECT_TRUE(eventually([&] { return ruleset().find("10.0.0.7") != std::string::npos; }));
   EXPECT_TRUE(passes(late, peer_, frame));
+}
+
+TEST_F(FilterDriverTest, ADomainDeletesNoOthersBinding) {
+  bind("clean-traffic", parameter("IP", "10.0.0.1"));
+  const Uuid other = Uuid::parse("00000000-b071-6127-b4ec-6f8ed4b55335").value();
+  EXPECT_EQ(code_of([&] { unbind("guest0", other); }), VIR_ERR_NO_NWFILTER_BINDING);
+  EXPECT_EQ(code_of([&] { unbind("peer0", other); }), VIR_ERR_NO_NWFILTER_BINDING);
+  EXPECT_FALSE(leaves(spoofed_ip()));
+  unbind("guest0", Uuid::parse("5c6d49af-b071-6127-b4ec-6f8ed4b55335").value());
+  EXPECT_TRUE(leaves(spoofed_ip()));
 }
 
 TEST_F(FilterDriverTest, StockFiltersAreWrittenOnce) {

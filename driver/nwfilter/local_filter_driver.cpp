@@ -150,8 +150,11 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
     co_return handle;
   }
 
-  static Task<> unbind(Self self, std::string tap) {
+  static Task<> unbind(Self self, std::string tap, std::optional<Uuid> owner) {
     const loop::Turn::Hold hold = co_await self->turn.take();
+    const auto found = self->table.bindings().find(tap);
+    if (owner && found != self->table.bindings().end() && found->second.status.binding.owner_uuid != *owner)
+      throw no_binding(tap);
     Work work = [tap](FilterTable& table) { return table.unbind(tap); };
     co_await change(self, std::move(work));
   }
@@ -283,9 +286,9 @@ void LocalFilterDriver::create_binding(const Caller&, std::string xml, unsigned 
   loop::run_task(service_->loop, Service::bind(service_, std::move(xml), flags), std::move(completion));
 }
 
-void LocalFilterDriver::delete_binding(const Caller&, const std::string& device,
+void LocalFilterDriver::delete_binding(const Caller&, const std::string& device, std::optional<Uuid> owner,
                                        Completion<void> completion) {
-  loop::run_task(service_->loop, Service::unbind(service_, device), std::move(completion));
+  loop::run_task(service_->loop, Service::unbind(service_, device, owner), std::move(completion));
 }
 
 void LocalFilterDriver::reapply(Completion<void> completion) {
