@@ -1,6 +1,7 @@
 // One filter with one binding, of plain values, for the tests of the layer above the contract.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,8 +66,9 @@ class FakeNetworkFilters : public driver::NetworkFilterDriver {
     asked = "create binding " + xml + " " + std::to_string(flags);
     completions.answer<driver::FilterBindingHandle>(std::move(done), binding);
   }
-  void delete_binding(const Caller&, const std::string& device, Completion<void> done) override {
-    asked = "delete binding " + device;
+  void delete_binding(const Caller&, const std::string& device, std::optional<Uuid> owner,
+                      Completion<void> done) override {
+    asked = "delete binding " + device + (owner ? " of " + owner->to_string() : "");
     completions.answer<void>(std::move(done), {});
   }
 

@@ -114,7 +114,7 @@ void nwfilter_binding_create_xml(Call& call, const NwfilterBindingCreateXmlArgs&
 
 void nwfilter_binding_delete(Call& call, const NwfilterBindingDeleteArgs& arguments, Reply<Nothing> reply) {
   Session& session = call.session();
-  session.network_filters().delete_binding(session.caller(), arguments.nwfilter.portdev,
+  session.network_filters().delete_binding(session.caller(), arguments.nwfilter.portdev, std::nullopt,
                                            when_done(std::move(reply)));
 }
 

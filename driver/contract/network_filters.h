@@ -5,6 +5,7 @@
 // any client would: through a binding.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,7 +59,8 @@ class NetworkFilterDriver {
   // `flags` are VIR_NWFILTER_BINDING_CREATE_*. The tap is filtered when it completes.
   virtual void create_binding(const Caller& caller, std::string xml, unsigned int flags,
                               Completion<FilterBindingHandle> completion) = 0;
-  virtual void delete_binding(const Caller& caller, const std::string& device,
+  // With an owner (a domain's UUID) another's binding is as if it were not there; without, it is whoever's.
+  virtual void delete_binding(const Caller& caller, const std::string& device, std::optional<Uuid> owner,
                               Completion<void> completion) = 0;
 };
 

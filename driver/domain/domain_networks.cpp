@@ -109,13 +109,14 @@ Task<> Domain::filter_interface(const config::Interface& interface) {
   NetworkFilterDriver* filters = environment_->settings.filters;
   if (filters == nullptr)
     throw Error(VIR_ERR_NO_SUPPORT, "this daemon has no network filters", VIR_FROM_NWFILTER);
-  attachments_.push_back({.filtered = interface.target});
   Beginning<FilterBindingHandle> begin = [filters,
                                           xml = config::format_binding(binding_of(interface, uuid_, name_))](
                                              Completion<FilterBindingHandle> completion) mutable {
     filters->create_binding({}, std::move(xml), 0, std::move(completion));
   };
   co_await await_completion<FilterBindingHandle>(std::move(begin));
+  // A binding that was there already is somebody else's to give back.
+  attachments_.push_back({.filtered = interface.target});
 }
 
 Task<> Domain::filter_interfaces(const config::DomainDefinition& definition) {
@@ -136,9 +137,9 @@ Task<> Domain::give_back_attachment(Attachment attachment) {
     co_await await_completion<void>(std::move(begin));
   } else if (!attachment.filtered.empty() && settings.filters != nullptr) {
     settings.filters->binding_by_port_device({}, attachment.filtered);
-    Beginning<void> begin = [filters = settings.filters,
-                             device = attachment.filtered](Completion<void> completion) {
-      filters->delete_binding({}, device, std::move(completion));
+    Beginning<void> begin = [filters = settings.filters, device = attachment.filtered,
+                             owner = uuid_](Completion<void> completion) {
+      filters->delete_binding({}, device, owner, std::move(completion));
     };
     co_await await_completion<void>(std::move(begin));
   } else if (!attachment.macvtap.empty()) {

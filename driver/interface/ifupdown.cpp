@@ -109,6 +109,13 @@ void remove_file(const fs::path& path) {
   sync_directory(path.parent_path());
 }
 
+// interfaces(5), source-directory: it passes over files of other names.
+bool is_read_from_directory(const std::string& file) {
+  return std::ranges::all_of(file, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+}
+
 }  // namespace
 
 void Ifupdown::require() const {
@@ -126,7 +133,13 @@ void Ifupdown::require() const {
     throw lacking(fmt::format("there is no {}", settings_.configuration.string()));
   if (!fs::is_directory(settings_.directory))
     throw lacking(fmt::format("there is no directory {}", settings_.directory.string()));
-  bool is_read = false;
+  if (!reading().some)
+    throw lacking(fmt::format("{} lacks 'source {}/*'", settings_.configuration.string(),
+                              settings_.directory.string()));
+}
+
+Ifupdown::Reading Ifupdown::reading() const {
+  Reading reading;
   const std::string wanted = settings_.directory.filename().string();
   each_line(settings_.configuration, [&](const std::string& line) {
     const std::vector<std::string> words = words_of(line);
@@ -135,11 +148,20 @@ void Ifupdown::require() const {
     const bool all =
         words[0] == "source" && what.filename() == "*" && what.parent_path().filename() == wanted;
     const bool directory = words[0] == "source-directory" && what.filename() == wanted;
-    is_read = is_read || all || directory;
+    reading.some = reading.some || all || directory;
+    reading.all = reading.all || all;
   });
-  if (!is_read)
-    throw lacking(fmt::format("{} lacks 'source {}/*'", settings_.configuration.string(),
-                              settings_.directory.string()));
+  return reading;
+}
+
+void Ifupdown::require_read(const std::string& name) const {
+  const std::string file = file_of(name).filename().string();
+  if (reading().all || is_read_from_directory(file)) return;
+  throw failure(
+      VIR_ERR_CONFIG_UNSUPPORTED,
+      fmt::format("interface {}: by 'source-directory' ifupdown reads no file called {}, for only letters, "
+                  "digits, '_' and '-' may be in its name; add 'source {}/*' to {}",
+                  name, file, settings_.directory.string(), settings_.configuration.string()));
 }
 
 fs::path Ifupdown::file_of(const std::string& name) const {
@@ -182,6 +204,7 @@ std::optional<fs::path> Ifupdown::others_file(const std::string& name) const {
 
 void Ifupdown::define(const InterfaceDefinition& definition) const {
   require();
+  require_read(definition.name);
   if (const auto path = others_file(definition.name); path)
     throw failure(
         VIR_ERR_OPERATION_INVALID,

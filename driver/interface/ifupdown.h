@@ -40,6 +40,13 @@ class Ifupdown {
   void roll_back_change() const;
 
  private:
+  // Which files of the directory ifupdown reads: any, and whatever their names.
+  struct Reading {
+    bool some = false, all = false;
+  };
+  Reading reading() const;
+  // Throws VIR_ERR_CONFIG_UNSUPPORTED for an interface whose file would not be read.
+  void require_read(const std::string& name) const;
   std::filesystem::path file_of(const std::string& name) const;
   std::optional<std::filesystem::path> others_file(const std::string& name) const;
   void run(const std::string& program, const std::string& name) const;

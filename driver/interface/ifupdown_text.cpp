@@ -30,10 +30,21 @@ void check_name(const InterfaceDefinition& definition, const std::string& name) 
                                   name));
 }
 
+// bridge-utils-interfaces(5), bridge_ports; ifenslave takes words of its own in the same way.
+void check_member(const InterfaceDefinition& definition, const std::string& name) {
+  check_name(definition, name);
+  for (const std::string_view keyword : {"all", "none", "regex", "noregex"})
+    if (name == keyword)
+      throw unsupported(definition,
+                        fmt::format("'{}' is a keyword of ifupdown's bridge_ports and bond-slaves, and no "
+                                    "member can have it as its name",
+                                    name));
+}
+
 std::string member_names(const InterfaceDefinition& definition) {
   std::vector<std::string> names;
   for (const InterfaceDefinition& member : definition.members) {
-    check_name(definition, member.name);
+    check_member(definition, member.name);
     names.push_back(member.name);
   }
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, " "));

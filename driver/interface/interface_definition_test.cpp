@@ -175,6 +175,13 @@ TEST(IfupdownText, RefusesWhatItCannotSay) {
   EXPECT_THAT(
       refused("<interface type='vlan' name='v0'><vlan tag='5'><interface name='e0'/></vlan></interface>"),
       HasSubstr("call it e0.5 or vlan5"));
+  for (const char* name : {"all", "none", "regex", "noregex"}) {
+    const std::string member = fmt::format("<interface type='ethernet' name='{}'/>", name);
+    EXPECT_THAT(refused("<interface type='bridge' name='b0'><bridge>" + member + "</bridge></interface>"),
+                HasSubstr(fmt::format("'{}' is a keyword", name)));
+    EXPECT_THAT(refused("<interface type='bond' name='b0'><bond>" + member + "</bond></interface>"),
+                HasSubstr(fmt::format("'{}' is a keyword", name)));
+  }
 }
 
 }  // namespace

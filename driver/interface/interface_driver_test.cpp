@@ -237,6 +237,19 @@ TEST_F(InterfaceDriverTest, RefusesWhereIfupdownIsMissing) {
                [&] { define(kBridge); });
 }
 
+TEST_F(InterfaceDriverTest, RefusesANameWhoseFileIfupdownDoesNotRead) {
+  const char* vlan =
+      "<interface type='vlan' name='eth8.5'><vlan tag='5'><interface name='eth8'/></vlan></interface>";
+  write("interfaces", "auto lo\nsource-directory interfaces.d\n");
+  expect_error(VIR_ERR_CONFIG_UNSUPPORTED, "no file called warren-eth8.5", [&] { define(vlan); });
+  EXPECT_FALSE(is_file("interfaces.d/warren-eth8.5"));
+  define(kBridge);
+  EXPECT_TRUE(is_file("interfaces.d/warren-br7"));
+  write("interfaces", "auto lo\nsource-directory interfaces.d\nsource interfaces.d/*\n");
+  define(vlan);
+  EXPECT_TRUE(is_file("interfaces.d/warren-eth8.5"));
+}
+
 TEST_F(InterfaceDriverTest, TakesAChangeBack) {
   define(kBridge);
   start("br7");

@@ -1,7 +1,9 @@
 // The driver against a guest that lies, with real frames through a bridge; and all that the contract says of
 // filters and bindings.
 
+#include <algorithm>
 #include <fstream>
+#include <thread>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -74,25 +76,33 @@ class FilterDriverTest : public NetworkFixture {
     driver_->undefine_filter({}, uuid, [&](auto result) { outcome = std::move(result); });
     wait(outcome);
   }
+  static std::string binding_document(const std::string& tap, const std::string& filter,
+                                      const std::string& parameters = "", const std::string& link = "") {
+    return fmt::format(
+        "<filterbinding><owner><name>g</name><uuid>5c6d49af-b071-6127-b4ec-6f8ed4b55335</uuid></owner>"
+        "<portdev name='{}'/>{}<mac address='{}'/><filterref filter='{}'>{}</filterref></filterbinding>",
+        tap, link, kGuest, filter, parameters);
+  }
   FilterBindingHandle bind(const std::string& filter, const std::string& parameters = "",
                            const std::string& tap = "guest0") {
     std::optional<std::expected<FilterBindingHandle, Error>> outcome;
-    driver_->create_binding(
-        {},
-        fmt::format(
-            "<filterbinding><owner><name>g</name><uuid>5c6d49af-b071-6127-b4ec-6f8ed4b55335</uuid></owner>"
-            "<portdev name='{}'/><mac address='{}'/><filterref filter='{}'>{}</filterref></filterbinding>",
-            tap, kGuest, filter, parameters),
-        VIR_NWFILTER_BINDING_CREATE_VALIDATE, [&](auto result) { outcome = std::move(result); });
+    driver_->create_binding({}, binding_document(tap, filter, parameters),
+                            VIR_NWFILTER_BINDING_CREATE_VALIDATE,
+                            [&](auto result) { outcome = std::move(result); });
     return wait(outcome);
   }
   static std::string parameter(const std::string& name, const std::string& value) {
     return "<parameter name='" + name + "' value='" + value + "'/>";
   }
-  void unbind(const std::string& tap = "guest0") {
+  void unbind(const std::string& tap = "guest0", std::optional<Uuid> owner = std::nullopt) {
     std::optional<std::expected<void, Error>> outcome;
-    driver_->delete_binding({}, tap, [&](auto result) { outcome = std::move(result); });
+    driver_->delete_binding({}, tap, owner, [&](auto result) { outcome = std::move(result); });
     wait(outcome);
+  }
+  // A directory in place of a binding's file: it can be neither replaced nor removed.
+  void spoil_file(const std::string& tap) {
+    std::filesystem::remove(root_ / "run" / (tap + ".xml"));
+    std::filesystem::create_directory(root_ / "run" / (tap + ".xml"));
   }
   void reapply() {
     std::optional<std::expected<void, Error>> outcome;
@@ -262,6 +272,26 @@ TEST_F(FilterDriverTest, RemovalLeavesNoRules) {
     EXPECT_NE(entry.path().extension(), ".xml") << entry.path();
 }
 
+TEST_F(FilterDriverTest, ABindingWhoseFileStaysKeepsItsRules) {
+  bind("clean-traffic", parameter("IP", "10.0.0.1"));
+  spoil_file("guest0");
+  EXPECT_EQ(code_of([&] { unbind(); }), VIR_ERR_SYSTEM_ERROR);
+  EXPECT_FALSE(leaves(spoofed_ip()));
+  EXPECT_EQ(driver_->list_bindings({}, 0).size(), 1U);
+  std::filesystem::remove(root_ / "run" / "guest0.xml");
+  unbind();
+  EXPECT_TRUE(leaves(spoofed_ip()));
+}
+
+TEST_F(FilterDriverTest, AnAddressThatCannotBeStoredIsNotLearned) {
+  bind("clean-traffic");
+  spoil_file("guest0");
+  EXPECT_FALSE(leaves(spoofed_ip()));
+  EXPECT_TRUE(eventually([&] { return !reports_.empty(); }));
+  EXPECT_EQ(ruleset().find("10.0.0.9"), std::string::npos);
+  EXPECT_FALSE(leaves(spoofed_ip()));
+}
+
 TEST_F(FilterDriverTest, ATapThatGoesTakesItsBindingAlong) {
   bind("no-mac-spoofing", "", "peer0");
   bind("clean-traffic", parameter("IP", "10.0.0.1"));
@@ -314,6 +344,32 @@ TEST_F(FilterDriverTest, ATapWhoseFilterIsBrokenIsClosed) {
   EXPECT_NE(reports_.back().find("no-ip-spoofing"), std::string::npos) << reports_.back();
 }
 
+TEST_F(FilterDriverTest, ATapWhoseBindingCannotBeReadIsClosedUntilItIsDeleted) {
+  bind("clean-traffic", parameter("IP", "10.0.0.1"));
+  bind("no-mac-spoofing", "", "peer0");
+  driver_.reset();
+  std::ofstream(root_ / "run" / "guest0.xml") << "<bindingStatus>";
+  std::ofstream(root_ / "run" / "nobody0.xml") << "<bindingStatus>";
+  for (int i = 0; i < 3; ++i) {  // the next daemon's next knows it too
+    restart();
+    EXPECT_FALSE(leaves(honest()));
+    EXPECT_EQ(driver_->list_bindings({}, 0).size(), 2U);
+    EXPECT_TRUE(std::ranges::any_of(reports_, [](const std::string& text) {
+      return text.find("guest0: nothing passes") != std::string::npos;
+    }));
+    reports_.clear();
+    EXPECT_EQ(code_of([&] { driver_->binding_xml({}, "guest0", 0); }), VIR_ERR_OPERATION_INVALID);
+    reapply();
+    EXPECT_FALSE(leaves(honest()));
+  }
+  EXPECT_FALSE(std::filesystem::exists(root_ / "run" / "nobody0.xml.broken"));
+  unbind();
+  EXPECT_TRUE(leaves(honest()));
+  restart();
+  EXPECT_TRUE(leaves(honest()));
+  EXPECT_EQ(driver_->list_bindings({}, 0).size(), 1U);
+}
+
 TEST_F(FilterDriverTest, AnAddressIsLearnedFromWhatTheGuestSays) {
   bind("clean-traffic");
   EXPECT_TRUE(leaves(ask_dhcp()));
@@ -324,6 +380,56 @@ TEST_F(FilterDriverTest, AnAddressIsLearnedFromWhatTheGuestSays) {
   restart();
   EXPECT_TRUE(leaves(spoofed_ip()));
   EXPECT_FALSE(leaves(honest()));
+}
+
+TEST_F(FilterDriverTest, AnAddressOfTheGuestBeforeIsNotTheNextOnes) {
+  bind("clean-traffic");
+  std::optional<std::expected<void, Error>> unbound;
+  std::optional<std::expected<FilterBindingHandle, Error>> bound;
+  driver_->delete_binding({}, "guest0", std::nullopt, [&](auto result) { unbound = std::move(result); });
+  driver_->create_binding({}, binding_document("guest0", "clean-traffic"), 0,
+                          [&](auto result) { bound = std::move(result); });
+  EXPECT_FALSE(leaves(spoofed_ip()));
+  std::this_thread::sleep_for(300ms);  // it is learned, and told behind what the loop has to do already
+  wait(bound);
+  wait(unbound);
+  EXPECT_FALSE(eventually([&] { return ruleset().find("10.0.0.9") != std::string::npos; }, 500ms));
+  EXPECT_FALSE(leaves(spoofed_ip()));
+}
+
+TEST_F(FilterDriverTest, ATapThatComesBackIsHeardAgain) {
+  bind("clean-traffic");
+  for (const char* address : {"10.0.0.7", "10.0.0.9"}) {
+    guest_.reset();
+    run("ip link del guest0");
+    add_port("guest");
+    turn_loop(200ms);
+    EXPECT_EQ(driver_->list_bindings({}, 0).size(), 1U);
+    guest_ = open_packets("guest1");
+    EXPECT_FALSE(leaves(ipv4_frame(kGuest, kPeer, address, "10.0.0.2", 17, udp_payload(1, 2, {}))));
+    EXPECT_TRUE(eventually([&] { return ruleset().find(address) != std::string::npos; }, 2000ms));
+  }
+  EXPECT_EQ(ruleset().find("10.0.0.7"), std::string::npos);
+}
+
+TEST_F(FilterDriverTest, MacvtapsAreRefused) {
+  run("ip link add link guest1 name mac0 type macvtap");
+  const auto refusal = [this](const std::string& tap, const std::string& link) -> std::string {
+    std::optional<std::expected<FilterBindingHandle, Error>> outcome;
+    driver_->create_binding({}, binding_document(tap, "clean-traffic", "", link), 0,
+                            [&](auto result) { outcome = std::move(result); });
+    try {
+      wait(outcome);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), VIR_ERR_CONFIG_UNSUPPORTED) << error.detail();
+      return error.detail();
+    }
+    return "nothing";
+  };
+  EXPECT_NE(refusal("mac0", "").find("macvtaps cannot be filtered"), std::string::npos);
+  EXPECT_NE(refusal("later0", "<linkdev name='guest1'/>").find("macvtaps cannot be filtered"),
+            std::string::npos);
+  EXPECT_TRUE(driver_->list_bindings({}, 0).empty());
 }
 
 TEST_F(FilterDriverTest, OfLeasesOnlyTheServersAreBelieved) {
@@ -366,6 +472,16 @@ TEST_F(FilterDriverTest, ATapThatComesLaterIsFilteredFromItsFirstFrame) {
   send(late, frame);
   EXPECT_TRUE(eventually([&] { return ruleset().find("10.0.0.7") != std::string::npos; }));
   EXPECT_TRUE(passes(late, peer_, frame));
+}
+
+TEST_F(FilterDriverTest, ADomainDeletesNoOthersBinding) {
+  bind("clean-traffic", parameter("IP", "10.0.0.1"));
+  const Uuid other = Uuid::parse("00000000-b071-6127-b4ec-6f8ed4b55335").value();
+  EXPECT_EQ(code_of([&] { unbind("guest0", other); }), VIR_ERR_NO_NWFILTER_BINDING);
+  EXPECT_EQ(code_of([&] { unbind("peer0", other); }), VIR_ERR_NO_NWFILTER_BINDING);
+  EXPECT_FALSE(leaves(spoofed_ip()));
+  unbind("guest0", Uuid::parse("5c6d49af-b071-6127-b4ec-6f8ed4b55335").value());
+  EXPECT_TRUE(leaves(spoofed_ip()));
 }
 
 TEST_F(FilterDriverTest, StockFiltersAreWrittenOnce) {

@@ -36,6 +36,22 @@ std::vector<std::string> addresses_of(const BindingStatus& status) {
   return texts;
 }
 
+// Of which document the store has this file: NAME.xml, and where that was set aside, NAME.xml.broken or
+// NAME.xml.broken.1. Empty: of none.
+std::string document_of(std::string_view file) {
+  const std::size_t last = file.find_last_not_of("0123456789");
+  if (last != std::string_view::npos && file.substr(0, last + 1).ends_with(".broken."))
+    file = file.substr(0, last);
+  if (file.ends_with(".broken")) file.remove_suffix(std::string_view(".broken").size());
+  if (!file.ends_with(".xml")) return {};
+  return std::string(file.substr(0, file.size() - std::string_view(".xml").size()));
+}
+
+// No binding is of such a tap, and rules would take the name for a pattern.
+bool is_no_tap(const std::string& name) {
+  return name.find_first_of("\"*\\") != std::string::npos;
+}
+
 }  // namespace
 
 FilterTable::FilterTable(FilterSettings settings) : settings_(std::move(settings)) {
@@ -89,15 +105,63 @@ void FilterTable::load_bindings() {
     const std::int64_t now = boot_seconds();
     std::erase_if(status.learned,
                   [now](const auto& entry) { return entry.expires_s && *entry.expires_s <= now; });
-    bindings_[tap] = {.status = std::move(status), .is_closed = true};
+    bindings_[tap] = {.status = std::move(status), .number = ++last_number_, .is_closed = true};
   }
+  load_unreadable();
   try {
     Rules rules;
-    for (auto& [tap, binding] : bindings_) binding = make_or_close(binding.status, rules);
+    for (auto& [tap, binding] : bindings_) binding = make_or_close(binding, rules);
     replace_others(std::move(rules), {}, "filter taps");
   } catch (const Error& error) {
     // Without taps to filter, a host may do without nft(8).
     if (!bindings_.empty()) settings_.report(fmt::format("taps are not filtered: {}", error.detail()));
+  }
+}
+
+// Whether this daemon or one before could not read them: a guest that was filtered is not let loose.
+void FilterTable::load_unreadable() {
+  for (const std::string& file : binding_files()) {
+    const std::string tap = document_of(file);
+    if (tap.empty() || is_no_tap(tap) || bindings_.contains(tap)) continue;
+    if (::if_nametoindex(tap.c_str()) != 0) {
+      settings_.report(
+          fmt::format("{0}: nothing passes it: its binding cannot be read ({1}); give it another (virsh "
+                      "nwfilter-binding-delete {0}, then nwfilter-binding-create)",
+                      tap, (binding_store_->directory() / file).string()));
+      bindings_[tap] = {.status = {.binding = {.port_device = tap}},
+                        .number = ++last_number_,
+                        .is_closed = true,
+                        .is_unreadable = true};
+      continue;
+    }
+    try {
+      remove_files(tap);
+    } catch (const Error& error) {
+      settings_.report(fmt::format("{}: {}", tap, error.detail()));
+    }
+  }
+}
+
+std::vector<std::string> FilterTable::binding_files() const {
+  std::vector<std::string> files;
+  std::error_code failed;
+  const std::filesystem::path& directory = binding_store_->directory();
+  for (std::filesystem::directory_iterator each(directory, failed), end; !failed && each != end;
+       each.increment(failed))
+    files.push_back(each->path().filename().string());
+  if (failed) throw system_error(failed.value(), fmt::format("cannot list '{}'", directory.string()));
+  return files;
+}
+
+// All that is of the tap: what was set aside would close the next one of its name.
+void FilterTable::remove_files(const std::string& tap) {
+  binding_store_->remove(tap);
+  for (const std::string& file : binding_files()) {
+    if (document_of(file) != tap) continue;
+    const std::filesystem::path path = binding_store_->directory() / file;
+    std::error_code failed;
+    std::filesystem::remove(path, failed);
+    if (failed) throw system_error(failed.value(), fmt::format("cannot remove '{}'", path.string()));
   }
 }
 
@@ -117,9 +181,9 @@ const BridgeFeatures& FilterTable::features() {
   return *features_;
 }
 
-TapBinding FilterTable::make(BindingStatus status, const FindFilter& find_filter, Rules& rules) {
-  const config::FilterBinding& binding = status.binding;
-  const TapFilter filter = instantiate(binding, addresses_of(status), find_filter);
+TapBinding FilterTable::make(TapBinding made, const FindFilter& find_filter, Rules& rules) {
+  const config::FilterBinding& binding = made.status.binding;
+  const TapFilter filter = instantiate(binding, addresses_of(made.status), find_filter);
   AddressWait wait{.mac = binding.mac};
   if (const auto servers = binding.filter.parameters.find("DHCPSERVER");
       servers != binding.filter.parameters.end())
@@ -127,21 +191,31 @@ TapBinding FilterTable::make(BindingStatus status, const FindFilter& find_filter
       if (const auto address = config::parse_ip_address(server); address && !address->is_ipv6)
         wait.servers.push_back(server);
   TapChains chains = compile(binding.port_device, filter, features(), filter.misses_ip ? &wait : nullptr);
-  std::vector<std::string> names = chains.names();
+  made.chains = chains.names();
+  made.misses_ip = filter.misses_ip;
+  made.is_closed = false;
   rules[binding.port_device] = std::move(chains);
-  return {.status = std::move(status), .chains = std::move(names), .misses_ip = filter.misses_ip};
+  return made;
 }
 
-TapBinding FilterTable::make_or_close(const BindingStatus& status, Rules& rules) {
-  const std::string& tap = status.binding.port_device;
+TapBinding FilterTable::close(TapBinding binding, Rules& rules) {
+  const std::string& tap = binding.status.binding.port_device;
+  TapChains chains = closed(tap);
+  binding.chains = chains.names();
+  binding.misses_ip = false;
+  binding.is_closed = true;
+  rules[tap] = std::move(chains);
+  return binding;
+}
+
+TapBinding FilterTable::make_or_close(const TapBinding& binding, Rules& rules) {
+  if (binding.is_unreadable) return close(binding, rules);
   try {
-    return make(status, [this](std::string_view name) { return find(name); }, rules);
+    return make(binding, [this](std::string_view name) { return find(name); }, rules);
   } catch (const Error& error) {
-    settings_.report(fmt::format("{}: nothing passes it until its filter is right: {}", tap, error.detail()));
-    TapChains chains = closed(tap);
-    std::vector<std::string> names = chains.names();
-    rules[tap] = std::move(chains);
-    return {.status = status, .chains = std::move(names), .is_closed = true};
+    settings_.report(fmt::format("{}: nothing passes it until its filter is right: {}",
+                                 binding.status.binding.port_device, error.detail()));
+    return close(binding, rules);
   }
 }
 
@@ -164,7 +238,7 @@ void FilterTable::apply(Rules rules, std::string_view doing) {
 // All taps but one: with `rules` where these have them, and else with what they have.
 void FilterTable::replace_others(Rules rules, std::string_view without, std::string_view doing) {
   for (const auto& [tap, binding] : bindings_)
-    if (tap != without && !rules.contains(tap)) make_or_close(binding.status, rules);
+    if (tap != without && !rules.contains(tap)) make_or_close(binding, rules);
   std::vector<const TapChains*> taps;
   for (const auto& [tap, chains] : rules) taps.push_back(&chains);
   nftables::apply(taps.empty() ? remove_all() : replace_all(taps), doing);
@@ -194,6 +268,23 @@ void FilterTable::restore(std::string_view what) noexcept {
   } catch (const std::exception& error) {
     settings_.report(fmt::format("{}: rules are not what is stored: {}", what, error.what()));
   }
+}
+
+// The file of a binding, after a change of it that failed.
+void FilterTable::keep_status(const std::string& tap) noexcept {
+  const TapBinding& binding = bindings_.at(tap);
+  if (binding.is_unreadable) return;
+  try {
+    binding_store_->write(tap, format_status(binding.status));
+  } catch (const std::exception& error) {
+    settings_.report(fmt::format("{}: the binding is not stored: {}", tap, error.what()));
+  }
+}
+
+// After a removal that failed halfway: perhaps the file is gone, and its loss only not yet on the disk.
+void FilterTable::put_back(const std::string& tap) noexcept {
+  restore(tap);
+  keep_status(tap);
 }
 
 bool FilterTable::is_used(const std::string& filter) const {
@@ -231,7 +322,7 @@ FilterTable::Change FilterTable::define(FilterDefinition definition) {
     if (!filters_below(binding.status.binding.filter.filter, find_changed).contains(definition.name))
       continue;
     try {
-      change.bindings[tap] = make(binding.status, find_changed, rules);
+      change.bindings[tap] = make(binding, find_changed, rules);
     } catch (const Error&) {
       change.bindings.erase(tap);
       if (!binding.is_closed) throw;  // of several filters that are wrong each has to be defined first
@@ -269,8 +360,9 @@ FilterTable::Change FilterTable::bind(config::FilterBinding binding) {
                        fmt::format("there are {} bindings, which is the most", bindings_.size()));
   Change change;
   Rules rules;
-  change.bindings[tap] =
-      make({.binding = std::move(binding)}, [this](std::string_view name) { return find(name); }, rules);
+  change.bindings[tap] = make(
+      {.status = {.binding = std::move(binding)}, .number = ++last_number_},
+      [this](std::string_view name) { return find(name); }, rules);
   // First on disk: a daemon that dies in between knows what it has to remove.
   binding_store_->write(tap, format_status(change.bindings.at(tap).status));
   try {
@@ -287,28 +379,35 @@ FilterTable::Change FilterTable::unbind(const std::string& tap) {
     throw filter_error(VIR_ERR_NO_NWFILTER_BINDING,
                        fmt::format("no nwfilter binding for port dev '{}'", tap));
   remove(tap);
-  binding_store_->remove(tap);
+  try {
+    remove_files(tap);
+  } catch (...) {
+    put_back(tap);
+    throw;
+  }
   return {.removed_binding = tap};
 }
 
 FilterTable::Change FilterTable::learn(const std::string& tap, std::vector<LearnedAddress> learned) {
   const auto known = bindings_.find(tap);
   if (known == bindings_.end()) return {};
-  BindingStatus status = known->second.status;
-  const std::vector<std::string> before = addresses_of(status);
-  status.learned = std::move(learned);
+  TapBinding binding = known->second;
+  const std::vector<std::string> before = addresses_of(binding.status);
+  binding.status.learned = std::move(learned);
   Change change;
-  if (addresses_of(status) == before) {
-    // Another end of a lease alone.
-    change.bindings[tap] = known->second;
-    change.bindings[tap].status = std::move(status);
-  } else {
-    Rules rules;
-    change.bindings[tap] =
-        make(std::move(status), [this](std::string_view name) { return find(name); }, rules);
-    apply(std::move(rules), fmt::format("filter {}", tap));
-  }
+  Rules rules;
+  // Another end of a lease alone changes no rules.
+  if (addresses_of(binding.status) != before)
+    binding = make(std::move(binding), [this](std::string_view name) { return find(name); }, rules);
+  change.bindings[tap] = std::move(binding);
+  // First on disk: a write that fails has changed no rules.
   binding_store_->write(tap, format_status(change.bindings.at(tap).status));
+  try {
+    apply(std::move(rules), fmt::format("filter {}", tap));
+  } catch (...) {
+    keep_status(tap);
+    throw;
+  }
   return change;
 }
 

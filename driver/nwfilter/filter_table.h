@@ -4,6 +4,7 @@
 // same time, but for commit(). Throws driver::Error.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,9 +19,11 @@ namespace warren::driver::nwfilter {
 
 struct TapBinding {
   BindingStatus status;
+  std::uint64_t number = 0;         // of this daemon's bindings: names of taps come again
   std::vector<std::string> chains;  // in force
   bool misses_ip = false;           // its rules wait for an address
   bool is_closed = false;           // its filter could not be applied when the daemon began: nothing passes
+  bool is_unreadable = false;       // nor its file read: closed until it is removed
 };
 
 class FilterTable {
@@ -56,15 +59,21 @@ class FilterTable {
  private:
   void load_filters();
   void load_bindings();
+  void load_unreadable();
   const BridgeFeatures& features();
   // The rules themselves are made anew when they are needed: for a thousand taps they are no small thing.
   using Rules = std::map<std::string, TapChains, std::less<>>;
-  TapBinding make(BindingStatus status, const FindFilter& find, Rules& rules);
-  TapBinding make_or_close(const BindingStatus& status, Rules& rules);
+  static TapBinding close(TapBinding binding, Rules& rules);
+  TapBinding make(TapBinding binding, const FindFilter& find, Rules& rules);
+  TapBinding make_or_close(const TapBinding& binding, Rules& rules);
   void apply(Rules rules, std::string_view doing);
   void replace_others(Rules rules, std::string_view without, std::string_view doing);
   void remove(const std::string& tap);
   void restore(std::string_view what) noexcept;
+  void keep_status(const std::string& tap) noexcept;
+  void put_back(const std::string& tap) noexcept;
+  std::vector<std::string> binding_files() const;
+  void remove_files(const std::string& tap);
   bool is_used(const std::string& filter) const;
 
   FilterSettings settings_;
@@ -72,6 +81,7 @@ class FilterTable {
   std::optional<BridgeFeatures> features_;
   Filters filters_;
   Bindings bindings_;
+  std::uint64_t last_number_ = 0;
 };
 
 }  // namespace warren::driver::nwfilter

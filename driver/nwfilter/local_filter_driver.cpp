@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <net/if.h>
 
+#include "driver/link/link.h"
+
 namespace warren::driver::nwfilter {
 
 namespace {
@@ -23,6 +25,21 @@ Error no_binding(std::string_view device) {
           VIR_FROM_NWFILTER};
 }
 
+// Their frames go past the bridges' hooks, where the rules are: an answer that they are filtered were a lie.
+void refuse_macvtap(const config::FilterBinding& binding) {
+  const auto is_macvtap = [&binding] {
+    const std::string& name = binding.port_device;
+    const auto link = link::is_link_name(name) ? link::find_link(name) : std::nullopt;
+    return link && link->kind == "macvtap";
+  };
+  if (!binding.link_device.empty() || is_macvtap())
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("{}: macvtaps cannot be filtered; leave out the <filterref> of the interface, or "
+                            "put it on a bridge",
+                            binding.port_device),
+                VIR_FROM_NWFILTER);
+}
+
 }  // namespace
 
 struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
@@ -35,9 +52,11 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
   void start() {
     const std::weak_ptr<Service> weak = weak_from_this();
     watcher.emplace(TapEvents{
-        .gone = [this, weak](const std::string& tap) { tell(weak, tap, std::nullopt); },
-        .learned = [this, weak](const std::string& tap,
-                                const std::vector<LearnedAddress>& learned) { tell(weak, tap, learned); },
+        .gone = [this, weak](const std::string& tap,
+                             std::uint64_t number) { tell(weak, tap, number, std::nullopt); },
+        .learned = [this, weak](
+                       const std::string& tap, std::uint64_t number,
+                       const std::vector<LearnedAddress>& learned) { tell(weak, tap, number, learned); },
         .report = [this](std::string_view text) { table.report(text); }});
     for (const auto& [tap, binding] : table.bindings()) watch(binding);
   }
@@ -51,7 +70,10 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
 
   void watch(const TapBinding& binding) {
     const config::FilterBinding& definition = binding.status.binding;
-    WatchedTap tap{.tap = definition.port_device, .mac = definition.mac, .known = binding.status.learned};
+    WatchedTap tap{.tap = definition.port_device,
+                   .number = binding.number,
+                   .mac = definition.mac,
+                   .known = binding.status.learned};
     if (binding.misses_ip || !tap.known.empty()) tap.learning = learning_of(definition);
     if (const auto servers = definition.filter.parameters.find("DHCPSERVER");
         servers != definition.filter.parameters.end())
@@ -60,20 +82,20 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
   }
 
   // From the watcher's thread, which ends before the loop does.
-  void tell(const std::weak_ptr<Service>& weak, const std::string& tap,
+  void tell(const std::weak_ptr<Service>& weak, const std::string& tap, std::uint64_t number,
             std::optional<std::vector<LearnedAddress>> learned) {
-    asio::post(loop, [weak, tap, learned = std::move(learned)]() mutable {
+    asio::post(loop, [weak, tap, number, learned = std::move(learned)]() mutable {
       const Self self = weak.lock();
-      if (self == nullptr || self->is_closed) return;
+      if (self == nullptr || self->is_closed || !self->is_bound(tap, number)) return;
       auto done = [self, tap](std::expected<void, Error> outcome) {
         if (!outcome && outcome.error().code() != VIR_ERR_NO_NWFILTER_BINDING)
           self->table.report(fmt::format("{}: {}", tap, outcome.error().detail()));
       };
       if (!learned) {
-        loop::run_task<void>(self->loop, end(self, tap), std::move(done));
+        loop::run_task<void>(self->loop, end(self, tap, number), std::move(done));
       } else if (self->pending.insert_or_assign(tap, std::move(*learned)).second) {
         // A guest that changes its mind faster than rules are made has one change under way, to the last.
-        loop::run_task<void>(self->loop, learn(self, tap), std::move(done));
+        loop::run_task<void>(self->loop, learn(self, tap, number), std::move(done));
       }
     });
   }
@@ -88,6 +110,7 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
     for (const auto& [tap, binding] : made.bindings) taps.push_back(tap);
     const std::string gone = made.removed_binding;
     self->table.commit(std::move(made));
+    if (!gone.empty()) self->pending.erase(gone);
     if (self->is_closed) co_return;
     if (!gone.empty()) self->watcher->forget(gone);
     for (const std::string& tap : taps) self->watch(self->table.bindings().at(tap));
@@ -119,6 +142,7 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
     Work work = [xml = std::move(xml), flags, &handle](FilterTable& table) {
       config::FilterBinding binding =
           config::parse_binding(xml, (flags & VIR_NWFILTER_BINDING_CREATE_VALIDATE) != 0);
+      refuse_macvtap(binding);
       handle = binding.handle();
       return table.bind(std::move(binding));
     };
@@ -126,24 +150,36 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
     co_return handle;
   }
 
-  static Task<> unbind(Self self, std::string tap) {
+  static Task<> unbind(Self self, std::string tap, std::optional<Uuid> owner) {
     const loop::Turn::Hold hold = co_await self->turn.take();
+    const auto found = self->table.bindings().find(tap);
+    if (owner && found != self->table.bindings().end() && found->second.status.binding.owner_uuid != *owner)
+      throw no_binding(tap);
     Work work = [tap](FilterTable& table) { return table.unbind(tap); };
     co_await change(self, std::move(work));
+  }
+
+  // Whether it is still the binding that somebody was told of, and not another of the same tap's name.
+  bool is_bound(const std::string& tap, std::uint64_t number) const {
+    const auto found = table.bindings().find(tap);
+    return found != table.bindings().end() && found->second.number == number;
   }
 
   // The tap went away. One of the same name that has come since stays filtered.
-  static Task<> end(Self self, std::string tap) {
+  static Task<> end(Self self, std::string tap, std::uint64_t number) {
     const loop::Turn::Hold hold = co_await self->turn.take();
-    if (::if_nametoindex(tap.c_str()) != 0) co_return;
+    if (!self->is_bound(tap, number) || ::if_nametoindex(tap.c_str()) != 0) co_return;
     Work work = [tap](FilterTable& table) { return table.unbind(tap); };
     co_await change(self, std::move(work));
   }
 
-  static Task<> learn(Self self, std::string tap) {
+  // An address of the guest before is never the next one's.
+  static Task<> learn(Self self, std::string tap, std::uint64_t number) {
     const loop::Turn::Hold hold = co_await self->turn.take();
-    std::vector<LearnedAddress> learned = std::move(self->pending.extract(tap).mapped());
-    if (!self->table.bindings().contains(tap)) co_return;
+    if (!self->is_bound(tap, number)) co_return;  // what waited for it went with it
+    auto waiting = self->pending.extract(tap);
+    if (waiting.empty()) co_return;
+    std::vector<LearnedAddress> learned = std::move(waiting.mapped());
     // The watcher goes on from what it knows: it is not told again.
     std::move_only_function<FilterTable::Change()> step = [self, tap,
                                                            learned = std::move(learned)]() mutable {
@@ -236,6 +272,12 @@ std::string LocalFilterDriver::binding_xml(const Caller&, const std::string& dev
   check_flags(flags, 0, "virNWFilterBindingGetXMLDesc");
   const auto found = service_->table.bindings().find(device);
   if (found == service_->table.bindings().end()) throw no_binding(device);
+  if (found->second.is_unreadable)
+    throw Error(VIR_ERR_OPERATION_INVALID,
+                fmt::format("the binding of {} could not be read when the daemon began, and nothing passes "
+                            "the tap; delete it (virsh nwfilter-binding-delete {}) and create it again",
+                            device, device),
+                VIR_FROM_NWFILTER);
   return config::format_binding(found->second.status.binding);
 }
 
@@ -244,9 +286,9 @@ void LocalFilterDriver::create_binding(const Caller&, std::string xml, unsigned 
   loop::run_task(service_->loop, Service::bind(service_, std::move(xml), flags), std::move(completion));
 }
 
-void LocalFilterDriver::delete_binding(const Caller&, const std::string& device,
+void LocalFilterDriver::delete_binding(const Caller&, const std::string& device, std::optional<Uuid> owner,
                                        Completion<void> completion) {
-  loop::run_task(service_->loop, Service::unbind(service_, device), std::move(completion));
+  loop::run_task(service_->loop, Service::unbind(service_, device, owner), std::move(completion));
 }
 
 void LocalFilterDriver::reapply(Completion<void> completion) {

@@ -27,7 +27,8 @@ class LocalFilterDriver final : public FilterDriver {
   std::string binding_xml(const Caller& caller, const std::string& device, unsigned int flags) const override;
   void create_binding(const Caller& caller, std::string xml, unsigned int flags,
                       Completion<FilterBindingHandle> completion) override;
-  void delete_binding(const Caller& caller, const std::string& device, Completion<void> completion) override;
+  void delete_binding(const Caller& caller, const std::string& device, std::optional<Uuid> owner,
+                      Completion<void> completion) override;
   void reapply(Completion<void> completion) override;
 
  private:

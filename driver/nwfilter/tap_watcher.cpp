@@ -106,6 +106,7 @@ FileDescriptor open_tap(const std::string& tap, Learning learning) {
 
 struct Watch {
   WatchedTap tap;
+  unsigned index = 0;  // of the link that has the name; 0: none
   FileDescriptor socket;
   std::int64_t second = 0;  // of the count
   int frames = 0;           // in that second
@@ -114,6 +115,7 @@ struct Watch {
 
 struct Notice {
   std::string tap;
+  std::uint64_t number = 0;
   bool is_gone = false;
   std::vector<LearnedAddress> addresses;
 };
@@ -147,6 +149,13 @@ struct TapWatcher::State {
   }
 
   // With the lock held, all of these.
+  void tell_known(const Watch& watch) {
+    notices.push_back({.tap = watch.tap.tap, .number = watch.tap.number, .addresses = watch.tap.known});
+  }
+  void tell_gone(const Watch& watch) {
+    notices.push_back({.tap = watch.tap.tap, .number = watch.tap.number, .is_gone = true});
+  }
+
   void listen(std::uint64_t id, Watch& watch) const {
     if (watch.tap.learning == Learning::none || watch.socket) return;
     if (watch.tap.learning == Learning::any && !watch.tap.known.empty()) return;
@@ -154,6 +163,24 @@ struct TapWatcher::State {
     if (watch.socket ? !add(watch.socket.get(), id) : errno != ENODEV)
       events.report(
           fmt::format("{}: the guest's address cannot be learned: {}", watch.tap.tap, std::strerror(errno)));
+  }
+
+  // A socket of a link that is gone hears nothing of the next one of its name.
+  void leave(Watch& watch) {
+    watch.index = 0;
+    watch.socket.reset();
+    watch.is_paused = false;
+    if (watch.tap.learning != Learning::any || watch.tap.known.empty()) return;
+    watch.tap.known.clear();
+    tell_known(watch);
+  }
+
+  // Turns to the link that has the name now.
+  void follow(std::uint64_t id, Watch& watch) {
+    const unsigned index = ::if_nametoindex(watch.tap.tap.c_str());
+    if (watch.index != 0 && watch.index != index) leave(watch);
+    watch.index = index;
+    if (index != 0) listen(id, watch);
   }
 
   bool trusts(const Watch& watch, const config::IpAddress& server) const {
@@ -224,7 +251,7 @@ struct TapWatcher::State {
                                         from.sll_pkttype == PACKET_OUTGOING);
       if (seen && take(watch, *seen)) changed = true;
     }
-    if (changed) notices.push_back({.tap = watch.tap.tap, .addresses = watch.tap.known});
+    if (changed) tell_known(watch);
   }
 
   void receive_links() {
@@ -260,10 +287,13 @@ struct TapWatcher::State {
       const std::string name(text, ::strnlen(text, RTA_PAYLOAD(attribute)));
       const auto found = ids.find(name);
       if (found == ids.end()) return;
-      if (header->nlmsg_type == RTM_NEWLINK)
-        listen(found->second, watches.at(found->second));
-      else
-        notices.push_back({.tap = name, .is_gone = true});
+      Watch& watch = watches.at(found->second);
+      if (header->nlmsg_type == RTM_NEWLINK) {
+        follow(found->second, watch);
+      } else {
+        tell_gone(watch);
+        if (watch.index == static_cast<unsigned>(link->ifi_index)) leave(watch);
+      }
       return;
     }
   }
@@ -272,8 +302,11 @@ struct TapWatcher::State {
 
   // After messages were lost.
   void check_links() {
-    for (const auto& [name, id] : ids)
-      if (::if_nametoindex(name.c_str()) == 0) notices.push_back({.tap = name, .is_gone = true});
+    for (const auto& [name, id] : ids) {
+      Watch& watch = watches.at(id);
+      follow(id, watch);
+      if (watch.index == 0) tell_gone(watch);
+    }
   }
 
   void end_leases(std::int64_t now) {
@@ -285,8 +318,7 @@ struct TapWatcher::State {
       const auto ended = [now](const LearnedAddress& known) {
         return known.expires_s && *known.expires_s <= now;
       };
-      if (std::erase_if(watch.tap.known, ended) != 0)
-        notices.push_back({.tap = watch.tap.tap, .addresses = watch.tap.known});
+      if (std::erase_if(watch.tap.known, ended) != 0) tell_known(watch);
     }
   }
 
@@ -324,7 +356,8 @@ struct TapWatcher::State {
         told = std::exchange(notices, {});
       }
       for (const Notice& notice : told)
-        notice.is_gone ? events.gone(notice.tap) : events.learned(notice.tap, notice.addresses);
+        notice.is_gone ? events.gone(notice.tap, notice.number)
+                       : events.learned(notice.tap, notice.number, notice.addresses);
     }
   }
 
@@ -370,14 +403,16 @@ void TapWatcher::watch(WatchedTap tap) {
     if (const auto found = state_->ids.find(tap.tap); found != state_->ids.end()) {
       const WatchedTap& old = state_->watches.at(found->second).tap;
       // It knows more than who asks for it may know yet.
-      if (old.mac == tap.mac && old.learning == tap.learning && old.servers == tap.servers) return;
+      if (old.number == tap.number && old.mac == tap.mac && old.learning == tap.learning &&
+          old.servers == tap.servers)
+        return;
     }
     state_->forget(tap.tap);
     const std::uint64_t id = state_->next_id++;
     state_->ids[tap.tap] = id;
     Watch& watch = state_->watches[id];
     watch.tap = std::move(tap);
-    state_->listen(id, watch);
+    state_->follow(id, watch);
   }
   state_->wake();  // leases of its own may end sooner than what it waits for
 }

@@ -31,6 +31,7 @@ struct LearnedAddress {
 
 struct WatchedTap {
   std::string tap;
+  std::uint64_t number = 0;  // told with all that is told of it
   config::MacAddress mac{};
   Learning learning = Learning::none;  // none: only whether it goes away
   std::vector<std::string> servers;    // of DHCP, that are believed; none: all
@@ -38,9 +39,11 @@ struct WatchedTap {
 };
 
 struct TapEvents {
-  std::function<void(const std::string& tap)> gone;
+  std::function<void(const std::string& tap, std::uint64_t number)> gone;
   // All it now has; an address whose lease ended is not among them.
-  std::function<void(const std::string& tap, const std::vector<LearnedAddress>& addresses)> learned;
+  std::function<void(const std::string& tap, std::uint64_t number,
+                     const std::vector<LearnedAddress>& addresses)>
+      learned;
   std::function<void(std::string_view)> report;
 };
 
