@@ -207,7 +207,7 @@ class Daemon {
     driver::network::NetworkSettings settings{
         .configuration_directory = directories_.configuration / "networks",
         .runtime_directory = directories_.runtime / "network",
-                                              .service_directory = directories_.runtime / "dnsmasq",
+        .service_directory = directories_.runtime / "dnsmasq",
         .state_directory = directories_.state / "dnsmasq"};
     settings.report = [this](std::string_view text) {
       log_.write(LogLevel::warning, text, "driver.network");
