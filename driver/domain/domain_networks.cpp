@@ -160,11 +160,9 @@ bool Domain::is_attached(const Attachment& attachment) const {
 }
 
 Task<> Domain::give_back_networks() {
-  std::vector<Attachment> over;
-  const auto rest = std::ranges::stable_partition(
-      attachments_, [this](const Attachment& each) { return is_attached(each); });
-  over.assign(std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
-  attachments_.erase(rest.begin(), rest.end());
+  std::vector<Attachment> over, kept;
+  for (Attachment& each : attachments_) (is_attached(each) ? kept : over).push_back(std::move(each));
+  attachments_ = std::move(kept);
   // The last first: the filter of a tap goes before the port it is on.
   for (auto each = over.rbegin(); each != over.rend(); ++each) {
     std::optional<Error> failed;

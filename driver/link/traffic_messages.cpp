@@ -66,7 +66,10 @@ std::uint32_t filter_information(std::uint32_t priority) {
 // The selector of a u32 filter with its keys, which follow it without a gap.
 template <std::size_t kKeys>
 std::vector<std::uint8_t> selector_of(const std::array<tc_u32_key, kKeys>& keys) {
-  const tc_u32_sel head{.flags = TC_U32_TERMINAL, .nkeys = kKeys};
+  tc_u32_sel head;
+  std::memset(&head, 0, sizeof head);  // its last member is an array of none, which clang does not initialize
+  head.flags = TC_U32_TERMINAL;
+  head.nkeys = kKeys;
   std::vector<std::uint8_t> bytes(sizeof head + sizeof keys);
   std::memcpy(bytes.data(), &head, sizeof head);
   std::memcpy(bytes.data() + sizeof head, keys.data(), sizeof keys);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <ranges>
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -78,6 +79,13 @@ void match_chain(json::array& expressions, std::string_view protocol) {
   if (protocol == "stp") expressions.push_back(match_value(field_of("ether", "daddr"), "01:80:c2:00:00:00"));
 }
 
+// Rules of one priority stay as they were written.
+void sort_by_priority(std::vector<const TapRule*>& rules) {
+  std::multimap<int, const TapRule*> sorted;
+  for (const TapRule* rule : rules) sorted.emplace(rule->priority, rule);
+  std::ranges::copy(sorted | std::views::values, rules.begin());
+}
+
 class TapCompiler {
  public:
   TapCompiler(const std::string& tap, const TapFilter& filter, const BridgeFeatures& features,
@@ -87,8 +95,8 @@ class TapCompiler {
       const bool of_packets = rule.protocol != nullptr && rule.protocol->layer == Layer::network;
       (of_packets ? packets_ : frames_[{rule.chain_priority, rule.chain}]).push_back(&rule);
     }
-    std::ranges::stable_sort(packets_, {}, &TapRule::priority);
-    for (auto& [chain, rules] : frames_) std::ranges::stable_sort(rules, {}, &TapRule::priority);
+    sort_by_priority(packets_);
+    for (auto& [chain, rules] : frames_) sort_by_priority(rules);
   }
 
   TapChains run() {
@@ -111,7 +119,7 @@ class TapCompiler {
     Rules rules;
     for (const auto& [chain, members] : frames_)
       if (chain.second == "root") rules.insert(rules.end(), members.begin(), members.end());
-    std::ranges::stable_sort(rules, {}, &TapRule::priority);
+    sort_by_priority(rules);
     std::vector<TapChain> chains;
     auto rule = rules.begin();
     for (const auto& [chain, priority] : chain_order()) {
@@ -146,7 +154,7 @@ class TapCompiler {
     Rules members;
     for (const auto& [chain, rules] : frames_)
       if (chain.second == name) members.insert(members.end(), rules.begin(), rules.end());
-    std::ranges::stable_sort(members, {}, &TapRule::priority);
+    sort_by_priority(members);
     return members;
   }
 
