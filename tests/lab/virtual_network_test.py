@@ -66,7 +66,7 @@ class VirtualNetwork(unittest.TestCase):
         cls.guest = LinuxGuest(cls.daemon, devices=FILTERED)
         cls.guest.define()
         cls.console = cls.guest.start_with_console()
-        cls.addClassCleanup(cls.console.close)
+        cls.addClassCleanup(lambda: cls.console.close())
         cls.console.run(SCRIPT)
         cls.console.run("ip link set eth0 up; udhcpc -i eth0 -n -q -t 20 -s /tmp/lease", 120)
 
@@ -90,8 +90,10 @@ class VirtualNetwork(unittest.TestCase):
 
     def test_3_rules_come_back(self):
         run("nft", "flush", "ruleset")
+        self.console.close()
         self.daemon.kill()
         self.daemon.start()
+        type(self).console = self.guest.console()
         self.assertTrue(self.ping(OUTSIDE), "after a flush and a new daemon")
 
     def test_4_clean_traffic_holds(self):
