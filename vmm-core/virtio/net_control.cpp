@@ -27,14 +27,15 @@ bool read_table(Reader& data, ReceiveFilter::Table& table) noexcept {
 
 ServedDevice::Served Net::serve_control() noexcept {
   Chain chain;
-  while (queue(control_queue()).pop(chain)) {
+  for (unsigned served = 0; served < kShare; ++served) {
+    if (!queue(control_queue()).pop(chain)) return Served::all;
     if (chain.writable_bytes == 0) continue;  // nobody to answer: it goes back empty
     Reader reader(chain.readable);
     const std::byte answer = control(reader) ? kControlOk : kControlError;
     Writer(chain.writable).write({&answer, 1});
     chain.ticket.complete(1);
   }
-  return Served::all;
+  return Served::more;
 }
 
 bool Net::control(Reader& data) noexcept {

@@ -116,10 +116,13 @@ bool Net::Pair::discard() noexcept {
 void Net::Pair::gather(std::uint64_t bytes) noexcept {
   Queue& queue = device_.queue(receive_queue_);
   const bool merges = device_.accepted(kMergeable);
+  unsigned refused = 0;
   Chain chain;
-  while (held_bytes_ < bytes && (merges || held_.empty()) && has_room() && queue.pop(chain)) {
+  while (held_bytes_ < bytes && (merges || held_.empty()) && refused < kShare && has_room() &&
+         queue.pop(chain)) {
     // Each has room for a header (§5.1.6.3.1).
     if (chain.writable_bytes < sizeof(Header)) {
+      ++refused;
       add(device_.counters_.malformed_chains, 1);
       chain.ticket.complete(0);
       continue;

@@ -72,7 +72,11 @@ void Queue::deactivate() noexcept {
 }
 
 bool Queue::pop(Chain& chain) noexcept {
-  while (active_ && !broken_) {
+  // Behind so many malformed ones others have their turn: it is as if there were none yet, and the driver's
+  // notification, or the look before it is waited for, finds the rest.
+  constexpr unsigned kMostRefused = 256;
+  unsigned refused = 0;
+  while (active_ && !broken_ && refused < kMostRefused) {
     Head head;
     const Taken taken = configuration_.packed ? take_packed(head) : take_split(head);
     mark_end();
@@ -82,6 +86,7 @@ bool Queue::pop(Chain& chain) noexcept {
     ++popped_;
     if (taken == Taken::malformed) {
       ++malformed_;
+      ++refused;
       finish(head.id, head.slots, 0, generation_);
       continue;
     }
