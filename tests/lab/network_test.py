@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """A tap-connected guest pings the host and moves 100 MB over TCP each way with intact checksums."""
-# time limit: 900 s
+# time limit: 1500 s
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from fixtures.linux_guest import tap as tap_device
 
 BYTES = 100 * 1000 * 1000
 HOST, GUEST = "192.0.2.1", "192.0.2.2"  # TEST-NET-1 (RFC 5737)
-TRANSFER_LIMIT = 300.0  # seconds
+TRANSFER_LIMIT = 600.0  # seconds: what hangs; how fast it is, is no matter here
 
 
 class Network(unittest.TestCase):
