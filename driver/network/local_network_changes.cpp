@@ -58,13 +58,14 @@ Task<> LocalNetworkDriver::load_all() {
 Task<> LocalNetworkDriver::adopt(NetworkPointer network) {
   const loop::Turn::Hold turn = co_await network->turn.take();
   bool is_there = true;
+  // Until its bridge is known to be gone: guests may be on it.
+  network->is_active = true;
   if (network->definition.owns_bridge()) {
     std::move_only_function<bool()> look = [this, definition = network->definition] {
       return host_->adopt(definition);
     };
     is_there = co_await on_host<bool>(std::move(look));
   }
-  network->is_active = is_there;
   if (!is_there) {
     settings_.report(fmt::format("network '{}' is not active any more: its bridge '{}' is gone",
                                  network->definition.name, network->definition.bridge.name));

@@ -105,6 +105,7 @@ class NetworkDriverTest : public testing::Test {
     auto host = std::make_unique<FakeHost>();
     host_ = host.get();
     host_->links = links;
+    host_->fails = fails_at_start_;
     driver_ = std::make_unique<LocalNetworkDriver>(
         loop_,
         NetworkSettings{.configuration_directory = directory_ / "networks",
@@ -159,6 +160,7 @@ class NetworkDriverTest : public testing::Test {
       std::filesystem::temp_directory_path() / ("warren-networks-" + std::to_string(::getpid()));
   boost::asio::io_context loop_;
   FakeHost* host_ = nullptr;
+  std::string fails_at_start_;  // the call that does not work from the next begin() on
   std::vector<std::string> reports_;
   std::unique_ptr<LocalNetworkDriver> driver_;
 };
@@ -242,6 +244,17 @@ TEST_F(NetworkDriverTest, T15ANetworkWhoseBridgeIsGoneIsNotActive) {
   EXPECT_FALSE(driver_->network_is_active({}, handle.uuid));
   ASSERT_FALSE(reports_.empty());
   EXPECT_THAT(reports_.back(), HasSubstr("its bridge 'virbr0' is gone"));
+}
+
+TEST_F(NetworkDriverTest, T12ANetworkThatCannotBeLookedAfterStaysActive) {
+  const NetworkHandle handle = define(kNat);
+  start(handle.uuid);
+  fails_at_start_ = "adopt virbr0";
+  begin();
+  EXPECT_TRUE(driver_->network_is_active({}, handle.uuid));
+  ASSERT_FALSE(reports_.empty());
+  EXPECT_THAT(reports_.back(), HasSubstr("adopt virbr0 fails"));
+  stop(handle.uuid);
 }
 
 TEST_F(NetworkDriverTest, AutostartIsOnceForEachStartOfTheHost) {
