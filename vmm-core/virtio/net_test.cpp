@@ -2,12 +2,17 @@
 // checked.
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/ethtool.h>
+#include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <netinet/in.h>
-#include <netpacket/packet.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -150,6 +155,7 @@ TEST(NetFilterTest, VlansThatWereAddedPass) {
 class NetTest : public testing::Test {
  protected:
   void make(std::size_t pairs) {
+    guest_.reset();  // its device has a thread of the host before
     try {
       host_ = std::make_unique<NetHost>(pairs);
     } catch (const Error& error) {
@@ -549,6 +555,104 @@ TEST_F(NetTest, T7BuffersInHandAreGivenBackByAPause) {
     EXPECT_EQ(position.next_available, taken);
     guest_->transport().resume();
   }
+}
+
+// T7: a buffer that is too short, between two in hand, is returned once, and so is every other.
+TEST_F(NetTest, T7BuffersInHandAroundOneThatWasRefusedAreReturnedOnce) {
+  for (const std::uint64_t layout : {std::uint64_t{0}, kFeaturePacked}) {
+    SCOPED_TRACE(layout);
+    make(1);
+    if (IsSkipped()) return;
+    ASSERT_TRUE(guest_->start(NetHost::kFeatures | layout));
+    ASSERT_NO_FATAL_FAILURE(listen());
+    ASSERT_EQ(command({0, 0, 0}), 0);  // what the kernel sends by itself stays out
+    // Nothing is returned until there is room for the whole packet.
+    constexpr std::array<std::uint32_t, 4> kLengths = {512, 8, 512, 0};
+    std::vector<std::uint16_t> offered, returned;
+    for (std::uint64_t i = 0; i < kLengths.size(); ++i)
+      offered.push_back(guest_->queue(0).offer({{kBuffers + 0x1000 * i, kLengths[i], true}}).value());
+    inject(frame(1500, 1), kMacOfTheGuest);
+    guest_->kick(0);
+    EXPECT_TRUE(FakeGuest::eventually([&] { return host_->counters().malformed_chains.load() == 2; }));
+    guest_->transport().pause();
+    while (const auto used = guest_->queue(0).take_used()) {
+      returned.push_back(used->id);
+      EXPECT_EQ(used->length, 0U);
+    }
+    EXPECT_EQ(guest_->transport().save().positions[0].next_available, returned.size());
+    guest_->transport().resume();
+    inject(frame(1500, 2), kMacOfTheGuest);
+    for (std::uint64_t i = 4; i < 12; ++i) {
+      const auto id = guest_->queue(0).offer({{kBuffers + 0x1000 * i, 512, true}});
+      if (id) offered.push_back(*id);
+    }
+    guest_->kick(0);
+    EXPECT_TRUE(FakeGuest::eventually([&] { return host_->counters().receive_packets.load() >= 1; }));
+    guest_->transport().pause();
+    while (const auto used = guest_->queue(0).take_used()) returned.push_back(used->id);
+    const QueuePosition position = guest_->transport().save().positions[0];
+    EXPECT_EQ(position.next_available, position.next_used);
+    EXPECT_EQ(position.next_available, returned.size());
+    EXPECT_EQ(host_->counters().malformed_chains.load(), 2U);
+    EXPECT_EQ(host_->counters().receive_errors.load(), 0U);
+  }
+}
+
+// A guest that makes chains available as fast as they are served, on the ring at `base`, for ten seconds.
+class Flood {
+ public:
+  static constexpr auto kLength = std::chrono::seconds(10);
+  Flood(GuestMemory& memory, const QueueConfiguration& rings)
+      : thread_([this, &memory, rings] {
+          const auto end = std::chrono::steady_clock::now() + kLength;
+          while (!stop_ && std::chrono::steady_clock::now() < end) {
+            for (int i = 0; i < 1000; ++i) {
+              const auto used = memory.load_acquire_u16({rings.device.value + 2}).value_or(0);
+              static_cast<void>(memory.store_release_u16({rings.driver.value + 2},
+                                                         static_cast<std::uint16_t>(used + rings.size)));
+            }
+          }
+          is_over_ = true;
+        }) {}
+  ~Flood() {
+    stop_ = true;
+    thread_.join();
+  }
+  bool is_over() const { return is_over_; }
+
+ private:
+  std::atomic<bool> stop_{false}, is_over_{false};
+  std::thread thread_;
+};
+
+// T8: the thread is there for others, too, whatever the guest fills its rings with.
+TEST_F(NetTest, T8AGuestThatFloodsADeviceDoesNotKeepItsThread) {
+  make(1);
+  if (IsSkipped()) return;
+  ASSERT_TRUE(guest_->start(NetHost::kFeatures));
+  const std::array<std::uint8_t, 3> kPromiscuousOn = {0, 0, 1};
+  ASSERT_TRUE(guest_->memory().write_object({kCommand}, kPromiscuousOn));
+  const auto flood = [&](std::size_t queue) {
+    const Flood guest(guest_->memory(), guest_->queue(queue).configuration());
+    guest_->kick(queue);
+    for (int i = 0; i < 3; ++i) {
+      InspectNode node;
+      device().inspect(node);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    if (queue == 0) {
+      EXPECT_TRUE(FakeGuest::eventually([&] { return host_->counters().malformed_chains.load() > 1000; }));
+    }
+    EXPECT_FALSE(guest.is_over()) << queue;
+  };
+  // All entries of the rings are the first descriptor.
+  guest_->queue(0).write_split_descriptor(0, {kBuffers, 8, kDescriptorWrite, 0});
+  flood(0);
+  guest_->queue(1).write_split_descriptor(0, {kBuffers, 0, 0, 0});
+  flood(1);
+  guest_->queue(2).write_split_descriptor(0, {kCommand, 3, kDescriptorNext, 1});
+  guest_->queue(2).write_split_descriptor(1, {kCommand + 8, 1, kDescriptorWrite, 0});
+  flood(2);
 }
 
 // A packet no number of buffers takes is dropped, and does not keep the next one out.
