@@ -159,6 +159,11 @@ void Net::tell_configuration() noexcept {
 
 void Net::deactivate() noexcept {
   ServedDevice::deactivate();
+  // What arrives before there is a driver again, any driver can read.
+  if (!pairs_.empty())
+    thread_of(0).run([&] {
+      for (const auto& pair : pairs_) pair->tap().set_offloads({});
+    });
   pairs_in_use_.store(1);
   offloads_.store(~std::uint64_t{0});
   announces_.store(false);

@@ -170,6 +170,14 @@ bool Net::Pair::fetch() noexcept {
 }
 
 bool Net::Pair::is_wanted() noexcept {
+  Header header;
+  std::memcpy(&header, head_.data(), sizeof(header));
+  if (!settle_receive_header(header, device_.accepted_features())) {
+    packet_size_ = 0;
+    add(device_.counters_.receive_drops, 1);
+    return false;
+  }
+  std::memcpy(head_.data(), &header, sizeof(header));
   if (const auto version = device_.filter_version_.load(std::memory_order_acquire);
       version != filter_version_) {
     filter_ = device_.filter();
@@ -196,8 +204,6 @@ Net::Pair::Delivered Net::Pair::deliver() noexcept {
   for (std::uint64_t bytes = 0; bytes < packet_size_; ++count) bytes += held_[count].bytes;
   Header header;
   std::memcpy(&header, head_.data(), sizeof(header));
-  // A driver without checksums of its own is told nothing of them (§5.1.6.4.1).
-  if (!device_.accepted(kGuestChecksum)) header.flags = 0;
   header.buffers = static_cast<std::uint16_t>(count);
   std::memcpy(head_.data(), &header, sizeof(header));
   if (packet_size_ > direct_bytes_)

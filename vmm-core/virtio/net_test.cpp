@@ -83,6 +83,32 @@ TEST(NetHeaderTest, WhatDoesNotIsRefused) {
   EXPECT_TRUE(refused(nothing, kAll, 53)) << "so is part of the TCP header";
 }
 
+TEST(NetHeaderTest, APacketMadeForAnotherDriverIsNotReceived) {
+  const auto received = [](std::uint8_t segmentation, std::uint64_t features) {
+    Header header = tcp();
+    header.segmentation = segmentation;
+    return settle_receive_header(header, features);
+  };
+  constexpr std::uint8_t kTcp4WithEcn = kSegmentTcp4 | kSegmentEcn, kTcp6WithEcn = kSegmentTcp6 | kSegmentEcn;
+  for (const auto& [segmentation, needed] :
+       {std::pair(kSegmentNone, std::uint64_t{0}), std::pair(kSegmentTcp4, kGuestTso4),
+        std::pair(kSegmentTcp6, kGuestTso6), std::pair(kTcp4WithEcn, kGuestTso4 | kGuestEcn),
+        std::pair(kTcp6WithEcn, kGuestTso6 | kGuestEcn), std::pair(kSegmentUdp, kGuestUso4 | kGuestUso6)}) {
+    SCOPED_TRACE(unsigned{segmentation});
+    EXPECT_TRUE(received(segmentation, kGuestChecksum | needed));
+    EXPECT_FALSE(received(segmentation, needed)) << "without checksums";
+    for (const std::uint64_t one : {kGuestTso4, kGuestTso6, kGuestEcn, kGuestUso4, kGuestUso6})
+      EXPECT_EQ(received(segmentation, kGuestOffloads & ~one), (needed & one) == 0) << one;
+  }
+  EXPECT_FALSE(received(3, ~std::uint64_t{0})) << "UDP fragmentation is not offered";
+  Header header{.flags = 2};
+  EXPECT_TRUE(settle_receive_header(header, 0));
+  EXPECT_EQ(header.flags, 0) << "a checksum that is right needs no driver that knows of it";
+  header.flags = 2;
+  EXPECT_TRUE(settle_receive_header(header, kGuestChecksum));
+  EXPECT_EQ(header.flags, 2);
+}
+
 // --- What of the wire is wanted ---
 
 constexpr MacAddress kOwn = {2, 0, 0, 0, 0, 1}, kOther = {2, 0, 0, 0, 0, 2}, kGroup = {1, 0, 0x5e, 0, 0, 1},
@@ -195,6 +221,15 @@ class NetTest : public testing::Test {
   void inject(std::vector<std::uint8_t> bytes, const MacAddress& to) {
     std::ranges::copy(to, bytes.begin());
     ASSERT_EQ(::send(socket_.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  }
+  // Whether the interface leaves checksums to whoever reads from it.
+  bool leaves_checksums() {
+    ethtool_value value{.cmd = ETHTOOL_GTXCSUM, .data = 0};
+    ifreq request{};
+    host_->interface().copy(request.ifr_name, IFNAMSIZ - 1);
+    request.ifr_data = reinterpret_cast<char*>(&value);  // ioctl()'s way
+    EXPECT_EQ(::ioctl(socket_.get(), SIOCETHTOOL, &request), 0);
+    return value.data != 0;
   }
   Net& device() { return dynamic_cast<Net&>(guest_->transport().device()); }
   // The answer to a control command; 0xff when there is none.
@@ -435,6 +470,58 @@ TEST_F(NetTest, OffloadsAreChangedWhileItRuns) {
   EXPECT_EQ(device().save().guest_offloads, kGuestChecksum);
   guest_->reset();
   EXPECT_EQ(device().save().guest_offloads, ~std::uint64_t{0});
+}
+
+// T7: what the tap holds since an earlier driver does not reach one that cannot read it; what comes between
+// two drivers every one can.
+TEST_F(NetTest, T7OffloadsOfADriverEndWithIt) {
+  make(1);
+  if (IsSkipped()) return;
+  ASSERT_TRUE(guest_->start(kEverything));
+  ASSERT_NO_FATAL_FAILURE(listen());
+  EXPECT_TRUE(leaves_checksums());
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(socket_.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
+  const auto send_unfinished = [&](std::uint8_t mark) {
+    auto bytes = frame(100, mark);
+    constexpr std::size_t kHeaderSize = 10;  // without the count of buffers
+    const Header header{.flags = kNeedsChecksum, .checksum_start = 34, .checksum_offset = 16};
+    bytes.insert(bytes.begin(), kHeaderSize, 0);
+    std::memcpy(bytes.data(), &header, kHeaderSize);
+    ASSERT_EQ(::send(socket_.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  };
+  send_unfinished(1);
+  guest_->reset();
+  EXPECT_FALSE(leaves_checksums());
+  send_unfinished(2);
+  const auto before = host_->counters().receive_drops.load();
+  ASSERT_TRUE(guest_->start(NetHost::kFeatures));
+  EXPECT_EQ(received(), (std::vector<std::uint8_t>{2}));
+  EXPECT_EQ(host_->counters().receive_drops.load(), before + 1);
+}
+
+// Each change of a tap takes a lock of the whole network.
+TEST_F(NetTest, ATapThatIsAsItShouldBeIsLeftAlone) {
+  make(2);
+  if (IsSkipped()) return;
+  const auto taps = host_->make_taps();
+  net::Tap& tap = *taps[0];
+  ASSERT_NO_FATAL_FAILURE(listen());
+  ASSERT_TRUE(tap.set_offloads({.checksum = true}));
+  ASSERT_TRUE(tap.set_attached(true));
+  // Behind its back.
+  ifreq request{};
+  request.ifr_flags = IFF_DETACH_QUEUE;
+  ASSERT_EQ(::ioctl(tap.descriptor(), TUNSETQUEUE, &request), 0);
+  ASSERT_EQ(::ioctl(tap.descriptor(), TUNSETOFFLOAD, 0), 0);
+  EXPECT_TRUE(tap.set_offloads({.checksum = true}));
+  EXPECT_FALSE(leaves_checksums());
+  EXPECT_TRUE(tap.set_attached(true));
+  EXPECT_NE(::ioctl(tap.descriptor(), TUNSETQUEUE, &request), 0) << "it is detached still";
+  // And what differs is told.
+  EXPECT_TRUE(tap.set_attached(false));
+  EXPECT_TRUE(tap.set_attached(true));
+  EXPECT_EQ(::ioctl(tap.descriptor(), TUNSETQUEUE, &request), 0);
 }
 
 TEST_F(NetTest, AGuestThatGoesOnElsewhereAnnouncesItself) {
