@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -36,7 +37,8 @@ class Tap {
 
   // Whether the kernel knows UDP segmentation offload (Linux 6.2).
   bool knows_uso() const noexcept { return knows_uso_; }
-  // What the kernel may leave to the guest. False when it refuses.
+  // What the kernel may leave to the guest. False when it refuses. Neither asks the kernel, which holds a
+  // lock of the whole network meanwhile, for what is so already.
   bool set_offloads(const Offloads& offloads) noexcept;
   // Whether the kernel sends packets to this queue of a multi-queue tap.
   bool set_attached(bool attached) noexcept;
@@ -52,6 +54,9 @@ class Tap {
   FileDescriptor descriptor_;
   FileDescriptor output_descriptor_;
   bool knows_uso_ = false;
+  // As the kernel was told last; unknown at first.
+  std::optional<unsigned long> offloads_;
+  std::optional<bool> is_attached_;
 };
 
 }  // namespace warren::vmm::net

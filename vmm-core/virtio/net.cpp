@@ -85,10 +85,18 @@ void Net::starting() noexcept {
   if (back_end_ == nullptr) return;
   const auto pairs = accepted(kMultiQueue) ? static_cast<std::uint16_t>(count_) : std::uint16_t{1};
   back_end_->set_pairs(pairs_in_use_.load());
-  is_handed_over_ = back_end_->start(activation(), pairs, link_up_.load());
+  // From here on it may be lost again.
+  const bool was_lost = is_lost_.exchange(false);
+  const bool link_up = link_up_.load();
+  is_handed_over_ = back_end_->start(activation(), pairs, link_up);
+  {
+    // What set_link() says to one that has not begun is not heard.
+    const std::lock_guard lock(link_mutex_);
+    if (is_handed_over_ && link_up_.load() != link_up) back_end_->set_link(!link_up);
+  }
   // Without anybody to move packets the cable is out.
-  const bool is_lost = !is_handed_over_ && pairs_.empty();
-  if (is_lost_.exchange(is_lost) != is_lost) tell_configuration();
+  if (!is_handed_over_ && pairs_.empty()) is_lost_ = true;
+  if (is_lost_ != was_lost) tell_configuration();
 }
 
 void Net::stopping() noexcept {
@@ -151,6 +159,11 @@ void Net::tell_configuration() noexcept {
 
 void Net::deactivate() noexcept {
   ServedDevice::deactivate();
+  // What arrives before there is a driver again, any driver can read.
+  if (!pairs_.empty())
+    thread_of(0).run([&] {
+      for (const auto& pair : pairs_) pair->tap().set_offloads({});
+    });
   pairs_in_use_.store(1);
   offloads_.store(~std::uint64_t{0});
   announces_.store(false);
@@ -160,6 +173,7 @@ void Net::deactivate() noexcept {
 }
 
 void Net::set_link(bool up) noexcept {
+  const std::lock_guard lock(link_mutex_);
   if (link_up_.exchange(up) == up) return;
   if (back_end_ != nullptr) back_end_->set_link(up);
   tell_configuration();

@@ -109,6 +109,7 @@ class Net final : public ServedDevice {
   const std::size_t count_;                  // of pairs
   const std::uint64_t offered_;              // features
   std::atomic<bool> is_handed_over_{false};  // the back end has the queues of pairs
+  std::mutex link_mutex_;  // whoever changes link_up_ tells the back end before another does
   std::atomic<bool> link_up_;
   std::atomic<bool> is_lost_{false};  // the back end
   std::atomic<bool> announces_{false};

@@ -29,7 +29,10 @@ ServedDevice::Served Net::serve_control() noexcept {
   Chain chain;
   for (unsigned served = 0; served < kShare; ++served) {
     if (!queue(control_queue()).pop(chain)) return Served::all;
-    if (chain.writable_bytes == 0) continue;  // nobody to answer: it goes back empty
+    if (chain.writable_bytes == 0) {  // nobody to answer
+      chain.ticket.complete(0);
+      continue;
+    }
     Reader reader(chain.readable);
     const std::byte answer = control(reader) ? kControlOk : kControlError;
     Writer(chain.writable).write({&answer, 1});

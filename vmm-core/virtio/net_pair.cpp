@@ -75,6 +75,7 @@ void Net::Pair::stop_receiving() noexcept {
 }
 
 ServedDevice::Served Net::Pair::receive() noexcept {
+  refused_ = 0;
   for (unsigned served = 0; served < kShare; ++served) {
     if (!device_.has_link()) {
       packet_size_ = 0;
@@ -83,8 +84,7 @@ ServedDevice::Served Net::Pair::receive() noexcept {
       return Served::waiting;
     }
     if (packet_size_ == 0) {
-      gather(std::max<std::uint64_t>(expected_bytes_, 1));
-      count_malformed(device_.queue(receive_queue_), receive_malformed_);
+      if (!gather(std::max<std::uint64_t>(expected_bytes_, 1))) return Served::more;
       if (held_.empty()) {
         // No buffers: the kernel's queue fills up, and drops when it is full.
         wait_for_packets(false);
@@ -96,7 +96,9 @@ ServedDevice::Served Net::Pair::receive() noexcept {
       }
       if (!is_wanted()) continue;
     }
-    if (deliver() == Delivered::short_of_buffers) {
+    const Delivered delivered = deliver();
+    if (delivered == Delivered::later) return Served::more;
+    if (delivered == Delivered::short_of_buffers) {
       wait_for_packets(false);
       return Served::all;
     }
@@ -112,25 +114,27 @@ bool Net::Pair::discard() noexcept {
   return true;
 }
 
-// As many chains as hold so much, or as there are.
-void Net::Pair::gather(std::uint64_t bytes) noexcept {
+// As many chains as hold so much, or as there are. False when it has refused so many that others should have
+// their turn.
+bool Net::Pair::gather(std::uint64_t bytes) noexcept {
   Queue& queue = device_.queue(receive_queue_);
   const bool merges = device_.accepted(kMergeable);
-  unsigned refused = 0;
   Chain chain;
-  while (held_bytes_ < bytes && (merges || held_.empty()) && refused < kShare && has_room() &&
+  while (held_bytes_ < bytes && (merges || held_.empty()) && has_room() && refused_ < kShare &&
          queue.pop(chain)) {
     // Each has room for a header (§5.1.6.3.1).
     if (chain.writable_bytes < sizeof(Header)) {
-      ++refused;
       add(device_.counters_.malformed_chains, 1);
       chain.ticket.complete(0);
+      ++refused_;
       continue;
     }
     ranges_.insert(ranges_.end(), chain.writable.begin(), chain.writable.end());
     held_bytes_ += chain.writable_bytes;
     held_.push_back({std::move(chain.ticket), chain.writable.size(), chain.writable_bytes});
   }
+  count_malformed(queue, receive_malformed_);
+  return refused_ < kShare;
 }
 
 // For one more chain, whatever it is made of. A queue all of whose descriptors are held gives no more.
@@ -166,6 +170,14 @@ bool Net::Pair::fetch() noexcept {
 }
 
 bool Net::Pair::is_wanted() noexcept {
+  Header header;
+  std::memcpy(&header, head_.data(), sizeof(header));
+  if (!settle_receive_header(header, device_.accepted_features())) {
+    packet_size_ = 0;
+    add(device_.counters_.receive_drops, 1);
+    return false;
+  }
+  std::memcpy(head_.data(), &header, sizeof(header));
   if (const auto version = device_.filter_version_.load(std::memory_order_acquire);
       version != filter_version_) {
     filter_ = device_.filter();
@@ -180,8 +192,7 @@ bool Net::Pair::is_wanted() noexcept {
 
 // Spreads the packet over as many chains as it takes, if merging was negotiated.
 Net::Pair::Delivered Net::Pair::deliver() noexcept {
-  gather(packet_size_);
-  count_malformed(device_.queue(receive_queue_), receive_malformed_);
+  if (!gather(packet_size_)) return Delivered::later;
   if (held_bytes_ < packet_size_) {
     if (device_.accepted(kMergeable) && has_room()) return Delivered::short_of_buffers;
     // No number of buffers takes it.
@@ -193,8 +204,6 @@ Net::Pair::Delivered Net::Pair::deliver() noexcept {
   for (std::uint64_t bytes = 0; bytes < packet_size_; ++count) bytes += held_[count].bytes;
   Header header;
   std::memcpy(&header, head_.data(), sizeof(header));
-  // A driver without checksums of its own is told nothing of them (§5.1.6.4.1).
-  if (!device_.accepted(kGuestChecksum)) header.flags = 0;
   header.buffers = static_cast<std::uint16_t>(count);
   std::memcpy(head_.data(), &header, sizeof(header));
   if (packet_size_ > direct_bytes_)

@@ -51,13 +51,13 @@ class Net::Pair {
     std::size_t ranges = 0;
     std::uint64_t bytes = 0;
   };
-  enum class Delivered { yes, dropped, short_of_buffers };
+  enum class Delivered { yes, dropped, short_of_buffers, later };
 
   void wait_for_packets(bool wait) noexcept;
   bool discard() noexcept;
   bool fetch() noexcept;
   bool is_wanted() noexcept;
-  void gather(std::uint64_t bytes) noexcept;
+  bool gather(std::uint64_t bytes) noexcept;
   bool has_room() noexcept;
   Delivered deliver() noexcept;
   void fill(std::uint64_t offset, std::span<const std::byte> bytes) noexcept;
@@ -84,6 +84,7 @@ class Net::Pair {
   std::vector<iovec> ranges_;  // of those, in order
   std::uint64_t held_bytes_ = 0;
   std::uint64_t expected_bytes_ = 0;  // of the next packet
+  unsigned refused_ = 0;              // chains, in this turn
   std::array<std::byte, kHeadBytes> head_{};
   std::vector<std::byte> overflow_;
   std::uint64_t direct_bytes_ = 0;  // of the packet: in head_ and the chains
