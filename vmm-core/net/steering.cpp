@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "vmm-core/os/error.h"
@@ -21,7 +23,8 @@ std::uint32_t window(std::span<const std::byte, SteeringSettings::kKeyBytes> key
 
 void write_table(SteeringTable& table, const SteeringSettings& settings) noexcept {
   std::array<std::byte, SteeringSettings::kKeyBytes> key{};
-  std::ranges::copy(settings.key.first(std::min(settings.key.size(), SteeringSettings::kKeyBytes)), key.begin());
+  std::ranges::copy(settings.key.first(std::min(settings.key.size(), SteeringSettings::kKeyBytes)),
+                    key.begin());
   std::array<std::uint32_t, 8> bits{};
   for (std::size_t place = 0; place < SteeringTable::kMostHashed; ++place) {
     for (std::size_t bit = 0; bit < bits.size(); ++bit) bits[bit] = window(key, place * 8 + bit);
@@ -39,8 +42,9 @@ void write_table(SteeringTable& table, const SteeringSettings& settings) noexcep
   table.hash_types = settings.hash_types;
 }
 
-Steering::Steering(FileDescriptor program, const FileDescriptor& table, const std::string& name)
-    : program_(std::move(program)) {
+Steering::Steering(FileDescriptor program, const FileDescriptor& table, FileDescriptor tap,
+                   const std::string& name)
+    : program_(std::move(program)), tap_(std::move(tap)) {
   void* const mapping =
       ::mmap(nullptr, sizeof(SteeringTable), PROT_READ | PROT_WRITE, MAP_SHARED, table.get(), 0);
   if (mapping == MAP_FAILED) throw_errno(name + ": table of receive-side scaling");
@@ -48,19 +52,24 @@ Steering::Steering(FileDescriptor program, const FileDescriptor& table, const st
 }
 
 Steering::~Steering() {
+  stop();  // a tap of somebody else's outlives the guest
   ::munmap(table_, sizeof(SteeringTable));
 }
 
-bool Steering::start(Tap& tap, const SteeringSettings& settings) noexcept {
+bool Steering::set_program(int program) noexcept {
+  return ::ioctl(tap_.get(), TUNSETSTEERINGEBPF, &program) == 0;
+}
+
+bool Steering::start(const SteeringSettings& settings) noexcept {
   write_table(*table_, settings);
-  if (!active_ && !tap.set_steering(program_.get())) return false;
+  if (!active_ && !set_program(program_.get())) return false;
   active_ = true;
   return true;
 }
 
-void Steering::stop(Tap& tap) noexcept {
+void Steering::stop() noexcept {
   if (!active_) return;
-  tap.set_steering(-1);
+  set_program(-1);
   active_ = false;
 }
 

@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 
-#include "vmm-core/net/tap.h"
 #include "vmm-core/os/file_descriptor.h"
 #include "vmm-core/state/steering_table.h"
 
@@ -27,20 +26,21 @@ void write_table(SteeringTable& table, const SteeringSettings& settings) noexcep
 
 class Steering {
  public:
-  // Maps the table. Throws Error.
-  Steering(FileDescriptor program, const FileDescriptor& table, const std::string& name);
+  // `tap`: any queue of it. Maps the table. Throws Error.
+  Steering(FileDescriptor program, const FileDescriptor& table, FileDescriptor tap, const std::string& name);
   ~Steering();
   Steering(const Steering&) = delete;
   Steering& operator=(const Steering&) = delete;
 
   // Packets to any queue of the tap go by these from now on. False when the kernel refuses.
-  bool start(Tap& tap, const SteeringSettings& settings) noexcept;
+  bool start(const SteeringSettings& settings) noexcept;
   // The kernel chooses queues by itself again: by the flow the guest last sent on a queue.
-  void stop(Tap& tap) noexcept;
-  bool active() const noexcept { return active_; }
+  void stop() noexcept;
 
  private:
-  const FileDescriptor program_;
+  bool set_program(int program) noexcept;
+
+  const FileDescriptor program_, tap_;
   SteeringTable* table_;
   bool active_ = false;
 };

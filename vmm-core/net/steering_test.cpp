@@ -23,7 +23,8 @@ std::uint32_t hash(const SteeringTable& table, const std::vector<std::uint8_t>& 
 TEST(SteeringTest, TheTableSaysToeplitzsHash) {
   SteeringTable table;
   const std::vector<std::uint16_t> entries = {1, 0, 3, 2};
-  write_table(table, {.hash_types = 7, .unclassified = 2, .entries = entries, .key = std::as_bytes(std::span(kKey))});
+  write_table(
+      table, {.hash_types = 7, .unclassified = 2, .entries = entries, .key = std::as_bytes(std::span(kKey))});
   EXPECT_EQ(table.hash_types, 7U);
   EXPECT_EQ(table.unclassified, 2U);
   EXPECT_EQ(table.mask, 3U);
@@ -31,10 +32,10 @@ TEST(SteeringTest, TheTableSaysToeplitzsHash) {
   const std::vector<std::uint8_t> connection = {66, 9, 149, 187, 161, 142, 100, 80, 0x0a, 0xea, 0x06, 0xe6};
   EXPECT_EQ(hash(table, connection), 0x51ccc178U);
   EXPECT_EQ(hash(table, {connection.begin(), connection.begin() + 8}), 0x323e8fc2U);
-  EXPECT_EQ(hash(table, {0x3f, 0xfe, 0x25, 0x01, 0x02, 0x00, 0x1f, 0xff, 0, 0, 0, 0, 0, 0, 0, 7,
-                         0x3f, 0xfe, 0x25, 0x01, 0x02, 0x00, 0x00, 0x03, 0, 0, 0, 0, 0, 0, 0, 1,
-                         0x0a, 0xea, 0x06, 0xe6}),
-            0x40207d3dU);
+  EXPECT_EQ(
+      hash(table, {0x3f, 0xfe, 0x25, 0x01, 0x02, 0x00, 0x1f, 0xff, 0, 0, 0, 0, 0, 0, 0,    7,    0x3f, 0xfe,
+                   0x25, 0x01, 0x02, 0x00, 0x00, 0x03, 0,    0,    0, 0, 0, 0, 0, 1, 0x0a, 0xea, 0x06, 0xe6}),
+      0x40207d3dU);
 }
 
 TEST(SteeringTest, AShortKeyHasZerosBehindIt) {

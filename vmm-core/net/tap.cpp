@@ -57,10 +57,6 @@ bool Tap::set_attached(bool attached) noexcept {
   return true;
 }
 
-bool Tap::set_steering(int program) noexcept {
-  return ::ioctl(descriptor_.get(), TUNSETSTEERINGEBPF, &program) == 0;
-}
-
 std::ptrdiff_t Tap::receive(std::span<const iovec> buffers) noexcept {
   const ssize_t got = ::readv(descriptor_.get(), buffers.data(), static_cast<int>(buffers.size()));
   return got >= 0 ? got : -errno;

@@ -42,8 +42,6 @@ class Tap {
   bool set_offloads(const Offloads& offloads) noexcept;
   // Whether the kernel sends packets to this queue of a multi-queue tap.
   bool set_attached(bool attached) noexcept;
-  // A program in the kernel that chooses the queue of each packet to the tap, all of its queues; -1: none.
-  bool set_steering(int program) noexcept;
 
   // One packet. Both return its size, or a negative errno (EAGAIN: nothing there, no room). What of a packet
   // does not fit is lost.

@@ -547,7 +547,7 @@ TEST_F(NetTest, AGuestThatGoesOnElsewhereAnnouncesItself) {
   foreign.pairs = 2;
   EXPECT_THROW(device().restore(foreign), Error);
   foreign = device().save();
-  foreign.version = 3;
+  foreign.version = 4;
   EXPECT_THROW(device().restore(foreign), Error);
   foreign = device().save();
   foreign.filter.unicast.count = 65;
@@ -698,9 +698,13 @@ class Flood {
               static_cast<void>(memory.store_release_u16({rings.driver.value + 2},
                                                          static_cast<std::uint16_t>(used + rings.size)));
             }
+            has_begun_ = true;
+            has_begun_.notify_one();
           }
           is_over_ = true;
-        }) {}
+        }) {
+    has_begun_.wait(false);  // it rings no more than once, when there is something to find
+  }
   ~Flood() {
     stop_ = true;
     thread_.join();
@@ -708,7 +712,7 @@ class Flood {
   bool is_over() const { return is_over_; }
 
  private:
-  std::atomic<bool> stop_{false}, is_over_{false};
+  std::atomic<bool> stop_{false}, has_begun_{false}, is_over_{false};
   std::thread thread_;
 };
 
