@@ -185,6 +185,8 @@ void validate_interface(const InterfaceSpecification& interface, const std::stri
   }
   require(interface.vhost.empty() || interface.vhost.size() == interface.descriptors.size(),
           member + ".vhost", "not one for each tap");
+  require(interface.steering.empty() || (interface.steering.size() == 2 && interface.descriptors.size() > 1),
+          member + ".steering", "not a program and a table for two taps or more");
   require(!interface.packed || (interface.vhost.empty() && !interface.vhost_user), member + ".packed",
           "not with vhost");
   validate_queue(interface.queue_size, member);
@@ -625,6 +627,7 @@ void add_descriptors(const DiskSpecification& disk, std::vector<std::string>& na
 void add_descriptors(const InterfaceSpecification& interface, std::vector<std::string>& names) {
   names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   names.insert(names.end(), interface.vhost.begin(), interface.vhost.end());
+  names.insert(names.end(), interface.steering.begin(), interface.steering.end());
   if (interface.vhost_user) names.push_back(*interface.vhost_user);
 }
 

@@ -51,6 +51,7 @@ std::uint64_t Net::offered_features() const noexcept {
   if (pairs_.empty()) features &= ~kControlOffloads;
   if (options_.mtu != 0) features |= kMtu;
   if (count_ > 1) features |= kMultiQueue;
+  if (count_ > 1 && options_.steering != nullptr && back_end_ == nullptr) features |= kReceiveScaling;
   return back_end_ == nullptr ? features : features & back_end_->features();
 }
 
@@ -61,12 +62,17 @@ void Net::read_configuration(std::uint64_t offset, std::span<std::byte> data) no
   if (announces_.load() && accepted(kGuestAnnounce)) configuration.status |= net_layout::kAnnounce;
   configuration.maximum_pairs = static_cast<std::uint16_t>(count_);
   configuration.mtu = options_.mtu;
+  if ((offered_ & kReceiveScaling) != 0) {
+    configuration.most_key_bytes = net::SteeringSettings::kKeyBytes;
+    configuration.most_entries = SteeringTable::kMostEntries;
+    configuration.hash_types = ReceiveScaling::kHashTypes;
+  }
   read_bytes(std::as_bytes(std::span(&configuration, 1)), offset, data);
 }
 
 // The control queue is behind the pairs that were negotiated (§5.1.2); a driver may have enabled more.
 std::uint16_t Net::control_queue() const noexcept {
-  return accepted(kMultiQueue) ? static_cast<std::uint16_t>(2 * count_) : std::uint16_t{2};
+  return accepted(kMultiQueue | kReceiveScaling) ? static_cast<std::uint16_t>(2 * count_) : std::uint16_t{2};
 }
 
 Net::Role Net::role_of(std::uint16_t queue) const noexcept {
@@ -80,6 +86,7 @@ void Net::starting() noexcept {
   thread_of(0).run([&] {
     applied = apply_offloads();
     apply_pairs();
+    applied = apply_scaling() && applied;
   });
   if (!applied) host()->request_reset();  // packets would reach a guest that cannot read them
   if (back_end_ == nullptr) return;
@@ -142,6 +149,13 @@ void Net::apply_pairs() noexcept {
   for (std::size_t i = 0; i < pairs_.size(); ++i) pairs_[i]->tap().set_attached(i < pairs_in_use_.load());
 }
 
+bool Net::apply_scaling() noexcept {
+  if (options_.steering == nullptr) return true;
+  if (scaling_) return options_.steering->start(scaling_->settings());
+  options_.steering->stop();
+  return true;
+}
+
 bool Net::apply_offloads() noexcept {
   const std::uint64_t on = accepted_features() & offloads_.load();
   const net::Tap::Offloads offloads{.checksum = (on & kGuestChecksum) != 0,
@@ -165,6 +179,7 @@ void Net::deactivate() noexcept {
       for (const auto& pair : pairs_) pair->tap().set_offloads({});
     });
   pairs_in_use_.store(1);
+  scaling_.reset();
   offloads_.store(~std::uint64_t{0});
   announces_.store(false);
   ReceiveFilter all;
@@ -198,13 +213,15 @@ NetState Net::save() const noexcept {
   return {.link_up = link_up_.load(),
           .pairs = pairs_in_use_.load(),
           .filter = filter(),
-          .guest_offloads = offloads_.load()};
+          .guest_offloads = offloads_.load(),
+          .scaling = scaling_};
 }
 
 void Net::restore(const NetState& state) {
-  const bool fits = state.version >= 1 && state.version <= 2 && state.pairs >= 1 && state.pairs <= count_ &&
+  const bool fits = state.version >= 1 && state.version <= 3 && state.pairs >= 1 && state.pairs <= count_ &&
                     state.filter.unicast.count <= ReceiveFilter::kMostAddresses &&
-                    state.filter.multicast.count <= ReceiveFilter::kMostAddresses;
+                    state.filter.multicast.count <= ReceiveFilter::kMostAddresses &&
+                    (!state.scaling || (options_.steering != nullptr && state.scaling->is_valid(count_)));
   if (!fits) throw Error(std::errc::invalid_argument, name() + ": saved state of another network device");
   link_up_.store(state.link_up);
   pairs_in_use_.store(state.pairs);
@@ -212,6 +229,7 @@ void Net::restore(const NetState& state) {
     change_filter(state.filter);
     offloads_.store(state.guest_offloads);
   }
+  if (state.version >= 3) scaling_ = state.scaling;
   announces_.store(true);
 }
 
@@ -223,6 +241,7 @@ void Net::inspect(InspectNode& node) const {
   node.add("back_end_lost", is_lost_.load());
   node.add("announces", announces_.load());
   node.add("pairs_in_use", std::uint64_t{pairs_in_use_.load()});
+  node.add("receive_scaling", scaling_.has_value());
   node.add("guest_offloads", accepted_features() & offloads_.load() & kGuestOffloads);
   node.add("promiscuous", now.promiscuous);
   node.add("all_multicast", now.all_multicast);

@@ -1,11 +1,8 @@
 // The virtio network device (virtio 1.2 §5.1; UDP segmentation offload as in 1.3) on tap queues.
 //
-// DEVNOTE: receive-side scaling (VIRTIO_NET_F_RSS) and hash reports are not offered. With a tap it is the
-// kernel that chooses the queue of a packet, by the flow the guest last sent on that queue, and what it calls
-// the hash it does not tell. The indirection table of a driver could be followed by a program in the kernel
-// (TUNSETSTEERINGEBPF), which the worker has no right to load; or by moving each packet from the thread of
-// one queue to that of another, which costs more than any steering gains and reorders flows when the table
-// changes.
+// DEVNOTE: with a tap it is the kernel that chooses the queue of a packet: by the flow the guest last sent on
+// that queue or, where the driver sets up receive-side scaling, by a program that the daemon has loaded
+// (net/steering.h). The hash it does not tell, so hash reports are not offered.
 #pragma once
 
 #include <array>
@@ -13,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +18,7 @@
 #include "vmm-core/state/counters.h"
 #include "vmm-core/virtio/net_back_end.h"
 #include "vmm-core/virtio/net_filter.h"
+#include "vmm-core/virtio/net_scaling.h"
 #include "vmm-core/virtio/served_device.h"
 
 namespace warren::vmm::virtio {
@@ -31,14 +30,17 @@ struct NetOptions {
   std::uint16_t mtu = 0;  // 0: not told to the guest
   std::uint16_t queue_size = 256;
   std::uint16_t pairs = 0;  // of a device without taps; else there are as many as taps
+  // What receive-side scaling of taps is done by; none: it is not offered. Used by one device.
+  std::shared_ptr<net::Steering> steering = {};
 };
 
 struct NetState {
-  std::uint32_t version = 2;  // 1: the first two alone
+  std::uint32_t version = 3;  // 1: the first two alone; 2: without the last
   bool link_up = true;
   std::uint16_t pairs = 1;  // in use
   ReceiveFilter filter;
   std::uint64_t guest_offloads = ~std::uint64_t{0};  // of those negotiated, the ones that are on
+  std::optional<ReceiveScaling> scaling;
 };
 
 class Net final : public ServedDevice {
@@ -88,6 +90,7 @@ class Net final : public ServedDevice {
   bool control_vlan(std::uint8_t command, Reader& data) noexcept;
   bool control_announce(std::uint8_t command) noexcept;
   bool control_pairs(std::uint8_t command, Reader& data) noexcept;
+  bool control_scaling(Reader& data) noexcept;
   bool control_offloads(std::uint8_t command, Reader& data) noexcept;
   void change_filter(const ReceiveFilter& filter) noexcept;
   ReceiveFilter filter() const noexcept;
@@ -97,6 +100,7 @@ class Net final : public ServedDevice {
   bool has_link() const noexcept { return link_up_.load(std::memory_order_relaxed) && !is_lost_.load(); }
   std::uint16_t control_queue() const noexcept;
   void apply_pairs() noexcept;
+  bool apply_scaling() noexcept;
   bool apply_offloads() noexcept;
   void tell_configuration() noexcept;
   enum class Role { pair, control, none };
@@ -115,7 +119,8 @@ class Net final : public ServedDevice {
   std::atomic<bool> announces_{false};
   std::atomic<std::uint16_t> pairs_in_use_{1};
   std::atomic<std::uint64_t> offloads_{~std::uint64_t{0}};
-  mutable std::mutex filter_mutex_;  // of filter_, which each pair has a copy of
+  std::optional<ReceiveScaling> scaling_;  // the first thread's; read by others while it is paused
+  mutable std::mutex filter_mutex_;        // of filter_, which each pair has a copy of
   ReceiveFilter filter_;
   std::atomic<std::uint32_t> filter_version_{0};
 };

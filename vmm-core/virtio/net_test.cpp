@@ -547,7 +547,7 @@ TEST_F(NetTest, AGuestThatGoesOnElsewhereAnnouncesItself) {
   foreign.pairs = 2;
   EXPECT_THROW(device().restore(foreign), Error);
   foreign = device().save();
-  foreign.version = 3;
+  foreign.version = 4;
   EXPECT_THROW(device().restore(foreign), Error);
   foreign = device().save();
   foreign.filter.unicast.count = 65;
@@ -698,9 +698,13 @@ class Flood {
               static_cast<void>(memory.store_release_u16({rings.driver.value + 2},
                                                          static_cast<std::uint16_t>(used + rings.size)));
             }
+            has_begun_ = true;
+            has_begun_.notify_one();
           }
           is_over_ = true;
-        }) {}
+        }) {
+    has_begun_.wait(false);
+  }
   ~Flood() {
     stop_ = true;
     thread_.join();
@@ -708,7 +712,7 @@ class Flood {
   bool is_over() const { return is_over_; }
 
  private:
-  std::atomic<bool> stop_{false}, is_over_{false};
+  std::atomic<bool> stop_{false}, has_begun_{false}, is_over_{false};
   std::thread thread_;
 };
 
@@ -728,7 +732,10 @@ TEST_F(NetTest, T8AGuestThatFloodsADeviceDoesNotKeepItsThread) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     if (queue == 0) {
-      EXPECT_TRUE(FakeGuest::eventually([&] { return host_->counters().malformed_chains.load() > 1000; }));
+      EXPECT_TRUE(FakeGuest::eventually([&] {
+        guest_->kick(queue);  // a device that has found nothing for once waits to be told
+        return host_->counters().malformed_chains.load() > 1000;
+      }));
     }
     EXPECT_FALSE(guest.is_over()) << queue;
   };

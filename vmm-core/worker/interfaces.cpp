@@ -76,16 +76,25 @@ machine::PciDeviceConfiguration Worker::interface_device(const control::Interfac
   const std::vector<EventThread*> threads = interface_threads(interface);
   if (interface.vhost_user) return user_interface(interface, counters, *threads.front(), descriptors);
   auto taps = std::make_shared<Taps>();
-  for (const auto& name : interface.descriptors)
-    taps->push_back(std::make_unique<net::Tap>(take(descriptors, name), interface.id));
+  FileDescriptor first;
+  for (const auto& name : interface.descriptors) {
+    FileDescriptor tap = take(descriptors, name);
+    if (!first) first = tap.duplicate();
+    taps->push_back(std::make_unique<net::Tap>(std::move(tap), interface.id));
+  }
+  virtio::NetOptions options = net_options(interface);
+  if (!interface.steering.empty()) {
+    FileDescriptor program = take(descriptors, interface.steering[0]);
+    options.steering = std::make_shared<net::Steering>(
+        std::move(program), take(descriptors, interface.steering[1]), std::move(first), interface.id);
+  }
   auto vhost = std::make_shared<std::vector<FileDescriptor>>();
   for (const auto& name : interface.vhost) vhost->push_back(take(descriptors, name));
   return on_pci(interface.id, interface.address,
-                [this, interface, taps, vhost, &counters, threads](GuestMemory& memory) {
+                [this, interface, taps, vhost, options, &counters, threads](GuestMemory& memory) {
                   auto back_end = kernel_back_end(interface.id, *vhost, *taps, memory, *threads.front());
-                  auto device =
-                      std::make_unique<virtio::Net>(interface.id, std::move(*taps), net_options(interface),
-                                                    counters, threads, std::move(back_end));
+                  auto device = std::make_unique<virtio::Net>(interface.id, std::move(*taps), options,
+                                                              counters, threads, std::move(back_end));
                   interfaces_[interface.id] = device.get();
                   return device;
                 });
