@@ -44,6 +44,7 @@ LocalNetworkDriver::LocalNetworkDriver(asio::io_context& loop, NetworkSettings s
       definitions_(settings_.configuration_directory),
       statuses_(settings_.runtime_directory / "active") {
   read_documents();
+  watch_leases();
 }
 
 LocalNetworkDriver::~LocalNetworkDriver() {
