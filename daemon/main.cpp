@@ -209,6 +209,7 @@ class Daemon {
         .runtime_directory = directories_.runtime / "network",
         .service_directory = directories_.runtime / "dnsmasq",
         .state_directory = directories_.state / "dnsmasq"};
+    if (configuration_.publish_host_names) settings.host_names_directory = directories_.host_names;
     settings.report = [this](std::string_view text) {
       log_.write(LogLevel::warning, text, "driver.network");
     };

@@ -21,6 +21,8 @@ struct NetworkSettings {
   std::filesystem::path runtime_directory;        // /run/warren/network: active networks, ports
   std::filesystem::path service_directory;        // /run/warren/dnsmasq: what dnsmasq reads, as nobody too
   std::filesystem::path state_directory;          // /var/lib/warren/network: leases
+  // /var/lib/libvirt/dnsmasq: where guests' names are for the host's own name service; empty: nowhere.
+  std::filesystem::path host_names_directory;
   std::function<void(std::string_view)> report = [](std::string_view) {};
 };
 

@@ -44,6 +44,7 @@ LocalNetworkDriver::LocalNetworkDriver(asio::io_context& loop, NetworkSettings s
       definitions_(settings_.configuration_directory),
       statuses_(settings_.runtime_directory / "active") {
   read_documents();
+  watch_leases();
 }
 
 LocalNetworkDriver::~LocalNetworkDriver() {
@@ -250,10 +251,8 @@ bool LocalNetworkDriver::network_is_persistent(const Caller&, const Uuid& networ
 }
 
 bool LocalNetworkDriver::network_autostart(const Caller&, const Uuid& uuid) const {
-  const NetworkPointer network = table_.by_uuid(uuid);
-  if (!network->is_persistent)
-    throw network_error(VIR_ERR_OPERATION_INVALID, "no autostart for a transient network");
-  return network->autostart;
+  // Of a transient network, which cannot have it: false.
+  return table_.by_uuid(uuid)->autostart;
 }
 
 void LocalNetworkDriver::create_network(const Caller&, std::string xml, unsigned int flags,

@@ -13,6 +13,7 @@
 #include "driver/loop/subscriptions.h"
 #include "driver/loop/task.h"
 #include "driver/network/driver.h"
+#include "driver/network/lease_watch.h"
 #include "driver/network/network_host.h"
 #include "driver/network/network_table.h"
 #include "driver/network/port_allocation.h"
@@ -112,6 +113,12 @@ class LocalNetworkDriver final : public LocalNetworks {
   Task<> write_port(NetworkPointer network, config::NetworkPort port);
   Task<std::vector<DhcpLease>> find_leases(Uuid network, std::optional<std::string> mac);
 
+  // ---- local_network_names.cpp: nothing where nobody is to be told
+  void watch_leases();
+  void publish_names(const Network& network);
+  void withdraw_names(const Network& network);
+  void withdraw_stale_names();
+
   boost::asio::io_context& loop_;
   const NetworkSettings settings_;
   std::unique_ptr<NetworkHost> host_;
@@ -120,6 +127,8 @@ class LocalNetworkDriver final : public LocalNetworks {
   loop::Subscriptions<NetworkEvent> subscriptions_;
   store::DocumentStore definitions_;  // the store's thread only, after construction, as the next
   store::DocumentStore statuses_;
+  std::unique_ptr<LeaseWatch> lease_watch_;
+  bool names_failed_ = false;  // the host's thread only
   // Last: they end first.
   boost::asio::thread_pool store_thread_{1};
   boost::asio::thread_pool host_thread_{1};

@@ -51,6 +51,7 @@ Task<> LocalNetworkDriver::load_all() {
     }
   }
   active_before_.clear();
+  withdraw_stale_names();
   if (is_first) std::ofstream(autostarted).put('\n');
 }
 
@@ -76,6 +77,7 @@ Task<> LocalNetworkDriver::adopt(NetworkPointer network) {
   if (network->definition.owns_bridge())
     network->name_service = co_await host_->serve(network->definition, true);
   co_await write_status(network, true);
+  publish_names(*network);
 }
 
 Task<> LocalNetworkDriver::start_by_itself(NetworkPointer network) {
@@ -221,6 +223,7 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
   }
   network->is_starting = false;
   if (!failed) {
+    publish_names(*network);
     emit(*network, VIR_NETWORK_EVENT_STARTED);
     co_return;
   }
@@ -253,6 +256,7 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
 // What an inactive network is, from an active one.
 void LocalNetworkDriver::ended(const NetworkPointer& network) {
   network->is_active = false;
+  withdraw_names(*network);
   network->ports.clear();
   network->name_service.reset();
   if (!network->is_persistent) {

@@ -163,6 +163,7 @@ Task<NetworkPortHandle> LocalNetworkDriver::make_port(Uuid uuid, std::string xml
   if (failed) std::rethrow_exception(failed);
   const NetworkPortHandle handle{network->definition.handle(), wanted.uuid};
   network->ports.emplace(wanted.uuid, std::move(wanted));
+  publish_names(*network);
   co_return handle;
 }
 
@@ -209,6 +210,7 @@ Task<> LocalNetworkDriver::remove_port(Uuid uuid, Uuid port) {
   };
   co_await on_disk(std::move(write));
   network->ports.erase(port);
+  publish_names(*network);
 }
 
 Task<std::vector<DhcpLease>> LocalNetworkDriver::find_leases(Uuid uuid, std::optional<std::string> mac) {

@@ -10,6 +10,7 @@
 #include "driver/link/address.h"
 #include "driver/link/bridge.h"
 #include "driver/link/link.h"
+#include "driver/link/neighbour.h"
 #include "driver/link/sysctl.h"
 #include "driver/link/traffic_limit.h"
 #include "driver/network/dnsmasq_leases.h"
@@ -20,6 +21,9 @@
 namespace warren::driver::network {
 
 namespace {
+
+constexpr std::uint32_t kRouteMetric =
+    1;  // where a <route> says none; the kernel's own is 0, or 1024 of IPv6
 
 bool has_family(const NetworkDefinition& definition, bool ipv6) {
   return std::ranges::any_of(definition.addresses, [ipv6](const NetworkAddress& address) {
@@ -73,7 +77,7 @@ void set_up_link(const NetworkDefinition& definition) {
                      .prefix = route.effective_prefix(),
                      .gateway = route.gateway,
                      .link = bridge,
-                     .metric = route.metric});
+                     .metric = route.metric.value_or(kRouteMetric)});
   }
 }
 
@@ -197,7 +201,16 @@ void SystemHost::remove_port_bandwidth(const NetworkDefinition& definition, cons
 }
 
 std::vector<DhcpLease> SystemHost::leases(const NetworkDefinition& definition) {
-  return read_leases(dnsmasq_files(settings_.files, definition).leases, definition, std::time(nullptr));
+  std::vector<DhcpLease> leases =
+      read_leases(dnsmasq_files(settings_.files, definition).leases, definition, std::time(nullptr));
+  const auto is_known = [](const DhcpLease& lease) { return lease.mac.has_value(); };
+  if (std::ranges::all_of(leases, is_known)) return leases;
+  // Of IPv6 it is in the guest's identifier at best; else the kernel knows it of who has spoken lately.
+  for (const link::Neighbour& neighbour : link::list_neighbours(definition.bridge.name))
+    for (DhcpLease& lease : leases)
+      if (!lease.mac && lease.address == config::format_ip_address(neighbour.address))
+        lease.mac = config::format_mac_address(neighbour.mac);
+  return leases;
 }
 
 loop::Task<std::unique_ptr<NameService>> SystemHost::serve(NetworkDefinition definition, bool was_there) {
