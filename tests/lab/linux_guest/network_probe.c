@@ -1,8 +1,7 @@
 // Of the Linux guest, and of the lab's hosts: who answers, and frames as nobody should send them.
-//   network_probe reach MILLISECONDS   reads lines "NAME HOW FROM TO", asks all of them at once, and says the
-//   names of
-//                                      those that are answered. HOW: echo (ICMP), dns (a question over UDP).
-//   network_probe send INTERFACE       reads frames, a line of hexadecimal digits each, and sends them
+//   network_probe reach MILLISECONDS    reads lines "NAME HOW FROM TO", asks all of them at once, and says the
+//                                       names of those that answer. HOW: echo (ICMP), dns (a question by UDP).
+//   network_probe send INTERFACE TIMES  reads frames, each a line of hexadecimal digits, and sends them.
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
@@ -151,7 +150,7 @@ static int reach(long milliseconds) {
   return 0;
 }
 
-static int send_frames(const char* interface) {
+static int send_frames(const char* interface, int times) {
   struct sockaddr_ll place = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(interface)};
   const int made = socket(AF_PACKET, SOCK_RAW, 0);
   if (made < 0 || place.sll_ifindex == 0) {
@@ -165,16 +164,17 @@ static int send_frames(const char* interface) {
     for (const char* digits = line;
          sscanf(digits, "%2hhx", &frame[length]) == 1 && length + 1 < sizeof(frame); digits += 2)
       ++length;
-    if (sendto(made, frame, length, 0, (struct sockaddr*)&place, sizeof(place)) != (ssize_t)length) {
-      perror("send");
-      return 1;
-    }
+    for (int i = 0; i < times; ++i)
+      if (sendto(made, frame, length, 0, (struct sockaddr*)&place, sizeof(place)) != (ssize_t)length) {
+        perror("send");
+        return 1;
+      }
   }
   return 0;
 }
 
 int main(int count, char** words) {
   if (count == 3 && strcmp(words[1], "reach") == 0) return reach(atol(words[2]));
-  if (count == 3 && strcmp(words[1], "send") == 0) return send_frames(words[2]);
+  if (count == 4 && strcmp(words[1], "send") == 0) return send_frames(words[2], atoi(words[3]));
   return 2;
 }
