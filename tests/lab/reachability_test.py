@@ -183,12 +183,16 @@ class Reachability(unittest.TestCase):
         self.check(EXPECTED)
 
     def test_2_a_switch_that_reflects(self):
-        """Guests of mode vepa reach each other and their host by it (IEEE 802.1Qbg); private ones not even then."""
-        for mode in "vepa", "private":
-            run("ip", "netns", "exec", "world", "bridge", "link", "set", "dev", f"{mode}-a", "hairpin", "on")
-        self.check({family: EXPECTED[family] | {"vepa": WIRE} for family in EXPECTED})
-        for mode in "vepa", "private":
-            run("ip", "netns", "exec", "world", "bridge", "link", "set", "dev", f"{mode}-a", "hairpin", "off")
+        """Guests of mode vepa reach each other and their host by it (IEEE 802.1Qbg); private ones not even then, though
+        the host, once it knows them."""
+        def reflect(how: str) -> None:
+            for mode in "vepa", "private":
+                run("ip", "netns", "exec", "world", "bridge", "link", "set", "dev", f"{mode}-a", "hairpin", how)
+
+        self.addCleanup(reflect, "off")
+        reflect("on")
+        self.check({family: EXPECTED[family] | {"vepa": WIRE} for family in EXPECTED}, open_questions={
+            f"{pair}/private/{family}" for pair in ("guest-host", "host-guest") for family in (4, 6)})
 
     def test_3_networks_that_are_restarted(self):
         self.restart(MODES)
@@ -197,6 +201,7 @@ class Reachability(unittest.TestCase):
     def test_4_behind_a_firewall_that_drops(self):
         """nft(8): a drop is final. What it hits is told, with the commands that let it pass, and they do."""
         run("nft", "-f", "-", given=WALL)
+        self.addCleanup(run, "nft", "delete", "table", "inet", "wall")
         known = len(self.daemon.log.read_text())
         self.restart(OURS)
         told = re.findall(r"network '(\w+)': table inet wall, chain (\w+) drops (.*?) \(policy drop\).*; to let it pass: (.*)",
@@ -209,7 +214,6 @@ class Reachability(unittest.TestCase):
         for _, _, _, remedy in told:
             run("sh", "-c", remedy)
         self.check(WITH_REMEDY)
-        run("nft", "delete", "table", "inet", "wall")
 
     def test_5_a_daemon_that_is_killed(self):
         self.restart_daemon()
@@ -236,15 +240,17 @@ class Reachability(unittest.TestCase):
 
     # ---- who reaches whom
 
-    def check(self, expected: dict, between: frozenset = frozenset(pair for pair in BETWEEN if BETWEEN[pair])) -> None:
-        """A packet may be lost on a slow host: what is missing is asked for once more."""
+    def check(self, expected: dict, between: frozenset = frozenset(pair for pair in BETWEEN if BETWEEN[pair]),
+              open_questions: set[str] = frozenset()) -> None:
+        """A slow host may take its time: what is missing is asked for again."""
         wanted = {f"{pair}/{mode}/{family}" for family in expected for mode in MODES for pair in expected[family][mode]}
         wanted |= {f"between/{one}-{other}/{family}" for one, other in between for family in expected}
-        reached = self.measure()
-        self.assertEqual(sorted(reached - wanted), [], "reached, and should not be")
-        if wanted - reached:
-            print("# once more:", *sorted(wanted - reached))
-            reached |= self.measure()
+        reached: set[str] = set()
+        for attempt in range(5):
+            reached |= self.measure() - open_questions
+            if reached >= wanted:
+                break
+            print("# not yet:", *sorted(wanted - reached))
         self.assertEqual(sorted(reached - wanted), [], "reached, and should not be")
         self.assertEqual(sorted(wanted - reached), [], "not reached")
 
