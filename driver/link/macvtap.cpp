@@ -65,6 +65,15 @@ bool create(const std::string& name, const Link& device, const MacvtapSettings& 
   fail(result, fmt::format("macvtap {}: cannot make it on device '{}'", name, device.name));
 }
 
+// The kernel passes a macvtap only what is for groups that its own end is in, and knows nothing of the
+// guest's: by these its neighbours find it (RFC 4861 §7.2.1). The guest chooses for itself.
+void hear_every_group(const Link& link) {
+  const Message message(
+      RTM_NEWLINK, 0,
+      ifinfomsg{.ifi_index = link.index, .ifi_flags = IFF_ALLMULTI, .ifi_change = IFF_ALLMULTI});
+  Netlink().send(message, fmt::format("macvtap {}: cannot have it hear all multicast", link.name));
+}
+
 // The node is made by devtmpfs at once; what udev adds to it (its owner, SELinux) may come later.
 FileDescriptor open_node(const std::string& path, const std::string& name) {
   const auto deadline = std::chrono::steady_clock::now() + kNodeDeadline;
@@ -112,6 +121,7 @@ Macvtap create_macvtap(const MacvtapSettings& settings) {
   // In mode passthrough a new one has its device's address; changing it changes both.
   if (link.mac != settings.guest_mac) set_mac(macvtap.name, settings.guest_mac);
   if (settings.mtu) set_mtu(macvtap.name, *settings.mtu);
+  hear_every_group(link);
   const std::string path = fmt::format("/dev/tap{}", link.index);
   for (std::uint32_t i = 0; i < settings.queues; ++i)
     macvtap.queues.push_back(open_queue(path, macvtap.name, settings));

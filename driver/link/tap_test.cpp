@@ -4,7 +4,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/if_packet.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "driver/link/bridge.h"
@@ -106,6 +108,26 @@ TEST_F(MacvtapTest, CarriesTheGuestsFrames) {
   std::array<std::uint8_t, 2048> frame{};
   const int ready = waits[0].revents != 0 ? waits[0].fd : waits[1].fd;
   EXPECT_GE(::read(ready, frame.data(), frame.size()), 42);
+}
+
+// The host cannot know which groups the guest is in: IPv6 finds it by one that its address makes (RFC 4861
+// §7.2.1).
+TEST_F(MacvtapTest, HearsEveryGroup) {
+  said("ip link add up0 type veth peer name far0; ip link set up0 up; ip link set far0 up");
+  const Macvtap macvtap = create_macvtap(
+      {.device = "up0", .mode = config::MacvtapMode::bridge, .guest_mac = kGuest, .vnet_header = false});
+  const std::array<std::uint8_t, 60> sent{0x33, 0x33, 0xff, 0, 0, 0x12, 0x52, 0x54, 0, 0, 0, 1, 0x88, 0xb5};
+  const vmm::FileDescriptor far(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+  const sockaddr_ll place{.sll_family = AF_PACKET, .sll_ifindex = require_link("far0").index};
+  ASSERT_EQ(::sendto(far.get(), sent.data(), sent.size(), 0, reinterpret_cast<const sockaddr*>(&place),
+                     sizeof(place)),
+            60);
+  pollfd wait{.fd = macvtap.queues[0].get(), .events = POLLIN};
+  for (bool found = false; !found;) {
+    ASSERT_EQ(::poll(&wait, 1, 3000), 1) << "the frame does not arrive";
+    std::array<std::uint8_t, 60> frame{};
+    found = ::read(wait.fd, frame.data(), frame.size()) == 60 && frame == sent;
+  }
 }
 
 TEST_F(MacvtapTest, StaysUntilItIsDeleted) {

@@ -6,6 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import cache
+
 
 def _copy_program(path: str, program: Path, tree: Path) -> None:
     # It fails for a program that was linked statically, which needs none.
@@ -39,7 +41,8 @@ def make(output: Path, init: Path, kernel: Path, version: str, modules: list[str
         tree = Path(scratch)
         for folder in ("bin", "sbin", "dev", "proc", "sys", "etc", "mnt", "root", "tmp", "lib64"):
             (tree / folder).mkdir()
-        shutil.copy("/bin/busybox", tree / "bin")
+        # Not this machine's own: that may be Debian's other one, which needs libraries and lacks programs.
+        shutil.copy(cache.package("busybox-static") / "bin/busybox", tree / "bin")
         shutil.copy(init, tree / "init")
         (tree / "init").chmod(0o755)
         for path, program in programs.items():
