@@ -17,6 +17,7 @@
 #include "driver/network/network_table.h"
 #include "driver/network/port_allocation.h"
 #include "driver/store/document_store.h"
+#include "driver/watch/host_watch.h"
 
 namespace warren::driver::network {
 
@@ -72,6 +73,10 @@ class LocalNetworkDriver final : public LocalNetworks {
   SubscriptionId subscribe(int event_id, std::optional<Uuid> network, Handler handler) override;
   void unsubscribe(SubscriptionId id) noexcept override;
 
+  // What the watch tells, and tests.
+  void links_changed(const std::vector<link::LinkEvent>& events);
+  void rules_changed();
+
  private:
   // ---- local_network.cpp
   template <typename T>
@@ -99,10 +104,22 @@ class LocalNetworkDriver final : public LocalNetworks {
   Task<> set_autostart(Uuid uuid, bool autostart);
   Task<> update(Uuid uuid, NetworkUpdate update, unsigned int flags);
   Task<> update_live(NetworkPointer network, NetworkDefinition changed);
-  Task<NetworkDefinition> complete(NetworkDefinition definition);
-  Task<std::string> choose_bridge(const NetworkDefinition& definition);
+  // Keeps the name of a bridge from others until the table has it.
+  class ReservedBridge;
+  struct Completed {
+    NetworkDefinition definition;
+    std::shared_ptr<ReservedBridge> bridge;  // null: nothing was chosen
+  };
+  Task<Completed> complete(NetworkDefinition definition);
+  Task<std::shared_ptr<ReservedBridge>> choose_bridge(const NetworkDefinition& definition);
   Task<> bring_up(NetworkPointer network);
   void ended(const NetworkPointer& network);
+
+  // ---- local_network_repair.cpp
+  Task<> repair(NetworkPointer network);
+  Task<> make_again(NetworkPointer network);
+  Task<> reapply_rules();
+  bool may_repair(Network& network) const;
 
   // ---- local_network_ports.cpp
   const config::NetworkPort& find_port(const Network& network, const Uuid& port) const;
@@ -116,6 +133,10 @@ class LocalNetworkDriver final : public LocalNetworks {
   const NetworkSettings settings_;
   std::unique_ptr<NetworkHost> host_;
   NetworkTable table_;
+  std::set<std::string> reserved_bridges_;
+  bool is_reapplying_ = false;  // rules; and whether they are to be again when that is over
+  bool is_to_reapply_ = false;
+  std::uint64_t watching_ = 0;
   std::set<Uuid> active_before_;  // of an earlier daemon; until they have been looked at
   loop::Subscriptions<NetworkEvent> subscriptions_;
   store::DocumentStore definitions_;  // the store's thread only, after construction, as the next

@@ -83,16 +83,43 @@ Task<> LocalNetworkDriver::start_by_itself(NetworkPointer network) {
   if (!network->is_active) co_await bring_up(network);
 }
 
+class LocalNetworkDriver::ReservedBridge {
+ public:
+  ReservedBridge(std::set<std::string>& reserved, std::string name)
+      : reserved_(reserved), name_(std::move(name)) {
+    reserved_.insert(name_);
+  }
+  ReservedBridge(const ReservedBridge&) = delete;
+  ReservedBridge& operator=(const ReservedBridge&) = delete;
+  ~ReservedBridge() { reserved_.erase(name_); }
+  const std::string& name() const { return name_; }
+
+ private:
+  std::set<std::string>& reserved_;
+  const std::string name_;
+};
+
 // With all that is chosen when it is defined: the address and the name of its bridge.
-Task<NetworkDefinition> LocalNetworkDriver::complete(NetworkDefinition definition) {
+Task<LocalNetworkDriver::Completed> LocalNetworkDriver::complete(NetworkDefinition definition) {
   fill_defaults(definition);
   const bool is_pattern = definition.bridge.name.find('%') != std::string::npos;
-  if (definition.owns_bridge() && (definition.bridge.name.empty() || is_pattern))
-    definition.bridge.name = co_await choose_bridge(definition);
-  co_return definition;
+  Completed completed{.definition = std::move(definition), .bridge = nullptr};
+  if (!completed.definition.owns_bridge() || !(completed.definition.bridge.name.empty() || is_pattern))
+    co_return completed;
+  // It keeps the one that it has.
+  const NetworkPointer known = table_.find(completed.definition.uuid);
+  if (known && completed.definition.bridge.name.empty() && known->stored().owns_bridge() &&
+      !known->stored().bridge.name.empty()) {
+    completed.definition.bridge.name = known->stored().bridge.name;
+    co_return completed;
+  }
+  completed.bridge = co_await choose_bridge(completed.definition);
+  completed.definition.bridge.name = completed.bridge->name();
+  co_return completed;
 }
 
-Task<std::string> LocalNetworkDriver::choose_bridge(const NetworkDefinition& definition) {
+Task<std::shared_ptr<LocalNetworkDriver::ReservedBridge>> LocalNetworkDriver::choose_bridge(
+    const NetworkDefinition& definition) {
   std::string pattern = definition.bridge.name;
   if (pattern.empty()) pattern = kDefaultBridge;
   const std::size_t at = pattern.find(kNumber);
@@ -101,16 +128,15 @@ Task<std::string> LocalNetworkDriver::choose_bridge(const NetworkDefinition& def
                         fmt::format("network '{}': bridge name '{}' may hold one %d and no other '%'",
                                     definition.name, pattern));
   }
-  // It keeps the one that it has.
-  const NetworkPointer known = table_.find(definition.uuid);
-  if (known && definition.bridge.name.empty() && known->stored().owns_bridge())
-    co_return known->stored().bridge.name;
   for (unsigned i = 0; i <= kMostBridges; ++i) {
     std::string name = pattern;
     name.replace(at, kNumber.size(), std::to_string(i));
-    if (table_.has_bridge(name, definition.uuid)) continue;
+    if (reserved_bridges_.contains(name) || table_.has_bridge(name, definition.uuid)) continue;
+    auto reserved = std::make_shared<ReservedBridge>(reserved_bridges_, name);
     std::move_only_function<bool()> look = [this, name] { return host_->has_link(name); };
-    if (!co_await on_host<bool>(std::move(look))) co_return name;
+    const bool is_taken = co_await on_host<bool>(std::move(look));
+    // Somebody may have asked for it by its name meanwhile.
+    if (!is_taken && !table_.has_bridge(name, definition.uuid)) co_return reserved;
   }
   throw network_error(VIR_ERR_INTERNAL_ERROR,
                       fmt::format("Bridge generation exceeded max id {}", kMostBridges));
@@ -120,7 +146,8 @@ Task<NetworkHandle> LocalNetworkDriver::define(std::string xml, unsigned int fla
   check_flags(flags, VIR_NETWORK_DEFINE_VALIDATE, "virNetworkDefineXML");
   NetworkDefinition parsed = parse_network(xml, (flags & VIR_NETWORK_DEFINE_VALIDATE) != 0);
   table_.check_new(parsed, false);
-  const NetworkDefinition definition = co_await complete(std::move(parsed));
+  const Completed completed = co_await complete(std::move(parsed));
+  const NetworkDefinition& definition = completed.definition;
   // Others may have been defined while the host was asked.
   NetworkPointer network = table_.check_new(definition, false);
   const bool is_new = network == nullptr;
@@ -158,7 +185,8 @@ Task<NetworkHandle> LocalNetworkDriver::create(std::string xml, unsigned int fla
   check_flags(flags, VIR_NETWORK_CREATE_VALIDATE, "virNetworkCreateXML");
   NetworkDefinition parsed = parse_network(xml, (flags & VIR_NETWORK_CREATE_VALIDATE) != 0);
   table_.check_new(parsed, true);
-  const NetworkDefinition definition = co_await complete(std::move(parsed));
+  const Completed completed = co_await complete(std::move(parsed));
+  const NetworkDefinition& definition = completed.definition;
   NetworkPointer network = table_.check_new(definition, true);
   const bool is_new = network == nullptr;
   if (is_new) {
@@ -203,7 +231,7 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
   bool is_made = false;
   try {
     // One that was put there by hand has no name for its bridge yet.
-    network->definition = co_await complete(network->definition);
+    network->definition = (co_await complete(network->definition)).definition;
     co_await write_status(network, true);
     if (network->definition.owns_bridge()) {
       std::move_only_function<std::vector<std::string>()> make = [this, definition = network->definition] {

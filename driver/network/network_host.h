@@ -48,6 +48,9 @@ class NetworkHost {
   virtual bool adopt(const NetworkDefinition& definition) = 0;
   // Rules as `definition` has them, in place of those there are.
   virtual void apply_rules(const NetworkDefinition& definition) = 0;
+  // Those of all networks that have some, at once: somebody else has changed or flushed them. False: there
+  // are none.
+  virtual bool reapply_rules() = 0;
 
   // The share of a port with a floor in its network's bandwidth (tc class `port.class_id`).
   virtual void set_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) = 0;

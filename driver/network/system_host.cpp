@@ -154,7 +154,7 @@ std::vector<std::string> SystemHost::start(const NetworkDefinition& definition) 
   link::HalfMadeLink made(bridge);
   set_up_ipv6(definition);
   // Before anybody can use it.
-  apply_rules(definition);
+  network::apply_rules(definition);
   HalfMadeRules rules(definition);
   set_up_link(definition);
   start_forwarding(definition);
@@ -163,17 +163,20 @@ std::vector<std::string> SystemHost::start(const NetworkDefinition& definition) 
   for (const ForeignDrop& drop : find_foreign_drops(definition)) obstacles.push_back(describe(drop));
   rules.keep();
   made.keep();
+  with_rules_.insert_or_assign(bridge, definition);
   return obstacles;
 }
 
 void SystemHost::stop(const NetworkDefinition& definition) {
   remove_rules(definition);
+  with_rules_.erase(definition.bridge.name);
   link::delete_bridge(definition.bridge.name);
 }
 
 bool SystemHost::adopt(const NetworkDefinition& definition) {
   if (!link::is_bridge(definition.bridge.name)) {
     remove_rules(definition);
+    with_rules_.erase(definition.bridge.name);
     return false;
   }
   apply_rules(definition);
@@ -184,6 +187,15 @@ bool SystemHost::adopt(const NetworkDefinition& definition) {
 
 void SystemHost::apply_rules(const NetworkDefinition& definition) {
   network::apply_rules(definition);
+  with_rules_.insert_or_assign(definition.bridge.name, definition);
+}
+
+bool SystemHost::reapply_rules() {
+  if (with_rules_.empty()) return false;
+  std::vector<const NetworkDefinition*> all;
+  for (const auto& [bridge, definition] : with_rules_) all.push_back(&definition);
+  apply_all_rules(all);
+  return true;
 }
 
 void SystemHost::set_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) {

@@ -1,6 +1,8 @@
 // The host that the daemon runs on. Implementation header (Asio).
 #pragma once
 
+#include <map>
+
 #include <boost/asio/thread_pool.hpp>
 
 #include "driver/network/name_service.h"
@@ -18,6 +20,7 @@ class SystemHost final : public NetworkHost {
   void stop(const NetworkDefinition& definition) override;
   bool adopt(const NetworkDefinition& definition) override;
   void apply_rules(const NetworkDefinition& definition) override;
+  bool reapply_rules() override;
   void set_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) override;
   void remove_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) override;
   std::vector<DhcpLease> leases(const NetworkDefinition& definition) override;
@@ -26,6 +29,8 @@ class SystemHost final : public NetworkHost {
  private:
   boost::asio::io_context& loop_;
   const NameServiceSettings settings_;
+  // The thread's of those that block: by bridge, whose rules are in force.
+  std::map<std::string, NetworkDefinition> with_rules_;
   boost::asio::thread_pool service_thread_{1};
 };
 
