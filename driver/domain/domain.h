@@ -162,6 +162,8 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // domain_networks.cpp: what its networks have given its interfaces.
   bool has_port(const Uuid& port) const;
   Task<std::vector<LeasedInterface>> leased_interfaces();
+  // It lost its bridge and its ports when it was stopped: the guest's interfaces are plugged in again.
+  void network_started(const std::string& network);
   bool has_agent() const noexcept;
   Task<> set_agent_timeout(Caller caller, int timeout);
   Task<> shutdown_by_agent(Caller caller, std::string job, bool then_restart);
@@ -314,6 +316,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> give_back_attachment(Attachment attachment);
   bool is_attached(const Attachment& attachment) const;
   Task<> adopt_networks();
+  Task<> plug_in_again(std::string network);
+  Task<> plug_in(DefinitionPointer live, std::optional<std::string> network);
+  Task<> plug_back(const config::Interface& interface);
   void note_attachments(const config::DomainDefinition& definition);
   Task<> reclaim_port(const config::Interface& interface);
   // Of a start that was interrupted.

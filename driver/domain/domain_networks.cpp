@@ -7,6 +7,7 @@
 #include "driver/config/filter_binding.h"
 #include "driver/contract/network_filters.h"
 #include "driver/domain/domain.h"
+#include "driver/domain/guest_link.h"
 #include "driver/link/macvtap.h"
 
 namespace warren::driver::domain {
@@ -179,22 +180,50 @@ Task<> Domain::give_back_networks() {
   }
 }
 
-// Of an earlier daemon's domain. A network that does not know the port any more is told of it.
+// Of an earlier daemon's domain.
 Task<> Domain::adopt_networks() {
   note_attachments(*live_);
-  for (const config::Interface& interface : live_->devices.interfaces) {
-    if (!interface.port) continue;
+  co_await plug_in(live_, std::nullopt);
+}
+
+void Domain::network_started(const std::string& network) {
+  if (live_ && std::ranges::find(live_->devices.interfaces, network, &config::Interface::source_network) !=
+                   live_->devices.interfaces.end())
+    run_internal(plug_in_again(network), "plug interfaces in again");
+}
+
+Task<> Domain::plug_in_again(std::string network) {
+  auto hold = co_await slot_.acquire(job_of("plug in interfaces", {}), JobSlot::Urgency::urgent);
+  if (live_ && worker_ && !worker_->has_ended()) co_await plug_in(live_, std::move(network));
+}
+
+// Of all networks and bridges, or of one network.
+Task<> Domain::plug_in(DefinitionPointer live, std::optional<std::string> network) {
+  for (const config::Interface& interface : live->devices.interfaces) {
+    if (network && interface.source_network != *network) continue;
     std::optional<Error> failed;
     try {
-      co_await reclaim_port(interface);
+      co_await plug_back(interface);
     } catch (const Error& error) {
       failed = error;
     }
-    if (failed) {
-      log(LogPriority::warning, fmt::format("interface {} is no port of network '{}' any more: {}",
-                                            interface.target, interface.source_network, failed->message()));
-    }
+    if (!failed) continue;
+    const std::string place = interface.type == config::InterfaceType::network
+                                  ? fmt::format("network '{}'", interface.source_network)
+                                  : fmt::format("bridge '{}'", config::bridge_of(interface));
+    log(LogPriority::warning, fmt::format("interface {} is no port of {} any more: {}", interface.target,
+                                          place, failed->message()));
   }
+}
+
+// A network that does not know the port any more is told of it, and a tap that has lost its bridge is put
+// into it.
+Task<> Domain::plug_back(const config::Interface& interface) {
+  if (interface.port) co_await reclaim_port(interface);
+  std::move_only_function<bool()> plug = [interface] { return plug_guest_link(interface); };
+  if (!co_await run_blocking<bool>(environment_->io_threads, std::move(plug))) co_return;
+  log(LogPriority::warning,
+      fmt::format("interface {} is in bridge {} again", interface.target, config::bridge_of(interface)));
 }
 
 void Domain::note_attachments(const config::DomainDefinition& definition) {

@@ -24,6 +24,22 @@ std::optional<std::uint32_t> mtu_of(const config::Interface& interface, const st
   return link ? std::optional(link->mtu) : std::nullopt;
 }
 
+link::TapSettings tap_of(const config::Interface& interface) {
+  const std::string bridge = config::bridge_of(interface);
+  const bool keeps = keeps_addresses(interface);
+  link::PortFlags flags{.isolated = interface.isolated};
+  if (keeps) flags.learning = flags.unicast_flood = false;
+  return {.name = interface.target,
+          .ours = interface.target_managed.value_or(true),
+          .queues = interface.driver.queues.value_or(1),
+          .guest_mac = interface.mac,
+          .mtu = mtu_of(interface, bridge),
+          .bridge = bridge,
+          .port = flags,
+          .vlan = interface.vlan,
+          .fixed_address = keeps};
+}
+
 }  // namespace
 
 GuestLink open_guest_link(const config::Interface& interface) {
@@ -42,20 +58,13 @@ GuestLink open_guest_link(const config::Interface& interface) {
     auto half_made = std::make_shared<link::HalfMadeLink>(macvtap.name);
     return {std::move(macvtap.name), std::move(macvtap.queues), std::move(half_made)};
   }
-  const std::string bridge = config::bridge_of(interface);
-  const bool keeps = keeps_addresses(interface);
-  link::PortFlags flags{.isolated = interface.isolated};
-  if (keeps) flags.learning = flags.unicast_flood = false;
-  link::Tap tap = link::open_tap({.name = interface.target,
-                                  .ours = interface.target_managed.value_or(true),
-                                  .queues = interface.driver.queues.value_or(1),
-                                  .guest_mac = interface.mac,
-                                  .mtu = mtu_of(interface, bridge),
-                                  .bridge = bridge,
-                                  .port = flags,
-                                  .vlan = interface.vlan,
-                                  .fixed_address = keeps});
+  link::Tap tap = link::open_tap(tap_of(interface));
   return {std::move(tap.name), std::move(tap.queues), nullptr};
+}
+
+bool plug_guest_link(const config::Interface& interface) {
+  if (config::direct_plug_of(interface) != nullptr || interface.target.empty()) return false;
+  return link::plug_tap(tap_of(interface));
 }
 
 }  // namespace warren::driver::domain

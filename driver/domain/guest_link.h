@@ -21,4 +21,8 @@ struct GuestLink {
 // any thread. Throws Error.
 GuestLink open_guest_link(const config::Interface& interface);
 
+// The tap of a running guest, back in its bridge where it is not: somebody took it out, or made the bridge
+// anew. False: it is where it belongs. Blocks; any thread. Throws Error.
+bool plug_guest_link(const config::Interface& interface);
+
 }  // namespace warren::driver::domain

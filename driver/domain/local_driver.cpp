@@ -38,6 +38,7 @@ LocalDriver::LocalDriver(asio::io_context& loop, DriverSettings settings, config
 
 // What pool threads still hand back must find the loop there, so they end before the caller can destroy it.
 LocalDriver::~LocalDriver() {
+  if (networks_followed_) environment_->settings.networks->unsubscribe(*networks_followed_);
   environment_->store_thread.join();
   environment_->io_threads.join();
   // A copy: a job may have the last hold of a domain that is leaving the table.
@@ -85,6 +86,7 @@ void LocalDriver::load_definitions() {
 Task<> LocalDriver::load_task() {
   // Nothing else runs yet and every definition has to be known before the first answer: read on this thread.
   load_definitions();
+  follow_networks();
   auto report = environment_->statuses.load_all([](std::string_view text) {
     LiveStatus status = parse_status(text);
     return status.live.uuid->to_string();
@@ -131,6 +133,17 @@ Task<> LocalDriver::load_task() {
   if (failed)
     environment_->log(LogPriority::warning, fmt::format("ports of networks: {}", failed->message()));
   co_await autostart_domains();
+}
+
+void LocalDriver::follow_networks() {
+  NetworkDriver* networks = environment_->settings.networks;
+  if (networks == nullptr) return;
+  networks_followed_ = networks->subscribe(
+      VIR_NETWORK_EVENT_ID_LIFECYCLE, std::nullopt, [environment = environment_](const NetworkEvent& event) {
+        if (event.event != VIR_NETWORK_EVENT_STARTED) return;
+        const auto domains = environment->table.all();  // a copy: they may come and go
+        for (const auto& [name, domain] : domains) domain->network_started(event.network.name);
+      });
 }
 
 Task<> LocalDriver::autostart_domains() {

@@ -260,8 +260,10 @@ class LocalDriver final : public DomainDriver {
   Task<> autostart_domains();
   std::shared_ptr<Domain> find_or_make(const config::DomainDefinition& definition);
   void load_definitions();
+  void follow_networks();
 
   std::shared_ptr<Environment> environment_;
+  std::optional<NetworkDriver::SubscriptionId> networks_followed_;
   std::size_t running_changes_ = 0;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };

@@ -91,4 +91,12 @@ Tap open_tap(const TapSettings& settings) {
   return tap;
 }
 
+bool plug_tap(const TapSettings& settings) {
+  if (settings.bridge.empty()) return false;
+  const std::optional<Link> bridge = find_link(settings.bridge);
+  if (bridge && require_link(settings.name).master == bridge->index) return false;
+  join_bridge(settings, settings.name);
+  return true;
+}
+
 }  // namespace warren::driver::link

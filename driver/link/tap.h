@@ -39,4 +39,8 @@ struct TapSettings {
 
 Tap open_tap(const TapSettings& settings);
 
+// Puts a tap that somebody has open into the bridge that open_tap() would have put it into. False: it was
+// there, and is left as it is.
+bool plug_tap(const TapSettings& settings);
+
 }  // namespace warren::driver::link

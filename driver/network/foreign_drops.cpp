@@ -17,6 +17,8 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr std::string_view kIcmpv6 = "icmpv6";
+
 struct Traffic {
   std::string hook;
   std::string words;
@@ -81,22 +83,43 @@ class TrafficList {
     add("forward", "guest to guest", among);
   }
 
-  void add_service(const char* words, const Subnet& subnet, std::uint16_t port, bool to_address) {
-    SketchedPacket asking = packet(subnet);
-    asking.in = definition_.bridge.name;
-    asking.has_out = false;
-    asking.protocol = "udp";
+  SketchedPacket to_host(const Subnet& subnet, std::string_view protocol) const {
+    SketchedPacket sketched = packet(subnet);
+    sketched.in = definition_.bridge.name;
+    sketched.has_out = false;
+    sketched.protocol = protocol;
+    return sketched;
+  }
+
+  void add_service(const char* words, const Subnet& subnet, std::uint16_t port, bool to_address,
+                   std::string_view protocol = "udp") {
+    SketchedPacket asking = to_host(subnet, protocol);
     asking.port = port;
     if (to_address) asking.destination = Subnet{subnet.address, subnet.address.bits()};
     add("input", words, asking);
   }
 
+  // Without it (RFC 4861) no guest finds its router, nor the host a guest. Connection tracking leaves it
+  // alone.
+  void add_neighbour_discovery(const Subnet& subnet) {
+    for (const char* type : {"nd-router-solicit", "nd-neighbor-solicit", "nd-neighbor-advert"}) {
+      SketchedPacket asking = to_host(subnet, kIcmpv6);
+      asking.type = type;
+      asking.state = "untracked";
+      add("input", "neighbour discovery", asking);
+    }
+  }
+
   void add_services(const NetworkAddress& address, const Subnet& subnet) {
+    if (subnet.address.is_ipv6) add_neighbour_discovery(subnet);
     // IPv6 guests learn of their router from it in any case; DHCPv6 only where it is asked for.
     if (address.has_dhcp())
       add_service(subnet.address.is_ipv6 ? "DHCPv6" : "DHCP", subnet, subnet.address.is_ipv6 ? 547 : 67,
                   false);
-    if (!definition_.dns || definition_.dns->enable.value_or(true)) add_service("DNS", subnet, 53, true);
+    if (!definition_.dns || definition_.dns->enable.value_or(true)) {
+      add_service("DNS", subnet, 53, true);
+      add_service("DNS over TCP", subnet, 53, true, "tcp");  // longer answers: RFC 7766
+    }
     if (!address.tftp_root.empty()) add_service("TFTP", subnet, 69, true);
   }
 
@@ -105,13 +128,37 @@ class TrafficList {
   std::vector<Traffic> list_;
 };
 
-std::string ports_of(const std::vector<const Traffic*>& hit) {
+std::string ports_of(const std::vector<const Traffic*>& hit, std::string_view protocol) {
   std::vector<std::uint16_t> ports;
   for (const Traffic* traffic : hit)
-    if (traffic->packet.port) ports.push_back(*traffic->packet.port);
+    if (traffic->packet.port && traffic->packet.protocol == protocol) ports.push_back(*traffic->packet.port);
   std::ranges::sort(ports);
   ports.erase(std::ranges::unique(ports).begin(), ports.end());
   return fmt::format("{}", fmt::join(ports, ","));
+}
+
+using CommandOfPorts = std::string (*)(const std::string& command, std::string_view protocol,
+                                       const std::string& ports);
+
+// `command`, made to take in what of `hit` is of each protocol: by ports, or ICMPv6 as a whole.
+std::string commands_for(const std::vector<const Traffic*>& hit, const std::string& command,
+                         CommandOfPorts of_ports, const char* of_icmpv6) {
+  std::vector<std::string> commands;
+  for (const std::string_view protocol : {"udp", "tcp"}) {
+    const std::string ports = ports_of(hit, protocol);
+    if (!ports.empty()) commands.push_back(of_ports(command, protocol, ports));
+  }
+  const auto is_icmpv6 = [](const Traffic* traffic) { return traffic->packet.protocol == kIcmpv6; };
+  if (std::ranges::any_of(hit, is_icmpv6)) commands.push_back(command + of_icmpv6);
+  return fmt::format("{}", fmt::join(commands, "; "));
+}
+
+std::string in_iptables(const std::string& command, std::string_view protocol, const std::string& ports) {
+  return fmt::format("{} -p {} -m multiport --dports {} -j ACCEPT", command, protocol, ports);
+}
+
+std::string in_nft(const std::string& command, std::string_view protocol, const std::string& ports) {
+  return fmt::format("{} {} dport {{ {} }} accept", command, protocol, ports);
 }
 
 std::string remedy_of(const Ruleset& ruleset, const ForeignDrop& drop, const NetworkDefinition& definition,
@@ -132,13 +179,14 @@ std::string remedy_of(const Ruleset& ruleset, const ForeignDrop& drop, const Net
     const std::string chain = docker ? "DOCKER-USER" : drop.chain;
     if (forward)
       return fmt::format("{0} -I {1} -i {2} -j ACCEPT; {0} -I {1} -o {2} -j ACCEPT", program, chain, bridge);
-    return fmt::format("{} -I {} -i {} -p udp -m multiport --dports {} -j ACCEPT", program, chain, bridge,
-                       ports_of(hit));
+    return commands_for(hit, fmt::format("{} -I {} -i {}", program, chain, bridge), in_iptables,
+                        " -p ipv6-icmp -j ACCEPT");
   }
   const std::string insert = fmt::format("nft insert rule {} {} {}", drop.family, drop.table, drop.chain);
   if (drop.family == "bridge") return fmt::format("{} meta ibrname \"{}\" accept", insert, bridge);
   if (forward) return fmt::format("{0} iifname \"{1}\" accept; {0} oifname \"{1}\" accept", insert, bridge);
-  return fmt::format("{} iifname \"{}\" udp dport {{ {} }} accept", insert, bridge, ports_of(hit));
+  return commands_for(hit, fmt::format("{} iifname \"{}\"", insert, bridge), in_nft,
+                      " meta l4proto ipv6-icmp accept");
 }
 
 bool bridged_traffic_is_filtered() {

@@ -144,7 +144,7 @@ TEST_F(ForeignDropsTest, Firewalld) {
   EXPECT_EQ(input.chain, "filter_INPUT");
   EXPECT_TRUE(input.cause.ends_with("of chain filter_INPUT: reject")) << input.cause;
   // DNS is let in there.
-  EXPECT_EQ(input.traffic, Words{"DHCP (IPv4)"});
+  EXPECT_EQ(input.traffic, (Words{"DHCP (IPv4)", "DNS over TCP (IPv4)"}));
   EXPECT_EQ(forward.traffic, Words{"guests to outside (IPv4)"});
   EXPECT_GT(forward.may_be_accepted, 0u);
   EXPECT_TRUE(forward.remedy.starts_with("firewall-cmd --zone=libvirt --add-interface=virbr7"));
@@ -169,8 +169,37 @@ TEST_F(ForeignDropsTest, WhatAnAdministratorsInputPolicyHits) {
   })";
   auto drops = find(rules, definition);
   ASSERT_EQ(drops.size(), 1u);
-  EXPECT_EQ(drops[0].traffic, (Words{"DNS (IPv4)", "DHCPv6 (IPv6)", "DNS (IPv6)"}));
-  EXPECT_EQ(drops[0].remedy, "nft insert rule inet mine in iifname \"virbr7\" udp dport { 53,547 } accept");
+  EXPECT_EQ(drops[0].traffic, (Words{"DNS (IPv4)", "DNS over TCP (IPv4)", "neighbour discovery (IPv6)",
+                                     "DHCPv6 (IPv6)", "DNS (IPv6)", "DNS over TCP (IPv6)"}));
+  EXPECT_EQ(drops[0].remedy,
+            "nft insert rule inet mine in iifname \"virbr7\" udp dport { 53,547 } accept; "
+            "nft insert rule inet mine in iifname \"virbr7\" tcp dport { 53 } accept; "
+            "nft insert rule inet mine in iifname \"virbr7\" meta l4proto ipv6-icmp accept");
+}
+
+TEST_F(ForeignDropsTest, NeighbourDiscoveryIsWhatIpv6LivesOn) {
+  NetworkDefinition definition = network(ForwardMode::nat);
+  definition.addresses = {{.address = config::parse_ip_address("2001:db8:71::1"), .prefix = 64}};
+  auto input = [&](const std::string& rules) {
+    return find(
+        "table ip6 filter {\n chain INPUT { type filter hook input priority 0\n policy drop\n"
+        "meta l4proto { tcp, udp } accept\n" +
+            rules + "\n}\n}",
+        definition);
+  };
+  // Those who have tried know that it is of no connection.
+  for (const char* nothing :
+       {"", "ct state established,related accept", "icmpv6 type echo-request accept",
+        "icmpv6 type nd-neighbor-solicit accept", "iifname \"eth0\" meta l4proto ipv6-icmp accept"}) {
+    const auto drops = input(nothing);
+    ASSERT_EQ(drops.size(), 1u) << nothing;
+    EXPECT_EQ(drops[0].traffic, Words{"neighbour discovery (IPv6)"});
+    EXPECT_EQ(drops[0].remedy, "ip6tables -I INPUT -i virbr7 -p ipv6-icmp -j ACCEPT");
+  }
+  for (const char* enough :
+       {"meta l4proto ipv6-icmp accept", "ip6 nexthdr icmpv6 accept", "ct state untracked accept",
+        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit } accept"})
+    EXPECT_TRUE(input(enough).empty()) << enough;
 }
 
 TEST_F(ForeignDropsTest, OnlyWhatItSurelyHits) {

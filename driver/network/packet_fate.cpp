@@ -35,8 +35,8 @@ const json::object* object_of(const json::object& object, const char* name) {
 }
 
 // Numbers of what nft has no word for in this place.
-constexpr std::array<std::pair<std::string_view, std::uint64_t>, 6> kNumbers{
-    {{"tcp", 6}, {"udp", 17}, {"ipv4", 2}, {"ipv6", 10}, {"ip", 0x0800}, {"ip6", 0x86dd}}};
+constexpr std::array<std::pair<std::string_view, std::uint64_t>, 7> kNumbers{
+    {{"tcp", 6}, {"udp", 17}, {"icmpv6", 58}, {"ipv4", 2}, {"ipv6", 10}, {"ip", 0x0800}, {"ip6", 0x86dd}}};
 
 // What a rule asks about a packet.
 struct Asked {
@@ -103,7 +103,11 @@ Truth compare_number(std::uint64_t ours, const json::value& right) {
 }
 
 Truth compare_word(std::string_view ours, const json::value& right) {
-  if (right.is_string()) return ours == right.get_string() ? Truth::yes : Truth::no;
+  if (right.is_string()) {
+    std::string_view theirs = right.get_string();
+    if (theirs == "ipv6-icmp") theirs = "icmpv6";  // protocols(5), and nft's header of it
+    return ours == theirs ? Truth::yes : Truth::no;
+  }
   const auto* known = std::ranges::find(kNumbers, ours, &std::pair<std::string_view, std::uint64_t>::first);
   return known == kNumbers.end() ? Truth::maybe : compare_number(known->second, right);
 }
@@ -366,6 +370,8 @@ Asked RulesetWalk::asked_payload(const json::object& payload) const {
   if (packet_.protocol.empty()) return {};
   if (header != "th" && header != packet_.protocol) return {.kind = Asked::Kind::never};
   if (field == "dport" && packet_.port) return {.kind = Asked::Kind::number, .number = *packet_.port};
+  if (field == "type" && !packet_.type.empty())
+    return {.kind = Asked::Kind::word, .text = std::string(packet_.type)};
   return {};
 }
 

@@ -30,9 +30,10 @@ struct SketchedPacket {
   std::optional<std::string> in, out;
   bool has_out = true;  // of a forwarded one; else it is for the host
   std::optional<Subnet> source, destination;
-  std::string_view protocol;          // "tcp", "udp"
+  std::string_view protocol;          // "tcp", "udp", "icmpv6"
   std::optional<std::uint16_t> port;  // its destination's
-  std::string_view state = "new";     // of its connection: "new", "established"
+  std::string_view type;              // of ICMP: "nd-neighbor-solicit"
+  std::string_view state = "new";     // of its connection: "new", "established", "untracked"
 };
 
 struct BaseChain {

@@ -221,6 +221,37 @@ class Network(unittest.TestCase):
         self.assertNotIn("connections", self.virsh("net-dumpxml", "default"))
         self.assertEqual(self.virsh("net-port-list", "default").count("52:54"), 0)
 
+    def start_domain(self):
+        self.start_default()
+        define(self.daemon, "vm", "idle", devices="<interface type='network'><source network='default'/>"
+                                                  "<mac address='52:54:00:aa:bb:cc'/><port isolated='yes'/></interface>")
+        self.virsh("start", "vm")
+
+    def is_plugged_in(self) -> bool:
+        """With its port, and as it was."""
+        return ("vnet0" in self.daemon.in_network("ip", "-br", "link", "show", "master", "virbr0", check=False)
+                and "isolated on" in self.daemon.in_network("bridge", "-d", "link", "show", "dev", "vnet0")
+                and "connections='1'" in self.virsh("net-dumpxml", "default"))
+
+    def test_a_network_that_is_restarted_has_its_guests_again(self):
+        self.start_domain()
+        port = self.virsh("net-port-list", "default")
+        self.virsh("net-destroy", "default")
+        self.assertNotIn("master", self.daemon.in_network("ip", "link", "show", "vnet0"))
+        self.virsh("net-start", "default")
+        self.wait_until(self.is_plugged_in, "the guest's tap is in no bridge")
+        self.assertEqual(self.virsh("net-port-list", "default"), port)
+        self.virsh("destroy", "vm")
+        self.assertNotIn("connections", self.virsh("net-dumpxml", "default"))
+
+    def test_a_new_daemon_plugs_in_what_was_pulled_out(self):
+        self.start_domain()
+        self.daemon.kill()
+        self.daemon.in_network("ip", "link", "set", "vnet0", "nomaster")
+        self.daemon.start()
+        self.wait_until(self.is_plugged_in, "the guest's tap is in no bridge")
+        self.virsh("destroy", "vm")
+
     def test_interfaces_come_and_go(self):
         self.start_default()
         define(self.daemon, "vm", "idle")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Makes (once) the Linux guest's kernel and initramfs: Debian's cloud kernel with its own virtio, serial and ACPI
-drivers, busybox, lsblk, a program for AF_VSOCK and one whose memory fails, and with `with_agent` Debian's qemu-guest-agent; with `hardware`
+drivers, busybox, lsblk, programs of ours for AF_VSOCK, failing memory and networks, and with `with_agent` Debian's qemu-guest-agent; with `hardware`
 Debian's usual kernel, which has drivers of real devices too, and eject. Prints the folder that holds `vmlinuz` and
 `initramfs`."""
 
@@ -20,10 +20,10 @@ MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_r
 HARDWARE_MODULES = ["i6300esb", "lpc_ich", "iTCO_wdt", "ahci", "virtio_scsi", "sd_mod", "sr_mod", "isofs", "nvme",
                     "e1000e"]  # of the usual kernel only
 PROGRAMS = {"/bin/lsblk": Path("/bin/lsblk")}
-OUR_PROGRAMS = ("vsock_pipe", "memory_touch")
+OUR_PROGRAMS = ("vsock_pipe", "memory_touch", "network_probe")
 
 
-def _compiled(source: Path) -> Path:
+def compiled(source: Path) -> Path:
     """Linked statically: a program that needs nothing of the guest."""
     def make(folder: Path) -> None:
         subprocess.run(["cc", "-O1", "-Wall", "-static", "-o", folder / source.stem, source], check=True)
@@ -33,7 +33,7 @@ def _compiled(source: Path) -> Path:
 
 def image(with_agent: bool = False, hardware: bool = False) -> Path:
     version = cache.newest_kernel("amd64" if hardware else "cloud-amd64")
-    programs = PROGRAMS | {f"/bin/{name}": _compiled(HERE / f"{name}.c") for name in OUR_PROGRAMS}
+    programs = PROGRAMS | {f"/bin/{name}": compiled(HERE / f"{name}.c") for name in OUR_PROGRAMS}
     if with_agent:
         programs["/sbin/qemu-ga"] = cache.package("qemu-guest-agent") / "usr/sbin/qemu-ga"
     if hardware:
