@@ -45,9 +45,17 @@ LocalNetworkDriver::LocalNetworkDriver(asio::io_context& loop, NetworkSettings s
       statuses_(settings_.runtime_directory / "active") {
   read_documents();
   watch_leases();
+  if (settings_.watch == nullptr) return;
+  watching_ = settings_.watch->subscribe(
+      {.links = [this](const std::vector<link::LinkEvent>& events) { links_changed(events); },
+       .rules =
+           [this](const std::string& table) {
+             if (table == watch::kNetworkTable) rules_changed();
+           }});
 }
 
 LocalNetworkDriver::~LocalNetworkDriver() {
+  if (settings_.watch != nullptr) settings_.watch->unsubscribe(watching_);
   host_thread_.join();
   store_thread_.join();
 }

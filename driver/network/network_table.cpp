@@ -38,6 +38,15 @@ NetworkPointer NetworkTable::find(const Uuid& uuid) const noexcept {
   return found == networks_.end() ? nullptr : found->second;
 }
 
+NetworkPointer NetworkTable::find_by_bridge(const std::string& bridge) const {
+  const auto found = std::ranges::find_if(networks_, [&bridge](const auto& entry) {
+    const Network& network = *entry.second;
+    return (network.is_active || network.is_starting) && network.definition.owns_bridge() &&
+           network.definition.bridge.name == bridge;
+  });
+  return found == networks_.end() ? nullptr : found->second;
+}
+
 NetworkPointer NetworkTable::by_uuid(const Uuid& uuid) const {
   if (NetworkPointer network = find(uuid)) return network;
   throw network_error(VIR_ERR_NO_NETWORK,

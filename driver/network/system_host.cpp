@@ -158,7 +158,7 @@ std::vector<std::string> SystemHost::start(const NetworkDefinition& definition) 
   link::HalfMadeLink made(bridge);
   set_up_ipv6(definition);
   // Before anybody can use it.
-  apply_rules(definition);
+  network::apply_rules(definition);
   HalfMadeRules rules(definition);
   set_up_link(definition);
   start_forwarding(definition);
@@ -167,20 +167,24 @@ std::vector<std::string> SystemHost::start(const NetworkDefinition& definition) 
   for (const ForeignDrop& drop : find_foreign_drops(definition)) obstacles.push_back(describe(drop));
   rules.keep();
   made.keep();
+  with_rules_.insert_or_assign(bridge, definition);
   return obstacles;
 }
 
 void SystemHost::stop(const NetworkDefinition& definition) {
   remove_rules(definition);
+  with_rules_.erase(definition.bridge.name);
   link::delete_bridge(definition.bridge.name);
 }
 
 bool SystemHost::adopt(const NetworkDefinition& definition) {
+  // First: rules of a network of which it cannot be told stay, and are put in place with the others'.
+  with_rules_.insert_or_assign(definition.bridge.name, definition);
   if (!link::is_bridge(definition.bridge.name)) {
     remove_rules(definition);
+    with_rules_.erase(definition.bridge.name);
     return false;
   }
-  apply_rules(definition);
   set_up_link(definition);  // the start may have been interrupted
   start_forwarding(definition);
   return true;
@@ -188,6 +192,15 @@ bool SystemHost::adopt(const NetworkDefinition& definition) {
 
 void SystemHost::apply_rules(const NetworkDefinition& definition) {
   network::apply_rules(definition);
+  with_rules_.insert_or_assign(definition.bridge.name, definition);
+}
+
+bool SystemHost::reapply_rules() {
+  if (with_rules_.empty()) return false;
+  std::vector<const NetworkDefinition*> all;
+  for (const auto& [bridge, definition] : with_rules_) all.push_back(&definition);
+  apply_all_rules(all);
+  return true;
 }
 
 void SystemHost::set_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) {
@@ -198,6 +211,14 @@ void SystemHost::set_port_bandwidth(const NetworkDefinition& definition, const c
 
 void SystemHost::remove_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) {
   link::end_guarantee(definition.bridge.name, static_cast<std::uint16_t>(port.class_id));
+}
+
+void SystemHost::forget(const NetworkDefinition& definition) {
+  if (!definition.owns_bridge()) return;
+  const std::filesystem::path leases = dnsmasq_files(settings_.files, definition).leases;
+  std::error_code failed;
+  std::filesystem::remove(leases, failed);
+  if (failed) throw system_error(failed.value(), fmt::format("cannot remove '{}'", leases.string()));
 }
 
 std::vector<DhcpLease> SystemHost::leases(const NetworkDefinition& definition) {
@@ -214,7 +235,7 @@ std::vector<DhcpLease> SystemHost::leases(const NetworkDefinition& definition) {
 }
 
 loop::Task<std::unique_ptr<NameService>> SystemHost::serve(NetworkDefinition definition, bool was_there) {
-  co_return co_await serve_names(loop_, service_thread_, settings_, std::move(definition), was_there);
+  co_return co_await serve_names(loop_, service_threads_, settings_, std::move(definition), was_there);
 }
 
 }  // namespace warren::driver::network
