@@ -76,6 +76,7 @@ Task<> LocalNetworkDriver::adopt(NetworkPointer network) {
   if (network->definition.owns_bridge())
     network->name_service = co_await host_->serve(network->definition, true);
   co_await write_status(network, true);
+  co_await find_functions(network);
 }
 
 Task<> LocalNetworkDriver::start_by_itself(NetworkPointer network) {
@@ -215,6 +216,7 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
       is_made = true;
       network->name_service = co_await host_->serve(network->definition, false);
     }
+    co_await find_functions(network);
     network->is_active = true;
   } catch (...) {
     failed = std::current_exception();
