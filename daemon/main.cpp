@@ -173,6 +173,10 @@ class Daemon {
     settings.volumes = storage_.get();
     settings.networks = networks_.get();
     settings.filters = network_filters_.get();
+    settings.switch_database = configuration_.openvswitch_database;
+    if (settings.switch_database.empty())
+      settings.switch_database =
+          "unix:" + (options_.root.value_or("/") / "run/openvswitch/db.sock").lexically_normal().string();
     settings.secret_value = [this](const driver::Uuid& secret) { return secrets_->value_for_use(secret); };
     settings.log = [this](driver::domain::LogPriority priority, std::string_view text) {
       log_.write(to_level(priority), text, "driver.domain");

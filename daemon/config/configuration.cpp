@@ -82,6 +82,7 @@ Configuration read_configuration(std::string_view file, std::string_view text) {
   reader.text("worker_group", read.worker_group);
   reader.boolean("worker_sandbox", read.worker_sandbox);
   reader.boolean("publish_host_names", read.publish_host_names);
+  reader.text("openvswitch_database", read.openvswitch_database);
   auto patience = static_cast<unsigned int>(read.job_timeout.count());
   reader.integer("job_timeout", patience, 0, kDay);
   read.job_timeout = std::chrono::seconds(patience);

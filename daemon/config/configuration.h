@@ -28,6 +28,7 @@ struct Configuration {
   std::string worker_group;  // empty: that of worker_user
   bool worker_sandbox = true;
   bool publish_host_names = true;       // guests' names, for libvirt's modules of the name service switch
+  std::string openvswitch_database;     // for ovs-vsctl's --db; empty: its socket below the root's /run
   std::chrono::seconds job_timeout{2};  // what waits behind a job for longer is refused
 };
 

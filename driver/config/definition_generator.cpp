@@ -246,9 +246,21 @@ void make_tuning(Dice& dice, DomainDefinition& definition) {
         dice.flip();
 }
 
+// What an interface that is a device of the host keeps of one.
+Interface make_network_function(Dice& dice, const Interface& from, std::uint32_t number) {
+  Interface interface{.type = InterfaceType::hostdev, .mac = from.mac, .model_virtio = from.model_virtio};
+  interface.source_device = {
+      .managed = dice.flip(),
+      .address = {.segment = 1, .bus = 3, .slot = static_cast<std::uint8_t>(number % 32)}};
+  if (dice.flip()) interface.source_device.driver = NetworkHostDeviceDriver::vfio;
+  if (dice.flip()) interface.vlan = Vlan{.tags = {static_cast<std::uint16_t>(dice.below(4095))}};
+  interface.info = from.info;
+  return interface;
+}
+
 Interface make_interface(Dice& dice, std::uint32_t number) {
   Interface interface;
-  interface.type = static_cast<InterfaceType>(dice.below(4));
+  interface.type = static_cast<InterfaceType>(dice.below(5));
   if (dice.flip())
     interface.mac = MacAddress{0x52, 0x54, 0, 0, 0, static_cast<std::uint8_t>(dice.below(256))};
   if (interface.type == InterfaceType::bridge) interface.source_bridge = fmt::format("br{}", dice.below(100));
@@ -271,6 +283,9 @@ Interface make_interface(Dice& dice, std::uint32_t number) {
     interface.filter =
         FilterReference{"clean-traffic", {{"IP", {fmt::format("10.0.0.{}", dice.below(256))}}}};
   interface.trust_guest_rx_filters = dice.maybe_bool();
+  if (interface.type == InterfaceType::bridge && dice.flip())
+    interface.virtual_port =
+        VirtualPort{.type = VirtualPortType::openvswitch, .profile_id = dice.flip() ? "a" : ""};
   interface.model_virtio = dice.flip();
   interface.driver.name_qemu = dice.flip();
   interface.driver.queues = dice.maybe(1, 256);
@@ -280,6 +295,7 @@ Interface make_interface(Dice& dice, std::uint32_t number) {
   interface.link_up = dice.maybe_bool();
   interface.mtu = dice.maybe(68, 65535);
   interface.info = make_info(dice, true, 100 + number);
+  if (interface.type == InterfaceType::hostdev) return make_network_function(dice, interface, number);
   if (dice.below(4) == 0)
     interface.bandwidth =
         Bandwidth{.inbound = BandwidthRate{dice.between(1, 100'000), dice.below(9), dice.below(9)}};

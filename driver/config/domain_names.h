@@ -119,9 +119,10 @@ inline constexpr EnumName<DiskDiscard> kDiskDiscard[] = {{"ignore", DiskDiscard:
 inline constexpr EnumName<InterfaceType> kInterfaceType[] = {{"bridge", InterfaceType::bridge},
                                                              {"ethernet", InterfaceType::ethernet},
                                                              {"network", InterfaceType::network},
-                                                             {"direct", InterfaceType::direct}};
+                                                             {"direct", InterfaceType::direct},
+                                                             {"hostdev", InterfaceType::hostdev}};
 inline constexpr std::string_view kInterfaceTypeRefused[] = {
-    "user", "hostdev", "internal", "vhostuser", "vdpa", "server", "client", "mcast", "udp", "null", "vds"};
+    "user", "internal", "vhostuser", "vdpa", "server", "client", "mcast", "udp", "null", "vds"};
 inline constexpr EnumName<bool> kLinkState[] = {{"up", true}, {"down", false}};
 
 inline constexpr EnumName<CharacterBackendType> kCharacter[] = {{"pty", CharacterBackendType::pty},

@@ -1,4 +1,4 @@
-// <interface>: a virtio network device on a link of the host.
+// <interface>: a virtio network device on a link of the host, or a network device of the host itself.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,7 @@ enum class InterfaceType {
   ethernet,  // the tap is left to the administrator
   network,   // a port of the virtual network `source_network` says where it is plugged in
   direct,    // a macvtap on a link of the host
+  hostdev,   // an SR-IOV virtual function of the host, which the guest has for its own
 };
 
 // Of a running domain's interface of type network: its port, and where that is plugged in.
@@ -47,6 +48,7 @@ struct Interface {
   std::string source_network;          // type network
   std::string portgroup;               // type network; empty: the network's default one
   DirectPlug source_direct;            // type direct
+  HostDevicePlug source_device;        // type hostdev
   std::optional<InterfacePort> port;   // live; what it takes over of its network is in the members below then
   std::string target;                  // name of the tap; empty: chosen at start
   std::optional<bool> target_managed;  // type ethernet: "no" when the tap exists already and is not ours
@@ -68,5 +70,9 @@ struct Interface {
 std::string bridge_of(const Interface& interface);
 // The link its macvtap is on, and how; null where it has none.
 const DirectPlug* direct_plug_of(const Interface& interface);
+// The device of the host that it is; null where it is none. Its guest sees no virtio device then.
+const HostDevicePlug* device_plug_of(const Interface& interface);
+// Whether the bridge that its tap belongs into is Open vSwitch's.
+bool is_on_open_vswitch(const Interface& interface);
 
 }  // namespace warren::driver::config

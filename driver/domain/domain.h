@@ -161,6 +161,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<AgentSession> agent_session(Caller caller, std::string job);
   // domain_networks.cpp: what its networks have given its interfaces.
   bool has_port(const Uuid& port) const;
+  bool has_switch_port(const std::string& link) const;
   Task<std::vector<LeasedInterface>> leased_interfaces();
   // It lost its bridge and its ports when it was stopped: the guest's interfaces are plugged in again.
   void network_started(const std::string& network);
@@ -296,11 +297,11 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::shared_ptr<HeldHostDevices> hold_host_devices(std::vector<BoundDevice> before) const;
   void allow_locking(Worker& worker, const config::DomainDefinition& live) const;
 
-  // One of: a port of a network, a filter on a tap, a macvtap.
+  // One of: a port of a network, a filter on a tap, a macvtap, a tap in Open vSwitch.
   struct Attachment {
     std::string network;
     Uuid port{};
-    std::string filtered, macvtap;
+    std::string filtered, macvtap, switched;
   };
   // Asks its network for a port, and is plugged in where that says. What failed leaves nothing that
   // give_back_networks() does not undo, as the next.
@@ -311,6 +312,10 @@ class Domain : public std::enable_shared_from_this<Domain> {
                  std::vector<std::shared_ptr<link::HalfMadeLink>>& links);
   Task<> filter_interface(const config::Interface& interface);
   Task<> filter_interfaces(const config::DomainDefinition& definition);
+  // domain_switches.cpp: once the link of the interface has its name, likewise.
+  Task<> plug_into_switch(const config::Interface& interface);
+  Task<> plug_into_switches(const config::DomainDefinition& definition);
+  Task<> unplug_from_switch(std::string link);
   // What the live definition does not name (any more); where there is none, all.
   Task<> give_back_networks();
   Task<> give_back_attachment(Attachment attachment);
@@ -537,5 +542,7 @@ bool is_same_medium(const config::Disk& one, const config::Disk& other);
 
 // domain_networks.cpp: once all domains are loaded, before any starts.
 Task<> delete_stray_ports(const std::shared_ptr<Environment>& environment);
+// Likewise, of Open vSwitch: those of taps that their domains do not have.
+Task<> delete_stray_switch_ports(const std::shared_ptr<Environment>& environment);
 
 }  // namespace warren::driver::domain

@@ -99,10 +99,10 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   LiveStatus status;
   status.live = definition;
   status.live.id = id;
-  if (!definition.devices.host_devices.empty()) {
+  const std::vector<config::HostDevice> assigned = config::assigned_devices(definition.devices);
+  if (!assigned.empty()) {
     launched->host_devices = hold_host_devices(std::move(bound));
-    for (const config::HostDevice& device : definition.devices.host_devices)
-      launched->host_devices->take(device);
+    for (const config::HostDevice& device : assigned) launched->host_devices->take(device);
     status.bound_devices = launched->host_devices->bound();
   }
   note_start(status, preparation);
@@ -133,13 +133,13 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   for (config::Vsock& vsock : definition.devices.vsocks) open_vsock(*environment_, uuid_, vsock, resources);
   HostAccess host;
   if (launched->host_devices)
-    host =
-        launched->host_devices->open(definition.devices.host_devices, resources.names, resources.descriptors);
+    host = launched->host_devices->open(assigned, resources.names, resources.descriptors);
   resources.live.id = id;
   config::assign_live(definition, resources.live);
   launched->half_made_links = std::move(resources.half_made_links);
-  // Links that stay when their worker goes are known to whoever rolls this back.
-  if (!launched->half_made_links.empty()) {
+  // Links that stay when their worker goes, and ports of switches, are known to whoever rolls this back.
+  if (!launched->half_made_links.empty() ||
+      std::ranges::any_of(definition.devices.interfaces, config::is_on_open_vswitch)) {
     status.live = definition;
     note_start(status, preparation);
   }
@@ -253,6 +253,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   }
   try {
     own_links(launched->live.devices.interfaces, launched->half_made_links);
+    co_await plug_into_switches(launched->live);
     co_await filter_interfaces(launched->live);
     allow_locking(*worker, launched->live);
     auto page =

@@ -79,12 +79,6 @@ Task<> Domain::take_port(config::Interface& interface) {
   co_await await_completion<NetworkPortHandle>(std::move(begin));
   plug_into(interface,
             config::parse_network_port(networks.port_xml({}, network.uuid, wanted.uuid, 0), false));
-  if (std::holds_alternative<config::HostDevicePlug>(interface.port->plug)) {
-    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
-                fmt::format("network '{}' hands out devices of the host; give the domain one of them by "
-                            "<hostdev> instead of <interface type='network'>",
-                            interface.source_network));
-  }
 }
 
 Task<> Domain::take_ports(config::DomainDefinition& definition) {
@@ -106,6 +100,13 @@ Task<> Domain::filter_interface(const config::Interface& interface) {
     throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
                 fmt::format("interface {}: filter '{}' cannot be on a macvtap, whose packets pass no bridge",
                             interface.target, interface.filter->filter));
+  }
+  if (config::is_on_open_vswitch(interface)) {
+    throw Error(
+        VIR_ERR_CONFIG_UNSUPPORTED,
+        fmt::format("interface {}: filter '{}' cannot be on a port of Open vSwitch, whose packets pass no "
+                    "bridge of the kernel's; give the switch flows instead",
+                    interface.target, interface.filter->filter));
   }
   NetworkFilterDriver* filters = environment_->settings.filters;
   if (filters == nullptr)
@@ -155,6 +156,8 @@ Task<> Domain::give_back_attachment(Attachment attachment) {
       return Done{};
     };
     co_await run_blocking<Done>(environment_->io_threads, std::move(remove));
+  } else if (!attachment.switched.empty()) {
+    co_await unplug_from_switch(attachment.switched);
   }
 }
 
@@ -162,7 +165,10 @@ bool Domain::is_attached(const Attachment& attachment) const {
   if (!live_ || !worker_ || worker_->has_ended()) return false;
   return std::ranges::any_of(live_->devices.interfaces, [&attachment](const config::Interface& interface) {
     if (!attachment.network.empty()) return interface.port && interface.port->id == attachment.port;
-    return interface.target == attachment.filtered || interface.target == attachment.macvtap;
+    // A device of the host has no target.
+    return !interface.target.empty() &&
+           (interface.target == attachment.filtered || interface.target == attachment.macvtap ||
+            interface.target == attachment.switched);
   });
 }
 
@@ -239,6 +245,8 @@ void Domain::note_attachments(const config::DomainDefinition& definition) {
       attachments_.push_back({.network = interface.source_network, .port = interface.port->id});
     if (config::direct_plug_of(interface) != nullptr && !interface.target.empty())
       attachments_.push_back({.macvtap = interface.target});
+    if (config::is_on_open_vswitch(interface) && !interface.target.empty())
+      attachments_.push_back({.switched = interface.target});
     if (interface.filter && !interface.target.empty()) attachments_.push_back({.filtered = interface.target});
   }
 }

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include <sys/types.h>
@@ -54,6 +55,8 @@ struct DriverSettings {
   // For interfaces of type network, and for filters. Null: there are none. They outlive the driver.
   NetworkDriver* networks = nullptr;
   NetworkFilterDriver* filters = nullptr;
+  // Where Open vSwitch's database listens, for ovs-vsctl's --db.
+  std::string switch_database = "unix:/run/openvswitch/db.sock";
   // The value of a secret that a disk names; loop's thread; throws Error. Empty: there are no secrets.
   std::function<SecretValue(const Uuid&)> secret_value;
 };

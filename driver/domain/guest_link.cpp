@@ -24,31 +24,54 @@ std::optional<std::uint32_t> mtu_of(const config::Interface& interface, const st
   return link ? std::optional(link->mtu) : std::nullopt;
 }
 
-link::TapSettings tap_of(const config::Interface& interface) {
+link::TapSettings tap_of(const config::Interface& interface, bool is_switched) {
   const std::string bridge = config::bridge_of(interface);
-  const bool keeps = keeps_addresses(interface);
-  link::PortFlags flags{.isolated = interface.isolated};
+  const bool keeps = !is_switched && keeps_addresses(interface);
+  // Open vSwitch gets it once it has its name (domain_switches.cpp), and has all of this for its own.
+  link::PortFlags flags{.isolated = is_switched ? std::nullopt : interface.isolated};
   if (keeps) flags.learning = flags.unicast_flood = false;
   return {.name = interface.target,
           .ours = interface.target_managed.value_or(true),
           .queues = interface.driver.queues.value_or(1),
           .guest_mac = interface.mac,
           .mtu = mtu_of(interface, bridge),
-          .bridge = bridge,
+          .bridge = is_switched ? std::string() : bridge,
           .port = flags,
-          .vlan = interface.vlan,
+          .vlan = is_switched ? std::nullopt : interface.vlan,
           .fixed_address = keeps,
           .up = !interface.filter};
+}
+
+// Switches that nobody here tells of ports, and what Open vSwitch's ports have no place for.
+void check_virtual_port(const config::Interface& interface, bool is_switched) {
+  const auto refuse = [&interface](std::string_view detail) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("interface {}: {}", config::format_mac_address(interface.mac.value()), detail));
+  };
+  if (is_switched && interface.bandwidth)
+    refuse("<bandwidth> cannot be on a port of Open vSwitch, which keeps its ports' limits (ovs-vsctl: QoS)");
+  if (is_switched || !interface.virtual_port) return;
+  switch (interface.virtual_port->type) {
+    case config::VirtualPortType::none:
+      return;
+    case config::VirtualPortType::openvswitch:
+      refuse("<virtualport type='openvswitch'> needs a network with a bridge of Open vSwitch");
+      return;
+    case config::VirtualPortType::vepa_8021qbg:
+    case config::VirtualPortType::vnlink_8021qbh:
+      refuse("Warren does not speak 802.1Qbg or 802.1Qbh to switches; leave <virtualport> out");
+      return;
+    case config::VirtualPortType::midonet:
+      refuse("Warren does not tell MidoNet of ports; use <virtualport type='openvswitch'>");
+      return;
+  }
 }
 
 }  // namespace
 
 GuestLink open_guest_link(const config::Interface& interface) {
-  if (interface.virtual_port && interface.virtual_port->type != config::VirtualPortType::none) {
-    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
-                fmt::format("interface of network '{}': Warren does not tell switches of <virtualport>s yet",
-                            interface.source_network));
-  }
+  const bool is_switched = config::is_on_open_vswitch(interface);
+  check_virtual_port(interface, is_switched);
   if (const config::DirectPlug* direct = config::direct_plug_of(interface)) {
     link::Macvtap macvtap = link::create_macvtap({.name = interface.target,
                                                   .device = direct->device,
@@ -59,7 +82,7 @@ GuestLink open_guest_link(const config::Interface& interface) {
     auto half_made = std::make_shared<link::HalfMadeLink>(macvtap.name);
     return {std::move(macvtap.name), std::move(macvtap.queues), std::move(half_made)};
   }
-  link::Tap tap = link::open_tap(tap_of(interface));
+  link::Tap tap = link::open_tap(tap_of(interface, is_switched));
   return {std::move(tap.name), std::move(tap.queues), nullptr};
 }
 
@@ -68,8 +91,11 @@ void set_guest_link_up(const config::Interface& interface) {
 }
 
 bool plug_guest_link(const config::Interface& interface) {
-  if (config::direct_plug_of(interface) != nullptr || interface.target.empty()) return false;
-  return link::plug_tap(tap_of(interface));
+  if (config::direct_plug_of(interface) != nullptr || interface.target.empty() ||
+      config::is_on_open_vswitch(interface)) {
+    return false;
+  }
+  return link::plug_tap(tap_of(interface, false));
 }
 
 }  // namespace warren::driver::domain

@@ -136,6 +136,8 @@ void add_interfaces(const Snapshot& domain, ParameterList& list) {
   const auto& interfaces = domain.live->devices.interfaces;
   list.add("net.count", static_cast<std::uint32_t>(interfaces.size()));
   for (std::size_t i = 0; i < interfaces.size(); ++i) {
+    // Nobody but its guest sees the packets of a device of the host.
+    if (config::device_plug_of(interfaces[i]) != nullptr) continue;
     NetFigures figures =
         domain.counters ? domain.counters->interface(interfaces[i].info.alias) : NetFigures{};
     auto field = [i](const char* name) { return fmt::format("net.{}.{}", i, name); };
@@ -306,11 +308,14 @@ InterfaceStatistics LocalDriver::interface_statistics(const Caller&, const Uuid&
   auto mac = config::parse_mac_address(device);
   const auto& interfaces = domain.live->devices.interfaces;
   auto found = std::find_if(interfaces.begin(), interfaces.end(), [&](const config::Interface& interface) {
-    return interface.target == device || (mac && interface.mac == mac);
+    return (!device.empty() && interface.target == device) || (mac && interface.mac == mac);
   });
   if (found == interfaces.end()) {
     throw invalid_argument(fmt::format("invalid path, '{}' is not a known interface", device));
   }
+  if (config::device_plug_of(*found) != nullptr)
+    throw operation_unsupported(
+        fmt::format("interface {} is a device of the host: nobody but its guest sees its packets", device));
   NetFigures figures;
   if (domain.counters) figures = domain.counters->interface(found->info.alias);
   return {as_signed(figures.receive_bytes),   as_signed(figures.receive_packets),

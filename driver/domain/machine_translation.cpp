@@ -376,10 +376,11 @@ control::HostDeviceSpecification host_device_of(const config::HostDevice& device
 
 void add_host_devices(const config::Devices& devices, const HostAccess& host,
                       control::MachineSpecification& machine) {
-  if (host.groups.size() != devices.host_devices.size())
+  const std::vector<config::HostDevice> assigned = config::assigned_devices(devices);
+  if (host.groups.size() != assigned.size())
     throw internal_error("the groups of a start's host devices do not fit its definition");
   for (std::size_t i = 0; i < host.groups.size(); ++i)
-    machine.host_devices.push_back(host_device_of(devices.host_devices[i], host.groups[i]));
+    machine.host_devices.push_back(host_device_of(assigned[i], host.groups[i]));
   machine.host_access = host.specification;
 }
 
@@ -527,6 +528,7 @@ void add_devices(const config::Devices& devices, const Resources& resources,
   add_sata(devices, machine);
   add_scsi(devices, machine);
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
+    if (config::device_plug_of(devices.interfaces[i]) != nullptr) continue;
     machine.interfaces.push_back(interface_of(devices.interfaces[i], i));
   }
   for (const auto& rng : devices.rngs) machine.rngs.push_back(rng_of(rng));

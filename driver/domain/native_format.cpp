@@ -69,7 +69,7 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
                               "daemon's to open",
                               input.source));
   }
-  if (!devices.host_devices.empty()) {
+  if (!config::assigned_devices(devices).empty()) {
     throw Error(
         VIR_ERR_CONFIG_UNSUPPORTED,
         "a worker that runs by itself has no host devices: to take them from the host's drivers is the "

@@ -150,6 +150,10 @@ Resources open_resources(const config::DomainDefinition& definition, const Resou
   for (std::size_t i = 0; i < devices.disks.size(); ++i)
     resources.live.backing.push_back(open_disk(resources, devices.disks[i], i, access));
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
+    if (config::device_plug_of(devices.interfaces[i]) != nullptr) {
+      resources.live.interface_targets.emplace_back();
+      continue;
+    }
     GuestLink tap = open_guest_link(devices.interfaces[i]);
     for (std::size_t queue = 0; queue < tap.queues.size(); ++queue) {
       add(resources, tap_descriptor(i, queue), std::move(tap.queues[queue]));

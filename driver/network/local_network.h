@@ -126,6 +126,7 @@ class LocalNetworkDriver final : public LocalNetworks {
 
   // ---- local_network_ports.cpp
   const config::NetworkPort& find_port(const Network& network, const Uuid& port) const;
+  Task<> find_functions(NetworkPointer network);
   Task<NetworkPortHandle> make_port(Uuid network, std::string xml, unsigned int flags);
   Task<> change_port(Uuid network, Uuid port, TypedParameters parameters);
   Task<> remove_port(Uuid network, Uuid port);

@@ -107,6 +107,7 @@ Task<> LocalNetworkDriver::adopt(NetworkPointer network) {
     network->name_service = co_await host_->serve(network->definition, true);
   co_await write_status(network, true);
   publish_names(*network);
+  co_await find_functions(network);
 }
 
 Task<> LocalNetworkDriver::start_by_itself(NetworkPointer network) {
@@ -274,6 +275,7 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
       is_made = true;
       network->name_service = co_await host_->serve(network->definition, false);
     }
+    co_await find_functions(network);
     network->is_active = true;
   } catch (...) {
     failed = std::current_exception();

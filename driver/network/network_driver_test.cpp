@@ -526,6 +526,52 @@ TEST_F(NetworkDriverTest, ALinkThatAPortIsOnStaysInThePool) {
   EXPECT_THAT(refused.error().detail(), HasSubstr("it is in use by port"));
 }
 
+// Its virtual functions are handed out one by one, whoever is the daemon.
+TEST_F(NetworkDriverTest, APoolOfAPhysicalFunctionHandsOutItsVirtualOnes) {
+  const NetworkHandle handle = define(R"(<network><name>pool</name>
+    <forward mode='hostdev' managed='yes'><driver name='vfio'/><pf dev='eth0'/></forward>
+    <vlan><tag id='42'/></vlan></network>)");
+  const char* function = "<address type='pci' domain='0x0000' bus='0x03' slot='0x00' function='0x0'/>";
+  EXPECT_THAT(driver_->network_xml({}, handle.uuid, 0), Not(HasSubstr(function)));
+  start(handle.uuid);
+  EXPECT_THAT(driver_->network_xml({}, handle.uuid, 0), HasSubstr(function));
+  EXPECT_THAT(driver_->network_xml({}, handle.uuid, VIR_NETWORK_XML_INACTIVE), Not(HasSubstr(function)));
+  const NetworkPortHandle port = make_port(handle.uuid, kPort);
+  const std::string shown = driver_->port_xml({}, handle.uuid, port.uuid, 0);
+  EXPECT_THAT(shown, HasSubstr("<plug type='hostdev-pci' managed='yes'>"));
+  EXPECT_THAT(shown, HasSubstr("<driver name='vfio'/>"));
+  EXPECT_THAT(shown, HasSubstr("<tag id='42'/>"));
+  EXPECT_THAT(driver_->network_xml({}, handle.uuid, 0), HasSubstr("<network connections='1'>"));
+  begin();
+  EXPECT_THAT(driver_->network_xml({}, handle.uuid, 0), HasSubstr(function));
+  EXPECT_EQ(error_of([&] { make_port(handle.uuid, kPort); }).detail(),
+            "network 'pool' requires exclusive access to interfaces, but none are available");
+  wait<void>(
+      [&](Completion<void> done) { driver_->delete_port({}, handle.uuid, port.uuid, 0, std::move(done)); });
+  std::string trunk = kPort;
+  trunk.insert(trunk.find("</networkport>"), "<vlan trunk='yes'><tag id='1'/><tag id='2'/></vlan>");
+  EXPECT_THAT(error_of([&] { make_port(handle.uuid, trunk); }).detail(),
+              HasSubstr("vlan trunking is not supported"));
+  make_port(handle.uuid, kPort);
+}
+
+TEST_F(NetworkDriverTest, APortOfOpenVSwitchHasAnIdThatControllersKnowItBy) {
+  const NetworkHandle handle =
+      define(R"(<network><name>ovs</name><forward mode='bridge'/><bridge name='ovsbr0'/>
+    <virtualport type='openvswitch'/>
+    <portgroup name='web'><vlan trunk='yes'><tag id='4'/><tag id='5' nativeMode='tagged'/></vlan>
+      <virtualport><parameters profileid='web'/></virtualport></portgroup></network>)");
+  start(handle.uuid);
+  std::string wanted = kPort;
+  wanted.insert(wanted.find("<mac"), "<group>web</group>");
+  const NetworkPortHandle port = make_port(handle.uuid, wanted);
+  const std::string shown = driver_->port_xml({}, handle.uuid, port.uuid, 0);
+  EXPECT_THAT(shown, HasSubstr("<plug type='bridge' bridge='ovsbr0'/>"));
+  EXPECT_THAT(shown, HasSubstr("<tag id='5' nativeMode='tagged'/>"));
+  EXPECT_THAT(shown, testing::ContainsRegex("<virtualport type='openvswitch'>\n +<parameters "
+                                            "interfaceid='[0-9a-f-]+' profileid='web'/>"));
+}
+
 TEST_F(NetworkDriverTest, ATransientNetworkIsGoneWithItsStop) {
   const NetworkHandle handle = wait<NetworkHandle>(
       [&](Completion<NetworkHandle> done) { driver_->create_network({}, kNat, 0, std::move(done)); });

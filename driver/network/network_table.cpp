@@ -17,7 +17,9 @@ const std::string* device_of(const config::NetworkPort& port) {
 }  // namespace
 
 LiveFigures Network::figures() const {
-  LiveFigures figures{.connections = static_cast<std::uint32_t>(ports.size())};
+  LiveFigures figures{.connections = static_cast<std::uint32_t>(ports.size()),
+                      .interface_connections = {},
+                      .functions = functions};
   if (!definition.forward) return figures;
   for (const std::string& interface : definition.forward->interfaces) {
     figures.interface_connections.push_back(
