@@ -112,6 +112,9 @@ Interface merged(Interface wanted, const Interface& has) {
   compare.same(wanted.source_network, has.source_network, "<source>");
   compare.same_if_given(wanted.portgroup, has.portgroup, "<source portgroup>");
   compare.same(wanted.source_direct, has.source_direct, "<source>");
+  compare.same(wanted.user, has.user, "<source>, <ip> or <portForward>");
+  compare.same(wanted.vhost_user, has.vhost_user, "<source>");
+  compare.same_if_given(wanted.backend, has.backend, "<backend>");
   wanted.port = has.port;
   compare.same_if_given(wanted.filter, has.filter, "<filterref>");
   compare.same_if_given(wanted.vlan, has.vlan, "<vlan>");
