@@ -94,6 +94,9 @@ void Domain::own_links(std::span<const config::Interface> interfaces,
                        std::vector<std::shared_ptr<link::HalfMadeLink>>& links) {
   for (const config::Interface& interface : interfaces)
     if (config::direct_plug_of(interface) != nullptr) attachments_.push_back({.macvtap = interface.target});
+  for (const config::Interface& interface : interfaces)
+    if (interface.type == config::InterfaceType::user)
+      attachments_.push_back({.passt = passt_name(interface)});
   for (const auto& link : links) link->keep();
   links.clear();
 }
@@ -148,6 +151,12 @@ Task<> Domain::give_back_attachment(Attachment attachment) {
       return Done{};
     };
     co_await run_blocking<Done>(environment_->io_threads, std::move(remove));
+  } else if (!attachment.passt.empty()) {
+    std::move_only_function<Done()> end = [directory = runtime_directory(), name = attachment.passt] {
+      end_passt(directory, name);
+      return Done{};
+    };
+    co_await run_blocking<Done>(environment_->io_threads, std::move(end));
   }
 }
 
@@ -155,7 +164,10 @@ bool Domain::is_attached(const Attachment& attachment) const {
   if (!live_ || !worker_ || worker_->has_ended()) return false;
   return std::ranges::any_of(live_->devices.interfaces, [&attachment](const config::Interface& interface) {
     if (!attachment.network.empty()) return interface.port && interface.port->id == attachment.port;
-    return interface.target == attachment.filtered || interface.target == attachment.macvtap;
+    if (!attachment.passt.empty())
+      return interface.type == config::InterfaceType::user && passt_name(interface) == attachment.passt;
+    return !interface.target.empty() &&
+           (interface.target == attachment.filtered || interface.target == attachment.macvtap);
   });
 }
 
@@ -204,6 +216,8 @@ void Domain::note_attachments(const config::DomainDefinition& definition) {
       attachments_.push_back({.network = interface.source_network, .port = interface.port->id});
     if (config::direct_plug_of(interface) != nullptr && !interface.target.empty())
       attachments_.push_back({.macvtap = interface.target});
+    if (interface.type == config::InterfaceType::user && interface.mac)
+      attachments_.push_back({.passt = passt_name(interface)});
     if (interface.filter && !interface.target.empty()) attachments_.push_back({.filtered = interface.target});
   }
 }
