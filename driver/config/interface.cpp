@@ -7,6 +7,7 @@
 
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
+#include "driver/config/interface_parts.h"
 
 namespace warren::driver::config {
 
@@ -20,26 +21,16 @@ bool is_interface_name(std::string_view name) {
              name, [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '/' && c != 0x7f; });
 }
 
-std::string require_interface_name(XmlElement& element, std::string_view attribute) {
-  std::string name = require_text(element, attribute);
-  if (!is_interface_name(name)) {
-    throw element.malformed_attribute(
-        attribute, fmt::format("'{}' is not the name of a network interface", name.substr(0, 64)));
-  }
-  return name;
-}
-
 InterfaceDriver parse_interface_driver(XmlElement& element) {
   InterfaceDriver driver;
-  if (element.attribute("name") == "vhost") {
-    throw element.unsupported_attribute(
-        "name", "Warren does not use vhost-net yet; leave it out or give name='qemu'");
-  }
-  driver.name_qemu = accept_only(element, "name", "qemu");
+  driver.name = read_enum(element, "name", names::kPacketMover);
   driver.queues = read_number(element, "queues", 1, 256);
   driver.rx_queue_size = read_power_of_two(element, "rx_queue_size", 256, 1024);
   driver.tx_queue_size = read_power_of_two(element, "tx_queue_size", 256, 1024);
   driver.packed = read_on_off(element, "packed");
+  driver.in_thread = accept_only(element, "txmode", "iothread");
+  driver.by_ioeventfd = accept_only(element, "ioeventfd", "on");
+  driver.has_event_index = accept_only(element, "event_idx", "on");
   return driver;
 }
 
@@ -90,6 +81,14 @@ void parse_port(XmlElement& element, XmlElement& source, Interface& interface, b
 // The type of a running domain's interface on a network is where its port is plugged in: a bridge or a link.
 void parse_source(XmlElement& element, Interface& interface, bool inactive) {
   if (interface.type == InterfaceType::ethernet) return;
+  if (interface.type == InterfaceType::user) {
+    interface.user = parse_user_network(element);
+    return;
+  }
+  if (interface.type == InterfaceType::vhostuser) {
+    interface.vhost_user = parse_vhost_user_interface(element);
+    return;
+  }
   XmlElement* source = element.child("source");
   const bool is_of_network = source != nullptr && source->attribute("network").has_value();
   if (interface.type == InterfaceType::network || (is_of_network && !inactive)) {
@@ -182,6 +181,9 @@ const HostDevicePlug* shown_device(const Interface& interface, bool live) {
 
 void format_source(XmlWriter& writer, const Interface& interface, bool live) {
   if (interface.type == InterfaceType::ethernet) return;
+  if (interface.type == InterfaceType::user) return format_user_source(writer, interface.user);
+  if (interface.type == InterfaceType::vhostuser)
+    return format_vhost_user_interface(writer, interface.vhost_user);
   writer.begin("source");
   const DirectPlug* direct = interface.type == InterfaceType::direct ? &interface.source_direct : nullptr;
   std::string bridge = interface.source_bridge;
@@ -213,7 +215,10 @@ InterfaceType shown_type(const Interface& interface, bool live) {
 void format_interface_driver(XmlWriter& writer, const InterfaceDriver& driver) {
   if (driver == InterfaceDriver{}) return;
   writer.begin("driver");
-  if (driver.name_qemu) writer.attribute("name", "qemu");
+  if (driver.name) writer.attribute("name", names::kPacketMover.name(*driver.name));
+  if (driver.in_thread) writer.attribute("txmode", "iothread");
+  if (driver.by_ioeventfd) writer.attribute("ioeventfd", "on");
+  if (driver.has_event_index) writer.attribute("event_idx", "on");
   format_optional(writer, "queues", driver.queues);
   format_optional(writer, "rx_queue_size", driver.rx_queue_size);
   format_optional(writer, "tx_queue_size", driver.tx_queue_size);
@@ -238,6 +243,20 @@ void format_target(XmlWriter& writer, const Interface& interface, bool live) {
 }
 
 }  // namespace
+
+std::string require_interface_name(XmlElement& element, std::string_view attribute) {
+  std::string name = require_text(element, attribute);
+  if (!is_interface_name(name)) {
+    throw element.malformed_attribute(
+        attribute, fmt::format("'{}' is not the name of a network interface", name.substr(0, 64)));
+  }
+  return name;
+}
+
+bool has_link(const Interface& interface) {
+  return interface.type != InterfaceType::user && interface.type != InterfaceType::vhostuser &&
+         device_plug_of(interface) == nullptr;
+}
 
 std::string bridge_of(const Interface& interface) {
   if (interface.type == InterfaceType::bridge) return interface.source_bridge;
@@ -286,11 +305,15 @@ Interface parse_interface(XmlElement& element, bool inactive) {
   }
   if (XmlElement* driver = element.child("driver"); driver != nullptr && !is_device)
     interface.driver = parse_interface_driver(*driver);
+  if (XmlElement* backend = element.child("backend"); backend != nullptr && !is_device)
+    interface.backend = parse_interface_backend(*backend);
   if (XmlElement* link = element.child("link"))
     interface.link_up = require_enum(*link, "state", names::kLinkState);
   interface.bandwidth = parse_bandwidth(element.child("bandwidth"), interface.type == InterfaceType::network);
   if (XmlElement* mtu = element.child("mtu")) interface.mtu = require_number(*mtu, "size", 68, 65535);
   interface.info = parse_device_info(element, inactive, true, true);
+  check_without_link(element, interface);
+  check_interface_backend(element, interface);
   check_port_settings(element, interface);
   return interface;
 }
@@ -312,7 +335,11 @@ void format_interface(XmlWriter& writer, const Interface& interface, const Forma
   format_bandwidth(writer, interface.bandwidth);
   format_target(writer, interface, context.live);
   if (interface.model_virtio) format_one(writer, "model", "type", "virtio");
-  if (device == nullptr) format_interface_driver(writer, interface.driver);
+  if (device == nullptr) {
+    format_interface_driver(writer, interface.driver);
+    format_interface_backend(writer, interface.backend);
+    format_user_network(writer, interface.user);
+  }
   if (interface.filter) format_filter_reference(writer, *interface.filter);
   if (interface.link_up) format_one(writer, "link", "state", *interface.link_up ? "up" : "down");
   if (interface.mtu) format_one(writer, "mtu", "size", std::to_string(*interface.mtu));

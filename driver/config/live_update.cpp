@@ -117,6 +117,9 @@ Interface merged(Interface wanted, const Interface& has) {
   compare.same_if_given(wanted.portgroup, has.portgroup, "<source portgroup>");
   compare.same(wanted.source_direct, has.source_direct, "<source>");
   if (is_on_open_vswitch(has)) compare.same(wanted.bandwidth, has.bandwidth, "<bandwidth>");
+  compare.same(wanted.user, has.user, "<source>, <ip> or <portForward>");
+  compare.same(wanted.vhost_user, has.vhost_user, "<source>");
+  compare.same_if_given(wanted.backend, has.backend, "<backend>");
   wanted.port = has.port;
   compare.same_if_given(wanted.filter, has.filter, "<filterref>");
   compare.same_if_given(wanted.vlan, has.vlan, "<vlan>");

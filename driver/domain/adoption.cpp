@@ -115,6 +115,8 @@ Task<> Domain::catch_up(control::Status found) {
   publish();
   forget_devices_but(found);
   co_await give_back_to_host();
+  const std::vector<std::string> lost = found.lost_interfaces.value_or(std::vector<std::string>());
+  for (const std::string& alias : lost) run_internal(interface_lost(worker_, alias), "follow an interface");
   if (found.vcpus) note_vcpus(*found.vcpus);
   // Held by a pivot, which lets it go when it has ended, or had ended when the last daemon did.
   const bool is_held =

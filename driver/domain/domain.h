@@ -297,17 +297,17 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::shared_ptr<HeldHostDevices> hold_host_devices(std::vector<BoundDevice> before) const;
   void allow_locking(Worker& worker, const config::DomainDefinition& live) const;
 
-  // One of: a port of a network, a filter on a tap, a macvtap, a tap in Open vSwitch.
+  // One of: a port of a network, a filter on a tap, a macvtap, a tap in Open vSwitch, a passt (passt_name()).
   struct Attachment {
     std::string network;
     Uuid port{};
-    std::string filtered, macvtap, switched;
+    std::string filtered, macvtap, switched, passt;
   };
   // Asks its network for a port, and is plugged in where that says. What failed leaves nothing that
   // give_back_networks() does not undo, as the next.
   Task<> take_port(config::Interface& interface);
   Task<> take_ports(config::DomainDefinition& definition);
-  // Macvtaps are the domain's from now on.
+  // Macvtaps and passts are the domain's from now on.
   void own_links(std::span<const config::Interface> interfaces,
                  std::vector<std::shared_ptr<link::HalfMadeLink>>& links);
   Task<> filter_interface(const config::Interface& interface);
@@ -330,6 +330,11 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> roll_back_networks(const config::DomainDefinition& started);
   // Host devices and places in networks.
   Task<> give_back_to_host();
+
+  // domain_passt.cpp
+  Task<> interface_lost(std::weak_ptr<Worker> from, std::string alias);
+  Task<> restart_passt(Worker& worker, config::Interface interface);
+  bool may_restart_passt(const std::string& alias);
 
   // domain_disks.cpp
   Task<> apply_io_tune(std::string target, config::DomainDefinition live);
@@ -517,7 +522,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
   std::shared_ptr<HeldHostDevices> host_devices_;                  // null: it never had one
   std::vector<Attachment> attachments_;                            // in the order in which they were taken
-  std::map<std::string, std::shared_ptr<BlockJob>> block_jobs_;    // by the disk's target
+  // Of the last minute, by the interface's alias.
+  std::map<std::string, std::deque<std::chrono::steady_clock::time_point>> passt_deaths_;
+  std::map<std::string, std::shared_ptr<BlockJob>> block_jobs_;  // by the disk's target
   // Who waits until the guest has let go of a device, by its alias.
   std::map<std::string, std::shared_ptr<asio::steady_timer>> removals_;
   std::set<std::string> refused_removals_;  // of those, what the guest said it keeps

@@ -174,10 +174,15 @@ ResourceAccess Domain::resource_access(std::span<const config::Disk> disks) cons
                                            .program = settings.storage_daemon_program,
                                            .directory = runtime_directory(),
                                            .user = settings.worker_user,
-                                           .group = settings.worker_group}};
+                                           .group = settings.worker_group},
+                        .links = {.vhost_net = settings.vhost_net,
+                                  .passt = {.directory = runtime_directory(),
+                                            .user = settings.worker_user,
+                                            .group = settings.worker_group}}};
   access.storage_daemon.place = [environment = environment_, name = uuid_.to_string()](pid_t cage) {
     DomainCgroup(environment->cgroups, name).join(cage);
   };
+  access.links.passt.place = access.storage_daemon.place;
   for (const config::Disk& disk : disks) {
     if (!disk.caged || !disk.caged->passphrase) continue;
     if (!settings.secret_value)
@@ -355,6 +360,10 @@ Worker::Handlers Domain::worker_handlers() {
   };
   handlers.device_kept = [weak](const vmm::control::DeviceName& device) {
     if (auto self = weak.lock()) self->device_kept(device.id);
+  };
+  handlers.interface_lost = [weak, worker](const vmm::control::DeviceName& interface) {
+    if (auto self = weak.lock())
+      self->run_internal(self->interface_lost(worker, interface.id), "follow an interface");
   };
   handlers.memory_resized = [weak, worker](const vmm::control::MemoryResized& resized) {
     if (auto self = weak.lock())

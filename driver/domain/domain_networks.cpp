@@ -89,6 +89,9 @@ void Domain::own_links(std::span<const config::Interface> interfaces,
                        std::vector<std::shared_ptr<link::HalfMadeLink>>& links) {
   for (const config::Interface& interface : interfaces)
     if (config::direct_plug_of(interface) != nullptr) attachments_.push_back({.macvtap = interface.target});
+  for (const config::Interface& interface : interfaces)
+    if (interface.type == config::InterfaceType::user)
+      attachments_.push_back({.passt = passt_name(interface)});
   for (const auto& link : links) link->keep();
   links.clear();
 }
@@ -158,6 +161,12 @@ Task<> Domain::give_back_attachment(Attachment attachment) {
     co_await run_blocking<Done>(environment_->io_threads, std::move(remove));
   } else if (!attachment.switched.empty()) {
     co_await unplug_from_switch(attachment.switched);
+  } else if (!attachment.passt.empty()) {
+    std::move_only_function<Done()> end = [directory = runtime_directory(), name = attachment.passt] {
+      end_passt(directory, name);
+      return Done{};
+    };
+    co_await run_blocking<Done>(environment_->io_threads, std::move(end));
   }
 }
 
@@ -165,6 +174,8 @@ bool Domain::is_attached(const Attachment& attachment) const {
   if (!live_ || !worker_ || worker_->has_ended()) return false;
   return std::ranges::any_of(live_->devices.interfaces, [&attachment](const config::Interface& interface) {
     if (!attachment.network.empty()) return interface.port && interface.port->id == attachment.port;
+    if (!attachment.passt.empty())
+      return interface.type == config::InterfaceType::user && passt_name(interface) == attachment.passt;
     // A device of the host has no target.
     return !interface.target.empty() &&
            (interface.target == attachment.filtered || interface.target == attachment.macvtap ||
@@ -247,6 +258,8 @@ void Domain::note_attachments(const config::DomainDefinition& definition) {
       attachments_.push_back({.macvtap = interface.target});
     if (config::is_on_open_vswitch(interface) && !interface.target.empty())
       attachments_.push_back({.switched = interface.target});
+    if (interface.type == config::InterfaceType::user && interface.mac)
+      attachments_.push_back({.passt = passt_name(interface)});
     if (interface.filter && !interface.target.empty()) attachments_.push_back({.filtered = interface.target});
   }
 }

@@ -43,6 +43,7 @@ struct DriverSettings {
   std::filesystem::path cage_program;       // warren-cage
   std::filesystem::path storage_daemon_program = "/usr/bin/qemu-storage-daemon";  // which need not be there
   std::filesystem::path vhost_vsock = "/dev/vhost-vsock";                         // which need not be there
+  std::filesystem::path vhost_net = "/dev/vhost-net";                             // which need not be there
   // Who a worker becomes when the daemon is root.
   uid_t worker_user = 65534;
   gid_t worker_group = 65534;

@@ -1,8 +1,12 @@
 #include "driver/domain/guest_link.h"
 
+#include <cerrno>
+
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "driver/contract/error.h"
+#include "driver/domain/character_file.h"
 #include "driver/link/link.h"
 #include "driver/link/macvtap.h"
 #include "driver/link/tap.h"
@@ -67,11 +71,48 @@ void check_virtual_port(const config::Interface& interface, bool is_switched) {
   }
 }
 
+// The worker opens nothing: it has one for each queue pair, and makes them its own.
+std::vector<vmm::FileDescriptor> open_vhost(const config::Interface& interface, const LinkAccess& access) {
+  std::vector<vmm::FileDescriptor> result;
+  if (interface.driver.name != config::PacketMover::vhost) return result;
+  const std::string path =
+      interface.backend.vhost.empty() ? access.vhost_net.string() : interface.backend.vhost;
+  for (std::uint32_t pair = 0; pair < interface.driver.queues.value_or(1); ++pair) {
+    result.emplace_back(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (result.back()) continue;
+    throw system_error(
+        errno,
+        fmt::format("interface {}: cannot open '{}', which <driver name='vhost'/> asks for (the kernel "
+                    "module is vhost_net; without it leave the name out)",
+                    config::format_mac_address(interface.mac.value()), path));
+  }
+  return result;
+}
+
+vmm::FileDescriptor connect_vhost_user(const config::Interface& interface) {
+  try {
+    return connect_character_socket(interface.vhost_user.path);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("interface {}: {}",
+                                          config::format_mac_address(interface.mac.value()), error.detail()));
+  }
+}
+
+GuestLink connected(vmm::FileDescriptor connection) {
+  GuestLink link;
+  link.connection = std::move(connection);
+  return link;
+}
+
 }  // namespace
 
-GuestLink open_guest_link(const config::Interface& interface) {
+GuestLink open_guest_link(const config::Interface& interface, const LinkAccess& access) {
+  if (interface.type == config::InterfaceType::user) return connected(start_passt(interface, access.passt));
+  if (interface.type == config::InterfaceType::vhostuser) return connected(connect_vhost_user(interface));
   const bool is_switched = config::is_on_open_vswitch(interface);
   check_virtual_port(interface, is_switched);
+  // Before there is a link that would have to go again.
+  std::vector<vmm::FileDescriptor> vhost = open_vhost(interface, access);
   if (const config::DirectPlug* direct = config::direct_plug_of(interface)) {
     link::Macvtap macvtap = link::create_macvtap({.name = interface.target,
                                                   .device = direct->device,
@@ -80,10 +121,10 @@ GuestLink open_guest_link(const config::Interface& interface) {
                                                   .mtu = interface.mtu,
                                                   .queues = interface.driver.queues.value_or(1)});
     auto half_made = std::make_shared<link::HalfMadeLink>(macvtap.name);
-    return {std::move(macvtap.name), std::move(macvtap.queues), std::move(half_made)};
+    return {std::move(macvtap.name), std::move(macvtap.queues), std::move(half_made), std::move(vhost), {}};
   }
   link::Tap tap = link::open_tap(tap_of(interface, is_switched));
-  return {std::move(tap.name), std::move(tap.queues), nullptr};
+  return {std::move(tap.name), std::move(tap.queues), nullptr, std::move(vhost), {}};
 }
 
 void set_guest_link_up(const config::Interface& interface) {

@@ -221,8 +221,18 @@ control::InterfaceSpecification interface_of(const config::Interface& interface,
   result.id = interface.info.alias;
   result.address = address_of(interface.info);
   result.mac = config::format_mac_address(interface.mac.value());
-  for (std::size_t queue = 0; queue < interface.driver.queues.value_or(1); ++queue) {
-    result.descriptors.push_back(tap_descriptor(index, queue));
+  const std::uint32_t queues = interface.driver.queues.value_or(1);
+  if (interface.type == config::InterfaceType::user) {
+    result.stream = connection_descriptor(index);
+  } else if (interface.type == config::InterfaceType::vhostuser) {
+    result.vhost_user = connection_descriptor(index);
+    result.queues = static_cast<std::uint16_t>(queues);
+  } else {
+    const bool has_vhost = interface.driver.name == config::PacketMover::vhost;
+    for (std::size_t queue = 0; queue < queues; ++queue) {
+      result.descriptors.push_back(tap_descriptor(index, queue));
+      if (has_vhost) result.vhost.push_back(vhost_net_descriptor(index, queue));
+    }
   }
   result.queue_size = static_cast<std::uint16_t>(
       std::max(interface.driver.rx_queue_size.value_or(256), interface.driver.tx_queue_size.value_or(256)));

@@ -174,7 +174,12 @@ bool is_mac(std::string_view text) {
 
 void validate_interface(const InterfaceSpecification& interface, const std::string& member) {
   require(is_mac(interface.mac), member + ".mac", "not of the form 52:54:00:12:34:56");
-  if (interface.vhost_user) {
+  require(!interface.stream || !interface.vhost_user, member + ".stream", "beside vhost_user");
+  if (interface.stream) {
+    require(interface.descriptors.empty() && interface.vhost.empty(), member + ".descriptors",
+            "taps beside stream");
+    require(interface.queues == 1, member + ".queues", "a stream has one pair");
+  } else if (interface.vhost_user) {
     require(interface.descriptors.empty() && interface.vhost.empty(), member + ".descriptors",
             "taps beside vhost_user");
     require(interface.queues >= 1 && interface.queues <= 64, member + ".queues", "not 1 to 64");
@@ -629,6 +634,7 @@ void add_descriptors(const InterfaceSpecification& interface, std::vector<std::s
   names.insert(names.end(), interface.vhost.begin(), interface.vhost.end());
   names.insert(names.end(), interface.steering.begin(), interface.steering.end());
   if (interface.vhost_user) names.push_back(*interface.vhost_user);
+  if (interface.stream) names.push_back(*interface.stream);
 }
 
 }  // namespace
@@ -656,6 +662,14 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
   for (const auto& evdev : specification.evdevs) names.push_back(evdev.descriptor);
   add_names(specification.host_access, names);
   return names;
+}
+
+void validate(const ReconnectInterface& command) {
+  require(!command.id.empty() && command.id.size() <= 64, "id", "empty or longer than 64 bytes");
+}
+
+std::vector<std::string> descriptor_names(const ReconnectInterface& command) {
+  return {command.descriptor};
 }
 
 void validate(const PlugDevice& command) {

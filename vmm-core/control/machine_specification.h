@@ -286,10 +286,12 @@ struct InterfaceSpecification {
   // Instead of taps: a unix stream socket that is connected to a vhost-user-net back end.
   std::optional<std::string> vhost_user;
   std::uint16_t queues = 1;  // pairs of it, 1 to 64
+  // Instead of both: a unix stream socket connected to a program that takes packets (net/stream.h).
+  std::optional<std::string> stream;
 };
 BOOST_DESCRIBE_STRUCT(InterfaceSpecification, (),
                       (id, address, mac, descriptors, queue_size, packed, link_up, mtu, vhost, steering,
-                       vhost_user, queues))
+                       vhost_user, queues, stream))
 
 struct RngSpecification {
   std::string id;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "vmm-core/block/raw_image.h"
+#include "vmm-core/net/tap.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/virtio/balloon.h"
 #include "vmm-core/virtio/block.h"
@@ -323,8 +324,8 @@ class NetHost final : public FakeHost {
     name_ = "warren" + std::to_string(number++);
     for (std::size_t i = 0; i < pairs; ++i) taps_.push_back(open_tap());
   }
-  std::vector<std::unique_ptr<net::Tap>> make_taps() const {
-    std::vector<std::unique_ptr<net::Tap>> taps;
+  std::vector<std::unique_ptr<net::Wire>> make_taps() const {
+    std::vector<std::unique_ptr<net::Wire>> taps;
     for (const auto& tap : taps_) taps.push_back(std::make_unique<net::Tap>(tap.duplicate(), name_));
     return taps;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "vmm-core/net/stream.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/virtio/net_pair.h"
 
@@ -9,7 +10,7 @@ namespace warren::vmm::virtio {
 
 using namespace net_layout;
 
-Net::Net(std::string name, std::vector<std::unique_ptr<net::Tap>> taps, const NetOptions& options,
+Net::Net(std::string name, std::vector<std::unique_ptr<net::Wire>> wires, const NetOptions& options,
          NetCounters& counters, std::vector<EventThread*> threads, std::unique_ptr<NetBackEnd> back_end)
     // What is sent comes in bursts, and each doorbell costs the guest an exit.
     : ServedDevice(std::move(name), std::move(threads), Polling::yes),
@@ -17,9 +18,9 @@ Net::Net(std::string name, std::vector<std::unique_ptr<net::Tap>> taps, const Ne
       counters_(counters),
       pairs_([&] {
         std::vector<std::unique_ptr<Pair>> pairs;
-        for (auto& tap : taps)
+        for (auto& wire : wires)
           pairs.push_back(
-              std::make_unique<Pair>(*this, static_cast<std::uint16_t>(pairs.size()), std::move(tap)));
+              std::make_unique<Pair>(*this, static_cast<std::uint16_t>(pairs.size()), std::move(wire)));
         return pairs;
       }()),
       back_end_(std::move(back_end)),
@@ -45,8 +46,12 @@ std::uint64_t Net::offered_features() const noexcept {
                            kGuestEcn | kHostTso4 | kHostTso6 | kHostEcn | kMergeable | kStatus |
                            kControlQueue | kControlReceive | kControlVlan | kControlReceiveExtra |
                            kGuestAnnounce | kControlMac;
-  const bool has_uso = std::ranges::all_of(pairs_, [](const auto& pair) { return pair->tap().knows_uso(); });
+  const bool has_uso = std::ranges::all_of(pairs_, [](const auto& pair) { return pair->wire().knows_uso(); });
   if (has_uso) features |= kGuestUso4 | kGuestUso6 | kHostUso;
+  constexpr std::uint64_t kOffloads = kChecksum | kGuestChecksum | kControlOffloads | kGuestTso4 |
+                                      kGuestTso6 | kGuestEcn | kHostTso4 | kHostTso6 | kHostEcn;
+  if (!std::ranges::all_of(pairs_, [](const auto& pair) { return pair->wire().has_offloads(); }))
+    features &= ~kOffloads;
   // Offloads are changed at the tap.
   if (pairs_.empty()) features &= ~kControlOffloads;
   if (options_.mtu != 0) features |= kMtu;
@@ -146,7 +151,7 @@ void Net::stopped(std::uint16_t queue) noexcept {
 
 void Net::apply_pairs() noexcept {
   if (pairs_.size() <= 1) return;
-  for (std::size_t i = 0; i < pairs_.size(); ++i) pairs_[i]->tap().set_attached(i < pairs_in_use_.load());
+  for (std::size_t i = 0; i < pairs_.size(); ++i) pairs_[i]->wire().set_attached(i < pairs_in_use_.load());
 }
 
 bool Net::apply_scaling() noexcept {
@@ -158,13 +163,13 @@ bool Net::apply_scaling() noexcept {
 
 bool Net::apply_offloads() noexcept {
   const std::uint64_t on = accepted_features() & offloads_.load();
-  const net::Tap::Offloads offloads{.checksum = (on & kGuestChecksum) != 0,
-                                    .tso4 = (on & kGuestTso4) != 0,
-                                    .tso6 = (on & kGuestTso6) != 0,
-                                    .ecn = (on & kGuestEcn) != 0,
-                                    .uso4 = (on & kGuestUso4) != 0,
-                                    .uso6 = (on & kGuestUso6) != 0};
-  return std::ranges::all_of(pairs_, [&](auto& pair) { return pair->tap().set_offloads(offloads); });
+  const net::Wire::Offloads offloads{.checksum = (on & kGuestChecksum) != 0,
+                                     .tso4 = (on & kGuestTso4) != 0,
+                                     .tso6 = (on & kGuestTso6) != 0,
+                                     .ecn = (on & kGuestEcn) != 0,
+                                     .uso4 = (on & kGuestUso4) != 0,
+                                     .uso6 = (on & kGuestUso6) != 0};
+  return std::ranges::all_of(pairs_, [&](auto& pair) { return pair->wire().set_offloads(offloads); });
 }
 
 void Net::tell_configuration() noexcept {
@@ -191,6 +196,31 @@ void Net::set_link(bool up) noexcept {
   const std::lock_guard lock(link_mutex_);
   if (link_up_.exchange(up) == up) return;
   if (back_end_ != nullptr) back_end_->set_link(up);
+  tell_configuration();
+}
+
+// On the queue's thread, which is that of both queues.
+void Net::wire_lost(Pair& pair) noexcept {
+  pair.leave_wire();
+  if (is_lost_.exchange(true)) return;
+  tell_configuration();
+  if (options_.lost) options_.lost();
+}
+
+void Net::reconnect(FileDescriptor socket) {
+  auto* const stream = pairs_.size() == 1 ? dynamic_cast<net::Stream*>(&pairs_.front()->wire()) : nullptr;
+  if (stream == nullptr) throw Error(std::errc::not_supported, name() + ": it is not on a stream");
+  net::Stream::Ends ends = net::Stream::ends_of(std::move(socket), name());
+  thread_of(0).run([&] {
+    Pair& pair = *pairs_.front();
+    pair.leave_wire();
+    stream->reconnect(std::move(ends));
+    is_lost_ = false;
+    if (is_running(0)) pair.start_receiving();
+    if (!is_running(1)) return;
+    pair.start_transmitting();
+    work(1);  // it may have been waiting for room
+  });
   tell_configuration();
 }
 

@@ -1,4 +1,5 @@
-// The virtio network device (virtio 1.2 §5.1; UDP segmentation offload as in 1.3) on tap queues.
+// The virtio network device (virtio 1.2 §5.1; UDP segmentation offload as in 1.3) on tap queues, or on a
+// stream.
 //
 // DEVNOTE: with a tap it is the kernel that chooses the queue of a packet: by the flow the guest last sent on
 // that queue or, where the driver sets up receive-side scaling, by a program that the daemon has loaded
@@ -8,13 +9,14 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "vmm-core/net/tap.h"
+#include "vmm-core/net/wire.h"
 #include "vmm-core/state/counters.h"
 #include "vmm-core/virtio/net_back_end.h"
 #include "vmm-core/virtio/net_filter.h"
@@ -29,9 +31,11 @@ struct NetOptions {
   bool link_up = true;
   std::uint16_t mtu = 0;  // 0: not told to the guest
   std::uint16_t queue_size = 256;
-  std::uint16_t pairs = 0;  // of a device without taps; else there are as many as taps
+  std::uint16_t pairs = 0;  // of a device without wires; else there are as many as wires
   // What receive-side scaling of taps is done by; none: it is not offered. Used by one device.
   std::shared_ptr<net::Steering> steering = {};
+  // On a queue's thread: the wire is lost, and with it the link, until reconnect().
+  std::function<void()> lost = {};
 };
 
 struct NetState {
@@ -45,9 +49,9 @@ struct NetState {
 
 class Net final : public ServedDevice {
  public:
-  // One tap for each queue pair, at most 64. `counters` outlives the device. With a back end, that moves the
-  // packets where it can, and else the taps, if there are any. Throws Error.
-  Net(std::string name, std::vector<std::unique_ptr<net::Tap>> taps, const NetOptions& options,
+  // One wire for each queue pair, at most 64; a stream is alone. `counters` outlives the device. With a back
+  // end, that moves the packets where it can, and else the wires, if there are any. Throws Error.
+  Net(std::string name, std::vector<std::unique_ptr<net::Wire>> wires, const NetOptions& options,
       NetCounters& counters, std::vector<EventThread*> threads, std::unique_ptr<NetBackEnd> back_end = {});
   ~Net() override;
 
@@ -64,6 +68,11 @@ class Net final : public ServedDevice {
 
   // Plugs the cable in or out; packets of an unplugged interface are dropped both ways. Any thread.
   void set_link(bool up) noexcept;
+  // An interface on a stream, which may be lost, has this one. Any thread. Throws Error for a socket that is
+  // none, or an interface of another kind.
+  void reconnect(FileDescriptor socket);
+  // Whether the wire or the back end is. Any thread.
+  bool is_lost() const noexcept { return is_lost_.load(); }
   // The guest's place on the network has changed: a driver that can tells the others on it (§5.1.6.5.4). Any
   // thread.
   void announce() noexcept;
@@ -103,6 +112,7 @@ class Net final : public ServedDevice {
   bool apply_scaling() noexcept;
   bool apply_offloads() noexcept;
   void tell_configuration() noexcept;
+  void wire_lost(Pair& pair) noexcept;
   enum class Role { pair, control, none };
   Role role_of(std::uint16_t queue) const noexcept;
 
@@ -115,7 +125,7 @@ class Net final : public ServedDevice {
   std::atomic<bool> is_handed_over_{false};  // the back end has the queues of pairs
   std::mutex link_mutex_;  // whoever changes link_up_ tells the back end before another does
   std::atomic<bool> link_up_;
-  std::atomic<bool> is_lost_{false};  // the back end
+  std::atomic<bool> is_lost_{false};  // the back end, or the wire
   std::atomic<bool> announces_{false};
   std::atomic<std::uint16_t> pairs_in_use_{1};
   std::atomic<std::uint64_t> offloads_{~std::uint64_t{0}};

@@ -15,7 +15,7 @@ namespace {
 using namespace net_layout;
 
 constexpr std::size_t kShortestPacket = sizeof(Header) + kEthernetHeader;
-constexpr std::uint64_t kLongestFrame = net::Tap::kMaximumPacket - sizeof(Header);
+constexpr std::uint64_t kLongestFrame = net::Wire::kMaximumPacket - sizeof(Header);
 
 void add(Counter& counter, std::uint64_t value) noexcept {
   counter.fetch_add(value, std::memory_order_relaxed);
@@ -23,12 +23,12 @@ void add(Counter& counter, std::uint64_t value) noexcept {
 
 }  // namespace
 
-Net::Pair::Pair(Net& device, std::uint16_t index, std::unique_ptr<net::Tap> tap)
+Net::Pair::Pair(Net& device, std::uint16_t index, std::unique_ptr<net::Wire> wire)
     : device_(device),
       receive_queue_(static_cast<std::uint16_t>(2 * index)),
       transmit_queue_(static_cast<std::uint16_t>(2 * index + 1)),
-      tap_(std::move(tap)),
-      overflow_(net::Tap::kMaximumPacket),
+      wire_(std::move(wire)),
+      overflow_(net::Wire::kMaximumPacket),
       input_(*this),
       output_(*this) {
   held_.reserve(kMostHeld);
@@ -40,19 +40,19 @@ Net::Pair::Pair(Net& device, std::uint16_t index, std::unique_ptr<net::Tap> tap)
 
 void Net::Pair::Input::on_event(std::uint32_t events) noexcept {
   // Errors are reported whatever one waits for: a tap that was deleted would call for ever.
-  if ((events & EPOLLIN) == 0) pair.device_.thread_of(pair.receive_queue_).remove(pair.tap_->descriptor());
+  if ((events & EPOLLIN) == 0) pair.device_.thread_of(pair.receive_queue_).remove(pair.wire_->descriptor());
   pair.device_.work(pair.receive_queue_);
 }
 
 void Net::Pair::wait_for_packets(bool wait) noexcept {
   if (wait == waits_) return;
-  device_.thread_of(receive_queue_).change(tap_->descriptor(), wait ? std::uint32_t{EPOLLIN} : 0);
+  device_.thread_of(receive_queue_).change(wire_->descriptor(), wait ? std::uint32_t{EPOLLIN} : 0);
   waits_ = wait;
 }
 
 void Net::Pair::start_receiving() noexcept {
   try {
-    device_.thread_of(receive_queue_).add(tap_->descriptor(), EPOLLIN, input_);
+    device_.thread_of(receive_queue_).add(wire_->descriptor(), EPOLLIN, input_);
     waits_ = true;
   } catch (const Error&) {
     device_.host()->request_reset();
@@ -60,7 +60,7 @@ void Net::Pair::start_receiving() noexcept {
 }
 
 void Net::Pair::stop_receiving() noexcept {
-  device_.thread_of(receive_queue_).remove(tap_->descriptor());
+  device_.thread_of(receive_queue_).remove(wire_->descriptor());
   packet_size_ = 0;
   expected_bytes_ = 0;
   Queue& queue = device_.queue(receive_queue_);
@@ -109,7 +109,7 @@ ServedDevice::Served Net::Pair::receive() noexcept {
 // Of an interface that is unplugged. False when there is nothing.
 bool Net::Pair::discard() noexcept {
   const iovec whole{.iov_base = overflow_.data(), .iov_len = overflow_.size()};
-  if (tap_->receive({&whole, 1}) < 0) return false;
+  if (wire_->receive({&whole, 1}) < 0) return false;
   add(device_.counters_.receive_drops, 1);
   return true;
 }
@@ -159,8 +159,15 @@ bool Net::Pair::fetch() noexcept {
       direct_bytes_ += range.iov_len - skipped;
     }
     buffers[count++] = {overflow_.data(), overflow_.size()};
-    const std::ptrdiff_t got = tap_->receive(std::span(buffers).first(count));
-    if (got < 0) return false;
+    const std::ptrdiff_t got = wire_->receive(std::span(buffers).first(count));
+    if (got < 0) {
+      if (wire_->is_lost()) {
+        device_.wire_lost(*this);
+        // Which may have been waiting for room; now it drops.
+        if (device_.is_running(transmit_queue_)) device_.work(transmit_queue_);
+      }
+      return false;
+    }
     if (static_cast<std::size_t>(got) < kShortestPacket) continue;
     packet_size_ = static_cast<std::size_t>(got);
     // Long packets come in runs, and what was looked for in vain costs little.
@@ -252,23 +259,32 @@ void Net::Pair::return_chains(std::size_t count) noexcept {
 void Net::Pair::Output::on_event(std::uint32_t events) noexcept {
   EventThread& thread = pair.device_.thread_of(pair.transmit_queue_);
   if ((events & EPOLLOUT) == 0) {
-    thread.remove(pair.tap_->output_descriptor());
+    thread.remove(pair.wire_->output_descriptor());
   } else {
-    thread.change(pair.tap_->output_descriptor(), 0);
+    thread.change(pair.wire_->output_descriptor(), 0);
   }
   pair.device_.work(pair.transmit_queue_);
 }
 
 void Net::Pair::start_transmitting() noexcept {
   try {
-    device_.thread_of(transmit_queue_).add(tap_->output_descriptor(), 0, output_);
+    device_.thread_of(transmit_queue_).add(wire_->output_descriptor(), 0, output_);
   } catch (const Error&) {
     device_.host()->request_reset();
   }
 }
 
 void Net::Pair::stop_transmitting() noexcept {
-  device_.thread_of(transmit_queue_).remove(tap_->output_descriptor());
+  device_.thread_of(transmit_queue_).remove(wire_->output_descriptor());
+}
+
+void Net::Pair::leave_wire() noexcept {
+  device_.thread_of(receive_queue_).remove(wire_->descriptor());
+  device_.thread_of(transmit_queue_).remove(wire_->output_descriptor());
+}
+
+void Net::Pair::wait_for_room() noexcept {
+  device_.thread_of(transmit_queue_).change(wire_->output_descriptor(), EPOLLOUT);
 }
 
 ServedDevice::Served Net::Pair::transmit() noexcept {
@@ -278,15 +294,21 @@ ServedDevice::Served Net::Pair::transmit() noexcept {
   while (queue.pop(chain)) {
     if (served++ == kShare) {
       queue.push_back(chain);
+      wire_->flush();
       return Served::more;
     }
     if (!send(chain)) {
       queue.push_back(chain);
-      device_.thread_of(transmit_queue_).change(tap_->output_descriptor(), EPOLLOUT);
+      wait_for_room();
       return Served::waiting;
     }
   }
   count_malformed(queue, transmit_malformed_);
+  if (!wire_->flush()) {
+    wait_for_room();
+    return Served::waiting;
+  }
+  if (wire_->is_lost()) device_.wire_lost(*this);
   return Served::all;
 }
 
@@ -308,7 +330,7 @@ bool Net::Pair::send(Chain& chain) noexcept {
     if (!reader.rest(std::span(written_).subspan(1), frame, count)) {
       add(counters.transmit_errors, 1);  // in more pieces than the kernel takes
     } else {
-      const std::ptrdiff_t sent = tap_->send(std::span(written_).first(count + 1));
+      const std::ptrdiff_t sent = wire_->send(std::span(written_).first(count + 1));
       if (sent == -EAGAIN) return false;
       if (sent < 0) {
         // Headers that do not go with the packet, an interface that is down: it is lost, as on a wire.

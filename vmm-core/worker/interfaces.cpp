@@ -5,6 +5,11 @@
 #include <cstring>
 #include <utility>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include "vmm-core/net/stream.h"
+#include "vmm-core/net/tap.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/virtio/net.h"
 #include "vmm-core/virtio/vhost/kernel_net.h"
@@ -38,11 +43,11 @@ void say_fall_back(const std::string& why) {
   std::fprintf(stderr, "warren-vmm: %s; the worker moves the packets itself\n", why.c_str());
 }
 
-using Taps = std::vector<std::unique_ptr<net::Tap>>;
+using Wires = std::vector<std::unique_ptr<net::Wire>>;
 
 // None, and a line that says why, where the kernel will not.
 std::unique_ptr<NetBackEnd> kernel_back_end(const std::string& id, std::vector<FileDescriptor>& vhost,
-                                            const Taps& taps, GuestMemory& memory, EventThread& thread) {
+                                            const Wires& taps, GuestMemory& memory, EventThread& thread) {
   if (vhost.empty()) return nullptr;
   std::vector<std::unique_ptr<virtio::vhost::Peer>> peers;
   for (FileDescriptor& each : vhost) peers.push_back(virtio::vhost::kernel_of(std::move(each)));
@@ -75,7 +80,8 @@ machine::PciDeviceConfiguration Worker::interface_device(const control::Interfac
   NetCounters& counters = net_counters(interface.id);
   const std::vector<EventThread*> threads = interface_threads(interface);
   if (interface.vhost_user) return user_interface(interface, counters, *threads.front(), descriptors);
-  auto taps = std::make_shared<Taps>();
+  if (interface.stream) return stream_interface(interface, counters, threads.front(), descriptors);
+  auto taps = std::make_shared<Wires>();
   FileDescriptor first;
   for (const auto& name : interface.descriptors) {
     FileDescriptor tap = take(descriptors, name);
@@ -112,7 +118,7 @@ machine::PciDeviceConfiguration Worker::user_interface(const control::InterfaceS
   const auto make = [interface, socket, options, &counters, &thread](GuestMemory& memory) {
     auto back_end =
         std::make_unique<virtio::vhost::UserNet>(interface.id, std::move(*socket), options, memory, thread);
-    return std::make_unique<virtio::Net>(interface.id, Taps{}, net_options(interface), counters,
+    return std::make_unique<virtio::Net>(interface.id, Wires{}, net_options(interface), counters,
                                          std::vector<EventThread*>{&thread}, std::move(back_end));
   };
   vhost_user_interfaces_.insert(interface.id);
@@ -127,6 +133,47 @@ machine::PciDeviceConfiguration Worker::user_interface(const control::InterfaceS
   // Now, and not when the device is built: the back end is waited for, and the vCPUs stand still then.
   auto device = std::make_shared<std::unique_ptr<virtio::Net>>(make(machine_->memory()));
   return on_pci(interface.id, interface.address, [device, known] { return known(std::move(*device)); });
+}
+
+machine::PciDeviceConfiguration Worker::stream_interface(const control::InterfaceSpecification& interface,
+                                                         NetCounters& counters, EventThread* thread,
+                                                         control::DescriptorSet& descriptors) {
+  auto wires = std::make_shared<Wires>();
+  wires->push_back(std::make_unique<net::Stream>(take(descriptors, *interface.stream), interface.id));
+  virtio::NetOptions options = net_options(interface);
+  options.lost = [this, id = interface.id] { stream_lost(id); };
+  return on_pci(interface.id, interface.address,
+                [this, id = interface.id, wires, options, &counters, thread](GuestMemory&) {
+                  auto device = std::make_unique<virtio::Net>(id, std::move(*wires), options, counters,
+                                                              std::vector<EventThread*>{thread});
+                  interfaces_[id] = device.get();
+                  return device;
+                });
+}
+
+// On the device's thread.
+void Worker::stream_lost(const std::string& interface) noexcept {
+  try {
+    boost::asio::post(loop_, [this, interface] {
+      if (surroundings_.interface_lost) surroundings_.interface_lost({interface});
+    });
+  } catch (const std::exception&) {
+    // No memory for one small message: whoever asks for the status still sees it.
+  }
+}
+
+std::vector<std::string> Worker::lost_interfaces() const {
+  std::vector<std::string> lost;
+  for (const auto& [id, device] : interfaces_)
+    if (!vhost_user_interfaces_.contains(id) && device->is_lost()) lost.push_back(id);
+  return lost;
+}
+
+void Worker::reconnect_interface(const control::ReconnectInterface& command,
+                                 control::DescriptorSet descriptors) {
+  const auto found = interfaces_.find(command.id);
+  if (found == interfaces_.end()) throw Error(std::errc::no_such_device, "interface '" + command.id + "'");
+  found->second->reconnect(take(descriptors, command.descriptor));
 }
 
 }  // namespace warren::vmm::worker
