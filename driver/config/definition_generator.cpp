@@ -327,6 +327,10 @@ Interface make_interface(Dice& dice, std::uint32_t number) {
     interface.driver.name = PacketMover::vhost;
     if (dice.flip()) interface.backend = {.passt = false, .log_file = {}, .vhost = dice.path(), .tap = true};
   }
+  const bool takes_scaling = has_link(interface) && interface.type != InterfaceType::direct &&
+                             interface.driver.name != PacketMover::vhost;
+  if (takes_scaling && interface.driver.queues.value_or(1) > 1)
+    interface.driver.receive_scaling = dice.maybe_bool();
   interface.link_up = dice.maybe_bool();
   interface.mtu = dice.maybe(68, 65535);
   interface.info = make_info(dice, true, 100 + number);

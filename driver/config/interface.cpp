@@ -27,6 +27,7 @@ InterfaceDriver parse_interface_driver(XmlElement& element) {
   driver.queues = read_number(element, "queues", 1, 256);
   driver.rx_queue_size = read_power_of_two(element, "rx_queue_size", 256, 1024);
   driver.tx_queue_size = read_power_of_two(element, "tx_queue_size", 256, 1024);
+  driver.receive_scaling = read_on_off(element, "rss");
   driver.packed = read_on_off(element, "packed");
   driver.in_thread = accept_only(element, "txmode", "iothread");
   driver.by_ioeventfd = accept_only(element, "ioeventfd", "on");
@@ -222,6 +223,7 @@ void format_interface_driver(XmlWriter& writer, const InterfaceDriver& driver) {
   format_optional(writer, "queues", driver.queues);
   format_optional(writer, "rx_queue_size", driver.rx_queue_size);
   format_optional(writer, "tx_queue_size", driver.tx_queue_size);
+  format_optional(writer, "rss", driver.receive_scaling);
   format_optional(writer, "packed", driver.packed);
   writer.end();
 }

@@ -47,6 +47,7 @@ struct InterfaceDriver {
   std::optional<std::uint32_t> queues;         // queue pairs, 1..256
   std::optional<std::uint32_t> rx_queue_size;  // powers of two, 256..1024
   std::optional<std::uint32_t> tx_queue_size;
+  std::optional<bool> receive_scaling;  // rss: the guest's driver may choose queues by hashes
   std::optional<bool> packed;
   // txmode='iothread', ioeventfd='on', event_idx='on': given, and as it always is.
   bool in_thread = false, by_ioeventfd = false, has_event_index = false;

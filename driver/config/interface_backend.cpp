@@ -184,10 +184,22 @@ void format_vhost_user_interface(XmlWriter& writer, const VhostUserSource& sourc
   writer.end();
 }
 
+// Receive-side scaling is a program at a tap's queues.
+void check_scaling(XmlElement& element, const Interface& interface) {
+  const auto refuse = [&element](const char* why) {
+    throw element.child("driver")->unsupported_attribute("rss", why);
+  };
+  if (interface.driver.queues.value_or(1) == 1) refuse("there is one queue; give it queues='2' or more");
+  if (interface.driver.name == PacketMover::vhost)
+    refuse("it is not done with vhost; leave one of the two out");
+  if (direct_plug_of(interface) != nullptr) refuse("a macvtap chooses queues by itself");
+}
+
 // What a link of the host would be, and what the driver cannot be without one.
 void check_without_link(XmlElement& element, const Interface& interface) {
   if (device_plug_of(interface) != nullptr) return;  // check_port_settings
   if (has_link(interface)) {
+    if (interface.driver.receive_scaling == true) check_scaling(element, interface);
     if (interface.driver.name == PacketMover::vhost && interface.driver.packed == true) {
       throw element.child("driver")->unsupported_attribute(
           "packed", "the kernel's vhost-net has no packed rings; leave one of the two out");
@@ -196,6 +208,8 @@ void check_without_link(XmlElement& element, const Interface& interface) {
   }
   const std::string why = fmt::format("an interface of type {} has no link of the host",
                                       names::kInterfaceType.name(interface.type));
+  if (interface.driver.receive_scaling == true)
+    throw element.child("driver")->unsupported_attribute("rss", why);
   for (const char* name : {"vlan", "virtualport", "port", "filterref", "target", "bandwidth"})
     if (XmlElement* child = element.child(name)) throw child->unsupported(why);
   if (interface.driver.name == PacketMover::vhost)

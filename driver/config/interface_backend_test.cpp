@@ -60,6 +60,8 @@ TEST(InterfaceDriver, SaysWhoMovesPackets) {
                               "queues='4' rx_queue_size='512'/>"));
   EXPECT_THAT(text, HasSubstr("<backend tap='/dev/net/tun' vhost='/dev/vhost-net'/>"));
   EXPECT_THAT(written(domain(bridge("<driver name='qemu'/>"))), HasSubstr("<driver name='qemu'/>"));
+  EXPECT_THAT(written(domain(bridge("<driver queues='2' rss='on' packed='off'/>"))),
+              HasSubstr("<driver queues='2' rss='on' packed='off'/>"));
 }
 
 TEST(InterfaceDriver, WhatHasNoEffectIsRefusedByName) {
@@ -68,6 +70,8 @@ TEST(InterfaceDriver, WhatHasNoEffectIsRefusedByName) {
         std::pair("<driver ioeventfd='off'/>", "@ioeventfd"),
         std::pair("<driver event_idx='off'/>", "@event_idx"),
         std::pair("<driver name='vhost' packed='on'/>", "@packed"), std::pair("<driver rss='on'/>", "@rss"),
+        std::pair("<driver name='vhost' queues='2' rss='on'/>", "@rss"),
+        std::pair("<driver queues='2' rss_hash_report='on'/>", "@rss_hash_report"),
         std::pair("<backend tap='/dev/tap9'/>", "@tap"),
         std::pair("<backend vhost='/dev/vhost-net'/>", "@vhost"),
         std::pair("<backend type='passt'/>", "@type"), std::pair("<backend logFile='/l'/>", "@logFile")})

@@ -113,7 +113,16 @@ GuestLink open_guest_link(const config::Interface& interface, const LinkAccess& 
   check_virtual_port(interface, is_switched);
   // Before there is a link that would have to go again.
   std::vector<vmm::FileDescriptor> vhost = open_vhost(interface, access);
+  const bool has_scaling = interface.driver.receive_scaling == true;
   if (const config::DirectPlug* direct = config::direct_plug_of(interface)) {
+    if (has_scaling) {
+      throw Error(
+          VIR_ERR_CONFIG_UNSUPPORTED,
+          fmt::format(
+              "interface {}: <driver rss='on'/> is not for the macvtap that network '{}' makes of it, "
+              "which chooses queues by itself",
+              config::format_mac_address(interface.mac.value()), interface.source_network));
+    }
     link::Macvtap macvtap = link::create_macvtap({.name = interface.target,
                                                   .device = direct->device,
                                                   .mode = direct->mode,
@@ -121,10 +130,13 @@ GuestLink open_guest_link(const config::Interface& interface, const LinkAccess& 
                                                   .mtu = interface.mtu,
                                                   .queues = interface.driver.queues.value_or(1)});
     auto half_made = std::make_shared<link::HalfMadeLink>(macvtap.name);
-    return {std::move(macvtap.name), std::move(macvtap.queues), std::move(half_made), std::move(vhost), {}};
+    return {
+        std::move(macvtap.name), std::move(macvtap.queues), std::move(half_made), std::move(vhost), {}, {}};
   }
   link::Tap tap = link::open_tap(tap_of(interface, is_switched));
-  return {std::move(tap.name), std::move(tap.queues), nullptr, std::move(vhost), {}};
+  GuestLink result{std::move(tap.name), std::move(tap.queues), nullptr, std::move(vhost), {}, {}};
+  if (has_scaling) result.steering = link::make_steering();
+  return result;
 }
 
 void set_guest_link_up(const config::Interface& interface) {

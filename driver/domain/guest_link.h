@@ -2,12 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "driver/config/interface.h"
 #include "driver/domain/passt.h"
 #include "driver/link/link.h"
+#include "driver/link/steering.h"
 #include "vmm-core/os/file_descriptor.h"
 
 namespace warren::driver::domain {
@@ -17,6 +19,7 @@ struct GuestLink {
   std::vector<vmm::FileDescriptor> queues;        // non-blocking; one for each queue pair
   std::shared_ptr<link::HalfMadeLink> half_made;  // a macvtap: until it is the domain's; else null
   std::vector<vmm::FileDescriptor> vhost;         // /dev/vhost-net for each queue, where that is asked for
+  std::optional<link::Steering> steering;         // for receive-side scaling, where that is asked for
   vmm::FileDescriptor connection;                 // instead of all that: to a passt or a vhost-user back end
 };
 

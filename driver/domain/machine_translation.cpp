@@ -233,6 +233,8 @@ control::InterfaceSpecification interface_of(const config::Interface& interface,
       result.descriptors.push_back(tap_descriptor(index, queue));
       if (has_vhost) result.vhost.push_back(vhost_net_descriptor(index, queue));
     }
+    if (interface.driver.receive_scaling == true)
+      result.steering = {steering_descriptor(index), steering_table_descriptor(index)};
   }
   result.queue_size = static_cast<std::uint16_t>(
       std::max(interface.driver.rx_queue_size.value_or(256), interface.driver.tx_queue_size.value_or(256)));

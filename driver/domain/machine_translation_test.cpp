@@ -85,7 +85,7 @@ TEST(MachineTranslation, WhoMovesThePacketsOfInterfaces) {
   const auto interfaces =
       translate(
           "<memoryBacking><access mode='shared'/></memoryBacking><devices>"
-          "<interface type='ethernet'><driver queues='2'/></interface>"
+          "<interface type='ethernet'><driver queues='2' rss='on'/></interface>"
           "<interface type='bridge'><source bridge='br0'/><driver name='vhost' queues='2'/></interface>"
           "<interface type='user'/><interface type='vhostuser'><source type='unix' path='/s' mode='client'/>"
           "<driver queues='3' rx_queue_size='512'/></interface></devices>")
@@ -93,8 +93,10 @@ TEST(MachineTranslation, WhoMovesThePacketsOfInterfaces) {
   using Names = std::vector<std::string>;
   ASSERT_EQ(interfaces.size(), 4u);
   EXPECT_EQ(interfaces[0].descriptors, (Names{"tap0.0", "tap0.1"}));
+  EXPECT_EQ(interfaces[0].steering, (Names{"steering0", "steering0-table"}));
   EXPECT_TRUE(interfaces[0].vhost.empty()) << "nobody has asked for the kernel";
   EXPECT_EQ(interfaces[1].descriptors, (Names{"tap1.0", "tap1.1"}));
+  EXPECT_TRUE(interfaces[1].steering.empty());
   EXPECT_EQ(interfaces[1].vhost, (Names{"vhost-net1.0", "vhost-net1.1"}));
   EXPECT_EQ(interfaces[2].stream, "net2");
   EXPECT_TRUE(interfaces[2].descriptors.empty());

@@ -117,11 +117,12 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
   }
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
     const config::Interface& interface = devices.interfaces[i];
-    if (!config::has_link(interface) || interface.driver.name == config::PacketMover::vhost) {
+    if (!config::has_link(interface) || interface.driver.name == config::PacketMover::vhost ||
+        interface.driver.receive_scaling == true) {
       throw Error(
           VIR_ERR_CONFIG_UNSUPPORTED,
-          fmt::format("interface {}: a worker that runs by itself opens taps alone: passt, vhost-net and "
-                      "sockets of other programs are the daemon's business",
+          fmt::format("interface {}: a worker that runs by itself opens taps alone: passt, vhost-net, "
+                      "programs for rss and sockets of other programs are the daemon's business",
                       config::format_mac_address(interface.mac.value())));
     }
     // The name the first free tap would get.

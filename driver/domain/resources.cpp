@@ -31,6 +31,12 @@ std::string tap_descriptor(std::size_t index, std::size_t queue) {
 std::string vhost_net_descriptor(std::size_t index, std::size_t queue) {
   return fmt::format("vhost-net{}.{}", index, queue);
 }
+std::string steering_descriptor(std::size_t index) {
+  return fmt::format("steering{}", index);
+}
+std::string steering_table_descriptor(std::size_t index) {
+  return fmt::format("steering{}-table", index);
+}
 std::string connection_descriptor(std::size_t index) {
   return fmt::format("net{}", index);
 }
@@ -142,6 +148,10 @@ std::string open_interface(Resources& resources, const config::Interface& interf
     add(resources, tap_descriptor(index, queue), std::move(link.queues[queue]));
   for (std::size_t queue = 0; queue < link.vhost.size(); ++queue)
     add(resources, vhost_net_descriptor(index, queue), std::move(link.vhost[queue]));
+  if (link.steering) {
+    add(resources, steering_descriptor(index), std::move(link.steering->program));
+    add(resources, steering_table_descriptor(index), std::move(link.steering->table));
+  }
   if (link.connection) add(resources, connection_descriptor(index), std::move(link.connection));
   if (link.half_made) resources.half_made_links.push_back(std::move(link.half_made));
   return std::move(link.name);

@@ -74,6 +74,9 @@ std::string data_descriptor(const std::string& image_descriptor);
 std::string lifeline_descriptor(std::size_t index);
 std::string tap_descriptor(std::size_t index, std::size_t queue);
 std::string vhost_net_descriptor(std::size_t index, std::size_t queue);
+// Of the program that spreads packets over taps' queues, and of its table.
+std::string steering_descriptor(std::size_t index);
+std::string steering_table_descriptor(std::size_t index);
 // Of an interface without a tap.
 std::string connection_descriptor(std::size_t index);
 std::string serial_descriptor(std::size_t index);

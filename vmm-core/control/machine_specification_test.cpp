@@ -32,10 +32,11 @@ TEST(MachineSpecification, SurvivesTheJourneyThroughJson) {
 
 TEST(MachineSpecification, ExampleIsValidAndNamesItsDescriptors) {
   EXPECT_EQ(refusal(example_specification()), "");
-  EXPECT_THAT(descriptor_names(example_specification()),
-              testing::ElementsAre("kernel", "initrd", "serial0", "serial0-log", "console0", "channel0",
-                                   "disk0", "disk1", "tap0", "tap1", "vhost0", "vhost1", "switch", "vsock",
-                                   "vsock.seqpacket", "input1", "input2", "vfio", "vfio7"));
+  EXPECT_THAT(
+      descriptor_names(example_specification()),
+      testing::ElementsAre("kernel", "initrd", "serial0", "serial0-log", "console0", "channel0", "disk0",
+                           "disk1", "tap0", "tap1", "vhost0", "vhost1", "program", "table", "switch", "vsock",
+                           "vsock.seqpacket", "input1", "input2", "vfio", "vfio7"));
 }
 
 TEST(MachineSpecification, NumaNodesHaveAllMemoryAndEveryVcpuOnce) {
@@ -149,6 +150,8 @@ TEST(MachineSpecification, EveryLimitIsNamed) {
   expect("interfaces[0].address: two devices", [](auto& s) { s.interfaces[0].address = s.disks[0].address; });
   expect("interfaces[0].id: 'disk0' is used twice", [](auto& s) { s.interfaces[0].id = "disk0"; });
   expect("interfaces[0].vhost: not one for each tap", [](auto& s) { s.interfaces[0].vhost.pop_back(); });
+  expect("interfaces[0].steering: not a program and a table for two taps or more",
+         [](auto& s) { s.interfaces[0].steering.pop_back(); });
   expect("interfaces[0].packed: not with vhost", [](auto& s) { s.interfaces[0].packed = true; });
   expect("interfaces[0].queues", [](auto& s) { s.interfaces[0].queues = 2; });
   expect("interfaces[1].descriptors: taps beside vhost_user",

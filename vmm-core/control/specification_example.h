@@ -52,6 +52,7 @@ inline MachineSpecification example_specification() {
   interface.mac = "52:54:00:12:34:56";
   interface.descriptors = {"tap0", "tap1"};
   interface.vhost = {"vhost0", "vhost1"};
+  interface.steering = {"program", "table"};
   s.interfaces.push_back(interface);
   interface = {};
   interface.id = "net1";

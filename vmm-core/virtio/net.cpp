@@ -181,7 +181,7 @@ void Net::deactivate() noexcept {
   // What arrives before there is a driver again, any driver can read.
   if (!pairs_.empty())
     thread_of(0).run([&] {
-      for (const auto& pair : pairs_) pair->tap().set_offloads({});
+      for (const auto& pair : pairs_) pair->wire().set_offloads({});
     });
   pairs_in_use_.store(1);
   scaling_.reset();
