@@ -4,6 +4,7 @@
 import os
 import re
 import sys
+import time
 import unittest
 import unittest.mock
 from pathlib import Path
@@ -94,6 +95,46 @@ class Filters(unittest.TestCase):
         self.assertIn("2323", self.rules())
         self.virsh("nwfilter-binding-delete", "tap7")
         self.assertNotIn("tap7", self.rules())
+
+    def test_wrong_use(self):
+        uuid = re.search("<uuid>(.*)</uuid>", self.virsh("nwfilter-dumpxml", "clean-traffic"))[1]
+        for document, said in ((FILTER.replace("root", "roof"), "roof"), (FILTER.replace("'drop'", "'dorp'"), "dorp"),
+                               (FILTER.replace("dstportstart", "dstport"), "dstport"), ("<filter/>", "name"),
+                               (FILTER.replace("chain='root'>", f"chain='root'><uuid>{uuid}</uuid>"), "clean-traffic"),
+                               (FILTER.replace("<tcp dstportstart='23'/>", "<tcp ipset='x' ipsetflags='src'/>"), "ipset"),
+                               ("<filter name='a'><filterref filter='a'/></filter>", "loop|itself|a")):
+            self.assertRegex(self.refused("nwfilter-define", self.file(document)), said)
+        self.assertIn("schema", self.refused("nwfilter-define", self.file(FILTER.replace("'23'", "'x'")), "--validate").lower())
+        for command in ("nwfilter-dumpxml", "nwfilter-undefine"):
+            self.assertIn("Network filter not found", self.refused(command, "no-such"))
+        for command in ("nwfilter-binding-dumpxml", "nwfilter-binding-delete"):
+            self.assertIn("binding not found", self.refused(command, "no-such"))
+        # With no change there is nothing to define; with a wrong one the filter stays.
+        self.virsh("nwfilter-define", self.file(FILTER), "--validate")
+        before = self.virsh("nwfilter-dumpxml", "no-telnet")
+        for editor in ("true", "sed -i -e s/drop/dorp/"):
+            with unittest.mock.patch.dict(os.environ, {"VISUAL": editor}):
+                self.daemon.virsh("nwfilter-edit", "no-telnet", check=False)
+            self.assertEqual(self.virsh("nwfilter-dumpxml", "no-telnet"), before)
+
+    def test_wrong_bindings(self):
+        self.virsh("nwfilter-define", self.file(FILTER))
+        self.assertIn("tap7", self.refused("nwfilter-binding-create", self.file(BINDING)))  # there is no such link
+        self.daemon.in_network("ip", "tuntap", "add", "tap7", "mode", "tap")
+        self.assertIn("missing", self.refused("nwfilter-binding-create", self.file(BINDING.replace("no-telnet", "missing"))))
+        self.assertIn("schema", self.refused("nwfilter-binding-create", self.file(BINDING.replace("portdev", "portdve")),
+                                             "--validate").lower())
+        self.assertEqual(self.virsh("nwfilter-binding-list"), "")
+        self.assertNotIn("tap7", self.rules())
+        self.virsh("nwfilter-binding-create", self.file(BINDING), "--validate")
+        self.assertIn("tap7", self.refused("nwfilter-binding-create", self.file(BINDING)))
+        # It goes with its tap.
+        self.daemon.in_network("ip", "link", "del", "tap7")
+        deadline = time.monotonic() + 15
+        while self.virsh("nwfilter-binding-list") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(self.virsh("nwfilter-binding-list"), "")
+        self.virsh("nwfilter-undefine", "no-telnet")
 
     def test_a_domain_is_filtered_while_it_runs(self):
         self.virsh("net-define", self.file(DEFAULT))

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """The host's own interfaces by stock virsh: every iface-* command, in a network name space."""
 
+import os
 import sys
 import unittest
+import unittest.mock
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -43,6 +45,26 @@ class Interfaces(unittest.TestCase):
         self.assertIn("<interface type='ethernet' name='v0'>", bridge)
         self.assertIn("<ip address='10.5.0.1' prefix='24'/>", bridge)
         self.assertIn("Interface not found", self.refused("iface-dumpxml", "missing"))
+
+    def test_which_are_listed(self):
+        def names(*options: str) -> set[str]:
+            return {line.split()[0] for line in self.virsh("iface-list", *options).splitlines()}
+        self.assertTrue({"br5", "v1"} <= names() and not {"v2", "v3"} & names())
+        self.assertTrue({"v2", "v3"} <= names("--inactive") and "br5" not in names("--inactive"))
+        self.assertEqual(names("--all"), names() | names("--inactive"))
+        self.assertIn("<mac address='52:54:00:00:00:51'/>", self.virsh("iface-dumpxml", "v1", "--xpath", "//mac"))
+        for command in ("iface-mac", "iface-dumpxml", "iface-start", "iface-destroy", "iface-undefine"):
+            self.assertRegex(self.refused(command, "missing"), "Interface not found|ifup", command)
+        self.assertIn("Interface not found", self.refused("iface-name", "52:54:00:99:99:99"))
+
+    def test_an_edit_without_a_change_is_none(self):
+        before = self.virsh("iface-dumpxml", "v1")
+        with unittest.mock.patch.dict(os.environ, {"VISUAL": "true"}):
+            self.daemon.virsh("iface-edit", "v1", check=False)
+        self.assertEqual(self.virsh("iface-dumpxml", "v1"), before)
+        with unittest.mock.patch.dict(os.environ, {"VISUAL": "sed -i -e s/ethernet/ehternet/"}):
+            self.refused("iface-edit", "v1")
+        self.assertEqual(self.virsh("iface-dumpxml", "v1"), before)
 
     def test_changes_need_the_hosts_tools(self):
         """This host configures its network otherwise: each command says so, and changes nothing."""
