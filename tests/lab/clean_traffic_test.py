@@ -284,17 +284,18 @@ class CleanTraffic(unittest.TestCase):
         with self.assertRaises(TimeoutError):
             socket.create_connection(("10.72.0.14", 2210), 2)
         with socket.create_server((HOST, 5000)) as listener:
-            listener.settimeout(3)
+            listener.settimeout(4)
             self.connect_from(GUARDED, 2201)
             with self.assertRaises(TimeoutError):
                 listener.accept()
             self.connect_from(BARE, 2201)  # without the filter
+            listener.settimeout(20)
             listener.accept()[0].close()
 
     def connect_from(self, interface: int, port: int) -> None:
         """The guest to the host's port 5000."""
         self.console.run(f"ip route replace {HOST}/32 dev $if{interface} src 10.72.0.1{interface + 1}; "
-                         f"(echo x | nc -w 2 -p {port} {HOST} 5000) > /dev/null 2>&1; true")
+                         f"(echo x | nc -w 2 -p {port} {HOST} 5000 > /dev/null 2>&1 &)")
 
     def test_6_vlans(self):
         """A port of VLAN 10 hears what is said in it, and not what VLAN 20 says, whatever tag that bears."""
