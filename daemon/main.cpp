@@ -27,6 +27,7 @@
 #include "daemon/service_manager.h"
 #include "daemon/worker_settings.h"
 #include "driver/domain/driver.h"
+#include "driver/domain/link_loss.h"
 #include "driver/domain/native_format.h"
 #include "driver/host/driver.h"
 #include "driver/interface/driver.h"
@@ -34,6 +35,7 @@
 #include "driver/nwfilter/driver.h"
 #include "driver/secret/driver.h"
 #include "driver/storage/driver.h"
+#include "driver/watch/host_watch.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::daemon {
@@ -115,9 +117,11 @@ class Daemon {
         secrets_(driver::secret::make_secret_driver(loop_, secret_settings())),
         storage_(driver::storage::make_storage_driver(loop_, storage_settings())),
         interfaces_(driver::interface::make_interface_driver(loop_, interface_settings())),
+        watch_(loop_, [this](std::string_view text) { log_.write(LogLevel::warning, text, "driver.watch"); }),
         network_filters_(driver::nwfilter::make_filter_driver(loop_, filter_settings())),
         networks_(driver::network::make_network_driver(loop_, network_settings())),
         driver_(driver::domain::make_domain_driver(loop_, driver_settings(), facts_)),
+        link_loss_(driver::domain::watch_links(*driver_, watch_)),
         native_formats_(driver::domain::make_native_formats(loop_, facts_)),
         server_(loop_, session_services(nullptr), server_settings("virtwarrend")),
         admin_server_(loop_, session_services(&administration_), server_settings("admin")) {}
@@ -169,6 +173,10 @@ class Daemon {
     settings.volumes = storage_.get();
     settings.networks = networks_.get();
     settings.filters = network_filters_.get();
+    settings.switch_database = configuration_.openvswitch_database;
+    if (settings.switch_database.empty())
+      settings.switch_database =
+          "unix:" + (options_.root.value_or("/") / "run/openvswitch/db.sock").lexically_normal().string();
     settings.secret_value = [this](const driver::Uuid& secret) { return secrets_->value_for_use(secret); };
     settings.log = [this](driver::domain::LogPriority priority, std::string_view text) {
       log_.write(to_level(priority), text, "driver.domain");
@@ -209,9 +217,11 @@ class Daemon {
         .runtime_directory = directories_.runtime / "network",
         .service_directory = directories_.runtime / "dnsmasq",
         .state_directory = directories_.state / "dnsmasq"};
+    if (configuration_.publish_host_names) settings.host_names_directory = directories_.host_names;
     settings.report = [this](std::string_view text) {
       log_.write(LogLevel::warning, text, "driver.network");
     };
+    settings.watch = &watch_;
     return settings;
   }
 
@@ -227,6 +237,7 @@ class Daemon {
     settings.report = [this](std::string_view text) {
       log_.write(LogLevel::warning, text, "driver.nwfilter");
     };
+    settings.watch = &watch_;
     return settings;
   }
 
@@ -374,9 +385,11 @@ class Daemon {
   std::unique_ptr<driver::SecretDriver> secrets_;
   std::unique_ptr<driver::storage::LocalStorage> storage_;
   std::unique_ptr<driver::InterfaceDriver> interfaces_;
+  driver::watch::HostWatch watch_;
   std::unique_ptr<driver::nwfilter::FilterDriver> network_filters_;
   std::unique_ptr<driver::network::LocalNetworks> networks_;
   std::unique_ptr<driver::domain::DomainDriver> driver_;  // uses the pools and the networks
+  std::unique_ptr<driver::domain::LinkLoss> link_loss_;
   std::unique_ptr<driver::NativeFormats> native_formats_;
   rpc::Server server_;
   rpc::Administration administration_{

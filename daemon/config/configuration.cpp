@@ -81,6 +81,8 @@ Configuration read_configuration(std::string_view file, std::string_view text) {
   reader.text("worker_user", read.worker_user);
   reader.text("worker_group", read.worker_group);
   reader.boolean("worker_sandbox", read.worker_sandbox);
+  reader.boolean("publish_host_names", read.publish_host_names);
+  reader.text("openvswitch_database", read.openvswitch_database);
   auto patience = static_cast<unsigned int>(read.job_timeout.count());
   reader.integer("job_timeout", patience, 0, kDay);
   read.job_timeout = std::chrono::seconds(patience);
@@ -93,7 +95,8 @@ Directories system_directories(const std::filesystem::path& root) {
           .runtime = root / "run/warren",
           .sockets = root / "run/libvirt",
           .state = root / "var/lib/warren",
-          .log = root / "var/log/warren"};
+          .log = root / "var/log/warren",
+          .host_names = root / "var/lib/libvirt/dnsmasq"};
 }
 
 Directories session_directories(const std::filesystem::path& home,

@@ -27,6 +27,8 @@ struct Configuration {
   std::string worker_user = "nobody";
   std::string worker_group;  // empty: that of worker_user
   bool worker_sandbox = true;
+  bool publish_host_names = true;       // guests' names, for libvirt's modules of the name service switch
+  std::string openvswitch_database;     // for ovs-vsctl's --db; empty: its socket below the root's /run
   std::chrono::seconds job_timeout{2};  // what waits behind a job for longer is refused
 };
 
@@ -40,6 +42,7 @@ struct Directories {
   std::filesystem::path sockets;        // /run/libvirt, where clients look
   std::filesystem::path state;          // /var/lib/warren
   std::filesystem::path log;            // /var/log/warren
+  std::filesystem::path host_names;     // /var/lib/libvirt/dnsmasq; a user's daemon has none
 };
 
 // The system daemon's, below `root` ("/" for the host's own).

@@ -21,7 +21,7 @@ NetworkDhcpLease to_protocol(const driver::DhcpLease& lease) {
   return {.iface = lease.interface,
           .expirytime = lease.expiry_time,
           .type = lease.type,
-          .mac = lease.mac,
+          .mac = lease.mac.value_or(""),  // virsh sorts by it, and falls over a lease that has none
           .iaid = lease.iaid,
           .ipaddr = lease.address,
           .prefix = lease.prefix,

@@ -246,13 +246,53 @@ void make_tuning(Dice& dice, DomainDefinition& definition) {
         dice.flip();
 }
 
+// What an interface that is a device of the host keeps of one.
+Interface make_network_function(Dice& dice, const Interface& from, std::uint32_t number) {
+  Interface interface{.type = InterfaceType::hostdev, .mac = from.mac, .model_virtio = from.model_virtio};
+  interface.source_device = {
+      .managed = dice.flip(),
+      .address = {.segment = 1, .bus = 3, .slot = static_cast<std::uint8_t>(number % 32)}};
+  if (dice.flip()) interface.source_device.driver = NetworkHostDeviceDriver::vfio;
+  if (dice.flip()) interface.vlan = Vlan{.tags = {static_cast<std::uint16_t>(dice.below(4095))}};
+  interface.info = from.info;
+  return interface;
+}
+
+PortForward make_port_forward(Dice& dice) {
+  PortForward forward{.protocol = static_cast<ForwardedProtocol>(dice.below(2)),
+                      .address = {},
+                      .device = {},
+                      .ranges = {{.start = dice.between(1, 1000), .end = {}, .to = {}, .exclude = {}}}};
+  if (dice.flip()) forward.address = parse_ip_address(dice.flip() ? "192.0.2.1" : "2001:db8::1");
+  if (dice.flip()) forward.device = fmt::format("eth{}", dice.below(100));
+  if (dice.flip())
+    forward.ranges.push_back({.start = 2000, .end = dice.between(2000, 2999), .to = 3000, .exclude = {}});
+  if (dice.flip()) forward.ranges.push_back({.start = 2100, .end = {}, .to = {}, .exclude = true});
+  return forward;
+}
+
+void set_back_end(Dice& dice, Interface& interface) {
+  if (interface.type == InterfaceType::vhostuser) {
+    interface.vhost_user.path = dice.path();
+    return;
+  }
+  UserNetwork& user = interface.user;
+  if (dice.flip()) user.device = fmt::format("eth{}", dice.below(100));
+  if (dice.flip()) user.addresses.push_back({*parse_ip_address("10.0.2.15"), dice.maybe(8, 30)});
+  if (dice.flip()) user.addresses.push_back({*parse_ip_address("2001:db8::15"), {}});
+  while (dice.flip()) user.forwards.push_back(make_port_forward(dice));
+  interface.backend.passt = dice.flip();
+  if (dice.flip()) interface.backend.log_file = dice.path();
+}
+
 Interface make_interface(Dice& dice, std::uint32_t number) {
   Interface interface;
-  interface.type = static_cast<InterfaceType>(dice.below(4));
+  interface.type = static_cast<InterfaceType>(dice.below(7));
   if (dice.flip())
     interface.mac = MacAddress{0x52, 0x54, 0, 0, 0, static_cast<std::uint8_t>(dice.below(256))};
   if (interface.type == InterfaceType::bridge) interface.source_bridge = fmt::format("br{}", dice.below(100));
-  if (dice.flip()) {
+  if (!has_link(interface)) set_back_end(dice, interface);
+  if (has_link(interface) && dice.flip()) {
     interface.target = fmt::format("tap{}", dice.below(100));
     if (interface.type == InterfaceType::ethernet) interface.target_managed = dice.maybe_bool();
   }
@@ -267,20 +307,31 @@ Interface make_interface(Dice& dice, std::uint32_t number) {
     interface.isolated = dice.maybe_bool();
     if (dice.flip()) interface.vlan = Vlan{.tags = {static_cast<std::uint16_t>(dice.below(4096))}};
   }
-  if (dice.flip())
+  if (has_link(interface) && dice.flip())
     interface.filter =
         FilterReference{"clean-traffic", {{"IP", {fmt::format("10.0.0.{}", dice.below(256))}}}};
   interface.trust_guest_rx_filters = dice.maybe_bool();
+  if (interface.type == InterfaceType::bridge && dice.flip())
+    interface.virtual_port =
+        VirtualPort{.type = VirtualPortType::openvswitch, .profile_id = dice.flip() ? "a" : ""};
   interface.model_virtio = dice.flip();
-  interface.driver.name_qemu = dice.flip();
-  interface.driver.queues = dice.maybe(1, 256);
+  if (dice.flip()) interface.driver.name = PacketMover::worker;
+  interface.driver.by_ioeventfd = dice.flip();
+  interface.driver.has_event_index = dice.flip();
+  interface.driver.in_thread = dice.flip();
+  if (interface.type != InterfaceType::user) interface.driver.queues = dice.maybe(1, 256);
   if (dice.flip()) interface.driver.rx_queue_size = 256u << dice.below(3);
   if (dice.flip()) interface.driver.tx_queue_size = 256u << dice.below(3);
-  interface.driver.packed = dice.maybe_bool();
+  if (interface.type != InterfaceType::vhostuser) interface.driver.packed = dice.maybe_bool();
+  if (has_link(interface) && interface.driver.packed != true && dice.flip()) {
+    interface.driver.name = PacketMover::vhost;
+    if (dice.flip()) interface.backend = {.passt = false, .log_file = {}, .vhost = dice.path(), .tap = true};
+  }
   interface.link_up = dice.maybe_bool();
   interface.mtu = dice.maybe(68, 65535);
   interface.info = make_info(dice, true, 100 + number);
-  if (dice.below(4) == 0)
+  if (interface.type == InterfaceType::hostdev) return make_network_function(dice, interface, number);
+  if (has_link(interface) && dice.below(4) == 0)
     interface.bandwidth =
         Bandwidth{.inbound = BandwidthRate{dice.between(1, 100'000), dice.below(9), dice.below(9)}};
   return interface;
@@ -562,6 +613,8 @@ DomainDefinition generate_definition(std::span<const std::uint8_t> bytes) {
     if (disk.bus == DiskBus::virtio && disk.is_own()) give_iothreads(dice, definition.iothreads, disk.driver);
   for (const Disk& disk : definition.devices.disks)
     if (!disk.is_own()) definition.memory_backing.access = MemoryAccess::shared;
+  for (const Interface& interface : definition.devices.interfaces)
+    if (interface.type == InterfaceType::vhostuser) definition.memory_backing.access = MemoryAccess::shared;
   const auto ordered = [](const auto& list) {
     for (const auto& device : list)
       if (device.info.boot_order) return true;

@@ -234,10 +234,13 @@ void check_new(const Devices& devices, const Vsock&) {
   if (!devices.vsocks.empty()) throw operation_invalid("the domain already has a vsock device");
 }
 void check_new(const Devices& devices, const HostDevice& device) {
-  for (const HostDevice& other : devices.host_devices)
+  for (const HostDevice& other : assigned_devices(devices))
     if (other.source == device.source)
       throw operation_invalid(
           fmt::format("host PCI device {} is in the domain already", format_pci_address(device.source)));
+}
+void check_new(const Devices& devices, const Interface& interface) {
+  if (const std::optional<HostDevice> device = assigned_device(interface)) check_new(devices, *device);
 }
 template <typename T>
 void check_new(const Devices&, const T&) {}
@@ -313,6 +316,8 @@ void keep_identity(Disk& changed, const Disk& old) {
 }
 void keep_identity(Interface& changed, const Interface& old) {
   if (!changed.mac) changed.mac = old.mac;
+  if (changed.virtual_port && old.virtual_port && !changed.virtual_port->interface_id)
+    changed.virtual_port->interface_id = old.virtual_port->interface_id;
 }
 
 template <typename T>
@@ -357,6 +362,12 @@ struct Replace {
 };
 
 }  // namespace
+
+std::optional<HostDevice> assigned_device(const Device& device) {
+  if (const auto* host = std::get_if<HostDevice>(&device)) return *host;
+  const auto* interface = std::get_if<Interface>(&device);
+  return interface != nullptr ? assigned_device(*interface) : std::nullopt;
+}
 
 std::string_view device_kind(const Device& device) {
   return std::visit(Kind{}, device);

@@ -29,6 +29,10 @@ enum class DeviceUse {
 // The document is <disk>, <interface>, …, with the rules and errors of parse_domain(). `inactive` as there.
 Device parse_device(std::string_view xml, DeviceUse use, bool inactive);
 
+// As a device of the host that the domain has for its own; none where it is none. Throws as assigned_device()
+// of an interface does.
+std::optional<HostDevice> assigned_device(const Device& device);
+
 std::string_view device_kind(const Device& device);  // "disk"
 DeviceInfo& info_of(Device& device);
 const DeviceInfo& info_of(const Device& device);

@@ -347,7 +347,10 @@ void complete(Disk& disk, const RandomBytes&) {
   if (!disk.driver.format) disk.driver.format = DiskFormat::raw;
 }
 void complete(Interface& interface, const RandomBytes& random) {
-  interface.model_virtio = true;
+  if (interface.type != InterfaceType::hostdev) interface.model_virtio = true;
+  if (interface.type == InterfaceType::bridge && is_on_open_vswitch(interface) &&
+      !interface.virtual_port->interface_id)
+    interface.virtual_port->interface_id = make_uuid(random);
   if (interface.mac) return;
   MacAddress mac{0x52, 0x54, 0x00};  // the prefix KVM guests are known by
   random(std::span(mac).subspan(3));

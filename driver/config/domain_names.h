@@ -116,12 +116,17 @@ inline constexpr EnumName<DiskErrorPolicy> kDiskErrorPolicy[] = {{"stop", DiskEr
 inline constexpr EnumName<DiskDiscard> kDiskDiscard[] = {{"ignore", DiskDiscard::ignore},
                                                          {"unmap", DiskDiscard::unmap}};
 
-inline constexpr EnumName<InterfaceType> kInterfaceType[] = {{"bridge", InterfaceType::bridge},
-                                                             {"ethernet", InterfaceType::ethernet},
-                                                             {"network", InterfaceType::network},
-                                                             {"direct", InterfaceType::direct}};
-inline constexpr std::string_view kInterfaceTypeRefused[] = {
-    "user", "hostdev", "internal", "vhostuser", "vdpa", "server", "client", "mcast", "udp", "null", "vds"};
+inline constexpr EnumName<InterfaceType> kInterfaceType[] = {
+    {"bridge", InterfaceType::bridge},      {"ethernet", InterfaceType::ethernet},
+    {"network", InterfaceType::network},    {"direct", InterfaceType::direct},
+    {"hostdev", InterfaceType::hostdev},    {"user", InterfaceType::user},
+    {"vhostuser", InterfaceType::vhostuser}};
+inline constexpr std::string_view kInterfaceTypeRefused[] = {"internal", "vdpa", "server", "client",
+                                                             "mcast",    "udp",  "null",   "vds"};
+inline constexpr EnumName<PacketMover> kPacketMover[] = {{"qemu", PacketMover::worker},
+                                                         {"vhost", PacketMover::vhost}};
+inline constexpr EnumName<ForwardedProtocol> kForwardedProtocol[] = {{"tcp", ForwardedProtocol::tcp},
+                                                                     {"udp", ForwardedProtocol::udp}};
 inline constexpr EnumName<bool> kLinkState[] = {{"up", true}, {"down", false}};
 
 inline constexpr EnumName<CharacterBackendType> kCharacter[] = {{"pty", CharacterBackendType::pty},
@@ -229,6 +234,8 @@ inline constexpr EnumTable<DiskDetectZeroes> kDiskDetectZeroes{detail::kDiskDete
 inline constexpr EnumTable<DiskErrorPolicy> kDiskErrorPolicy{detail::kDiskErrorPolicy, {}};
 inline constexpr EnumTable<InterfaceType> kInterfaceType{detail::kInterfaceType,
                                                          detail::kInterfaceTypeRefused};
+inline constexpr EnumTable<PacketMover> kPacketMover{detail::kPacketMover, {}};
+inline constexpr EnumTable<ForwardedProtocol> kForwardedProtocol{detail::kForwardedProtocol, {}};
 inline constexpr EnumTable<bool> kLinkState{detail::kLinkState, {}};
 inline constexpr EnumTable<CharacterBackendType> kCharacter{detail::kCharacter, detail::kCharacterRefused};
 inline constexpr EnumTable<SocketMode> kSocketMode{detail::kSocketMode, {}};

@@ -52,7 +52,63 @@ void parse_rom(XmlElement& rom, HostDevice& device) {
   if (device.rom_enabled == true) throw rom.unsupported_attribute("enabled", kReason);
 }
 
+// The VLAN is put on by the physical function, which knows one for each of its virtual ones (kernel:
+// IFLA_VF_VLAN).
+std::uint16_t vlan_of(const Interface& interface, const std::string& device) {
+  if (!interface.vlan) return 0;
+  constexpr std::uint16_t kMostTag = 4094;
+  const Vlan& vlan = *interface.vlan;
+  if (vlan.trunk || vlan.tags.size() != 1)
+    throw Error(
+        VIR_ERR_CONFIG_UNSUPPORTED,
+        fmt::format("vlan trunking is not supported by SR-IOV network devices: give device {} one tag",
+                    device));
+  if (vlan.tags.front() > kMostTag)
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("vlan tag {} of device {} is more than {}", vlan.tags.front(), device, kMostTag));
+  return vlan.tags.front();
+}
+
+// What an interface of type hostdev may not have at all, one of a network may have had in mind for a tap.
+void check_network_function(const Interface& interface, const std::string& device) {
+  const auto refuse = [&device](bool is_there, std::string_view name) {
+    if (!is_there) return;
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("the interface is device {} of the host, which has no {}: its packets pass no "
+                            "program and no link of the host",
+                            device, name));
+  };
+  refuse(interface.link_up == false, "<link state='down'>");
+  refuse(interface.mtu.has_value(), "<mtu>");
+  refuse(interface.bandwidth.has_value(), "<bandwidth>");
+  refuse(interface.filter.has_value(), "<filterref>");
+  refuse(interface.isolated == true, "<port isolated='yes'>");
+  refuse(interface.virtual_port && interface.virtual_port->type != VirtualPortType::none, "<virtualport>");
+}
+
 }  // namespace
+
+std::optional<HostDevice> assigned_device(const Interface& interface) {
+  const HostDevicePlug* plug = device_plug_of(interface);
+  if (plug == nullptr) return std::nullopt;
+  const std::string name = format_pci_address(plug->address);
+  if (plug->driver && *plug->driver != NetworkHostDeviceDriver::vfio)
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("device {}: devices are assigned through VFIO: <driver name='vfio'/>", name));
+  check_network_function(interface, name);
+  HostDevice device{
+      .managed = plug->managed, .has_driver = true, .source = plug->address, .info = interface.info};
+  device.network = {.mac = interface.mac.value_or(MacAddress{}), .vlan = vlan_of(interface, name)};
+  return device;
+}
+
+std::vector<HostDevice> assigned_devices(const Devices& devices) {
+  std::vector<HostDevice> all;
+  for (const Interface& interface : devices.interfaces)
+    if (std::optional<HostDevice> device = assigned_device(interface)) all.push_back(*std::move(device));
+  all.insert(all.end(), devices.host_devices.begin(), devices.host_devices.end());
+  return all;
+}
 
 HostDevice parse_host_device(XmlElement& element, bool inactive) {
   if (const auto mode = element.attribute("mode"); mode && *mode != "subsystem") {
@@ -108,14 +164,16 @@ void format_host_device(XmlWriter& writer, const HostDevice& device, const Forma
 }
 
 void check_host_devices(const Devices& devices) {
-  const auto& all = devices.host_devices;
+  const std::vector<HostDevice> all = assigned_devices(devices);
   for (std::size_t i = 0; i < all.size(); ++i) {
     const auto same = [&](const HostDevice& other) { return other.source == all[i].source; };
     const auto first = std::ranges::find_if(all, same);
     if (first == all.begin() + static_cast<std::ptrdiff_t>(i)) continue;
     throw xml_error(
-        fmt::format("/domain/devices/hostdev[{}]", i + 1), 0,
-        fmt::format("the host's PCI device {} is assigned twice", format_pci_address(all[i].source)));
+        all[i].network
+            ? std::string("/domain/devices/interface")
+            : fmt::format("/domain/devices/hostdev[{}]", i + 1 - (all.size() - devices.host_devices.size())),
+        0, fmt::format("the host's PCI device {} is assigned twice", format_pci_address(all[i].source)));
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "driver/config/domain_names.h"
 #include "driver/config/domain_xml_parts.h"
+#include "driver/config/interface_parts.h"
 
 namespace warren::driver::config {
 
@@ -20,26 +21,16 @@ bool is_interface_name(std::string_view name) {
              name, [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '/' && c != 0x7f; });
 }
 
-std::string require_interface_name(XmlElement& element, std::string_view attribute) {
-  std::string name = require_text(element, attribute);
-  if (!is_interface_name(name)) {
-    throw element.malformed_attribute(
-        attribute, fmt::format("'{}' is not the name of a network interface", name.substr(0, 64)));
-  }
-  return name;
-}
-
 InterfaceDriver parse_interface_driver(XmlElement& element) {
   InterfaceDriver driver;
-  if (element.attribute("name") == "vhost") {
-    throw element.unsupported_attribute(
-        "name", "Warren does not use vhost-net yet; leave it out or give name='qemu'");
-  }
-  driver.name_qemu = accept_only(element, "name", "qemu");
+  driver.name = read_enum(element, "name", names::kPacketMover);
   driver.queues = read_number(element, "queues", 1, 256);
   driver.rx_queue_size = read_power_of_two(element, "rx_queue_size", 256, 1024);
   driver.tx_queue_size = read_power_of_two(element, "tx_queue_size", 256, 1024);
   driver.packed = read_on_off(element, "packed");
+  driver.in_thread = accept_only(element, "txmode", "iothread");
+  driver.by_ioeventfd = accept_only(element, "ioeventfd", "on");
+  driver.has_event_index = accept_only(element, "event_idx", "on");
   return driver;
 }
 
@@ -48,8 +39,19 @@ DirectPlug parse_direct(XmlElement& source) {
           .mode = read_enum(source, "mode", kMacvtapModeNames).value_or(MacvtapMode::vepa)};
 }
 
+HostDevicePlug parse_device(XmlElement& element, XmlElement& source) {
+  HostDevicePlug plug{.managed = read_yes_no(element, "managed").value_or(false)};
+  XmlElement* address = source.child("address");
+  if (address == nullptr)
+    throw source.malformed("<address type='pci' …/> is missing: which virtual function of the host?");
+  plug.address = parse_host_pci_address(*address);
+  if (XmlElement* driver = element.child("driver"))
+    plug.driver = require_enum(*driver, "name", kNetworkHostDeviceDriverNames);
+  return plug;
+}
+
 // A running domain shows what its port is plugged into (parse_source()); the next start asks for one again.
-void parse_port(XmlElement& source, Interface& interface, bool inactive) {
+void parse_port(XmlElement& element, XmlElement& source, Interface& interface, bool inactive) {
   const std::optional<std::string_view> id = source.attribute("portid");
   const bool has_bridge = source.attribute("bridge").has_value(),
              has_device = source.attribute("dev").has_value();
@@ -69,19 +71,31 @@ void parse_port(XmlElement& source, Interface& interface, bool inactive) {
     DirectPlug plug = parse_direct(source);
     if (port) port->plug = std::move(plug);
   }
+  if (interface.type == InterfaceType::hostdev) {
+    HostDevicePlug plug = parse_device(element, source);
+    if (port) port->plug = std::move(plug);
+  }
   if (!inactive) interface.port = std::move(port);
 }
 
 // The type of a running domain's interface on a network is where its port is plugged in: a bridge or a link.
 void parse_source(XmlElement& element, Interface& interface, bool inactive) {
   if (interface.type == InterfaceType::ethernet) return;
+  if (interface.type == InterfaceType::user) {
+    interface.user = parse_user_network(element);
+    return;
+  }
+  if (interface.type == InterfaceType::vhostuser) {
+    interface.vhost_user = parse_vhost_user_interface(element);
+    return;
+  }
   XmlElement* source = element.child("source");
   const bool is_of_network = source != nullptr && source->attribute("network").has_value();
   if (interface.type == InterfaceType::network || (is_of_network && !inactive)) {
     if (!is_of_network) throw element.malformed("<source network='…'/> is missing");
     interface.source_network = require_text(*source, "network");
     interface.portgroup = std::string(source->attribute("portgroup").value_or(""));
-    parse_port(*source, interface, inactive);
+    parse_port(element, *source, interface, inactive);
     interface.type = InterfaceType::network;
     return;
   }
@@ -92,6 +106,9 @@ void parse_source(XmlElement& element, Interface& interface, bool inactive) {
   if (interface.type == InterfaceType::bridge) {
     if (source == nullptr) throw element.malformed("<source bridge='…'/> is missing");
     interface.source_bridge = require_interface_name(*source, "bridge");
+  } else if (interface.type == InterfaceType::hostdev) {
+    if (source == nullptr) throw element.malformed("<source><address …/></source> is missing");
+    interface.source_device = parse_device(element, *source);
   } else {
     if (source == nullptr) throw element.malformed("<source dev='…'/> is missing");
     interface.source_direct = parse_direct(*source);
@@ -113,22 +130,60 @@ void parse_target(XmlElement& element, Interface& interface, bool inactive) {
     throw target->malformed("managed='no' needs the name of a tap in 'dev'");
 }
 
+// What goes through no worker and no tap has nothing that those do.
+void check_device(XmlElement& element, const Interface& interface) {
+  const auto refuse = [&](bool is_there, std::string_view name) {
+    if (!is_there) return;
+    throw element.unsupported(fmt::format(
+        "an interface of type hostdev has no {}: its packets pass no program and no link of the host", name));
+  };
+  refuse(!interface.target.empty(), "<target>");
+  refuse(interface.link_up.has_value(), "<link>");
+  refuse(interface.mtu.has_value(), "<mtu>");
+  refuse(interface.bandwidth.has_value(), "<bandwidth>");
+  refuse(interface.filter.has_value(), "<filterref>");
+  refuse(interface.isolated.has_value(), "<port isolated>");
+  refuse(interface.virtual_port.has_value(), "<virtualport>");
+  refuse(interface.trust_guest_rx_filters.has_value(), "trustGuestRxFilters");
+}
+
+// Ports of Open vSwitch are told to it; of the other switches nobody is told.
+void check_virtual_port(XmlElement& element, const Interface& interface) {
+  if (!interface.virtual_port || interface.type == InterfaceType::network) return;
+  const VirtualPortType type = interface.virtual_port->type;
+  if (type == VirtualPortType::openvswitch && interface.type == InterfaceType::bridge) return;
+  if (type == VirtualPortType::openvswitch)
+    throw element.unsupported(
+        "<virtualport type='openvswitch'> is for interfaces of type bridge and network");
+  throw element.unsupported(
+      "of the switches of <virtualport> Warren tells Open vSwitch alone: type='openvswitch'");
+}
+
 // What a tap or macvtap can be, by where it is plugged in.
 void check_port_settings(XmlElement& element, const Interface& interface) {
+  if (interface.type == InterfaceType::hostdev) {
+    check_device(element, interface);
+    return;
+  }
   const bool on_bridge = interface.type == InterfaceType::bridge || interface.type == InterfaceType::network;
   if (interface.isolated && !on_bridge)
     throw element.unsupported("<port isolated='…'/> is for interfaces of type bridge and network");
   if (interface.vlan && !on_bridge &&
       !(interface.type == InterfaceType::direct && interface.source_direct.mode == MacvtapMode::passthrough))
     throw element.unsupported("<vlan> is for interfaces of type bridge and network");
-  if (interface.virtual_port && interface.virtual_port->type != VirtualPortType::none &&
-      interface.type != InterfaceType::network)
-    throw element.unsupported(
-        "<virtualport> needs a network whose ports Open vSwitch or a switch with 802.1Qbg has");
+  check_virtual_port(element, interface);
+}
+
+// Its network's is known while it runs.
+const HostDevicePlug* shown_device(const Interface& interface, bool live) {
+  return interface.type == InterfaceType::hostdev || live ? device_plug_of(interface) : nullptr;
 }
 
 void format_source(XmlWriter& writer, const Interface& interface, bool live) {
   if (interface.type == InterfaceType::ethernet) return;
+  if (interface.type == InterfaceType::user) return format_user_source(writer, interface.user);
+  if (interface.type == InterfaceType::vhostuser)
+    return format_vhost_user_interface(writer, interface.vhost_user);
   writer.begin("source");
   const DirectPlug* direct = interface.type == InterfaceType::direct ? &interface.source_direct : nullptr;
   std::string bridge = interface.source_bridge;
@@ -144,12 +199,15 @@ void format_source(XmlWriter& writer, const Interface& interface, bool live) {
     writer.attribute("dev", direct->device);
     writer.attribute("mode", kMacvtapModeNames.name(direct->mode));
   }
+  if (const HostDevicePlug* device = shown_device(interface, live))
+    format_host_pci_address(writer, device->address);
   writer.end();
 }
 
 InterfaceType shown_type(const Interface& interface, bool live) {
   if (!live || interface.type != InterfaceType::network || !interface.port) return interface.type;
   if (std::holds_alternative<DirectPlug>(interface.port->plug)) return InterfaceType::direct;
+  if (std::holds_alternative<HostDevicePlug>(interface.port->plug)) return InterfaceType::hostdev;
   const auto* bridge = std::get_if<BridgePlug>(&interface.port->plug);
   return bridge != nullptr && !bridge->is_network ? InterfaceType::bridge : InterfaceType::network;
 }
@@ -157,7 +215,10 @@ InterfaceType shown_type(const Interface& interface, bool live) {
 void format_interface_driver(XmlWriter& writer, const InterfaceDriver& driver) {
   if (driver == InterfaceDriver{}) return;
   writer.begin("driver");
-  if (driver.name_qemu) writer.attribute("name", "qemu");
+  if (driver.name) writer.attribute("name", names::kPacketMover.name(*driver.name));
+  if (driver.in_thread) writer.attribute("txmode", "iothread");
+  if (driver.by_ioeventfd) writer.attribute("ioeventfd", "on");
+  if (driver.has_event_index) writer.attribute("event_idx", "on");
   format_optional(writer, "queues", driver.queues);
   format_optional(writer, "rx_queue_size", driver.rx_queue_size);
   format_optional(writer, "tx_queue_size", driver.tx_queue_size);
@@ -183,6 +244,20 @@ void format_target(XmlWriter& writer, const Interface& interface, bool live) {
 
 }  // namespace
 
+std::string require_interface_name(XmlElement& element, std::string_view attribute) {
+  std::string name = require_text(element, attribute);
+  if (!is_interface_name(name)) {
+    throw element.malformed_attribute(
+        attribute, fmt::format("'{}' is not the name of a network interface", name.substr(0, 64)));
+  }
+  return name;
+}
+
+bool has_link(const Interface& interface) {
+  return interface.type != InterfaceType::user && interface.type != InterfaceType::vhostuser &&
+         device_plug_of(interface) == nullptr;
+}
+
 std::string bridge_of(const Interface& interface) {
   if (interface.type == InterfaceType::bridge) return interface.source_bridge;
   const auto* plug = interface.port ? std::get_if<BridgePlug>(&interface.port->plug) : nullptr;
@@ -192,6 +267,16 @@ std::string bridge_of(const Interface& interface) {
 const DirectPlug* direct_plug_of(const Interface& interface) {
   if (interface.type == InterfaceType::direct) return &interface.source_direct;
   return interface.port ? std::get_if<DirectPlug>(&interface.port->plug) : nullptr;
+}
+
+const HostDevicePlug* device_plug_of(const Interface& interface) {
+  if (interface.type == InterfaceType::hostdev) return &interface.source_device;
+  return interface.port ? std::get_if<HostDevicePlug>(&interface.port->plug) : nullptr;
+}
+
+bool is_on_open_vswitch(const Interface& interface) {
+  return interface.virtual_port && interface.virtual_port->type == VirtualPortType::openvswitch &&
+         !bridge_of(interface).empty();
 }
 
 Interface parse_interface(XmlElement& element, bool inactive) {
@@ -206,6 +291,7 @@ Interface parse_interface(XmlElement& element, bool inactive) {
     if (is_multicast(*interface.mac))
       throw mac->malformed_attribute("address", fmt::format("'{}' is a multicast address", text));
   }
+  const bool is_device = interface.type == InterfaceType::hostdev;  // a running network's, perhaps
   parse_source(element, interface, inactive);
   if (XmlElement* vlan = element.child("vlan")) interface.vlan = parse_vlan(*vlan);
   if (XmlElement* port = element.child("virtualport"))
@@ -217,12 +303,17 @@ Interface parse_interface(XmlElement& element, bool inactive) {
     require_text(*model, "type");
     interface.model_virtio = accept_only(*model, "type", "virtio");
   }
-  if (XmlElement* driver = element.child("driver")) interface.driver = parse_interface_driver(*driver);
+  if (XmlElement* driver = element.child("driver"); driver != nullptr && !is_device)
+    interface.driver = parse_interface_driver(*driver);
+  if (XmlElement* backend = element.child("backend"); backend != nullptr && !is_device)
+    interface.backend = parse_interface_backend(*backend);
   if (XmlElement* link = element.child("link"))
     interface.link_up = require_enum(*link, "state", names::kLinkState);
   interface.bandwidth = parse_bandwidth(element.child("bandwidth"), interface.type == InterfaceType::network);
   if (XmlElement* mtu = element.child("mtu")) interface.mtu = require_number(*mtu, "size", 68, 65535);
   interface.info = parse_device_info(element, inactive, true, true);
+  check_without_link(element, interface);
+  check_interface_backend(element, interface);
   check_port_settings(element, interface);
   return interface;
 }
@@ -230,9 +321,13 @@ Interface parse_interface(XmlElement& element, bool inactive) {
 void format_interface(XmlWriter& writer, const Interface& interface, const FormatContext& context) {
   writer.begin("interface");
   writer.attribute("type", names::kInterfaceType.name(shown_type(interface, context.live)));
+  const HostDevicePlug* device = shown_device(interface, context.live);
+  if (device != nullptr) writer.attribute("managed", device->managed ? "yes" : "no");
   if (interface.trust_guest_rx_filters)
     writer.attribute("trustGuestRxFilters", *interface.trust_guest_rx_filters ? "yes" : "no");
   if (interface.mac) format_one(writer, "mac", "address", format_mac_address(*interface.mac));
+  if (device != nullptr && device->driver)
+    format_one(writer, "driver", "name", kNetworkHostDeviceDriverNames.name(*device->driver));
   format_source(writer, interface, context.live);
   if (interface.vlan) format_vlan(writer, *interface.vlan);
   if (interface.virtual_port) format_virtual_port(writer, *interface.virtual_port);
@@ -240,7 +335,11 @@ void format_interface(XmlWriter& writer, const Interface& interface, const Forma
   format_bandwidth(writer, interface.bandwidth);
   format_target(writer, interface, context.live);
   if (interface.model_virtio) format_one(writer, "model", "type", "virtio");
-  format_interface_driver(writer, interface.driver);
+  if (device == nullptr) {
+    format_interface_driver(writer, interface.driver);
+    format_interface_backend(writer, interface.backend);
+    format_user_network(writer, interface.user);
+  }
   if (interface.filter) format_filter_reference(writer, *interface.filter);
   if (interface.link_up) format_one(writer, "link", "state", *interface.link_up ? "up" : "down");
   if (interface.mtu) format_one(writer, "mtu", "size", std::to_string(*interface.mtu));

@@ -47,6 +47,14 @@ std::string drive_alias(const Disk& disk) {
   return fmt::format("sata{}-{}-{}", drive.controller, drive.bus, drive.unit);
 }
 
+// As <hostdev> of a running domain shows it.
+void name_driver(Interface& interface) {
+  HostDevicePlug* network = interface.port ? std::get_if<HostDevicePlug>(&interface.port->plug) : nullptr;
+  if (interface.type == InterfaceType::hostdev)
+    interface.source_device.driver = NetworkHostDeviceDriver::vfio;
+  if (network != nullptr) network->driver = NetworkHostDeviceDriver::vfio;
+}
+
 void assign_aliases(Devices& devices) {
   std::set<std::size_t> numbers;
   for (Disk& disk : devices.disks) {
@@ -63,7 +71,11 @@ void assign_aliases(Devices& devices) {
   const auto number = [](auto& list, std::string_view prefix) {
     for (std::size_t i = 0; i < list.size(); ++i) give_alias(list[i].info, fmt::format("{}{}", prefix, i));
   };
-  number(devices.interfaces, "net");
+  // Interfaces that are devices of the host are numbered with those.
+  std::size_t links = 0, assigned = 0;
+  for (Interface& interface : devices.interfaces)
+    give_alias(interface.info, device_plug_of(interface) != nullptr ? fmt::format("hostdev{}", assigned++)
+                                                                    : fmt::format("net{}", links++));
   number(devices.serials, "serial");
   number(devices.consoles, "console");
   number(devices.channels, "channel");
@@ -73,7 +85,8 @@ void assign_aliases(Devices& devices) {
   number(devices.watchdogs, "watchdog");
   if (devices.panic) give_alias(devices.panic->info, "panic0");
   number(devices.vsocks, "vsock");
-  number(devices.host_devices, "hostdev");
+  for (HostDevice& device : devices.host_devices)
+    give_alias(device.info, fmt::format("hostdev{}", assigned++));
   std::size_t virtio = 0;
   for (MemoryDevice& memory : devices.memories) {
     const bool is_dimm = memory.model == MemoryModel::dimm;
@@ -161,7 +174,10 @@ struct AssignAlias {
     give_alias(disk.info, fmt::format("virtio-disk{}", number));
   }
   void operator()(Interface& interface) const {
-    give_alias(interface.info, next_alias(devices.interfaces, "net"));
+    give_alias(interface.info, device_plug_of(interface) != nullptr
+                                   ? next_alias(assigned_devices(devices), "hostdev")
+                                   : next_alias(devices.interfaces, "net"));
+    name_driver(interface);
   }
   void operator()(Watchdog& watchdog) const {
     give_alias(watchdog.info, next_alias(devices.watchdogs, "watchdog"));
@@ -175,7 +191,7 @@ struct AssignAlias {
   void operator()(Vsock& vsock) const { give_alias(vsock.info, next_alias(devices.vsocks, "vsock")); }
   void operator()(Input& input) const { give_alias(input.info, next_alias(devices.inputs, "input")); }
   void operator()(HostDevice& device) const {
-    give_alias(device.info, next_alias(devices.host_devices, "hostdev"));
+    give_alias(device.info, next_alias(assigned_devices(devices), "hostdev"));
     device.has_driver = true;
   }
   void operator()(Rng& rng) const { give_alias(rng.info, next_alias(devices.rngs, "rng")); }
@@ -245,6 +261,7 @@ void assign_live(DomainDefinition& definition, const LiveResources& resources) {
     next_image = number_images(devices.disks[i], next_image);
   }
   for (HostDevice& device : devices.host_devices) device.has_driver = true;
+  for (Interface& interface : devices.interfaces) name_driver(interface);
   for (std::size_t i = 0; i < devices.serials.size(); ++i)
     if (devices.serials[i].backend.type == CharacterBackendType::pty)
       devices.serials[i].backend.path = resources.serial_ptys[i];

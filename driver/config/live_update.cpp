@@ -106,15 +106,25 @@ Disk merged(Disk wanted, const Disk& has) {
 
 Interface merged(Interface wanted, const Interface& has) {
   const Comparison compare("interface " + has.target);
+  if (device_plug_of(has) != nullptr)
+    throw operation_unsupported(
+        fmt::format("interface {} is a device of the host, whose settings cannot change while a guest has it",
+                    has.info.alias));
   compare.same(wanted.type, has.type, "@type");
   compare.same_if_given(wanted.mac, has.mac, "<mac>");
   compare.same(wanted.source_bridge, has.source_bridge, "<source>");
   compare.same(wanted.source_network, has.source_network, "<source>");
   compare.same_if_given(wanted.portgroup, has.portgroup, "<source portgroup>");
   compare.same(wanted.source_direct, has.source_direct, "<source>");
+  if (is_on_open_vswitch(has)) compare.same(wanted.bandwidth, has.bandwidth, "<bandwidth>");
+  compare.same(wanted.user, has.user, "<source>, <ip> or <portForward>");
+  compare.same(wanted.vhost_user, has.vhost_user, "<source>");
+  compare.same_if_given(wanted.backend, has.backend, "<backend>");
   wanted.port = has.port;
   compare.same_if_given(wanted.filter, has.filter, "<filterref>");
   compare.same_if_given(wanted.vlan, has.vlan, "<vlan>");
+  if (wanted.virtual_port && has.virtual_port && !wanted.virtual_port->interface_id)
+    wanted.virtual_port->interface_id = has.virtual_port->interface_id;
   compare.same_if_given(wanted.virtual_port, has.virtual_port, "<virtualport>");
   compare.same_if_given(wanted.isolated, has.isolated, "<port isolated>");
   compare.same_if_given(wanted.trust_guest_rx_filters, has.trust_guest_rx_filters, "@trustGuestRxFilters");

@@ -75,6 +75,13 @@ void check_shared_memory(XmlElement& root, const DomainDefinition& definition) {
                     "<memoryBacking><access mode='shared'/></memoryBacking>",
                     disk.target, disk.caged ? kCagedDriver : "vhostuser"));
   }
+  for (const Interface& interface : definition.devices.interfaces) {
+    if (interface.type != InterfaceType::vhostuser) continue;
+    throw root.unsupported(
+        fmt::format("interface with the socket '{}': 'vhostuser' requires shared memory: "
+                    "<memoryBacking><access mode='shared'/></memoryBacking>",
+                    interface.vhost_user.path));
+  }
 }
 
 }  // namespace warren::driver::config

@@ -161,6 +161,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<AgentSession> agent_session(Caller caller, std::string job);
   // domain_networks.cpp: what its networks have given its interfaces.
   bool has_port(const Uuid& port) const;
+  bool has_switch_port(const std::string& link) const;
   Task<std::vector<LeasedInterface>> leased_interfaces();
   // It lost its bridge and its ports when it was stopped: the guest's interfaces are plugged in again.
   void network_started(const std::string& network);
@@ -296,21 +297,25 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::shared_ptr<HeldHostDevices> hold_host_devices(std::vector<BoundDevice> before) const;
   void allow_locking(Worker& worker, const config::DomainDefinition& live) const;
 
-  // One of: a port of a network, a filter on a tap, a macvtap.
+  // One of: a port of a network, a filter on a tap, a macvtap, a tap in Open vSwitch, a passt (passt_name()).
   struct Attachment {
     std::string network;
     Uuid port{};
-    std::string filtered, macvtap;
+    std::string filtered, macvtap, switched, passt;
   };
   // Asks its network for a port, and is plugged in where that says. What failed leaves nothing that
   // give_back_networks() does not undo, as the next.
   Task<> take_port(config::Interface& interface);
   Task<> take_ports(config::DomainDefinition& definition);
-  // Macvtaps are the domain's from now on.
+  // Macvtaps and passts are the domain's from now on.
   void own_links(std::span<const config::Interface> interfaces,
                  std::vector<std::shared_ptr<link::HalfMadeLink>>& links);
   Task<> filter_interface(const config::Interface& interface);
   Task<> filter_interfaces(const config::DomainDefinition& definition);
+  // domain_switches.cpp: once the link of the interface has its name, likewise.
+  Task<> plug_into_switch(const config::Interface& interface);
+  Task<> plug_into_switches(const config::DomainDefinition& definition);
+  Task<> unplug_from_switch(std::string link);
   // What the live definition does not name (any more); where there is none, all.
   Task<> give_back_networks();
   Task<> give_back_attachment(Attachment attachment);
@@ -325,6 +330,11 @@ class Domain : public std::enable_shared_from_this<Domain> {
   Task<> roll_back_networks(const config::DomainDefinition& started);
   // Host devices and places in networks.
   Task<> give_back_to_host();
+
+  // domain_passt.cpp
+  Task<> interface_lost(std::weak_ptr<Worker> from, std::string alias);
+  Task<> restart_passt(Worker& worker, config::Interface interface);
+  bool may_restart_passt(const std::string& alias);
 
   // domain_disks.cpp
   Task<> apply_io_tune(std::string target, config::DomainDefinition live);
@@ -512,7 +522,9 @@ class Domain : public std::enable_shared_from_this<Domain> {
   std::map<std::string, std::weak_ptr<ConsoleSession>> consoles_;  // by alias
   std::shared_ptr<HeldHostDevices> host_devices_;                  // null: it never had one
   std::vector<Attachment> attachments_;                            // in the order in which they were taken
-  std::map<std::string, std::shared_ptr<BlockJob>> block_jobs_;    // by the disk's target
+  // Of the last minute, by the interface's alias.
+  std::map<std::string, std::deque<std::chrono::steady_clock::time_point>> passt_deaths_;
+  std::map<std::string, std::shared_ptr<BlockJob>> block_jobs_;  // by the disk's target
   // Who waits until the guest has let go of a device, by its alias.
   std::map<std::string, std::shared_ptr<asio::steady_timer>> removals_;
   std::set<std::string> refused_removals_;  // of those, what the guest said it keeps
@@ -537,5 +549,7 @@ bool is_same_medium(const config::Disk& one, const config::Disk& other);
 
 // domain_networks.cpp: once all domains are loaded, before any starts.
 Task<> delete_stray_ports(const std::shared_ptr<Environment>& environment);
+// Likewise, of Open vSwitch: those of taps that their domains do not have.
+Task<> delete_stray_switch_ports(const std::shared_ptr<Environment>& environment);
 
 }  // namespace warren::driver::domain

@@ -8,8 +8,8 @@
 namespace warren::driver::domain {
 
 std::shared_ptr<HeldHostDevices> Domain::hold_host_devices(std::vector<BoundDevice> before) const {
-  return std::make_shared<HeldHostDevices>(*environment_->pci, environment_->host_devices, uuid_, name_,
-                                           std::move(before));
+  return std::make_shared<HeldHostDevices>(*environment_->pci, environment_->host_devices,
+                                           environment_->functions, uuid_, name_, std::move(before));
 }
 
 Task<std::shared_ptr<Domain::OpenedHostDevice>> Domain::take_host_device(config::HostDevice device) {
@@ -39,7 +39,7 @@ Task<std::shared_ptr<Domain::OpenedHostDevice>> Domain::take_host_device(config:
 Task<> Domain::give_back_host_devices() {
   if (!host_devices_) co_return;
   std::vector<config::HostDevice> rest;
-  if (live_ && worker_ && !worker_->has_ended()) rest = live_->devices.host_devices;
+  if (live_ && worker_ && !worker_->has_ended()) rest = config::assigned_devices(live_->devices);
   std::move_only_function<std::vector<std::string>()> work = [environment = environment_,
                                                               held = host_devices_, rest = std::move(rest)] {
     return held->give_back_but(rest);
@@ -50,11 +50,13 @@ Task<> Domain::give_back_host_devices() {
 }
 
 Task<> Domain::adopt_host_devices(std::vector<BoundDevice> bound) {
-  if (bound.empty() && live_->devices.host_devices.empty()) co_return;
+  std::vector<config::HostDevice> devices = config::assigned_devices(live_->devices);
+  if (bound.empty() && devices.empty()) co_return;
   host_devices_ = hold_host_devices(std::move(bound));
   host_devices_->keep();
-  std::move_only_function<Done()> work = [environment = environment_, held = host_devices_, live = live_] {
-    for (const config::HostDevice& device : live->devices.host_devices) held->take_over(device);
+  std::move_only_function<Done()> work = [environment = environment_, held = host_devices_,
+                                          devices = std::move(devices)] {
+    for (const config::HostDevice& device : devices) held->take_over(device);
     return Done{};
   };
   co_await run_blocking<Done>(environment_->io_threads, std::move(work));
@@ -73,7 +75,7 @@ Task<> Domain::roll_back_host_devices(std::vector<BoundDevice> bound) {
 void Domain::allow_locking(Worker& worker, const config::DomainDefinition& live) const {
   constexpr std::uint64_t kKibPerSecond = 1 << 20;
   constexpr std::chrono::seconds kResets{20};
-  if (live.devices.host_devices.empty()) return;
+  if (config::assigned_devices(live.devices).empty()) return;
   const std::uint64_t kib = std::max(live.memory.maximum_kib, live.memory.limit_kib);
   allow_locked_memory(worker.pid(), kib);
   worker.set_deadline(environment_->command_deadline + kResets + std::chrono::seconds(kib / kKibPerSecond));

@@ -58,6 +58,12 @@ bool has_tuning(const config::DomainDefinition& definition) {
          !definition.perf.enabled.empty() || std::any_of(interfaces.begin(), interfaces.end(), limited);
 }
 
+bool is_asking_networks(const config::DomainDefinition& definition) {
+  return std::ranges::any_of(definition.devices.interfaces, [](const config::Interface& interface) {
+    return interface.type == config::InterfaceType::network;
+  });
+}
+
 }  // namespace
 
 // What a pool thread has made ready.
@@ -93,10 +99,10 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   LiveStatus status;
   status.live = definition;
   status.live.id = id;
-  if (!definition.devices.host_devices.empty()) {
+  const std::vector<config::HostDevice> assigned = config::assigned_devices(definition.devices);
+  if (!assigned.empty()) {
     launched->host_devices = hold_host_devices(std::move(bound));
-    for (const config::HostDevice& device : definition.devices.host_devices)
-      launched->host_devices->take(device);
+    for (const config::HostDevice& device : assigned) launched->host_devices->take(device);
     status.bound_devices = launched->host_devices->bound();
   }
   note_start(status, preparation);
@@ -127,13 +133,13 @@ std::shared_ptr<Domain::Launched> Domain::prepare_launch(config::DomainDefinitio
   for (config::Vsock& vsock : definition.devices.vsocks) open_vsock(*environment_, uuid_, vsock, resources);
   HostAccess host;
   if (launched->host_devices)
-    host =
-        launched->host_devices->open(definition.devices.host_devices, resources.names, resources.descriptors);
+    host = launched->host_devices->open(assigned, resources.names, resources.descriptors);
   resources.live.id = id;
   config::assign_live(definition, resources.live);
   launched->half_made_links = std::move(resources.half_made_links);
-  // Links that stay when their worker goes are known to whoever rolls this back.
-  if (!launched->half_made_links.empty()) {
+  // Links that stay when their worker goes, and ports of switches, are known to whoever rolls this back.
+  if (!launched->half_made_links.empty() ||
+      std::ranges::any_of(definition.devices.interfaces, config::is_on_open_vswitch)) {
     status.live = definition;
     note_start(status, preparation);
   }
@@ -168,10 +174,15 @@ ResourceAccess Domain::resource_access(std::span<const config::Disk> disks) cons
                                            .program = settings.storage_daemon_program,
                                            .directory = runtime_directory(),
                                            .user = settings.worker_user,
-                                           .group = settings.worker_group}};
+                                           .group = settings.worker_group},
+                        .links = {.vhost_net = settings.vhost_net,
+                                  .passt = {.directory = runtime_directory(),
+                                            .user = settings.worker_user,
+                                            .group = settings.worker_group}}};
   access.storage_daemon.place = [environment = environment_, name = uuid_.to_string()](pid_t cage) {
     DomainCgroup(environment->cgroups, name).join(cage);
   };
+  access.links.passt.place = access.storage_daemon.place;
   for (const config::Disk& disk : disks) {
     if (!disk.caged || !disk.caged->passphrase) continue;
     if (!settings.secret_value)
@@ -199,6 +210,20 @@ Task<std::shared_ptr<Domain::Launched>> Domain::make_ready(config::DomainDefinit
   std::shared_ptr<Launched> launched;
   std::exception_ptr failed;
   try {
+    if (is_asking_networks(definition) && !persistent_) {
+      // Before they have ports of a domain that nobody would know of.
+      std::move_only_function<Done()> note = [self, preparation, live = definition, id = id_,
+                                              bound = host_devices_ ? host_devices_->bound()
+                                                                    : std::vector<BoundDevice>()]() mutable {
+        LiveStatus status;
+        status.live = std::move(live);
+        status.live.id = id;
+        status.bound_devices = std::move(bound);
+        self->note_start(status, *preparation);
+        return Done{};
+      };
+      co_await run_blocking<Done>(environment_->io_threads, std::move(note));
+    }
     co_await take_ports(definition);
     std::move_only_function<std::shared_ptr<Launched>()> work =
         [self, preparation, definition = std::move(definition), access = std::move(access),
@@ -233,6 +258,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
   }
   try {
     own_links(launched->live.devices.interfaces, launched->half_made_links);
+    co_await plug_into_switches(launched->live);
     co_await filter_interfaces(launched->live);
     allow_locking(*worker, launched->live);
     auto page =
@@ -334,6 +360,10 @@ Worker::Handlers Domain::worker_handlers() {
   };
   handlers.device_kept = [weak](const vmm::control::DeviceName& device) {
     if (auto self = weak.lock()) self->device_kept(device.id);
+  };
+  handlers.interface_lost = [weak, worker](const vmm::control::DeviceName& interface) {
+    if (auto self = weak.lock())
+      self->run_internal(self->interface_lost(worker, interface.id), "follow an interface");
   };
   handlers.memory_resized = [weak, worker](const vmm::control::MemoryResized& resized) {
     if (auto self = weak.lock())

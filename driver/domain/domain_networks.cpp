@@ -79,12 +79,6 @@ Task<> Domain::take_port(config::Interface& interface) {
   co_await await_completion<NetworkPortHandle>(std::move(begin));
   plug_into(interface,
             config::parse_network_port(networks.port_xml({}, network.uuid, wanted.uuid, 0), false));
-  if (std::holds_alternative<config::HostDevicePlug>(interface.port->plug)) {
-    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
-                fmt::format("network '{}' hands out devices of the host; give the domain one of them by "
-                            "<hostdev> instead of <interface type='network'>",
-                            interface.source_network));
-  }
 }
 
 Task<> Domain::take_ports(config::DomainDefinition& definition) {
@@ -95,6 +89,9 @@ void Domain::own_links(std::span<const config::Interface> interfaces,
                        std::vector<std::shared_ptr<link::HalfMadeLink>>& links) {
   for (const config::Interface& interface : interfaces)
     if (config::direct_plug_of(interface) != nullptr) attachments_.push_back({.macvtap = interface.target});
+  for (const config::Interface& interface : interfaces)
+    if (interface.type == config::InterfaceType::user)
+      attachments_.push_back({.passt = passt_name(interface)});
   for (const auto& link : links) link->keep();
   links.clear();
 }
@@ -107,6 +104,13 @@ Task<> Domain::filter_interface(const config::Interface& interface) {
                 fmt::format("interface {}: filter '{}' cannot be on a macvtap, whose packets pass no bridge",
                             interface.target, interface.filter->filter));
   }
+  if (config::is_on_open_vswitch(interface)) {
+    throw Error(
+        VIR_ERR_CONFIG_UNSUPPORTED,
+        fmt::format("interface {}: filter '{}' cannot be on a port of Open vSwitch, whose packets pass no "
+                    "bridge of the kernel's; give the switch flows instead",
+                    interface.target, interface.filter->filter));
+  }
   NetworkFilterDriver* filters = environment_->settings.filters;
   if (filters == nullptr)
     throw Error(VIR_ERR_NO_SUPPORT, "this daemon has no network filters", VIR_FROM_NWFILTER);
@@ -118,6 +122,12 @@ Task<> Domain::filter_interface(const config::Interface& interface) {
   co_await await_completion<FilterBindingHandle>(std::move(begin));
   // A binding that was there already is somebody else's to give back.
   attachments_.push_back({.filtered = interface.target});
+  // Until now nothing could wait in it for the guest.
+  std::move_only_function<Done()> begin_to_pass = [interface] {
+    set_guest_link_up(interface);
+    return Done{};
+  };
+  co_await run_blocking<Done>(environment_->io_threads, std::move(begin_to_pass));
 }
 
 Task<> Domain::filter_interfaces(const config::DomainDefinition& definition) {
@@ -149,6 +159,14 @@ Task<> Domain::give_back_attachment(Attachment attachment) {
       return Done{};
     };
     co_await run_blocking<Done>(environment_->io_threads, std::move(remove));
+  } else if (!attachment.switched.empty()) {
+    co_await unplug_from_switch(attachment.switched);
+  } else if (!attachment.passt.empty()) {
+    std::move_only_function<Done()> end = [directory = runtime_directory(), name = attachment.passt] {
+      end_passt(directory, name);
+      return Done{};
+    };
+    co_await run_blocking<Done>(environment_->io_threads, std::move(end));
   }
 }
 
@@ -156,7 +174,12 @@ bool Domain::is_attached(const Attachment& attachment) const {
   if (!live_ || !worker_ || worker_->has_ended()) return false;
   return std::ranges::any_of(live_->devices.interfaces, [&attachment](const config::Interface& interface) {
     if (!attachment.network.empty()) return interface.port && interface.port->id == attachment.port;
-    return interface.target == attachment.filtered || interface.target == attachment.macvtap;
+    if (!attachment.passt.empty())
+      return interface.type == config::InterfaceType::user && passt_name(interface) == attachment.passt;
+    // A device of the host has no target.
+    return !interface.target.empty() &&
+           (interface.target == attachment.filtered || interface.target == attachment.macvtap ||
+            interface.target == attachment.switched);
   });
 }
 
@@ -233,6 +256,10 @@ void Domain::note_attachments(const config::DomainDefinition& definition) {
       attachments_.push_back({.network = interface.source_network, .port = interface.port->id});
     if (config::direct_plug_of(interface) != nullptr && !interface.target.empty())
       attachments_.push_back({.macvtap = interface.target});
+    if (config::is_on_open_vswitch(interface) && !interface.target.empty())
+      attachments_.push_back({.switched = interface.target});
+    if (interface.type == config::InterfaceType::user && interface.mac)
+      attachments_.push_back({.passt = passt_name(interface)});
     if (interface.filter && !interface.target.empty()) attachments_.push_back({.filtered = interface.target});
   }
 }
@@ -286,29 +313,6 @@ bool Domain::has_port(const Uuid& port) const {
   return live_ && std::ranges::any_of(live_->devices.interfaces, [&port](const config::Interface& interface) {
            return interface.port && interface.port->id == port;
          });
-}
-
-// Ports that a daemon which died had asked for, and had not written down whom for. Those of domains that are
-// not known here are somebody else's.
-Task<> delete_stray_ports(const std::shared_ptr<Environment>& environment) {
-  NetworkDriver* networks = environment->settings.networks;
-  if (networks == nullptr) co_return;
-  const std::vector<NetworkHandle> active = networks->list_networks({}, VIR_CONNECT_LIST_NETWORKS_ACTIVE);
-  for (const NetworkHandle& network : active) {
-    const std::vector<NetworkPortHandle> ports = networks->list_ports({}, network.uuid, 0);
-    for (const NetworkPortHandle& port : ports) {
-      const config::NetworkPort found =
-          config::parse_network_port(networks->port_xml({}, network.uuid, port.uuid, 0), false);
-      const std::shared_ptr<Domain> owner = environment->table.by_uuid(found.owner_uuid);
-      if (!owner || owner->has_port(port.uuid)) continue;
-      environment->log(LogPriority::warning, fmt::format("port {} of network '{}' is nobody's: it is deleted",
-                                                         port.uuid.to_string(), network.name));
-      Beginning<void> begin = [networks, uuid = network.uuid, id = port.uuid](Completion<void> completion) {
-        networks->delete_port({}, uuid, id, 0, std::move(completion));
-      };
-      co_await await_completion<void>(std::move(begin));
-    }
-  }
 }
 
 Task<> Domain::give_back_to_host() {

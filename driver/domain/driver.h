@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include <sys/types.h>
@@ -42,6 +43,7 @@ struct DriverSettings {
   std::filesystem::path cage_program;       // warren-cage
   std::filesystem::path storage_daemon_program = "/usr/bin/qemu-storage-daemon";  // which need not be there
   std::filesystem::path vhost_vsock = "/dev/vhost-vsock";                         // which need not be there
+  std::filesystem::path vhost_net = "/dev/vhost-net";                             // which need not be there
   // Who a worker becomes when the daemon is root.
   uid_t worker_user = 65534;
   gid_t worker_group = 65534;
@@ -54,6 +56,8 @@ struct DriverSettings {
   // For interfaces of type network, and for filters. Null: there are none. They outlive the driver.
   NetworkDriver* networks = nullptr;
   NetworkFilterDriver* filters = nullptr;
+  // Where Open vSwitch's database listens, for ovs-vsctl's --db.
+  std::string switch_database = "unix:/run/openvswitch/db.sock";
   // The value of a secret that a disk names; loop's thread; throws Error. Empty: there are no secrets.
   std::function<SecretValue(const Uuid&)> secret_value;
 };

@@ -56,6 +56,7 @@ struct Environment {
 
   // Pool threads; tests put another host here.
   std::unique_ptr<host::PciBus> pci = std::make_unique<host::PciBus>();
+  FunctionControl functions;
 
   // Tests shorten these.
   std::chrono::milliseconds command_deadline{10'000};

@@ -274,6 +274,10 @@ class FakeMachine final : public control::Commands {
     if (has_word("refuse-link")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
     last_probe_ = "link " + command.id + (command.up ? " up" : " down");
   }
+  void reconnect_interface(const control::ReconnectInterface& command,
+                           control::DescriptorSet descriptors) override {
+    tell("reconnect " + command.id + " with " + std::to_string(descriptors.size()));
+  }
   void request_memory(const control::RequestMemory& command) override {
     if (has_word("refuse-memory")) throw Error(std::errc::invalid_argument, "fake worker was told to refuse");
     for (auto& memory : *status_.memory_devices)

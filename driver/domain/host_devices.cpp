@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include "driver/config/kernel_text.h"
 #include "driver/contract/error.h"
 #include "driver/host/pci_bus.h"
 
@@ -19,6 +21,29 @@ constexpr const char* kContainerDescriptor = "vfio";
 
 std::string group_descriptor(std::uint32_t group) {
   return fmt::format("vfio{}", group);
+}
+
+std::string format_function(const std::optional<link::FunctionSettings>& function) {
+  if (!function) return {};
+  return fmt::format(",{},{},{}", config::format_mac_address(function->mac), function->vlan,
+                     function->priority);
+}
+
+// Of "DRIVER" or "DRIVER,MAC,VLAN,PRIORITY".
+std::optional<link::FunctionSettings> parse_function(std::string_view text) {
+  std::vector<std::string_view> fields;
+  for (std::size_t at = text.find(','); at != std::string_view::npos; at = text.find(',')) {
+    text.remove_prefix(at + 1);
+    fields.push_back(text.substr(0, text.find(',')));
+  }
+  if (fields.empty()) return std::nullopt;
+  const auto mac = config::parse_mac_address(fields.front());
+  const auto vlan = fields.size() == 3 ? config::parse_number<std::uint16_t>(fields[1]) : std::nullopt;
+  const auto priority = fields.size() == 3 ? config::parse_number<std::uint32_t>(fields[2]) : std::nullopt;
+  if (!mac || !vlan || !priority)
+    throw internal_error(
+        "domstatus: the settings of a virtual function are no MAC address, VLAN and priority");
+  return link::FunctionSettings{*mac, *vlan, *priority};
 }
 
 bool is_named(std::span<const config::HostDevice> devices, const config::PciAddress& address) {
@@ -48,9 +73,14 @@ void HostDeviceTable::release(const config::PciAddress& address, const Uuid& dom
   if (found != owners_.end() && found->second.domain == domain) owners_.erase(found);
 }
 
-HeldHostDevices::HeldHostDevices(host::PciBus& bus, HostDeviceTable& table, Uuid domain, std::string name,
-                                 std::vector<BoundDevice> before)
-    : bus_(bus), table_(table), domain_(domain), name_(std::move(name)), bound_(std::move(before)) {}
+HeldHostDevices::HeldHostDevices(host::PciBus& bus, HostDeviceTable& table, const FunctionControl& functions,
+                                 Uuid domain, std::string name, std::vector<BoundDevice> before)
+    : bus_(bus),
+      table_(table),
+      functions_(functions),
+      domain_(domain),
+      name_(std::move(name)),
+      bound_(std::move(before)) {}
 
 HeldHostDevices::~HeldHostDevices() {
   if (is_kept_) return;
@@ -74,18 +104,51 @@ void HeldHostDevices::take(const config::HostDevice& device) {
         name, found.driver, host::kVfioDriver));
   }
   table_.claim(device.source, {domain_, name_, found.group});
-  held_.push_back({device.source, found.group, false});
+  held_.push_back({device.source, found.group, false, device.network});
+  note(device, found.driver);
+}
+
+// What is with vfio-pci already stays there: somebody put it there. What is set of it goes back to what it
+// was.
+void HeldHostDevices::note(const config::HostDevice& device, const std::string& driver) {
+  const bool moves = device.managed && driver != host::kVfioDriver;
+  if (!moves && !device.network) return;
+  BoundDevice noted{device.source, driver, std::nullopt};
+  if (device.network) {
+    const host::VirtualFunction function = bus_.virtual_function(device.source);
+    noted.function = functions_.read(function.device, function.index);
+  }
   const std::lock_guard lock(mutex_);
   const bool is_known = std::ranges::find(bound_, device.source, &BoundDevice::address) != bound_.end();
-  // What is with vfio-pci already stays there: somebody put it there.
-  if (device.managed && !is_known && found.driver != host::kVfioDriver)
-    bound_.push_back({device.source, found.driver});
+  if (!is_known) bound_.push_back(std::move(noted));
+}
+
+// Before it comes to vfio-pci, which resets it: the guest's driver finds what was set.
+void HeldHostDevices::set_function(const Held& held) const {
+  if (!held.network || held.is_open) return;
+  const host::VirtualFunction function = bus_.virtual_function(held.address);
+  functions_.set(function.device, function.index, {.mac = held.network->mac, .vlan = held.network->vlan});
+}
+
+// Its driver has it again, whatever becomes of what was set.
+void HeldHostDevices::give_back(const BoundDevice& device) {
+  std::exception_ptr failed;
+  try {
+    if (device.function) {
+      const host::VirtualFunction function = bus_.virtual_function(device.address);
+      functions_.set(function.device, function.index, *device.function);
+    }
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  if (device.driver != host::kVfioDriver) bus_.give_back(device.address, device.driver);
+  if (failed) std::rethrow_exception(failed);
 }
 
 void HeldHostDevices::take_over(const config::HostDevice& device) noexcept {
   try {
     const host::PciDevice found = bus_.look(device.source);
-    held_.push_back({device.source, found.group, true});
+    held_.push_back({device.source, found.group, true, device.network});
     table_.claim(device.source, {domain_, name_, found.group});
   } catch (const std::exception&) {
     // It left the host, or is claimed by one that was there first: the machine has it, whoever says so.
@@ -108,6 +171,7 @@ void HeldHostDevices::check_group(std::uint32_t group) const {
 }
 
 void HeldHostDevices::bind() {
+  for (const Held& each : held_) set_function(each);
   for (const BoundDevice& each : bound()) bus_.bind_to_vfio(bus_.look(each.address));
   for (const Held& each : held_) check_group(each.group);
 }
@@ -142,7 +206,7 @@ std::vector<std::string> HeldHostDevices::give_back_but(std::span<const config::
   for (const BoundDevice& each : bound()) {
     if (is_named(rest, each.address)) continue;
     try {
-      bus_.give_back(each.address, each.driver);
+      give_back(each);
     } catch (const std::exception& error) {
       complaints.emplace_back(error.what());
     }
@@ -178,7 +242,8 @@ void allow_locked_memory(pid_t worker, std::uint64_t guest_kib) {
 std::string format_bound(std::span<const BoundDevice> devices) {
   std::string text;
   for (const BoundDevice& each : devices)
-    text += fmt::format("{}{}={}", text.empty() ? "" : " ", format_pci_address(each.address), each.driver);
+    text += fmt::format("{}{}={}{}", text.empty() ? "" : " ", format_pci_address(each.address), each.driver,
+                        format_function(each.function));
   return text;
 }
 
@@ -191,7 +256,8 @@ std::vector<BoundDevice> parse_bound(std::string_view text) {
     const auto address = config::parse_pci_address(word.substr(0, equals));
     if (equals == std::string_view::npos || !address)
       throw internal_error(fmt::format("domstatus: '{}' is no device and its driver", word));
-    devices.push_back({*address, std::string(word.substr(equals + 1))});
+    const std::string_view rest = word.substr(equals + 1);
+    devices.push_back({*address, std::string(rest.substr(0, rest.find(','))), parse_function(rest)});
   }
   return devices;
 }

@@ -6,15 +6,18 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "driver/config/host_device.h"
 #include "driver/config/identity.h"
+#include "driver/link/virtual_function.h"
 #include "vmm-core/control/host_devices.h"
 #include "vmm-core/os/file_descriptor.h"
 
@@ -28,7 +31,16 @@ namespace warren::driver::domain {
 struct BoundDevice {
   config::PciAddress address;
   std::string driver;
+  // Of an interface: what its physical function had it have before, and is to have it have again.
+  std::optional<link::FunctionSettings> function;
   bool operator==(const BoundDevice&) const = default;
+};
+
+// How virtual functions are set; tests put one here that knows no network device.
+struct FunctionControl {
+  std::function<link::FunctionSettings(const std::string&, std::uint32_t)> read = link::read_function;
+  std::function<void(const std::string&, std::uint32_t, const link::FunctionSettings&)> set =
+      link::set_function;
 };
 
 // Which devices are whose among this driver's domains. Any thread.
@@ -58,9 +70,10 @@ struct HostAccess {
 // The devices of one domain. Calls block, one at a time, on pool threads; bound() is for any.
 class HeldHostDevices {
  public:
-  // `before`: what an earlier start, or an earlier daemon, had taken for the same domain. Both outlive it.
-  HeldHostDevices(host::PciBus& bus, HostDeviceTable& table, Uuid domain, std::string name,
-                  std::vector<BoundDevice> before = {});
+  // `before`: what an earlier start, or an earlier daemon, had taken for the same domain. The others outlive
+  // it.
+  HeldHostDevices(host::PciBus& bus, HostDeviceTable& table, const FunctionControl& functions, Uuid domain,
+                  std::string name, std::vector<BoundDevice> before = {});
   HeldHostDevices(const HeldHostDevices&) = delete;
   HeldHostDevices& operator=(const HeldHostDevices&) = delete;
   // Gives back what was taken since, unless keep() was called.
@@ -89,11 +102,16 @@ class HeldHostDevices {
     config::PciAddress address;
     std::uint32_t group = 0;
     bool is_open = false;  // in a machine, or about to be
+    std::optional<config::NetworkFunction> network;
   };
+  void note(const config::HostDevice& device, const std::string& driver);
+  void set_function(const Held& held) const;
+  void give_back(const BoundDevice& device);
   void check_group(std::uint32_t group) const;
 
   host::PciBus& bus_;
   HostDeviceTable& table_;
+  const FunctionControl& functions_;
   const Uuid domain_;
   const std::string name_;
   std::vector<Held> held_;
@@ -106,7 +124,8 @@ class HeldHostDevices {
 // this daemon may not raise stays as it is; the worker refuses then.
 void allow_locked_memory(pid_t worker, std::uint64_t guest_kib);
 
-// As a status writes them: "0000:01:00.0=nvme 0000:02:00.0=", and back. Throws Error.
+// As a status writes them: "0000:01:00.0=nvme 0000:02:00.0= 0000:03:10.0=igbvf,MAC,VLAN,PRIORITY", and back.
+// Throws Error.
 std::string format_bound(std::span<const BoundDevice> devices);
 std::vector<BoundDevice> parse_bound(std::string_view text);
 

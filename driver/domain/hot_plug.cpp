@@ -121,7 +121,12 @@ struct Domain::Opened {
 
 Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device) {
   auto made = std::make_shared<Opened>(Opened{std::move(device), {}, {}});
-  if (const auto* host = std::get_if<config::HostDevice>(&made->device)) {
+  if (auto* interface = std::get_if<config::Interface>(&made->device)) {
+    co_await take_port(*interface);
+    // It may be a device of the host now.
+    if (interface->port) config::assign_hot_plugged(*live_, made->device);
+  }
+  if (const auto host = config::assigned_device(made->device)) {
     std::exception_ptr failed;
     try {
       auto opened = co_await take_host_device(*host);
@@ -136,7 +141,6 @@ Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device)
     co_await write_status();
     std::rethrow_exception(failed);
   }
-  if (auto* interface = std::get_if<config::Interface>(&made->device)) co_await take_port(*interface);
   ResourceAccess access = resource_access({});
   if (auto* disk = std::get_if<config::Disk>(&made->device)) {
     find_volume(environment_->settings.volumes, *disk);
@@ -156,6 +160,7 @@ Task<std::shared_ptr<Domain::Opened>> Domain::open_device(config::Device device)
   declare_formats(opened->resources.unmarked);
   if (const auto* interface = std::get_if<config::Interface>(&opened->device)) {
     own_links(std::span(interface, 1), opened->resources.half_made_links);
+    co_await plug_into_switch(*interface);
     co_await filter_interface(*interface);
   }
   if (auto* disk = std::get_if<config::Disk>(&opened->device))
@@ -254,10 +259,9 @@ Task<> Domain::hand_over(DefinitionPointer live, std::shared_ptr<Opened> opened)
     co_await plug_memory(*memory);
     co_return;
   }
-  const auto* host = std::get_if<config::HostDevice>(&device);
-  if (host != nullptr) allow_locking(worker, *live_);
-  control::PlugDevice command =
-      host != nullptr ? plug_of(*host, opened->host) : plug_of(device, resources, *live_);
+  const std::optional<config::HostDevice> host = config::assigned_device(device);
+  if (host) allow_locking(worker, *live_);
+  control::PlugDevice command = host ? plug_of(*host, opened->host) : plug_of(device, resources, *live_);
   std::string doing = fmt::format("plug device {} into domain '{}'", alias, name_);
   co_await worker.plug_device(std::move(command), std::move(resources.names),
                               std::move(resources.descriptors), std::move(doing));

@@ -127,6 +127,7 @@ Task<> LocalDriver::load_task() {
   std::optional<Error> failed;
   try {
     co_await delete_stray_ports(environment_);
+    co_await delete_stray_switch_ports(environment_);
   } catch (const Error& error) {
     failed = error;
   }

@@ -80,7 +80,7 @@ void LocalDriver::set_interface_tuning(const Caller& caller, const Uuid& uuid, c
   change<void>(uuid, std::move(completion), [&](Domain& domain) {
     check_flags(flags, kAffect | VIR_TYPED_PARAM_STRING_OKAY, "virDomainSetInterfaceParameters");
     auto set = [device, parameters = std::move(parameters)](config::DomainDefinition& definition, bool) {
-      set_bandwidth(find_interface(definition, device), parameters);
+      set_bandwidth(require_limits(find_interface(definition, device)), parameters);
     };
     return domain.tune(caller, "set interface parameters", flags & kAffect, std::move(set));
   });

@@ -12,6 +12,7 @@
 #include "driver/domain/memory_statistics.h"
 #include "driver/domain/statistics_groups.h"
 #include "driver/domain/vhost_user_disk.h"
+#include "driver/link/link_details.h"
 
 namespace warren::driver::domain {
 
@@ -131,13 +132,32 @@ void add_vcpus(const Snapshot& domain, TypedParameters& parameters) {
   }
 }
 
+// The worker counts what it moves. What the host's kernel moves in its place it counts at the tap, whose
+// other end the guest is.
+NetFigures interface_figures(const Snapshot& domain, const config::Interface& interface) {
+  NetFigures figures;
+  if (domain.counters) figures = domain.counters->interface(interface.info.alias);
+  if (interface.driver.name != config::PacketMover::vhost) return figures;
+  const auto traffic = link::read_traffic(interface.target);
+  if (!traffic) return figures;
+  return {.receive_bytes = traffic->sent_bytes,
+          .receive_packets = traffic->sent_packets,
+          .receive_errors = traffic->sent_errors,
+          .receive_drops = traffic->sent_dropped,
+          .transmit_bytes = traffic->received_bytes,
+          .transmit_packets = traffic->received_packets,
+          .transmit_errors = traffic->received_errors,
+          .transmit_drops = traffic->received_dropped};
+}
+
 void add_interfaces(const Snapshot& domain, ParameterList& list) {
   if (!domain.is_active()) return;
   const auto& interfaces = domain.live->devices.interfaces;
   list.add("net.count", static_cast<std::uint32_t>(interfaces.size()));
   for (std::size_t i = 0; i < interfaces.size(); ++i) {
-    NetFigures figures =
-        domain.counters ? domain.counters->interface(interfaces[i].info.alias) : NetFigures{};
+    // Nobody but its guest sees the packets of a device of the host.
+    if (config::device_plug_of(interfaces[i]) != nullptr) continue;
+    const NetFigures figures = interface_figures(domain, interfaces[i]);
     auto field = [i](const char* name) { return fmt::format("net.{}.{}", i, name); };
     list.add(field("name"), interfaces[i].target);
     list.add(field("rx.bytes"), figures.receive_bytes);
@@ -306,13 +326,15 @@ InterfaceStatistics LocalDriver::interface_statistics(const Caller&, const Uuid&
   auto mac = config::parse_mac_address(device);
   const auto& interfaces = domain.live->devices.interfaces;
   auto found = std::find_if(interfaces.begin(), interfaces.end(), [&](const config::Interface& interface) {
-    return interface.target == device || (mac && interface.mac == mac);
+    return (!device.empty() && interface.target == device) || (mac && interface.mac == mac);
   });
   if (found == interfaces.end()) {
     throw invalid_argument(fmt::format("invalid path, '{}' is not a known interface", device));
   }
-  NetFigures figures;
-  if (domain.counters) figures = domain.counters->interface(found->info.alias);
+  if (config::device_plug_of(*found) != nullptr)
+    throw operation_unsupported(
+        fmt::format("interface {} is a device of the host: nobody but its guest sees its packets", device));
+  const NetFigures figures = interface_figures(domain, *found);
   return {as_signed(figures.receive_bytes),   as_signed(figures.receive_packets),
           as_signed(figures.receive_errors),  as_signed(figures.receive_drops),
           as_signed(figures.transmit_bytes),  as_signed(figures.transmit_packets),

@@ -221,8 +221,18 @@ control::InterfaceSpecification interface_of(const config::Interface& interface,
   result.id = interface.info.alias;
   result.address = address_of(interface.info);
   result.mac = config::format_mac_address(interface.mac.value());
-  for (std::size_t queue = 0; queue < interface.driver.queues.value_or(1); ++queue) {
-    result.descriptors.push_back(tap_descriptor(index, queue));
+  const std::uint32_t queues = interface.driver.queues.value_or(1);
+  if (interface.type == config::InterfaceType::user) {
+    result.stream = connection_descriptor(index);
+  } else if (interface.type == config::InterfaceType::vhostuser) {
+    result.vhost_user = connection_descriptor(index);
+    result.queues = static_cast<std::uint16_t>(queues);
+  } else {
+    const bool has_vhost = interface.driver.name == config::PacketMover::vhost;
+    for (std::size_t queue = 0; queue < queues; ++queue) {
+      result.descriptors.push_back(tap_descriptor(index, queue));
+      if (has_vhost) result.vhost.push_back(vhost_net_descriptor(index, queue));
+    }
   }
   result.queue_size = static_cast<std::uint16_t>(
       std::max(interface.driver.rx_queue_size.value_or(256), interface.driver.tx_queue_size.value_or(256)));
@@ -376,10 +386,11 @@ control::HostDeviceSpecification host_device_of(const config::HostDevice& device
 
 void add_host_devices(const config::Devices& devices, const HostAccess& host,
                       control::MachineSpecification& machine) {
-  if (host.groups.size() != devices.host_devices.size())
+  const std::vector<config::HostDevice> assigned = config::assigned_devices(devices);
+  if (host.groups.size() != assigned.size())
     throw internal_error("the groups of a start's host devices do not fit its definition");
   for (std::size_t i = 0; i < host.groups.size(); ++i)
-    machine.host_devices.push_back(host_device_of(devices.host_devices[i], host.groups[i]));
+    machine.host_devices.push_back(host_device_of(assigned[i], host.groups[i]));
   machine.host_access = host.specification;
 }
 
@@ -527,6 +538,7 @@ void add_devices(const config::Devices& devices, const Resources& resources,
   add_sata(devices, machine);
   add_scsi(devices, machine);
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
+    if (config::device_plug_of(devices.interfaces[i]) != nullptr) continue;
     machine.interfaces.push_back(interface_of(devices.interfaces[i], i));
   }
   for (const auto& rng : devices.rngs) machine.rngs.push_back(rng_of(rng));

@@ -18,7 +18,9 @@ vmm::control::MachineSpecification translate(std::string_view more, std::string_
   config::fill_defaults(definition, facts, [](std::span<std::uint8_t> bytes) {
     for (std::uint8_t& byte : bytes) byte = 0x42;
   });
-  config::assign_live(definition, {.id = 1});
+  config::LiveResources live{.id = 1};
+  live.interface_targets.resize(definition.devices.interfaces.size());
+  config::assign_live(definition, live);
   Resources resources;
   resources.disks.resize(definition.devices.disks.size());
   return machine_of(definition, facts, resources, 0);
@@ -77,6 +79,29 @@ TEST(MachineTranslation, ScsiControllers) {
   EXPECT_EQ(controller.iothread, 1u);
   const auto plain = translate("<devices><controller type='scsi'/></devices>").scsi_controllers.at(0);
   EXPECT_EQ(plain.commands_per_unit, 128u);
+}
+
+TEST(MachineTranslation, WhoMovesThePacketsOfInterfaces) {
+  const auto interfaces =
+      translate(
+          "<memoryBacking><access mode='shared'/></memoryBacking><devices>"
+          "<interface type='ethernet'><driver queues='2'/></interface>"
+          "<interface type='bridge'><source bridge='br0'/><driver name='vhost' queues='2'/></interface>"
+          "<interface type='user'/><interface type='vhostuser'><source type='unix' path='/s' mode='client'/>"
+          "<driver queues='3' rx_queue_size='512'/></interface></devices>")
+          .interfaces;
+  using Names = std::vector<std::string>;
+  ASSERT_EQ(interfaces.size(), 4u);
+  EXPECT_EQ(interfaces[0].descriptors, (Names{"tap0.0", "tap0.1"}));
+  EXPECT_TRUE(interfaces[0].vhost.empty()) << "nobody has asked for the kernel";
+  EXPECT_EQ(interfaces[1].descriptors, (Names{"tap1.0", "tap1.1"}));
+  EXPECT_EQ(interfaces[1].vhost, (Names{"vhost-net1.0", "vhost-net1.1"}));
+  EXPECT_EQ(interfaces[2].stream, "net2");
+  EXPECT_TRUE(interfaces[2].descriptors.empty());
+  EXPECT_EQ(interfaces[3].vhost_user, "net3");
+  EXPECT_EQ(interfaces[3].queues, 3);
+  EXPECT_EQ(interfaces[3].queue_size, 512);
+  EXPECT_FALSE(interfaces[3].stream);
 }
 
 // Of the one disk of a domain with three IOThreads.

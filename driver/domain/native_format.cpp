@@ -69,7 +69,7 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
                               "daemon's to open",
                               input.source));
   }
-  if (!devices.host_devices.empty()) {
+  if (!config::assigned_devices(devices).empty()) {
     throw Error(
         VIR_ERR_CONFIG_UNSUPPORTED,
         "a worker that runs by itself has no host devices: to take them from the host's drivers is the "
@@ -117,6 +117,13 @@ std::vector<control::Resource> resources_of(const config::DomainDefinition& defi
   }
   for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
     const config::Interface& interface = devices.interfaces[i];
+    if (!config::has_link(interface) || interface.driver.name == config::PacketMover::vhost) {
+      throw Error(
+          VIR_ERR_CONFIG_UNSUPPORTED,
+          fmt::format("interface {}: a worker that runs by itself opens taps alone: passt, vhost-net and "
+                      "sockets of other programs are the daemon's business",
+                      config::format_mac_address(interface.mac.value())));
+    }
     // The name the first free tap would get.
     const std::string tap = interface.target.empty() ? fmt::format("vnet{}", i) : interface.target;
     for (std::uint32_t queue = 0; queue < interface.driver.queues.value_or(1); ++queue)

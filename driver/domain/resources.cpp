@@ -5,7 +5,6 @@
 #include "driver/contract/error.h"
 #include "driver/domain/character_file.h"
 #include "driver/domain/disk_chain.h"
-#include "driver/domain/guest_link.h"
 #include "driver/domain/host_input.h"
 #include "driver/domain/vhost_user_disk.h"
 
@@ -28,6 +27,12 @@ std::string disk_descriptor(std::size_t index) {
 }
 std::string tap_descriptor(std::size_t index, std::size_t queue) {
   return fmt::format("tap{}.{}", index, queue);
+}
+std::string vhost_net_descriptor(std::size_t index, std::size_t queue) {
+  return fmt::format("vhost-net{}.{}", index, queue);
+}
+std::string connection_descriptor(std::size_t index) {
+  return fmt::format("net{}", index);
 }
 std::string input_descriptor(std::size_t index) {
   return fmt::format("input{}", index);
@@ -128,6 +133,20 @@ std::string open_channel(Resources& resources, const config::Channel& channel, s
   return pty.empty() ? backend.path : pty;
 }
 
+// Returns the name of its link.
+std::string open_interface(Resources& resources, const config::Interface& interface, std::size_t index,
+                           const ResourceAccess& access) {
+  if (config::device_plug_of(interface) != nullptr) return {};
+  GuestLink link = open_guest_link(interface, access.links);
+  for (std::size_t queue = 0; queue < link.queues.size(); ++queue)
+    add(resources, tap_descriptor(index, queue), std::move(link.queues[queue]));
+  for (std::size_t queue = 0; queue < link.vhost.size(); ++queue)
+    add(resources, vhost_net_descriptor(index, queue), std::move(link.vhost[queue]));
+  if (link.connection) add(resources, connection_descriptor(index), std::move(link.connection));
+  if (link.half_made) resources.half_made_links.push_back(std::move(link.half_made));
+  return std::move(link.name);
+}
+
 void open_input(Resources& resources, const config::Input& input, std::size_t index) {
   auto& description = resources.inputs.emplace_back();
   const bool is_evdev = input.type == config::InputType::evdev;
@@ -149,14 +168,8 @@ Resources open_resources(const config::DomainDefinition& definition, const Resou
   const config::Devices& devices = definition.devices;
   for (std::size_t i = 0; i < devices.disks.size(); ++i)
     resources.live.backing.push_back(open_disk(resources, devices.disks[i], i, access));
-  for (std::size_t i = 0; i < devices.interfaces.size(); ++i) {
-    GuestLink tap = open_guest_link(devices.interfaces[i]);
-    for (std::size_t queue = 0; queue < tap.queues.size(); ++queue) {
-      add(resources, tap_descriptor(i, queue), std::move(tap.queues[queue]));
-    }
-    resources.live.interface_targets.push_back(tap.name);
-    if (tap.half_made) resources.half_made_links.push_back(std::move(tap.half_made));
-  }
+  for (std::size_t i = 0; i < devices.interfaces.size(); ++i)
+    resources.live.interface_targets.push_back(open_interface(resources, devices.interfaces[i], i, access));
   for (std::size_t i = 0; i < devices.serials.size(); ++i) {
     resources.live.serial_ptys.push_back(
         open_character(resources, devices.serials[i].backend, serial_descriptor(i)));
@@ -179,11 +192,7 @@ Resources open_resources(config::Device& device, const ResourceAccess& access) {
     disk->backing = open_disk(resources, *disk, 0, access);
     disk->backing_store_end = disk->has_source();
   } else if (auto* interface = std::get_if<config::Interface>(&device)) {
-    GuestLink tap = open_guest_link(*interface);
-    for (std::size_t queue = 0; queue < tap.queues.size(); ++queue)
-      add(resources, tap_descriptor(0, queue), std::move(tap.queues[queue]));
-    interface->target = tap.name;
-    if (tap.half_made) resources.half_made_links.push_back(std::move(tap.half_made));
+    interface->target = open_interface(resources, *interface, 0, access);
   } else if (auto* channel = std::get_if<config::Channel>(&device)) {
     if (std::string path = open_channel(resources, *channel, 0, access.directory); !path.empty())
       channel->backend.path = std::move(path);

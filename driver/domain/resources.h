@@ -13,6 +13,7 @@
 #include "driver/config/domain_defaults.h"
 #include "driver/config/domain_definition.h"
 #include "driver/domain/descriptor_groups.h"
+#include "driver/domain/guest_link.h"
 #include "driver/domain/storage_daemon.h"
 #include "driver/link/link.h"
 #include "vmm-core/control/machine_specification.h"
@@ -55,6 +56,7 @@ struct ResourceAccess {
   std::filesystem::path directory;       // sockets of channels that name no path are made below it
   DescriptorGroupMap groups;             // what the disks name of descriptors that clients lent
   StorageDaemonSettings storage_daemon;  // with the passphrases that the disks name
+  LinkAccess links = {};
 };
 
 // Socket devices have theirs from open_vsock() (vsock.h).
@@ -71,6 +73,9 @@ std::string data_descriptor(const std::string& image_descriptor);
 // Of what a disk that the daemon has served by another program lives by.
 std::string lifeline_descriptor(std::size_t index);
 std::string tap_descriptor(std::size_t index, std::size_t queue);
+std::string vhost_net_descriptor(std::size_t index, std::size_t queue);
+// Of an interface without a tap.
+std::string connection_descriptor(std::size_t index);
 std::string serial_descriptor(std::size_t index);
 std::string console_descriptor(std::size_t index);
 std::string channel_descriptor(std::size_t index);

@@ -371,4 +371,16 @@ config::Interface& find_interface(DomainDefinition& definition, const std::strin
   return *found;
 }
 
+config::Interface& require_limits(config::Interface& interface) {
+  if (config::device_plug_of(interface) != nullptr)
+    throw operation_unsupported(
+        "an interface that is a device of the host has no limits: nothing sees its packets");
+  if (config::is_on_open_vswitch(interface))
+    throw operation_unsupported(fmt::format(
+        "interface {} is a port of Open vSwitch, which keeps the limits of its ports itself: set its "
+        "QoS (ovs-vsctl)",
+        interface.target));
+  return interface;
+}
+
 }  // namespace warren::driver::domain

@@ -22,5 +22,7 @@ void set_bandwidth(config::Interface& interface, const TypedParameters& paramete
 
 // The one with that target or MAC address. Throws INVALID_ARG.
 config::Interface& find_interface(config::DomainDefinition& definition, const std::string& device);
+// The same; throws VIR_ERR_OPERATION_UNSUPPORTED for one whose traffic Warren does not limit.
+config::Interface& require_limits(config::Interface& interface);
 
 }  // namespace warren::driver::domain

@@ -65,6 +65,7 @@ void Worker::connect(vmm::FileDescriptor socket) {
   handlers.block_job_changed = pass_on(&Handlers::block_job_changed);
   handlers.device_unplugged = pass_on(&Handlers::device_unplugged);
   handlers.device_kept = pass_on(&Handlers::device_kept);
+  handlers.interface_lost = pass_on(&Handlers::interface_lost);
   handlers.memory_resized = pass_on(&Handlers::memory_resized);
   handlers.vsock_connection_wanted = pass_on(&Handlers::vsock_connection_wanted);
   handlers.vcpu_unplugged = pass_on(&Handlers::vcpu_unplugged);

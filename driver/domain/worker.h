@@ -31,6 +31,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
     std::function<void(const vmm::control::TrayMoved&)> tray_moved = {};
     std::function<void(const vmm::control::DeviceName&)> device_unplugged = {};
     std::function<void(const vmm::control::DeviceName&)> device_kept = {};
+    std::function<void(const vmm::control::DeviceName&)> interface_lost = {};
     std::function<void(const vmm::control::MemoryResized&)> memory_resized = {};
     std::function<void(const vmm::control::VcpuNumber&)> vcpu_unplugged = {};
     std::function<void(const vmm::control::VcpuNumber&)> vcpu_kept = {};

@@ -130,6 +130,10 @@ std::optional<WorkerProcess> find_worker(pid_t pid, std::uint64_t start_time) {
   return process;
 }
 
+std::uint64_t process_start_time(pid_t pid) {
+  return start_time_of(pid);
+}
+
 std::uint64_t process_cpu_time(pid_t pid) noexcept {
   if (pid <= 0) return 0;
   clockid_t clock;

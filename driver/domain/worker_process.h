@@ -38,6 +38,9 @@ WorkerProcess launch_worker(const WorkerLaunch& launch);
 // The process of a status file, if it is still that one.
 std::optional<WorkerProcess> find_worker(pid_t pid, std::uint64_t start_time);
 
+// WorkerProcess::start_time of any process; 0 when it is gone.
+std::uint64_t process_start_time(pid_t pid);
+
 // CPU time of all threads of a process in nanoseconds, 0 when it is gone.
 std::uint64_t process_cpu_time(pid_t pid) noexcept;
 

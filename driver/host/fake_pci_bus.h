@@ -40,6 +40,16 @@ class FakePciBus final : public PciBus {
     std::ofstream(root_ / "dev/vfio" / std::to_string(group)).close();
     if (!native.empty()) bind(address, native);
   }
+  // `address` is function `index` of the network device `link` at `physical`.
+  void add_function(const std::string& physical, const std::string& link, unsigned index,
+                    const std::string& address) const {
+    namespace fs = std::filesystem;
+    const fs::path devices = root_ / "sys/bus/pci/devices";
+    if (fs::exists(devices / address / "physfn")) return;
+    fs::create_directories(devices / physical / "net" / link);
+    fs::create_directory_symlink(devices / physical, devices / address / "physfn");
+    fs::create_directory_symlink(devices / address, devices / physical / ("virtfn" + std::to_string(index)));
+  }
   void bind(const std::string& address, const std::string& driver) {
     namespace fs = std::filesystem;
     const fs::path link = root_ / "sys/bus/pci/devices" / address / "driver";

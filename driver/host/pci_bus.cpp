@@ -75,6 +75,29 @@ PciDevice PciBus::look(const config::PciAddress& address) const {
   return {address, *group, driver_of(path), code.value_or(0) >> 16 == 0x06};
 }
 
+// sysfs: DEVICE/physfn leads to the physical function, which has virtfnN and net/NAME.
+VirtualFunction PciBus::virtual_function(const config::PciAddress& address) const {
+  const std::string name = format_pci_address(address);
+  const fs::path physical = device(address) / "physfn";
+  const auto refuse = [&name](std::string_view why) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                fmt::format("host PCI device {} cannot be an interface of type hostdev: {}", name, why));
+  };
+  std::error_code none;
+  if (!fs::exists(physical, none))
+    refuse("that is for SR-IOV virtual functions; assign the whole device by <hostdev>");
+  std::vector<std::string> links;
+  for (const auto& entry : fs::directory_iterator(physical / "net", none))
+    links.push_back(entry.path().filename().string());
+  if (links.empty()) refuse("its physical function has no network link; have its driver bound");
+  std::ranges::sort(links);
+  for (std::uint32_t index = 0;; ++index) {
+    const std::string function = link_name(physical / fmt::format("virtfn{}", index));
+    if (function.empty()) refuse("its physical function does not know it");
+    if (function == name) return {links.front(), index};
+  }
+}
+
 std::vector<PciDevice> PciBus::members(std::uint32_t group) const {
   std::vector<PciDevice> all;
   std::error_code none;

@@ -25,6 +25,12 @@ struct PciDevice {
   bool is_bridge = false;
 };
 
+// A virtual function, as its physical one knows it (SR-IOV).
+struct VirtualFunction {
+  std::string device;       // the physical function's link
+  std::uint32_t index = 0;  // which of its functions
+};
+
 class PciBus {
  public:
   // Everything is below `root` ("/" but for tests).
@@ -38,6 +44,8 @@ class PciBus {
   // Throws VIR_ERR_SYSTEM_ERROR for one that is not there, VIR_ERR_CONFIG_UNSUPPORTED for one that is in no
   // group.
   PciDevice look(const config::PciAddress& address) const;
+  // Throws VIR_ERR_CONFIG_UNSUPPORTED for what is no virtual function of a network device.
+  VirtualFunction virtual_function(const config::PciAddress& address) const;
   // All devices of a group.
   std::vector<PciDevice> members(std::uint32_t group) const;
 

@@ -101,5 +101,21 @@ TEST(PciAddress, IsReadAsItIsWritten) {
     EXPECT_FALSE(config::parse_pci_address(text)) << text;
 }
 
+TEST_F(PciBusTest, AVirtualFunctionIsKnownByItsPhysicalOne) {
+  bus_->add("0000:05:00.0", 8, "igb");
+  bus_->add("0000:05:10.0", 9, "igbvf");
+  bus_->add("0000:05:10.2", 10, "igbvf");
+  bus_->add_function("0000:05:00.0", "enp5s0", 0, "0000:05:10.0");
+  bus_->add_function("0000:05:00.0", "enp5s0", 1, "0000:05:10.2");
+  const VirtualFunction second = bus_->virtual_function(at("0000:05:10.2"));
+  EXPECT_EQ(second.device, "enp5s0");
+  EXPECT_EQ(second.index, 1u);
+  const auto whole = refusal([&] { bus_->virtual_function(at("0000:05:00.0")); });
+  EXPECT_EQ(whole.first, VIR_ERR_CONFIG_UNSUPPORTED);
+  EXPECT_THAT(whole.second, HasSubstr("0000:05:00.0 cannot be an interface of type hostdev"));
+  std::filesystem::remove_all(root_ / "sys/bus/pci/devices/0000:05:00.0/net");
+  EXPECT_THAT(refusal([&] { bus_->virtual_function(at("0000:05:10.2")); }).second, HasSubstr("driver bound"));
+}
+
 }  // namespace
 }  // namespace warren::driver::host

@@ -37,6 +37,29 @@ void read_kind(const std::string& link, std::string_view kind, Read&& read) {
 
 }  // namespace
 
+std::optional<Traffic> read_traffic(const std::string& link) {
+  if (!is_link_name(link)) return std::nullopt;
+  Message message(RTM_GETLINK, 0, ifinfomsg{});
+  message.put(IFLA_IFNAME, link);
+  std::vector<Answer> answers;
+  const Netlink::Result result = Netlink().ask(message, answers);
+  if (result.error == ENODEV) return std::nullopt;
+  if (result.error != 0) fail(result, fmt::format("link {}: cannot look at it", link));
+  for (const Answer& answer : answers) {
+    const auto found = answer.attributes<ifinfomsg>().get<rtnl_link_stats64>(IFLA_STATS64);
+    if (!found) continue;
+    return Traffic{.received_bytes = found->rx_bytes,
+                   .received_packets = found->rx_packets,
+                   .received_errors = found->rx_errors,
+                   .received_dropped = found->rx_dropped,
+                   .sent_bytes = found->tx_bytes,
+                   .sent_packets = found->tx_packets,
+                   .sent_errors = found->tx_errors,
+                   .sent_dropped = found->tx_dropped};
+  }
+  return std::nullopt;
+}
+
 std::optional<std::uint32_t> read_speed(const std::string& link) {
   (void)require_link(link);
   const vmm::FileDescriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));

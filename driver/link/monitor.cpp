@@ -95,6 +95,7 @@ void LinkMonitor::take(const Answer& answer, std::vector<LinkEvent>& events) {
 void LinkMonitor::link_is(int index, Known now, std::vector<LinkEvent>& events) {
   const auto found = links_.find(index);
   if (found == links_.end()) {
+    events.emplace_back(LinkAdded{now.name});
     links_.emplace(index, std::move(now));
     return;
   }

@@ -1,5 +1,5 @@
-// Tells what happens to links behind our back: removed, renamed, put into another bridge; and who is heard on
-// them (RTNLGRP_LINK, RTNLGRP_NEIGH).
+// Tells what happens to links behind our back: added, removed, renamed, put into another bridge; and who is
+// heard on them (RTNLGRP_LINK, RTNLGRP_NEIGH).
 //
 // One thread at a time; of the network name space of the thread that makes it. read() never blocks.
 #pragma once
@@ -16,6 +16,10 @@
 
 namespace warren::driver::link {
 
+struct LinkAdded {
+  std::string link;
+  bool operator==(const LinkAdded&) const = default;
+};
 struct LinkRemoved {
   std::string link;
   bool operator==(const LinkRemoved&) const = default;
@@ -41,7 +45,7 @@ struct NeighbourGone {
   config::IpAddress address;
   bool operator==(const NeighbourGone&) const = default;
 };
-using LinkEvent = std::variant<LinkRemoved, LinkRenamed, LinkMoved, NeighbourSeen, NeighbourGone>;
+using LinkEvent = std::variant<LinkAdded, LinkRemoved, LinkRenamed, LinkMoved, NeighbourSeen, NeighbourGone>;
 
 class Answer;
 

@@ -11,6 +11,7 @@
 
 #include "driver/link/bridge.h"
 #include "driver/link/link.h"
+#include "driver/link/link_details.h"
 #include "driver/link/link_fixture.h"
 #include "driver/link/macvtap.h"
 
@@ -36,6 +37,18 @@ TEST_F(TapTest, LivesAsLongAsItIsOpen) {
     EXPECT_EQ(open_tap({.name = "guest%d"}).name, "guest0");
   }
   EXPECT_FALSE(exists("vnet0"));
+}
+
+TEST_F(TapTest, WhatTheGuestHasSentIsReceived) {
+  const Tap tap = open_tap({.name = "counted", .vnet_header = false});
+  std::array<char, 60> frame{};
+  frame[0] = 0x02;
+  const Traffic before = read_traffic("counted").value();
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(::write(tap.queues[0].get(), frame.data(), frame.size()), 60);
+  const Traffic after = read_traffic("counted").value();
+  EXPECT_EQ(after.received_packets, before.received_packets + 3);
+  EXPECT_GE(after.received_bytes, before.received_bytes + 3 * 46);
+  EXPECT_FALSE(read_traffic("nobody"));
 }
 
 TEST_F(TapTest, HasAQueueForEachPair) {

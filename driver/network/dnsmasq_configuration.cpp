@@ -1,19 +1,14 @@
 #include "driver/network/dnsmasq_configuration.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <fstream>
 #include <iterator>
 #include <string_view>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "driver/contract/error.h"
-#include "vmm-core/os/file_descriptor.h"
+#include "driver/network/replace_file.h"
 
 namespace warren::driver::network {
 
@@ -22,8 +17,6 @@ namespace {
 constexpr std::size_t kLongestText = 255;      // one string of a TXT record (RFC 1035 §3.3)
 constexpr std::uint64_t kMostLeases = 0xffff;  // of one range; those of IPv6 have no end
 constexpr std::uint64_t kMostLeaseSeconds = 0x7fffffff;
-// dnsmasq changes its user and reads them again then.
-constexpr mode_t kFileMode = 0644;
 
 bool is_control(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
@@ -323,6 +316,11 @@ class Configuration {
 
   // With DHCPv6 guests learn of the router beside their address; without they make their own address.
   void add_router_advertisements(bool dhcp) {
+    // A lifetime of 0: who asks learns of the prefix, and not of a router (RFC 4861 §4.2).
+    const bool is_ipv6 = std::ranges::any_of(definition_.addresses, [](const NetworkAddress& address) {
+      return address.address && address.address->is_ipv6;
+    });
+    if (is_ipv6 && definition_.mode() == ForwardMode::none) lines_.add("ra-param=*,0,0");
     if (dhcp) {
       lines_.add("enable-ra");
       return;
@@ -337,38 +335,6 @@ class Configuration {
   const NetworkDefinition& definition_;
   Lines lines_;
 };
-
-std::string read_all(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void replace_file(const std::filesystem::path& path, std::string_view text) {
-  const std::filesystem::path fresh = path.native() + ".new";
-  ::unlink(fresh.c_str());
-  const vmm::FileDescriptor file(
-      ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode));
-  if (!file) throw system_error(errno, fmt::format("cannot write {}", fresh.native()));
-  // Whatever the umask says.
-  bool done = ::fchmod(file.get(), kFileMode) == 0;
-  while (done && !text.empty()) {
-    const ssize_t put = ::write(file.get(), text.data(), text.size());
-    if (put < 0 && errno == EINTR) continue;
-    done = put > 0;
-    if (done) text.remove_prefix(static_cast<std::size_t>(put));
-  }
-  if (done && ::rename(fresh.c_str(), path.c_str()) == 0) return;
-  const int error = errno;
-  ::unlink(fresh.c_str());
-  throw system_error(error, fmt::format("cannot write {}", path.native()));
-}
-
-bool replace_if_changed(const std::filesystem::path& path, const std::string& text) {
-  std::error_code unknown;
-  if (std::filesystem::exists(path, unknown) && read_all(path) == text) return false;
-  replace_file(path, text);
-  return true;
-}
 
 // Whatever the umask says, dnsmasq gets to its files when it is no longer root.
 void make_directory(const std::filesystem::path& path) {

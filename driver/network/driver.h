@@ -14,6 +14,10 @@ namespace boost::asio {
 class io_context;
 }
 
+namespace warren::driver::watch {
+class HostWatch;
+}
+
 namespace warren::driver::network {
 
 struct NetworkSettings {
@@ -21,7 +25,12 @@ struct NetworkSettings {
   std::filesystem::path runtime_directory;        // /run/warren/network: active networks, ports
   std::filesystem::path service_directory;        // /run/warren/dnsmasq: what dnsmasq reads, as nobody too
   std::filesystem::path state_directory;          // /var/lib/warren/network: leases
+  // /var/lib/libvirt/dnsmasq: where guests' names are for the host's own name service; empty: nowhere.
+  std::filesystem::path host_names_directory;
   std::function<void(std::string_view)> report = [](std::string_view) {};
+  // Tells when a bridge or rules are removed by others, for them to be made again. Outlives the driver. Null:
+  // nobody looks.
+  watch::HostWatch* watch = nullptr;
 };
 
 class LocalNetworks : public NetworkDriver {

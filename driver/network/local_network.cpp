@@ -44,9 +44,18 @@ LocalNetworkDriver::LocalNetworkDriver(asio::io_context& loop, NetworkSettings s
       definitions_(settings_.configuration_directory),
       statuses_(settings_.runtime_directory / "active") {
   read_documents();
+  watch_leases();
+  if (settings_.watch == nullptr) return;
+  watching_ = settings_.watch->subscribe(
+      {.links = [this](const std::vector<link::LinkEvent>& events) { links_changed(events); },
+       .rules =
+           [this](const std::string& table) {
+             if (table == watch::kNetworkTable) rules_changed();
+           }});
 }
 
 LocalNetworkDriver::~LocalNetworkDriver() {
+  if (settings_.watch != nullptr) settings_.watch->unsubscribe(watching_);
   host_thread_.join();
   store_thread_.join();
 }
@@ -250,10 +259,8 @@ bool LocalNetworkDriver::network_is_persistent(const Caller&, const Uuid& networ
 }
 
 bool LocalNetworkDriver::network_autostart(const Caller&, const Uuid& uuid) const {
-  const NetworkPointer network = table_.by_uuid(uuid);
-  if (!network->is_persistent)
-    throw network_error(VIR_ERR_OPERATION_INVALID, "no autostart for a transient network");
-  return network->autostart;
+  // Of a transient network, which cannot have it: false.
+  return table_.by_uuid(uuid)->autostart;
 }
 
 void LocalNetworkDriver::create_network(const Caller&, std::string xml, unsigned int flags,

@@ -13,10 +13,12 @@
 #include "driver/loop/subscriptions.h"
 #include "driver/loop/task.h"
 #include "driver/network/driver.h"
+#include "driver/network/lease_watch.h"
 #include "driver/network/network_host.h"
 #include "driver/network/network_table.h"
 #include "driver/network/port_allocation.h"
 #include "driver/store/document_store.h"
+#include "driver/watch/host_watch.h"
 
 namespace warren::driver::network {
 
@@ -72,6 +74,10 @@ class LocalNetworkDriver final : public LocalNetworks {
   SubscriptionId subscribe(int event_id, std::optional<Uuid> network, Handler handler) override;
   void unsubscribe(SubscriptionId id) noexcept override;
 
+  // What the watch tells, and tests.
+  void links_changed(const std::vector<link::LinkEvent>& events);
+  void rules_changed();
+
  private:
   // ---- local_network.cpp
   template <typename T>
@@ -90,6 +96,7 @@ class LocalNetworkDriver final : public LocalNetworks {
   // ---- local_network_changes.cpp
   Task<> load_all();
   Task<> adopt(NetworkPointer network);
+  Task<> adopt_rules();
   Task<> start_by_itself(NetworkPointer network);
   Task<NetworkHandle> define(std::string xml, unsigned int flags);
   Task<NetworkHandle> create(std::string xml, unsigned int flags);
@@ -99,27 +106,53 @@ class LocalNetworkDriver final : public LocalNetworks {
   Task<> set_autostart(Uuid uuid, bool autostart);
   Task<> update(Uuid uuid, NetworkUpdate update, unsigned int flags);
   Task<> update_live(NetworkPointer network, NetworkDefinition changed);
-  Task<NetworkDefinition> complete(NetworkDefinition definition);
-  Task<std::string> choose_bridge(const NetworkDefinition& definition);
+  // Keeps the name of a bridge from others until the table has it.
+  class ReservedBridge;
+  struct Completed {
+    NetworkDefinition definition;
+    std::shared_ptr<ReservedBridge> bridge;  // null: nothing was chosen
+  };
+  Task<Completed> complete(NetworkDefinition definition);
+  Task<std::shared_ptr<ReservedBridge>> choose_bridge(const NetworkDefinition& definition);
   Task<> bring_up(NetworkPointer network);
   void ended(const NetworkPointer& network);
+  Task<> forget(NetworkPointer network);
+
+  // ---- local_network_repair.cpp
+  Task<> repair(NetworkPointer network);
+  Task<> make_again(NetworkPointer network);
+  Task<> reapply_rules();
+  bool may_repair(Network& network) const;
 
   // ---- local_network_ports.cpp
   const config::NetworkPort& find_port(const Network& network, const Uuid& port) const;
+  Task<> find_functions(NetworkPointer network);
   Task<NetworkPortHandle> make_port(Uuid network, std::string xml, unsigned int flags);
   Task<> change_port(Uuid network, Uuid port, TypedParameters parameters);
   Task<> remove_port(Uuid network, Uuid port);
   Task<> write_port(NetworkPointer network, config::NetworkPort port);
   Task<std::vector<DhcpLease>> find_leases(Uuid network, std::optional<std::string> mac);
 
+  // ---- local_network_names.cpp: nothing where nobody is to be told
+  void watch_leases();
+  void publish_names(const Network& network);
+  void withdraw_names(const Network& network);
+  void withdraw_stale_names();
+
   boost::asio::io_context& loop_;
   const NetworkSettings settings_;
   std::unique_ptr<NetworkHost> host_;
   NetworkTable table_;
+  std::set<std::string> reserved_bridges_;
+  bool is_reapplying_ = false;  // rules; and whether they are to be again when that is over
+  bool is_to_reapply_ = false;
+  std::uint64_t watching_ = 0;
   std::set<Uuid> active_before_;  // of an earlier daemon; until they have been looked at
   loop::Subscriptions<NetworkEvent> subscriptions_;
   store::DocumentStore definitions_;  // the store's thread only, after construction, as the next
   store::DocumentStore statuses_;
+  std::unique_ptr<LeaseWatch> lease_watch_;
+  bool names_failed_ = false;  // the host's thread only
   // Last: they end first.
   boost::asio::thread_pool store_thread_{1};
   boost::asio::thread_pool host_thread_{1};

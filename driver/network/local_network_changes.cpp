@@ -50,8 +50,37 @@ Task<> LocalNetworkDriver::load_all() {
           fmt::format("network '{}': {}", network->definition.name, loop::error_of(failed).message()));
     }
   }
+  if (!active_before_.empty()) co_await adopt_rules();
   active_before_.clear();
+  withdraw_stale_names();
   if (is_first) std::ofstream(autostarted).put('\n');
+}
+
+// All at once: one transaction for each of many networks takes seconds. One that cannot be is not to take the
+// others' along.
+Task<> LocalNetworkDriver::adopt_rules() {
+  std::vector<NetworkDefinition> active;
+  for (const NetworkPointer& network : table_.all())
+    if (network->is_active && network->definition.owns_bridge()) active.push_back(network->definition);
+  std::move_only_function<std::vector<std::string>()> apply = [this, active = std::move(active)] {
+    std::vector<std::string> failures;
+    try {
+      host_->reapply_rules();
+      return failures;
+    } catch (const Error& error) {
+      failures.push_back(error.message());
+    }
+    for (const NetworkDefinition& definition : active) {
+      try {
+        host_->apply_rules(definition);
+      } catch (const Error& error) {
+        failures.push_back(fmt::format("network '{}': {}", definition.name, error.message()));
+      }
+    }
+    return failures;
+  };
+  const auto failures = co_await on_host<std::vector<std::string>>(std::move(apply));
+  for (const std::string& failure : failures) settings_.report(failure);
 }
 
 // A network that was active when the last daemon ended.
@@ -71,11 +100,14 @@ Task<> LocalNetworkDriver::adopt(NetworkPointer network) {
                                  network->definition.name, network->definition.bridge.name));
     co_await write_status(network, false);
     ended(network);
+    if (!network->is_persistent) co_await forget(network);
     co_return;
   }
   if (network->definition.owns_bridge())
     network->name_service = co_await host_->serve(network->definition, true);
   co_await write_status(network, true);
+  publish_names(*network);
+  co_await find_functions(network);
 }
 
 Task<> LocalNetworkDriver::start_by_itself(NetworkPointer network) {
@@ -83,16 +115,43 @@ Task<> LocalNetworkDriver::start_by_itself(NetworkPointer network) {
   if (!network->is_active) co_await bring_up(network);
 }
 
+class LocalNetworkDriver::ReservedBridge {
+ public:
+  ReservedBridge(std::set<std::string>& reserved, std::string name)
+      : reserved_(reserved), name_(std::move(name)) {
+    reserved_.insert(name_);
+  }
+  ReservedBridge(const ReservedBridge&) = delete;
+  ReservedBridge& operator=(const ReservedBridge&) = delete;
+  ~ReservedBridge() { reserved_.erase(name_); }
+  const std::string& name() const { return name_; }
+
+ private:
+  std::set<std::string>& reserved_;
+  const std::string name_;
+};
+
 // With all that is chosen when it is defined: the address and the name of its bridge.
-Task<NetworkDefinition> LocalNetworkDriver::complete(NetworkDefinition definition) {
+Task<LocalNetworkDriver::Completed> LocalNetworkDriver::complete(NetworkDefinition definition) {
   fill_defaults(definition);
   const bool is_pattern = definition.bridge.name.find('%') != std::string::npos;
-  if (definition.owns_bridge() && (definition.bridge.name.empty() || is_pattern))
-    definition.bridge.name = co_await choose_bridge(definition);
-  co_return definition;
+  Completed completed{.definition = std::move(definition), .bridge = nullptr};
+  if (!completed.definition.owns_bridge() || !(completed.definition.bridge.name.empty() || is_pattern))
+    co_return completed;
+  // It keeps the one that it has.
+  const NetworkPointer known = table_.find(completed.definition.uuid);
+  if (known && completed.definition.bridge.name.empty() && known->stored().owns_bridge() &&
+      !known->stored().bridge.name.empty()) {
+    completed.definition.bridge.name = known->stored().bridge.name;
+    co_return completed;
+  }
+  completed.bridge = co_await choose_bridge(completed.definition);
+  completed.definition.bridge.name = completed.bridge->name();
+  co_return completed;
 }
 
-Task<std::string> LocalNetworkDriver::choose_bridge(const NetworkDefinition& definition) {
+Task<std::shared_ptr<LocalNetworkDriver::ReservedBridge>> LocalNetworkDriver::choose_bridge(
+    const NetworkDefinition& definition) {
   std::string pattern = definition.bridge.name;
   if (pattern.empty()) pattern = kDefaultBridge;
   const std::size_t at = pattern.find(kNumber);
@@ -101,16 +160,15 @@ Task<std::string> LocalNetworkDriver::choose_bridge(const NetworkDefinition& def
                         fmt::format("network '{}': bridge name '{}' may hold one %d and no other '%'",
                                     definition.name, pattern));
   }
-  // It keeps the one that it has.
-  const NetworkPointer known = table_.find(definition.uuid);
-  if (known && definition.bridge.name.empty() && known->stored().owns_bridge())
-    co_return known->stored().bridge.name;
   for (unsigned i = 0; i <= kMostBridges; ++i) {
     std::string name = pattern;
     name.replace(at, kNumber.size(), std::to_string(i));
-    if (table_.has_bridge(name, definition.uuid)) continue;
+    if (reserved_bridges_.contains(name) || table_.has_bridge(name, definition.uuid)) continue;
+    auto reserved = std::make_shared<ReservedBridge>(reserved_bridges_, name);
     std::move_only_function<bool()> look = [this, name] { return host_->has_link(name); };
-    if (!co_await on_host<bool>(std::move(look))) co_return name;
+    const bool is_taken = co_await on_host<bool>(std::move(look));
+    // Somebody may have asked for it by its name meanwhile.
+    if (!is_taken && !table_.has_bridge(name, definition.uuid)) co_return reserved;
   }
   throw network_error(VIR_ERR_INTERNAL_ERROR,
                       fmt::format("Bridge generation exceeded max id {}", kMostBridges));
@@ -120,7 +178,8 @@ Task<NetworkHandle> LocalNetworkDriver::define(std::string xml, unsigned int fla
   check_flags(flags, VIR_NETWORK_DEFINE_VALIDATE, "virNetworkDefineXML");
   NetworkDefinition parsed = parse_network(xml, (flags & VIR_NETWORK_DEFINE_VALIDATE) != 0);
   table_.check_new(parsed, false);
-  const NetworkDefinition definition = co_await complete(std::move(parsed));
+  const Completed completed = co_await complete(std::move(parsed));
+  const NetworkDefinition& definition = completed.definition;
   // Others may have been defined while the host was asked.
   NetworkPointer network = table_.check_new(definition, false);
   const bool is_new = network == nullptr;
@@ -158,7 +217,8 @@ Task<NetworkHandle> LocalNetworkDriver::create(std::string xml, unsigned int fla
   check_flags(flags, VIR_NETWORK_CREATE_VALIDATE, "virNetworkCreateXML");
   NetworkDefinition parsed = parse_network(xml, (flags & VIR_NETWORK_CREATE_VALIDATE) != 0);
   table_.check_new(parsed, true);
-  const NetworkDefinition definition = co_await complete(std::move(parsed));
+  const Completed completed = co_await complete(std::move(parsed));
+  const NetworkDefinition& definition = completed.definition;
   NetworkPointer network = table_.check_new(definition, true);
   const bool is_new = network == nullptr;
   if (is_new) {
@@ -203,7 +263,7 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
   bool is_made = false;
   try {
     // One that was put there by hand has no name for its bridge yet.
-    network->definition = co_await complete(network->definition);
+    network->definition = (co_await complete(network->definition)).definition;
     co_await write_status(network, true);
     if (network->definition.owns_bridge()) {
       std::move_only_function<std::vector<std::string>()> make = [this, definition = network->definition] {
@@ -215,12 +275,14 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
       is_made = true;
       network->name_service = co_await host_->serve(network->definition, false);
     }
+    co_await find_functions(network);
     network->is_active = true;
   } catch (...) {
     failed = std::current_exception();
   }
   network->is_starting = false;
   if (!failed) {
+    publish_names(*network);
     emit(*network, VIR_NETWORK_EVENT_STARTED);
     co_return;
   }
@@ -250,9 +312,23 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
   std::rethrow_exception(failed);
 }
 
+// Of one that nobody knows any more. What stays is no reason for it not to go.
+Task<> LocalNetworkDriver::forget(NetworkPointer network) {
+  std::move_only_function<loop::Done()> remove = [this, definition = network->definition] {
+    host_->forget(definition);
+    return loop::Done{};
+  };
+  try {
+    co_await on_host<loop::Done>(std::move(remove));
+  } catch (const Error& error) {
+    settings_.report(fmt::format("network '{}': {}", network->definition.name, error.message()));
+  }
+}
+
 // What an inactive network is, from an active one.
 void LocalNetworkDriver::ended(const NetworkPointer& network) {
   network->is_active = false;
+  withdraw_names(*network);
   network->ports.clear();
   network->name_service.reset();
   if (!network->is_persistent) {
@@ -285,6 +361,7 @@ Task<> LocalNetworkDriver::stop(Uuid uuid) {
   // It has stopped, whatever is written.
   ended(network);
   emit(*network, VIR_NETWORK_EVENT_STOPPED);
+  if (!network->is_persistent) co_await forget(network);
   if (failed) std::rethrow_exception(failed);
 }
 
@@ -302,6 +379,7 @@ Task<> LocalNetworkDriver::undefine(Uuid uuid) {
   network->next.reset();
   if (!network->is_active) table_.remove(uuid);
   emit(*network, VIR_NETWORK_EVENT_UNDEFINED);
+  if (!network->is_active) co_await forget(network);
 }
 
 Task<> LocalNetworkDriver::set_autostart(Uuid uuid, bool autostart) {

@@ -112,6 +112,15 @@ Task<> LocalNetworkDriver::write_port(NetworkPointer network, NetworkPort port) 
   co_await on_disk(std::move(write));
 }
 
+// Where it has a pool of them: what its physical function has may change at any time.
+Task<> LocalNetworkDriver::find_functions(NetworkPointer network) {
+  const NetworkDefinition& definition = network->definition;
+  if (definition.mode() != ForwardMode::hostdev || definition.forward->physical_function.empty()) co_return;
+  std::move_only_function<std::vector<config::PciAddress>()> look =
+      [this, function = definition.forward->physical_function] { return host_->virtual_functions(function); };
+  network->functions = co_await on_host<std::vector<config::PciAddress>>(std::move(look));
+}
+
 Task<NetworkPortHandle> LocalNetworkDriver::make_port(Uuid uuid, std::string xml, unsigned int flags) {
   check_flags(flags, VIR_NETWORK_PORT_CREATE_RECLAIM | VIR_NETWORK_PORT_CREATE_VALIDATE,
               "virNetworkPortCreateXML");
@@ -125,13 +134,9 @@ Task<NetworkPortHandle> LocalNetworkDriver::make_port(Uuid uuid, std::string xml
   }
   PortSurroundings surroundings{.ports = network->ports, .devices = {}};
   if (network->definition.mode() == ForwardMode::hostdev) {
-    surroundings.devices = network->definition.forward->addresses;
-    if (const std::string& function = network->definition.forward->physical_function; !function.empty()) {
-      std::move_only_function<std::vector<config::PciAddress>()> look = [this, function] {
-        return host_->virtual_functions(function);
-      };
-      surroundings.devices = co_await on_host<std::vector<config::PciAddress>>(std::move(look));
-    }
+    co_await find_functions(network);
+    const Forward& forward = *network->definition.forward;
+    surroundings.devices = forward.physical_function.empty() ? forward.addresses : network->functions;
   }
   if ((flags & VIR_NETWORK_PORT_CREATE_RECLAIM) != 0) {
     check_plug(network->definition, wanted);
@@ -163,6 +168,7 @@ Task<NetworkPortHandle> LocalNetworkDriver::make_port(Uuid uuid, std::string xml
   if (failed) std::rethrow_exception(failed);
   const NetworkPortHandle handle{network->definition.handle(), wanted.uuid};
   network->ports.emplace(wanted.uuid, std::move(wanted));
+  publish_names(*network);
   co_return handle;
 }
 
@@ -209,6 +215,7 @@ Task<> LocalNetworkDriver::remove_port(Uuid uuid, Uuid port) {
   };
   co_await on_disk(std::move(write));
   network->ports.erase(port);
+  publish_names(*network);
 }
 
 Task<std::vector<DhcpLease>> LocalNetworkDriver::find_leases(Uuid uuid, std::optional<std::string> mac) {

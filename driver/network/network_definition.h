@@ -188,6 +188,7 @@ void fill_defaults(NetworkDefinition& definition);
 struct LiveFigures {
   std::uint32_t connections = 0;
   std::vector<std::uint32_t> interface_connections;  // in the order of forward->interfaces
+  std::vector<config::PciAddress> functions;         // the virtual ones of forward->physical_function
 };
 // `live`: none for a definition. VIR_NETWORK_XML_INACTIVE is the caller's choice of definition.
 std::string format_network(const NetworkDefinition& definition, const LiveFigures* live);

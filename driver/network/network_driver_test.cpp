@@ -58,12 +58,17 @@ struct FakeHost final : NetworkHost {
     return links.contains(definition.bridge.name);
   }
   void apply_rules(const NetworkDefinition& definition) override { note("rules " + definition.bridge.name); }
+  bool reapply_rules() override {
+    note("all rules");
+    return !links.empty();
+  }
   void set_port_bandwidth(const NetworkDefinition&, const config::NetworkPort& port) override {
     note("class " + std::to_string(port.class_id));
   }
   void remove_port_bandwidth(const NetworkDefinition&, const config::NetworkPort& port) override {
     note("no class " + std::to_string(port.class_id));
   }
+  void forget(const NetworkDefinition& definition) override { note("forget " + definition.bridge.name); }
   std::vector<DhcpLease> leases(const NetworkDefinition&) override {
     return {{.interface = "virbr0", .mac = "52:54:00:11:22:33", .address = "192.168.122.7", .prefix = 24},
             {.interface = "virbr0", .mac = "52:54:00:11:22:44", .address = "192.168.122.8", .prefix = 24}};
@@ -144,6 +149,16 @@ class NetworkDriverTest : public testing::Test {
   NetworkPortHandle make_port(const Uuid& uuid, const std::string& xml) {
     return wait<NetworkPortHandle>(
         [&](Completion<NetworkPortHandle> done) { driver_->create_port({}, uuid, xml, 0, std::move(done)); });
+  }
+  // Until nothing is left to do.
+  void settle() {
+    loop_.restart();
+    loop_.run();
+  }
+  void remove_bridge() {
+    host_->links.erase("virbr0");
+    driver_->links_changed({link::LinkRemoved{"virbr0"}});
+    settle();
   }
   template <typename Function>
   Error error_of(Function function) {
@@ -229,7 +244,7 @@ TEST_F(NetworkDriverTest, T15TheNextDaemonFindsNetworksAndPorts) {
   const std::string xml = driver_->port_xml({}, handle.uuid, port.uuid, 0);
   EXPECT_THAT(xml, HasSubstr("bridge='virbr0'"));
   begin();
-  EXPECT_THAT(host_->calls, ElementsAre("adopt virbr0", "find service"));
+  EXPECT_THAT(host_->calls, ElementsAre("adopt virbr0", "find service", "all rules"));
   EXPECT_TRUE(driver_->network_is_active({}, handle.uuid));
   EXPECT_EQ(driver_->port_xml({}, handle.uuid, port.uuid, 0), xml);
   EXPECT_THAT(driver_->network_xml({}, handle.uuid, 0), HasSubstr("connections='1'"));
@@ -401,7 +416,90 @@ TEST_F(NetworkDriverTest, T12AStopThatCannotBeWrittenDownIsAStop) {
   EXPECT_THAT(driver_->list_networks({}, 0), IsEmpty());
 }
 
-TEST_F(NetworkDriverTest, T14AStartThatWasInterruptedIsLookedAfter) {
+TEST_F(NetworkDriverTest, ABridgeThatIsRemovedIsMadeAgain) {
+  const NetworkHandle handle = define(kNat);
+  start(handle.uuid);
+  host_->calls.clear();
+  remove_bridge();
+  EXPECT_THAT(host_->calls, ElementsAre("adopt virbr0", "start virbr0", "stop service", "serve"));
+  EXPECT_TRUE(host_->links.contains("virbr0"));
+  EXPECT_THAT(reports_,
+              ElementsAre(HasSubstr("'virbr0' was removed by somebody else, and has been made again")));
+  // Who removes it over and over again is let to, and told.
+  for (int i = 0; i < 10 && reports_.back().find("cannot be made again") == std::string::npos; ++i)
+    remove_bridge();
+  EXPECT_THAT(reports_.back(), HasSubstr("it has been made again 5 times in a minute"));
+  EXPECT_THAT(reports_.back(), HasSubstr("virsh net-destroy default"));
+  EXPECT_TRUE(driver_->network_is_active({}, handle.uuid));
+  stop(handle.uuid);
+}
+
+TEST_F(NetworkDriverTest, ABridgeThatCannotBeMadeAgainIsReported) {
+  const NetworkHandle handle = define(kNat);
+  start(handle.uuid);
+  host_->fails = "start virbr0";
+  remove_bridge();
+  EXPECT_THAT(reports_, ElementsAre(HasSubstr("cannot be made again: internal error: start virbr0 fails")));
+  EXPECT_TRUE(driver_->network_is_active({}, handle.uuid)) << "it can still be stopped";
+  stop(handle.uuid);
+}
+
+TEST_F(NetworkDriverTest, WhatTheDriverRemovesItselfStaysRemoved) {
+  const NetworkHandle handle = define(kNat);
+  start(handle.uuid);
+  // Told while the network stops: before that has its turn, and after it.
+  driver_->links_changed({link::LinkRemoved{"virbr0"}});
+  stop(handle.uuid);
+  host_->calls.clear();
+  driver_->links_changed({link::LinkRemoved{"virbr0"}, link::LinkRemoved{"eth7"}});
+  settle();
+  EXPECT_THAT(host_->calls, IsEmpty());
+  EXPECT_THAT(reports_, IsEmpty());
+}
+
+TEST_F(NetworkDriverTest, RulesThatAreFlushedComeBack) {
+  start(define(kNat).uuid);
+  host_->calls.clear();
+  driver_->rules_changed();
+  driver_->rules_changed();
+  settle();
+  EXPECT_THAT(host_->calls, testing::Each("all rules"));
+  EXPECT_THAT(reports_.back(), HasSubstr("are in place again"));
+  host_->fails = "all rules";
+  driver_->rules_changed();
+  settle();
+  EXPECT_THAT(reports_.back(), HasSubstr("cannot be put in place again: internal error: all rules fails"));
+}
+
+TEST_F(NetworkDriverTest, NetworksDefinedAtOnceHaveBridgesOfTheirOwn) {
+  std::vector<Uuid> made;
+  for (int i = 0; i < 5; ++i) {
+    driver_->define_network({}, "<network><name>n" + std::to_string(i) + "</name></network>", 0,
+                            [&made](std::expected<NetworkHandle, Error> outcome) {
+                              ASSERT_TRUE(outcome) << outcome.error().message();
+                              made.push_back(outcome->uuid);
+                            });
+  }
+  settle();
+  ASSERT_EQ(made.size(), 5u);
+  std::set<std::string> bridges;
+  for (const Uuid& uuid : made) bridges.insert(driver_->network_bridge({}, uuid));
+  EXPECT_EQ(bridges.size(), 5u);
+  // A name that is asked for is not chosen for another one meanwhile.
+  std::size_t defined = 0;
+  const auto count = [&defined](std::expected<NetworkHandle, Error> outcome) {
+    EXPECT_TRUE(outcome) << outcome.error().message();
+    ++defined;
+  };
+  driver_->define_network({}, "<network><name>chosen</name></network>", 0, count);
+  loop_.restart();
+  loop_.run_one();
+  driver_->define_network({}, "<network><name>named</name><bridge name='virbr5'/></network>", 0, count);
+  settle();
+  EXPECT_EQ(defined, 2u);
+}
+
+TEST_F(NetworkDriverTest, AStartThatFailsLeavesNoStatus) {
   const NetworkHandle handle = define(kNat);
   host_->fails = "serve";
   error_of([&] { start(handle.uuid); });
@@ -428,6 +526,52 @@ TEST_F(NetworkDriverTest, ALinkThatAPortIsOnStaysInThePool) {
   EXPECT_THAT(refused.error().detail(), HasSubstr("it is in use by port"));
 }
 
+// Its virtual functions are handed out one by one, whoever is the daemon.
+TEST_F(NetworkDriverTest, APoolOfAPhysicalFunctionHandsOutItsVirtualOnes) {
+  const NetworkHandle handle = define(R"(<network><name>pool</name>
+    <forward mode='hostdev' managed='yes'><driver name='vfio'/><pf dev='eth0'/></forward>
+    <vlan><tag id='42'/></vlan></network>)");
+  const char* function = "<address type='pci' domain='0x0000' bus='0x03' slot='0x00' function='0x0'/>";
+  EXPECT_THAT(driver_->network_xml({}, handle.uuid, 0), Not(HasSubstr(function)));
+  start(handle.uuid);
+  EXPECT_THAT(driver_->network_xml({}, handle.uuid, 0), HasSubstr(function));
+  EXPECT_THAT(driver_->network_xml({}, handle.uuid, VIR_NETWORK_XML_INACTIVE), Not(HasSubstr(function)));
+  const NetworkPortHandle port = make_port(handle.uuid, kPort);
+  const std::string shown = driver_->port_xml({}, handle.uuid, port.uuid, 0);
+  EXPECT_THAT(shown, HasSubstr("<plug type='hostdev-pci' managed='yes'>"));
+  EXPECT_THAT(shown, HasSubstr("<driver name='vfio'/>"));
+  EXPECT_THAT(shown, HasSubstr("<tag id='42'/>"));
+  EXPECT_THAT(driver_->network_xml({}, handle.uuid, 0), HasSubstr("<network connections='1'>"));
+  begin();
+  EXPECT_THAT(driver_->network_xml({}, handle.uuid, 0), HasSubstr(function));
+  EXPECT_EQ(error_of([&] { make_port(handle.uuid, kPort); }).detail(),
+            "network 'pool' requires exclusive access to interfaces, but none are available");
+  wait<void>(
+      [&](Completion<void> done) { driver_->delete_port({}, handle.uuid, port.uuid, 0, std::move(done)); });
+  std::string trunk = kPort;
+  trunk.insert(trunk.find("</networkport>"), "<vlan trunk='yes'><tag id='1'/><tag id='2'/></vlan>");
+  EXPECT_THAT(error_of([&] { make_port(handle.uuid, trunk); }).detail(),
+              HasSubstr("vlan trunking is not supported"));
+  make_port(handle.uuid, kPort);
+}
+
+TEST_F(NetworkDriverTest, APortOfOpenVSwitchHasAnIdThatControllersKnowItBy) {
+  const NetworkHandle handle =
+      define(R"(<network><name>ovs</name><forward mode='bridge'/><bridge name='ovsbr0'/>
+    <virtualport type='openvswitch'/>
+    <portgroup name='web'><vlan trunk='yes'><tag id='4'/><tag id='5' nativeMode='tagged'/></vlan>
+      <virtualport><parameters profileid='web'/></virtualport></portgroup></network>)");
+  start(handle.uuid);
+  std::string wanted = kPort;
+  wanted.insert(wanted.find("<mac"), "<group>web</group>");
+  const NetworkPortHandle port = make_port(handle.uuid, wanted);
+  const std::string shown = driver_->port_xml({}, handle.uuid, port.uuid, 0);
+  EXPECT_THAT(shown, HasSubstr("<plug type='bridge' bridge='ovsbr0'/>"));
+  EXPECT_THAT(shown, HasSubstr("<tag id='5' nativeMode='tagged'/>"));
+  EXPECT_THAT(shown, testing::ContainsRegex("<virtualport type='openvswitch'>\n +<parameters "
+                                            "interfaceid='[0-9a-f-]+' profileid='web'/>"));
+}
+
 TEST_F(NetworkDriverTest, ATransientNetworkIsGoneWithItsStop) {
   const NetworkHandle handle = wait<NetworkHandle>(
       [&](Completion<NetworkHandle> done) { driver_->create_network({}, kNat, 0, std::move(done)); });
@@ -440,6 +584,7 @@ TEST_F(NetworkDriverTest, ATransientNetworkIsGoneWithItsStop) {
             "can't undefine transient network");
   stop(handle.uuid);
   EXPECT_THAT(driver_->list_networks({}, 0), IsEmpty());
+  EXPECT_EQ(host_->calls.back(), "forget virbr0");
 }
 
 }  // namespace

@@ -75,7 +75,8 @@ void format_forward(XmlWriter& writer, const NetworkDefinition& definition, cons
       writer.attribute("connections", live->interface_connections[i]);
     writer.end();
   }
-  for (const config::PciAddress& address : forward.addresses)
+  const bool is_found = live && !forward.physical_function.empty() && forward.addresses.empty();
+  for (const config::PciAddress& address : is_found ? live->functions : forward.addresses)
     config::format_host_pci_address(writer, address);
   writer.end();
 }

@@ -370,6 +370,12 @@ void apply_all_rules(std::span<const NetworkDefinition* const> active) {
 void remove_rules(const NetworkDefinition& definition) {
   if (!definition.owns_bridge()) return;
   check_bridge(definition);
+  // One of mode open has none, unless it had another mode before; no table is made for it either.
+  if (!has_rules(definition)) {
+    const auto bridges =
+        bridges_with_rules(nftables::list(fmt::format("table {} {}", kRulesFamily, kRulesTable)));
+    if (std::ranges::find(bridges, definition.bridge.name) == bridges.end()) return;
+  }
   nftables::apply(removal_of(definition.bridge.name),
                   fmt::format("network {}: remove its rules", definition.name));
 }

@@ -17,7 +17,9 @@ const std::string* device_of(const config::NetworkPort& port) {
 }  // namespace
 
 LiveFigures Network::figures() const {
-  LiveFigures figures{.connections = static_cast<std::uint32_t>(ports.size())};
+  LiveFigures figures{.connections = static_cast<std::uint32_t>(ports.size()),
+                      .interface_connections = {},
+                      .functions = functions};
   if (!definition.forward) return figures;
   for (const std::string& interface : definition.forward->interfaces) {
     figures.interface_connections.push_back(
@@ -35,6 +37,15 @@ Error network_error(virErrorNumber code, std::string detail) {
 
 NetworkPointer NetworkTable::find(const Uuid& uuid) const noexcept {
   const auto found = networks_.find(uuid);
+  return found == networks_.end() ? nullptr : found->second;
+}
+
+NetworkPointer NetworkTable::find_by_bridge(const std::string& bridge) const {
+  const auto found = std::ranges::find_if(networks_, [&bridge](const auto& entry) {
+    const Network& network = *entry.second;
+    return (network.is_active || network.is_starting) && network.definition.owns_bridge() &&
+           network.definition.bridge.name == bridge;
+  });
   return found == networks_.end() ? nullptr : found->second;
 }
 

@@ -1,6 +1,8 @@
 // The networks of one daemon, as they are known. Implementation header (Asio).
 #pragma once
 
+#include <chrono>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,8 +26,10 @@ struct Network {
   bool is_persistent = false;
   bool autostart = false;
   std::map<Uuid, config::NetworkPort> ports;
-  std::unique_ptr<NameService> name_service;  // while active, where it has addresses to serve
-  loop::Turn turn;                            // of every change
+  std::vector<config::PciAddress> functions;  // of its <pf>, as they were when somebody last looked
+  std::unique_ptr<NameService> name_service;                  // while active, where it has addresses to serve
+  loop::Turn turn;                                            // of every change
+  std::deque<std::chrono::steady_clock::time_point> repairs;  // of the last minute
 
   // What a definition is changed to, and what is stored.
   const NetworkDefinition& stored() const { return next ? *next : definition; }
@@ -42,6 +46,7 @@ class NetworkTable {
   NetworkPointer by_uuid(const Uuid& uuid) const;
   NetworkPointer by_name(const std::string& name) const;
   NetworkPointer find(const Uuid& uuid) const noexcept;
+  NetworkPointer find_by_bridge(const std::string& bridge) const;  // that is active or starts, or null
   // Ordered by name.
   std::vector<NetworkPointer> all() const;
 

@@ -154,10 +154,23 @@ void check_virtual_port(const NetworkDefinition& network, const NetworkPort& por
   }
 }
 
+// Controllers know it by that.
+void name_switch_port(NetworkPort& port) {
+  if (type_of(port) == VirtualPortType::openvswitch && !port.virtual_port->interface_id)
+    port.virtual_port->interface_id = Uuid::random();
+}
+
 // Tags are for what can carry them: bridges with VLAN filtering, Open vSwitch, SR-IOV and a device of its
 // own.
 void check_vlan(const NetworkDefinition& network, const NetworkPort& port) {
   const auto* direct = std::get_if<config::DirectPlug>(&port.plug);
+  if (port.vlan && port.vlan->trunk && std::holds_alternative<config::HostDevicePlug>(port.plug)) {
+    throw network_error(
+        VIR_ERR_CONFIG_UNSUPPORTED,
+        fmt::format("vlan trunking is not supported by SR-IOV network devices, which network '{}' "
+                    "hands out",
+                    network.name));
+  }
   if (!port.vlan || direct == nullptr || direct->mode == config::MacvtapMode::passthrough) return;
   throw network_error(
       VIR_ERR_CONFIG_UNSUPPORTED,
@@ -186,6 +199,7 @@ NetworkPort allocate(const NetworkDefinition& network, NetworkPort port,
   }
   check_virtual_port(network, port);
   check_vlan(network, port);
+  name_switch_port(port);
   check_floor(network, port, surroundings.ports, port.bandwidth);
   port.class_id = has_floor(port.bandwidth) ? free_class(surroundings.ports) : 0;
   return port;

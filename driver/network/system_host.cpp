@@ -10,6 +10,7 @@
 #include "driver/link/address.h"
 #include "driver/link/bridge.h"
 #include "driver/link/link.h"
+#include "driver/link/neighbour.h"
 #include "driver/link/sysctl.h"
 #include "driver/link/traffic_limit.h"
 #include "driver/network/dnsmasq_leases.h"
@@ -20,6 +21,9 @@
 namespace warren::driver::network {
 
 namespace {
+
+constexpr std::uint32_t kRouteMetric =
+    1;  // where a <route> says none; the kernel's own is 0, or 1024 of IPv6
 
 bool has_family(const NetworkDefinition& definition, bool ipv6) {
   return std::ranges::any_of(definition.addresses, [ipv6](const NetworkAddress& address) {
@@ -73,7 +77,7 @@ void set_up_link(const NetworkDefinition& definition) {
                      .prefix = route.effective_prefix(),
                      .gateway = route.gateway,
                      .link = bridge,
-                     .metric = route.metric});
+                     .metric = route.metric.value_or(kRouteMetric)});
   }
 }
 
@@ -154,7 +158,7 @@ std::vector<std::string> SystemHost::start(const NetworkDefinition& definition) 
   link::HalfMadeLink made(bridge);
   set_up_ipv6(definition);
   // Before anybody can use it.
-  apply_rules(definition);
+  network::apply_rules(definition);
   HalfMadeRules rules(definition);
   set_up_link(definition);
   start_forwarding(definition);
@@ -163,20 +167,24 @@ std::vector<std::string> SystemHost::start(const NetworkDefinition& definition) 
   for (const ForeignDrop& drop : find_foreign_drops(definition)) obstacles.push_back(describe(drop));
   rules.keep();
   made.keep();
+  with_rules_.insert_or_assign(bridge, definition);
   return obstacles;
 }
 
 void SystemHost::stop(const NetworkDefinition& definition) {
   remove_rules(definition);
+  with_rules_.erase(definition.bridge.name);
   link::delete_bridge(definition.bridge.name);
 }
 
 bool SystemHost::adopt(const NetworkDefinition& definition) {
+  // First: rules of a network of which it cannot be told stay, and are put in place with the others'.
+  with_rules_.insert_or_assign(definition.bridge.name, definition);
   if (!link::is_bridge(definition.bridge.name)) {
     remove_rules(definition);
+    with_rules_.erase(definition.bridge.name);
     return false;
   }
-  apply_rules(definition);
   set_up_link(definition);  // the start may have been interrupted
   start_forwarding(definition);
   return true;
@@ -184,6 +192,15 @@ bool SystemHost::adopt(const NetworkDefinition& definition) {
 
 void SystemHost::apply_rules(const NetworkDefinition& definition) {
   network::apply_rules(definition);
+  with_rules_.insert_or_assign(definition.bridge.name, definition);
+}
+
+bool SystemHost::reapply_rules() {
+  if (with_rules_.empty()) return false;
+  std::vector<const NetworkDefinition*> all;
+  for (const auto& [bridge, definition] : with_rules_) all.push_back(&definition);
+  apply_all_rules(all);
+  return true;
 }
 
 void SystemHost::set_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) {
@@ -196,12 +213,29 @@ void SystemHost::remove_port_bandwidth(const NetworkDefinition& definition, cons
   link::end_guarantee(definition.bridge.name, static_cast<std::uint16_t>(port.class_id));
 }
 
+void SystemHost::forget(const NetworkDefinition& definition) {
+  if (!definition.owns_bridge()) return;
+  const std::filesystem::path leases = dnsmasq_files(settings_.files, definition).leases;
+  std::error_code failed;
+  std::filesystem::remove(leases, failed);
+  if (failed) throw system_error(failed.value(), fmt::format("cannot remove '{}'", leases.string()));
+}
+
 std::vector<DhcpLease> SystemHost::leases(const NetworkDefinition& definition) {
-  return read_leases(dnsmasq_files(settings_.files, definition).leases, definition, std::time(nullptr));
+  std::vector<DhcpLease> leases =
+      read_leases(dnsmasq_files(settings_.files, definition).leases, definition, std::time(nullptr));
+  const auto is_known = [](const DhcpLease& lease) { return lease.mac.has_value(); };
+  if (std::ranges::all_of(leases, is_known)) return leases;
+  // Of IPv6 it is in the guest's identifier at best; else the kernel knows it of who has spoken lately.
+  for (const link::Neighbour& neighbour : link::list_neighbours(definition.bridge.name))
+    for (DhcpLease& lease : leases)
+      if (!lease.mac && lease.address == config::format_ip_address(neighbour.address))
+        lease.mac = config::format_mac_address(neighbour.mac);
+  return leases;
 }
 
 loop::Task<std::unique_ptr<NameService>> SystemHost::serve(NetworkDefinition definition, bool was_there) {
-  co_return co_await serve_names(loop_, service_thread_, settings_, std::move(definition), was_there);
+  co_return co_await serve_names(loop_, service_threads_, settings_, std::move(definition), was_there);
 }
 
 }  // namespace warren::driver::network

@@ -1,6 +1,8 @@
 // The host that the daemon runs on. Implementation header (Asio).
 #pragma once
 
+#include <map>
+
 #include <boost/asio/thread_pool.hpp>
 
 #include "driver/network/name_service.h"
@@ -18,15 +20,19 @@ class SystemHost final : public NetworkHost {
   void stop(const NetworkDefinition& definition) override;
   bool adopt(const NetworkDefinition& definition) override;
   void apply_rules(const NetworkDefinition& definition) override;
+  bool reapply_rules() override;
   void set_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) override;
   void remove_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) override;
+  void forget(const NetworkDefinition& definition) override;
   std::vector<DhcpLease> leases(const NetworkDefinition& definition) override;
   loop::Task<std::unique_ptr<NameService>> serve(NetworkDefinition definition, bool was_there) override;
 
  private:
   boost::asio::io_context& loop_;
   const NameServiceSettings settings_;
-  boost::asio::thread_pool service_thread_{1};
+  // The thread's of those that block: by bridge, whose rules are in force.
+  std::map<std::string, NetworkDefinition> with_rules_;
+  boost::asio::thread_pool service_threads_{2};
 };
 
 }  // namespace warren::driver::network

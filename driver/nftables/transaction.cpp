@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "driver/contract/error.h"
+#include "driver/nftables/generation.h"
 #include "driver/tool/tool.h"
 
 namespace warren::driver::nftables {
@@ -30,10 +31,12 @@ void apply(const json::array& commands, std::string_view doing) {
   if (commands.empty()) return;
   json::object document;
   document["nftables"] = commands;
+  OwnTransaction transaction;
   ToolResult result = run_tool({.name = "nft",
                                 .arguments = {"-j", "-f", "-"},
                                 .input = json::serialize(document),
                                 .deadline = kDeadline});
+  if (result.status == 0) transaction.applied();
   if (result.status != 0) throw failure(doing, std::move(result));
 }
 

@@ -47,6 +47,8 @@ class Process {
     ::posix_spawn_file_actions_adddup2(&spawn.actions, input_.read.get(), 0);
     ::posix_spawn_file_actions_adddup2(&spawn.actions, output_.write.get(), 1);
     ::posix_spawn_file_actions_adddup2(&spawn.actions, errors_.write.get(), 2);
+    for (std::size_t i = 0; i < tool.inherited.size(); ++i)
+      spawn.pass(*tool.inherited[i], 3 + static_cast<int>(i));
     if (!tool.directory.empty())
       ::posix_spawn_file_actions_addchdir_np(&spawn.actions, tool.directory.c_str());
     std::vector<std::string> words{tool.name};

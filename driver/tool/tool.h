@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "vmm-core/os/file_descriptor.h"
+
 namespace warren::driver {
 
 struct Tool {
@@ -21,6 +23,8 @@ struct Tool {
   // Called a few times a second while it runs; the deadline counts from the last call that returned true.
   std::function<bool()> tick;
   std::string directory;  // to work in
+  // What it has open as 3, 4 and so on, and may leave to what it leaves running; each is valid.
+  std::vector<const vmm::FileDescriptor*> inherited;
 };
 
 struct ToolResult {

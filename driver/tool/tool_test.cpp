@@ -2,7 +2,9 @@
 
 #include <csignal>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "driver/contract/error.h"
 
@@ -20,6 +22,20 @@ TEST(Tool, TakesItsInputAndSaysWhatItSaid) {
 TEST(Tool, InputThatNobodyReadsIsNoFault) {
   std::signal(SIGPIPE, SIG_IGN);  // as in the daemon
   EXPECT_EQ(run_tool({.name = "true", .input = std::string(1 << 20, 'x')}).status, 0);
+}
+
+TEST(Tool, HasWhatItIsGivenAndNothingElse) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const vmm::FileDescriptor read(ends[0]), write(ends[1]);
+  EXPECT_EQ(
+      run_tool(
+          {.name = "sh", .arguments = {"-c", "echo yes >&4; ls /proc/$$/fd"}, .inherited = {&read, &write}})
+          .output.substr(0, 10),
+      "0\n1\n2\n3\n4\n");
+  char text[8] = {};
+  ASSERT_EQ(::read(read.get(), text, sizeof(text)), 4);
+  EXPECT_STREQ(text, "yes\n");
 }
 
 TEST(Tool, OneThatIsNotThereIsNamed) {

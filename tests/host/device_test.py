@@ -16,8 +16,10 @@ from fixtures import tap
 
 # Tests that may say SKIP, because the machine here cannot have what they need.
 MAY_SKIP = {"timers.tsc_deadline", "smp.topology_leaf", "pci.absent_function"}
-# Tests that end the machine, see EndTest, or need a host that does something: small_devices_test.py.
-ELSEWHERE = {"watchdog.left_alone", "panic.told", "virtio_balloon.follows_the_host"}
+# Tests that end the machine, see EndTest, or need a host that does something: small_devices_test.py,
+# user_network_test.py.
+ELSEWHERE = {"watchdog.left_alone", "panic.told", "virtio_balloon.follows_the_host", "virtio_net.connection",
+             "virtio_net.link_comes_back"}
 
 
 def build(machine: GuestMachine, test: str, behind: bool = False) -> None:

@@ -100,6 +100,30 @@ def package_with_libraries(name: str) -> Path:
     return entry(f"packages-{name}", make)
 
 
+def backports(names: list[str]) -> Path:
+    """Those packages of Debian's backports, unpacked into one folder; this machine's package lists stay as they are."""
+    def make(folder: Path) -> None:
+        release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+        suite = release["VERSION_CODENAME"].strip('"') + "-backports"
+        apt = folder / "apt"
+        for part in ("lists/partial", "archives/partial"):
+            (apt / part).mkdir(parents=True)
+        (apt / "sources.list").write_text(f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+                                          f"http://deb.debian.org/debian {suite} main\n")
+        options = [f"Dir::Etc::SourceList={apt}/sources.list", "Dir::Etc::SourceParts=/dev/null",
+                   f"Dir::State::Lists={apt}/lists", f"Dir::Cache={apt}", "APT::Sandbox::User=root"]
+        command = ["apt-get", "-qq", *(word for option in options for word in ("-o", option))]
+        subprocess.run([*command, "update"], check=True, stdin=subprocess.DEVNULL)
+        subprocess.run([*command, "download", *(f"{name}/{suite}" for name in names)], check=True, cwd=folder,
+                       stdin=subprocess.DEVNULL)
+        for archive in sorted(folder.glob("*.deb")):
+            subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
+            archive.unlink()
+        shutil.rmtree(apt)
+
+    return entry("backports-" + digest(*names), make)
+
+
 def package(name: str) -> Path:
     """That package of Debian's, unpacked and not installed; the version that the cache was made with."""
     return entry(f"package-{name}", lambda folder: _unpack(name, folder))

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """A tap-connected guest pings the host and moves 100 MB over TCP each way with intact checksums."""
-# time limit: 1500 s
+# time limit: 600 s
 
 import hashlib
 import os
@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -20,7 +21,7 @@ from fixtures.linux_guest import tap as tap_device
 
 BYTES = 100 * 1000 * 1000
 HOST, GUEST = "192.0.2.1", "192.0.2.2"  # TEST-NET-1 (RFC 5737)
-TRANSFER_LIMIT = 600.0  # seconds: what hangs; how fast it is, is no matter here
+TRANSFER_LIMIT = 300.0  # seconds: what hangs; how fast it is, is no matter here
 
 
 class Network(unittest.TestCase):
@@ -67,17 +68,13 @@ class Network(unittest.TestCase):
         self.assertEqual(self.console.run("wc -c < /tmp/data"), str(BYTES))
         self.assertEqual(self.console.run("md5sum < /tmp/data", TRANSFER_LIMIT).split()[0], expected)
 
-        received, done = hashlib.md5(), threading.Event()
-
-        def receive(connection: socket.socket) -> None:
-            while part := connection.recv(1 << 18):
-                received.update(part)
-            done.set()
-
-        port = self.serve(receive)
+        # By sendfile(): nc writes a KiB at a time, which measures the emulated host and not the device.
+        self.console.run("httpd -h /tmp")
+        received = hashlib.md5()
         begun = time.monotonic()
-        self.console.run(f"nc {HOST} {port} < /tmp/data", TRANSFER_LIMIT)
-        self.assertTrue(done.wait(TRANSFER_LIMIT))
+        with urllib.request.urlopen(f"http://{GUEST}/data", timeout=TRANSFER_LIMIT) as file:
+            while part := file.read(1 << 18):
+                received.update(part)
         print(f"# 100 MB from the guest in {time.monotonic() - begun:.1f} s")
         self.assertEqual(received.hexdigest(), expected)
 

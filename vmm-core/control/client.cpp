@@ -161,6 +161,10 @@ class Client::Implementation : public std::enable_shared_from_this<Implementatio
       auto handler = *name == "device_kept" ? handlers_.device_kept : handlers_.device_unplugged;
       const auto device = from_json<DeviceName>(*data, "device");
       if (handler) handler(device);
+    } else if (*name == "interface_lost") {
+      auto handler = handlers_.interface_lost;
+      const auto interface = from_json<DeviceName>(*data, "interface_lost");
+      if (handler) handler(interface);
     } else if (*name == "memory_resized") {
       auto handler = handlers_.memory_resized;
       const auto resized = from_json<MemoryResized>(*data, "memory_resized");
@@ -450,6 +454,14 @@ void Client::unplug_port(const DeviceName& command, Reply<void> reply) {
 
 void Client::set_link(const SetLink& command, Reply<void> reply) {
   implementation_->request("set_link", to_json(command), {}, expect_nothing(std::move(reply)));
+}
+
+void Client::reconnect_interface(const ReconnectInterface& command, FileDescriptor stream,
+                                 Reply<void> reply) {
+  std::vector<FileDescriptor> descriptors;
+  descriptors.push_back(std::move(stream));
+  add_descriptors({command.descriptor}, std::move(descriptors), [](auto) {});
+  implementation_->request("reconnect_interface", to_json(command), {}, expect_nothing(std::move(reply)));
 }
 
 void Client::answer_vsock(const AnswerVsock& answer, FileDescriptor socket, Reply<void> reply) {

@@ -55,6 +55,7 @@ class Client {
     std::function<void(const VcpuNumber&)> vcpu_unplugged = {};
     std::function<void(const VcpuNumber&)> vcpu_kept = {};
     std::function<void(const DeviceName&)> device_kept = {};
+    std::function<void(const DeviceName&)> interface_lost = {};
     std::function<void(const MemoryResized&)> memory_resized = {};
     std::function<void(const MemoryFailed&)> memory_failed = {};
   };
@@ -111,6 +112,7 @@ class Client {
   void plug_port(const PlugPort& command, Reply<void> reply);
   void unplug_port(const DeviceName& command, Reply<void> reply);
   void set_link(const SetLink& command, Reply<void> reply);
+  void reconnect_interface(const ReconnectInterface& command, FileDescriptor stream, Reply<void> reply);
   // No socket: the host refuses.
   void answer_vsock(const AnswerVsock& answer, FileDescriptor socket, Reply<void> reply);
   void change_medium(const ChangeMedium& command, Reply<void> reply);  // media.h

@@ -41,6 +41,7 @@ class Absorbing final : public Commands {
   void plug_port(const PlugPort&, DescriptorSet) override {}
   void unplug_port(const DeviceName&) override {}
   void set_link(const SetLink&) override {}
+  void reconnect_interface(const ReconnectInterface&, DescriptorSet) override {}
   void answer_vsock(const AnswerVsock&, FileDescriptor) override {}
   void ctrl_alt_del() override {}
   void wake() override {}

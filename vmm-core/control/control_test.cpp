@@ -89,6 +89,9 @@ class FakeCommands final : public Commands {
   void set_link(const SetLink& command) override {
     log.push_back("link " + command.id + (command.up ? " up" : " down"));
   }
+  void reconnect_interface(const ReconnectInterface& command, DescriptorSet descriptors) override {
+    log.push_back("reconnect " + command.id + " with " + std::to_string(descriptors.size()));
+  }
   void answer_vsock(const AnswerVsock& answer, FileDescriptor socket) override {
     log.push_back("answer " + answer.id + " " + std::to_string(answer.request) +
                   (socket ? " with a socket" : " with none"));
@@ -465,12 +468,13 @@ TEST_F(ControlTest, MemoryComesAndGoes) {
 }
 
 TEST_F(ControlTest, DevicesComeAndGo) {
-  std::string gone;
+  std::string gone, lost;
   Client peer(loop_, connect_to(path_),
               Client::Handlers{.hello = {},
                                .state_changed = {},
                                .closed = {},
-                               .device_unplugged = [&](const DeviceName& device) { gone = device.id; }});
+                               .device_unplugged = [&](const DeviceName& device) { gone = device.id; },
+                               .interface_lost = [&](const DeviceName& device) { lost = device.id; }});
   DiskSpecification disk;
   disk.id = "virtio-disk1";
   disk.address = {3, 0, 0};
@@ -493,18 +497,22 @@ TEST_F(ControlTest, DevicesComeAndGo) {
                  note());
   peer.unplug_port({"channel1"}, note());
   peer.set_link({"net0", false}, note());
+  peer.reconnect_interface({"net0", "net0.stream"}, FileDescriptor(::dup(0)), note());
   run();
   using testing::HasSubstr;
   EXPECT_THAT(answers_,
               testing::ElementsAre(HasSubstr("not delivered"), "ok", "ok", HasSubstr("not delivered"),
                                    HasSubstr("disks[0].address"), HasSubstr("exactly one"), "ok", "ok",
-                                   HasSubstr("port.id"), "ok", "ok"));
-  EXPECT_THAT(commands_.log, testing::ElementsAre("plug 1 with 1", "unplug virtio-disk1",
-                                                  "plug port channel1 into virtio-serial0 with 0",
-                                                  "unplug port channel1", "link net0 down"));
+                                   HasSubstr("port.id"), "ok", "ok", "ok"));
+  EXPECT_THAT(commands_.log,
+              testing::ElementsAre("plug 1 with 1", "unplug virtio-disk1",
+                                   "plug port channel1 into virtio-serial0 with 0", "unplug port channel1",
+                                   "link net0 down", "reconnect net0 with 1"));
   server_->announce_unplugged({"virtio-disk1"});
+  server_->announce_lost({"net0"});
   run();
   EXPECT_EQ(gone, "virtio-disk1");
+  EXPECT_EQ(lost, "net0");
 }
 
 TEST_F(ControlTest, ManyDescriptorsTravelInSeveralMessages) {

@@ -2,8 +2,9 @@
 //
 // Commands of the control protocol (protocol.h): plug_device(PlugDevice) and plug_port(PlugPort), with their
 // descriptors delivered before by add_descriptors; unplug_device(DeviceName); unplug_port(DeviceName), which
-// is done when it is answered; set_link(SetLink). Event: device_unplugged(DeviceName), and
-// device_kept(DeviceName) of one that the guest does not let go of.
+// is done when it is answered; set_link(SetLink); reconnect_interface(ReconnectInterface), likewise with its
+// descriptor delivered before. Events: device_unplugged(DeviceName), and device_kept(DeviceName) of one that
+// the guest does not let go of; interface_lost(DeviceName) of one whose stream is over.
 #pragma once
 
 #include <string>
@@ -53,11 +54,20 @@ struct SetLink {
 };
 BOOST_DESCRIBE_STRUCT(SetLink, (), (id, up))
 
+// An interface on a stream, whether that is lost or not, has another.
+struct ReconnectInterface {
+  std::string id;
+  std::string descriptor;  // as InterfaceSpecification::stream
+};
+BOOST_DESCRIBE_STRUCT(ReconnectInterface, (), (id, descriptor))
+
 // Throws vmm::Error naming the member that is out of its limits.
 void validate(const PlugDevice& command);
 void validate(const PlugPort& command);
+void validate(const ReconnectInterface& command);
 std::vector<std::string> descriptor_names(const PlugDevice& command);
 std::vector<std::string> descriptor_names(const PlugPort& command);
+std::vector<std::string> descriptor_names(const ReconnectInterface& command);
 
 // As Commands (server.h): each runs to its end before it returns; what cannot be done throws Error and
 // changes nothing.
@@ -71,6 +81,7 @@ class DeviceCommands {
   virtual void plug_port(const PlugPort& command, DescriptorSet descriptors) = 0;
   virtual void unplug_port(const DeviceName& command) = 0;
   virtual void set_link(const SetLink& command) = 0;
+  virtual void reconnect_interface(const ReconnectInterface& command, DescriptorSet descriptors) = 0;
 
  protected:
   ~DeviceCommands() = default;

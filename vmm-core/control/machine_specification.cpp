@@ -174,7 +174,12 @@ bool is_mac(std::string_view text) {
 
 void validate_interface(const InterfaceSpecification& interface, const std::string& member) {
   require(is_mac(interface.mac), member + ".mac", "not of the form 52:54:00:12:34:56");
-  if (interface.vhost_user) {
+  require(!interface.stream || !interface.vhost_user, member + ".stream", "beside vhost_user");
+  if (interface.stream) {
+    require(interface.descriptors.empty() && interface.vhost.empty(), member + ".descriptors",
+            "taps beside stream");
+    require(interface.queues == 1, member + ".queues", "a stream has one pair");
+  } else if (interface.vhost_user) {
     require(interface.descriptors.empty() && interface.vhost.empty(), member + ".descriptors",
             "taps beside vhost_user");
     require(interface.queues >= 1 && interface.queues <= 64, member + ".queues", "not 1 to 64");
@@ -185,6 +190,8 @@ void validate_interface(const InterfaceSpecification& interface, const std::stri
   }
   require(interface.vhost.empty() || interface.vhost.size() == interface.descriptors.size(),
           member + ".vhost", "not one for each tap");
+  require(interface.steering.empty() || (interface.steering.size() == 2 && interface.descriptors.size() > 1),
+          member + ".steering", "not a program and a table for two taps or more");
   require(!interface.packed || (interface.vhost.empty() && !interface.vhost_user), member + ".packed",
           "not with vhost");
   validate_queue(interface.queue_size, member);
@@ -625,7 +632,9 @@ void add_descriptors(const DiskSpecification& disk, std::vector<std::string>& na
 void add_descriptors(const InterfaceSpecification& interface, std::vector<std::string>& names) {
   names.insert(names.end(), interface.descriptors.begin(), interface.descriptors.end());
   names.insert(names.end(), interface.vhost.begin(), interface.vhost.end());
+  names.insert(names.end(), interface.steering.begin(), interface.steering.end());
   if (interface.vhost_user) names.push_back(*interface.vhost_user);
+  if (interface.stream) names.push_back(*interface.stream);
 }
 
 }  // namespace
@@ -653,6 +662,14 @@ std::vector<std::string> descriptor_names(const MachineSpecification& specificat
   for (const auto& evdev : specification.evdevs) names.push_back(evdev.descriptor);
   add_names(specification.host_access, names);
   return names;
+}
+
+void validate(const ReconnectInterface& command) {
+  require(!command.id.empty() && command.id.size() <= 64, "id", "empty or longer than 64 bytes");
+}
+
+std::vector<std::string> descriptor_names(const ReconnectInterface& command) {
+  return {command.descriptor};
 }
 
 void validate(const PlugDevice& command) {

@@ -280,13 +280,18 @@ struct InterfaceSpecification {
   // Descriptors of /dev/vhost-net that nobody owns yet, one for each tap; or none. What keeps the kernel from
   // its work is said on standard error, and the worker does it.
   std::vector<std::string> vhost;
+  // For receive-side scaling, with two taps or more: a program of the kernel's and its table
+  // (driver/link/steering). None: it is not offered.
+  std::vector<std::string> steering;
   // Instead of taps: a unix stream socket that is connected to a vhost-user-net back end.
   std::optional<std::string> vhost_user;
   std::uint16_t queues = 1;  // pairs of it, 1 to 64
+  // Instead of both: a unix stream socket connected to a program that takes packets (net/stream.h).
+  std::optional<std::string> stream;
 };
 BOOST_DESCRIBE_STRUCT(InterfaceSpecification, (),
-                      (id, address, mac, descriptors, queue_size, packed, link_up, mtu, vhost, vhost_user,
-                       queues))
+                      (id, address, mac, descriptors, queue_size, packed, link_up, mtu, vhost, steering,
+                       vhost_user, queues, stream))
 
 struct RngSpecification {
   std::string id;

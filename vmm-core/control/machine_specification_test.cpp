@@ -154,6 +154,14 @@ TEST(MachineSpecification, EveryLimitIsNamed) {
   expect("interfaces[1].descriptors: taps beside vhost_user",
          [](auto& s) { s.interfaces[1].descriptors = {"tap9"}; });
   expect("interfaces[1].queues: not 1 to 64", [](auto& s) { s.interfaces[1].queues = 65; });
+  expect("interfaces[1].stream: beside vhost_user", [](auto& s) { s.interfaces[1].stream = "passt"; });
+  expect("interfaces[0].descriptors: taps beside stream", [](auto& s) { s.interfaces[0].stream = "passt"; });
+  expect("interfaces[0].queues: a stream has one pair", [](auto& s) {
+    s.interfaces[0].descriptors.clear();
+    s.interfaces[0].vhost.clear();
+    s.interfaces[0].stream = "passt";
+    s.interfaces[0].queues = 2;
+  });
   expect("interfaces[1].packed", [](auto& s) { s.interfaces[1].packed = true; });
   expect("memory.is_private: beside what is shared", [](auto& s) {
     s.memory.is_private = true;

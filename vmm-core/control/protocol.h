@@ -68,10 +68,12 @@ struct Status {
   std::optional<std::vector<MemoryDeviceStatus>> memory_devices;
   // Block jobs, ended ones that nobody has dismissed too; not told by workers that know of none.
   std::optional<std::vector<BlockJob>> block_jobs;
+  // The ids of interfaces whose streams are lost; not told by workers that have none.
+  std::optional<std::vector<std::string>> lost_interfaces;
 };
 BOOST_DESCRIBE_STRUCT(Status, (),
                       (revision, version, uuid, state, cause, detail, resets, stalled_disks, open_ports,
-                       devices, open_trays, vcpus, ports, memory_devices, block_jobs))
+                       devices, open_trays, vcpus, ports, memory_devices, block_jobs, lost_interfaces))
 
 struct AddDescriptors {
   std::vector<std::string> names;  // in the order of the descriptors that come with the message

@@ -147,6 +147,7 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     if (*name == "plug_device") return plug_device(peer, message);
     if (*name == "change_medium") return change_medium(peer, message);
     if (*name == "plug_port") return plug_port(peer, message);
+    if (*name == "reconnect_interface") return reconnect_interface(peer, message);
     if (*name == "start") {
       commands_.start(arguments_of<Start>(message).paused);
       return {};
@@ -274,6 +275,14 @@ class Server::Implementation : public std::enable_shared_from_this<Implementatio
     return {};
   }
 
+  Answer reconnect_interface(Peer& peer, const json::object& message) {
+    DescriptorSet descriptors;
+    const auto arguments =
+        arguments_with_descriptors<ReconnectInterface>(peer, message, "reconnect_interface", descriptors);
+    commands_.reconnect_interface(arguments, std::move(descriptors));
+    return {};
+  }
+
   static void require_delivered(const DescriptorSet& descriptors, const std::vector<std::string>& names,
                                 const std::string& command) {
     for (const auto& name : names) {
@@ -354,6 +363,10 @@ void Server::announce(const MemoryFailed& failure) {
 
 bool Server::announce(const VsockConnectionWanted& wanted) {
   return implementation_->announce("vsock_connection_wanted", wanted);
+}
+
+void Server::announce_lost(const DeviceName& interface) {
+  implementation_->announce("interface_lost", interface);
 }
 
 void Server::announce_unplugged(const DeviceName& device) {

@@ -84,6 +84,7 @@ class Server {
   bool announce(const VsockConnectionWanted& wanted);
   void announce_unplugged(const DeviceName& device);
   void announce_kept(const DeviceName& device);
+  void announce_lost(const DeviceName& interface);
   void announce_unplugged(const VcpuNumber& vcpu);
   void announce_kept(const VcpuNumber& vcpu);
 

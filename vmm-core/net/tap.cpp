@@ -39,14 +39,22 @@ bool Tap::set_offloads(const Offloads& offloads) noexcept {
     // The kernel has both or none; a packet that is not left to the guest arrives in segments.
     if (knows_uso_ && offloads.uso4 && offloads.uso6) flags |= kUso4 | kUso6;
   }
-  return ::ioctl(descriptor_.get(), TUNSETOFFLOAD, flags) == 0;
+  if (offloads_ == flags) return true;
+  offloads_.reset();
+  if (::ioctl(descriptor_.get(), TUNSETOFFLOAD, flags) != 0) return false;
+  offloads_ = flags;
+  return true;
 }
 
 bool Tap::set_attached(bool attached) noexcept {
+  if (is_attached_ == attached) return true;
+  is_attached_.reset();
   ifreq request{};
   request.ifr_flags = static_cast<short>(attached ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE);
   // EINVAL: it is as it should be already.
-  return ::ioctl(descriptor_.get(), TUNSETQUEUE, &request) == 0 || errno == EINVAL;
+  if (::ioctl(descriptor_.get(), TUNSETQUEUE, &request) != 0 && errno != EINVAL) return false;
+  is_attached_ = attached;
+  return true;
 }
 
 std::ptrdiff_t Tap::receive(std::span<const iovec> buffers) noexcept {

@@ -88,7 +88,7 @@ class Block::QueueWorker final : private block::DiskClient {
     Chain chain;
     unsigned served = 0;
     do {
-      for (; !free_.empty() && device_.queue(index_).pop(chain); ++served) take(chain);
+      for (; served < kShare && !free_.empty() && device_.queue(index_).pop(chain); ++served) take(chain);
       stream_.kick();
       // What the page cache answered is done already; looking costs nothing.
     } while (stream_.reap() != 0 && served < kShare && !free_.empty());

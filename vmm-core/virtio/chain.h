@@ -23,6 +23,7 @@ class Ticket {
       : queue_(std::exchange(other.queue_, nullptr)),
         id_(other.id_),
         slots_(other.slots_),
+        end_(other.end_),
         generation_(other.generation_) {}
   Ticket& operator=(Ticket&& other) noexcept {
     if (this != &other) {
@@ -30,6 +31,7 @@ class Ticket {
       queue_ = std::exchange(other.queue_, nullptr);
       id_ = other.id_;
       slots_ = other.slots_;
+      end_ = other.end_;
       generation_ = other.generation_;
     }
     return *this;
@@ -44,12 +46,14 @@ class Ticket {
 
  private:
   friend class Queue;
-  Ticket(Queue& queue, std::uint16_t id, std::uint16_t slots, std::uint32_t generation) noexcept
-      : queue_(&queue), id_(id), slots_(slots), generation_(generation) {}
+  Ticket(Queue& queue, std::uint16_t id, std::uint16_t slots, std::uint16_t end,
+         std::uint32_t generation) noexcept
+      : queue_(&queue), id_(id), slots_(slots), end_(end), generation_(generation) {}
 
   Queue* queue_ = nullptr;
   std::uint16_t id_ = 0;
   std::uint16_t slots_ = 0;  // descriptors of the packed ring it takes
+  std::uint16_t end_ = 0;    // where the next chain begins
   std::uint32_t generation_ = 0;
 };
 

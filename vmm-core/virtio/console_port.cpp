@@ -8,7 +8,8 @@ ServedDevice::Served Console::Port::serve_input(Queue& queue) noexcept {
   const std::lock_guard lock(mutex_);
   const bool was_full = input_.size() == kInputSize;
   Chain chain;
-  while (!input_.empty() && queue.pop(chain)) {
+  unsigned served = 0;
+  for (; served < kShare && !input_.empty() && queue.pop(chain); ++served) {
     Writer writer(chain.writable);
     const std::size_t written = writer.write(input_);
     input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(written));
@@ -17,7 +18,8 @@ ServedDevice::Served Console::Port::serve_input(Queue& queue) noexcept {
   }
   if (was_full && input_.size() < kInputSize) options_.backend->resume_input();
   // Chains wait for input, or input for chains.
-  return input_.empty() ? Served::waiting : Served::all;
+  if (input_.empty()) return Served::waiting;
+  return served < kShare ? Served::all : Served::more;
 }
 
 ServedDevice::Served Console::Port::serve_output(Queue& queue) noexcept {

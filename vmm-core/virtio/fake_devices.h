@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "vmm-core/block/raw_image.h"
+#include "vmm-core/net/tap.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/virtio/balloon.h"
 #include "vmm-core/virtio/block.h"
@@ -323,13 +324,16 @@ class NetHost final : public FakeHost {
     name_ = "warren" + std::to_string(number++);
     for (std::size_t i = 0; i < pairs; ++i) taps_.push_back(open_tap());
   }
-  std::vector<std::unique_ptr<net::Tap>> make_taps() const {
-    std::vector<std::unique_ptr<net::Tap>> taps;
+  std::vector<std::unique_ptr<net::Wire>> make_taps() const {
+    std::vector<std::unique_ptr<net::Wire>> taps;
     for (const auto& tap : taps_) taps.push_back(std::make_unique<net::Tap>(tap.duplicate(), name_));
     return taps;
   }
   std::unique_ptr<Device> make_device() override {
     NetOptions options{.mac = {0x52, 0x54, 0, 1, 2, 3}, .packed = true, .mtu = 1500};
+    if (program_)
+      options.steering =
+          std::make_shared<net::Steering>(program_.duplicate(), table_, taps_.front().duplicate(), name_);
     return std::make_unique<Net>("net", make_taps(), options, counters_, std::vector<EventThread*>{&thread_});
   }
   // A control command that is always understood: promiscuous mode (§5.1.6.5.1).
@@ -349,6 +353,11 @@ class NetHost final : public FakeHost {
   }
   std::vector<std::size_t> served_queues() const override { return {1, control_}; }
   NetCounters& counters() noexcept { return counters_; }
+  // For receive-side scaling, of devices that are made from now on.
+  void set_steering(FileDescriptor program, FileDescriptor table) {
+    program_ = std::move(program);
+    table_ = std::move(table);
+  }
   const std::string& interface() const noexcept { return name_; }
   // Where the control queue is: behind the pairs that were negotiated.
   void set_control_queue(std::size_t index) noexcept { control_ = index; }
@@ -369,6 +378,7 @@ class NetHost final : public FakeHost {
   std::size_t control_ = 2;
   std::string name_;
   std::vector<FileDescriptor> taps_;
+  FileDescriptor program_, table_;
   NetCounters counters_{};
 };
 

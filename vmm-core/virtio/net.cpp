@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "vmm-core/net/stream.h"
 #include "vmm-core/os/error.h"
 #include "vmm-core/virtio/net_pair.h"
 
@@ -9,7 +10,7 @@ namespace warren::vmm::virtio {
 
 using namespace net_layout;
 
-Net::Net(std::string name, std::vector<std::unique_ptr<net::Tap>> taps, const NetOptions& options,
+Net::Net(std::string name, std::vector<std::unique_ptr<net::Wire>> wires, const NetOptions& options,
          NetCounters& counters, std::vector<EventThread*> threads, std::unique_ptr<NetBackEnd> back_end)
     // What is sent comes in bursts, and each doorbell costs the guest an exit.
     : ServedDevice(std::move(name), std::move(threads), Polling::yes),
@@ -17,9 +18,9 @@ Net::Net(std::string name, std::vector<std::unique_ptr<net::Tap>> taps, const Ne
       counters_(counters),
       pairs_([&] {
         std::vector<std::unique_ptr<Pair>> pairs;
-        for (auto& tap : taps)
+        for (auto& wire : wires)
           pairs.push_back(
-              std::make_unique<Pair>(*this, static_cast<std::uint16_t>(pairs.size()), std::move(tap)));
+              std::make_unique<Pair>(*this, static_cast<std::uint16_t>(pairs.size()), std::move(wire)));
         return pairs;
       }()),
       back_end_(std::move(back_end)),
@@ -45,12 +46,17 @@ std::uint64_t Net::offered_features() const noexcept {
                            kGuestEcn | kHostTso4 | kHostTso6 | kHostEcn | kMergeable | kStatus |
                            kControlQueue | kControlReceive | kControlVlan | kControlReceiveExtra |
                            kGuestAnnounce | kControlMac;
-  const bool has_uso = std::ranges::all_of(pairs_, [](const auto& pair) { return pair->tap().knows_uso(); });
+  const bool has_uso = std::ranges::all_of(pairs_, [](const auto& pair) { return pair->wire().knows_uso(); });
   if (has_uso) features |= kGuestUso4 | kGuestUso6 | kHostUso;
+  constexpr std::uint64_t kOffloads = kChecksum | kGuestChecksum | kControlOffloads | kGuestTso4 |
+                                      kGuestTso6 | kGuestEcn | kHostTso4 | kHostTso6 | kHostEcn;
+  if (!std::ranges::all_of(pairs_, [](const auto& pair) { return pair->wire().has_offloads(); }))
+    features &= ~kOffloads;
   // Offloads are changed at the tap.
   if (pairs_.empty()) features &= ~kControlOffloads;
   if (options_.mtu != 0) features |= kMtu;
   if (count_ > 1) features |= kMultiQueue;
+  if (count_ > 1 && options_.steering != nullptr && back_end_ == nullptr) features |= kReceiveScaling;
   return back_end_ == nullptr ? features : features & back_end_->features();
 }
 
@@ -61,12 +67,17 @@ void Net::read_configuration(std::uint64_t offset, std::span<std::byte> data) no
   if (announces_.load() && accepted(kGuestAnnounce)) configuration.status |= net_layout::kAnnounce;
   configuration.maximum_pairs = static_cast<std::uint16_t>(count_);
   configuration.mtu = options_.mtu;
+  if ((offered_ & kReceiveScaling) != 0) {
+    configuration.most_key_bytes = net::SteeringSettings::kKeyBytes;
+    configuration.most_entries = SteeringTable::kMostEntries;
+    configuration.hash_types = ReceiveScaling::kHashTypes;
+  }
   read_bytes(std::as_bytes(std::span(&configuration, 1)), offset, data);
 }
 
 // The control queue is behind the pairs that were negotiated (§5.1.2); a driver may have enabled more.
 std::uint16_t Net::control_queue() const noexcept {
-  return accepted(kMultiQueue) ? static_cast<std::uint16_t>(2 * count_) : std::uint16_t{2};
+  return accepted(kMultiQueue | kReceiveScaling) ? static_cast<std::uint16_t>(2 * count_) : std::uint16_t{2};
 }
 
 Net::Role Net::role_of(std::uint16_t queue) const noexcept {
@@ -80,15 +91,24 @@ void Net::starting() noexcept {
   thread_of(0).run([&] {
     applied = apply_offloads();
     apply_pairs();
+    applied = apply_scaling() && applied;
   });
   if (!applied) host()->request_reset();  // packets would reach a guest that cannot read them
   if (back_end_ == nullptr) return;
   const auto pairs = accepted(kMultiQueue) ? static_cast<std::uint16_t>(count_) : std::uint16_t{1};
   back_end_->set_pairs(pairs_in_use_.load());
-  is_handed_over_ = back_end_->start(activation(), pairs, link_up_.load());
+  // From here on it may be lost again.
+  const bool was_lost = is_lost_.exchange(false);
+  const bool link_up = link_up_.load();
+  is_handed_over_ = back_end_->start(activation(), pairs, link_up);
+  {
+    // What set_link() says to one that has not begun is not heard.
+    const std::lock_guard lock(link_mutex_);
+    if (is_handed_over_ && link_up_.load() != link_up) back_end_->set_link(!link_up);
+  }
   // Without anybody to move packets the cable is out.
-  const bool is_lost = !is_handed_over_ && pairs_.empty();
-  if (is_lost_.exchange(is_lost) != is_lost) tell_configuration();
+  if (!is_handed_over_ && pairs_.empty()) is_lost_ = true;
+  if (is_lost_ != was_lost) tell_configuration();
 }
 
 void Net::stopping() noexcept {
@@ -131,18 +151,25 @@ void Net::stopped(std::uint16_t queue) noexcept {
 
 void Net::apply_pairs() noexcept {
   if (pairs_.size() <= 1) return;
-  for (std::size_t i = 0; i < pairs_.size(); ++i) pairs_[i]->tap().set_attached(i < pairs_in_use_.load());
+  for (std::size_t i = 0; i < pairs_.size(); ++i) pairs_[i]->wire().set_attached(i < pairs_in_use_.load());
+}
+
+bool Net::apply_scaling() noexcept {
+  if (options_.steering == nullptr) return true;
+  if (scaling_) return options_.steering->start(scaling_->settings());
+  options_.steering->stop();
+  return true;
 }
 
 bool Net::apply_offloads() noexcept {
   const std::uint64_t on = accepted_features() & offloads_.load();
-  const net::Tap::Offloads offloads{.checksum = (on & kGuestChecksum) != 0,
-                                    .tso4 = (on & kGuestTso4) != 0,
-                                    .tso6 = (on & kGuestTso6) != 0,
-                                    .ecn = (on & kGuestEcn) != 0,
-                                    .uso4 = (on & kGuestUso4) != 0,
-                                    .uso6 = (on & kGuestUso6) != 0};
-  return std::ranges::all_of(pairs_, [&](auto& pair) { return pair->tap().set_offloads(offloads); });
+  const net::Wire::Offloads offloads{.checksum = (on & kGuestChecksum) != 0,
+                                     .tso4 = (on & kGuestTso4) != 0,
+                                     .tso6 = (on & kGuestTso6) != 0,
+                                     .ecn = (on & kGuestEcn) != 0,
+                                     .uso4 = (on & kGuestUso4) != 0,
+                                     .uso6 = (on & kGuestUso6) != 0};
+  return std::ranges::all_of(pairs_, [&](auto& pair) { return pair->wire().set_offloads(offloads); });
 }
 
 void Net::tell_configuration() noexcept {
@@ -151,7 +178,13 @@ void Net::tell_configuration() noexcept {
 
 void Net::deactivate() noexcept {
   ServedDevice::deactivate();
+  // What arrives before there is a driver again, any driver can read.
+  if (!pairs_.empty())
+    thread_of(0).run([&] {
+      for (const auto& pair : pairs_) pair->tap().set_offloads({});
+    });
   pairs_in_use_.store(1);
+  scaling_.reset();
   offloads_.store(~std::uint64_t{0});
   announces_.store(false);
   ReceiveFilter all;
@@ -160,8 +193,34 @@ void Net::deactivate() noexcept {
 }
 
 void Net::set_link(bool up) noexcept {
+  const std::lock_guard lock(link_mutex_);
   if (link_up_.exchange(up) == up) return;
   if (back_end_ != nullptr) back_end_->set_link(up);
+  tell_configuration();
+}
+
+// On the queue's thread, which is that of both queues.
+void Net::wire_lost(Pair& pair) noexcept {
+  pair.leave_wire();
+  if (is_lost_.exchange(true)) return;
+  tell_configuration();
+  if (options_.lost) options_.lost();
+}
+
+void Net::reconnect(FileDescriptor socket) {
+  auto* const stream = pairs_.size() == 1 ? dynamic_cast<net::Stream*>(&pairs_.front()->wire()) : nullptr;
+  if (stream == nullptr) throw Error(std::errc::not_supported, name() + ": it is not on a stream");
+  net::Stream::Ends ends = net::Stream::ends_of(std::move(socket), name());
+  thread_of(0).run([&] {
+    Pair& pair = *pairs_.front();
+    pair.leave_wire();
+    stream->reconnect(std::move(ends));
+    is_lost_ = false;
+    if (is_running(0)) pair.start_receiving();
+    if (!is_running(1)) return;
+    pair.start_transmitting();
+    work(1);  // it may have been waiting for room
+  });
   tell_configuration();
 }
 
@@ -184,13 +243,15 @@ NetState Net::save() const noexcept {
   return {.link_up = link_up_.load(),
           .pairs = pairs_in_use_.load(),
           .filter = filter(),
-          .guest_offloads = offloads_.load()};
+          .guest_offloads = offloads_.load(),
+          .scaling = scaling_};
 }
 
 void Net::restore(const NetState& state) {
-  const bool fits = state.version >= 1 && state.version <= 2 && state.pairs >= 1 && state.pairs <= count_ &&
+  const bool fits = state.version >= 1 && state.version <= 3 && state.pairs >= 1 && state.pairs <= count_ &&
                     state.filter.unicast.count <= ReceiveFilter::kMostAddresses &&
-                    state.filter.multicast.count <= ReceiveFilter::kMostAddresses;
+                    state.filter.multicast.count <= ReceiveFilter::kMostAddresses &&
+                    (!state.scaling || (options_.steering != nullptr && state.scaling->is_valid(count_)));
   if (!fits) throw Error(std::errc::invalid_argument, name() + ": saved state of another network device");
   link_up_.store(state.link_up);
   pairs_in_use_.store(state.pairs);
@@ -198,6 +259,7 @@ void Net::restore(const NetState& state) {
     change_filter(state.filter);
     offloads_.store(state.guest_offloads);
   }
+  if (state.version >= 3) scaling_ = state.scaling;
   announces_.store(true);
 }
 
@@ -209,6 +271,7 @@ void Net::inspect(InspectNode& node) const {
   node.add("back_end_lost", is_lost_.load());
   node.add("announces", announces_.load());
   node.add("pairs_in_use", std::uint64_t{pairs_in_use_.load()});
+  node.add("receive_scaling", scaling_.has_value());
   node.add("guest_offloads", accepted_features() & offloads_.load() & kGuestOffloads);
   node.add("promiscuous", now.promiscuous);
   node.add("all_multicast", now.all_multicast);

@@ -1,5 +1,7 @@
 // The control queue of a network device (virtio 1.2 §5.1.6.5), on its thread.
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "vmm-core/virtio/net_pair.h"
 
@@ -29,7 +31,10 @@ ServedDevice::Served Net::serve_control() noexcept {
   Chain chain;
   for (unsigned served = 0; served < kShare; ++served) {
     if (!queue(control_queue()).pop(chain)) return Served::all;
-    if (chain.writable_bytes == 0) continue;  // nobody to answer: it goes back empty
+    if (chain.writable_bytes == 0) {  // nobody to answer
+      chain.ticket.complete(0);
+      continue;
+    }
     Reader reader(chain.readable);
     const std::byte answer = control(reader) ? kControlOk : kControlError;
     Writer(chain.writable).write({&answer, 1});
@@ -51,7 +56,7 @@ bool Net::control(Reader& data) noexcept {
     case kAnnounceClass:
       return control_announce(command.command);
     case kMultiQueueClass:
-      return control_pairs(command.command, data);
+      return command.command == kScalingSet ? control_scaling(data) : control_pairs(command.command, data);
     case kOffloadsClass:
       return control_offloads(command.command, data);
     default:
@@ -127,8 +132,28 @@ bool Net::control_pairs(std::uint8_t command, Reader& data) noexcept {
   if (!accepted(kMultiQueue) || command != kPairsSet || !data.read_object(pairs)) return false;
   if (pairs == 0 || pairs > count_) return false;
   pairs_in_use_.store(pairs);
+  // The device steers by itself again (§5.1.6.5.5).
+  scaling_.reset();
+  apply_scaling();
   apply_pairs();
   if (back_end_ != nullptr) back_end_->set_pairs(pairs);
+  return true;
+}
+
+bool Net::control_scaling(Reader& data) noexcept {
+  if (!accepted(kReceiveScaling)) return false;
+  const std::optional<ReceiveScaling> wanted = read_scaling(data);
+  if (!wanted || !wanted->is_valid(count_)) return false;
+  const std::optional<ReceiveScaling> before = std::exchange(scaling_, wanted);
+  pairs_in_use_.store(std::max(wanted->pairs(), pairs_in_use_.load()));
+  // Queues are there before packets are sent to them, and as long as they are.
+  apply_pairs();
+  if (!apply_scaling()) {
+    scaling_ = before;
+    return false;
+  }
+  pairs_in_use_.store(wanted->pairs());
+  apply_pairs();
   return true;
 }
 

@@ -25,7 +25,36 @@ std::uint64_t feature_of(std::uint8_t segmentation) noexcept {
   }
 }
 
+// The features without which no driver receives packets that are to be cut so; 0: none does.
+std::uint64_t guest_feature_of(std::uint8_t segmentation) noexcept {
+  switch (segmentation) {
+    case kSegmentTcp4:
+      return kGuestTso4;
+    case kSegmentTcp6:
+      return kGuestTso6;
+    case kSegmentTcp4 | kSegmentEcn:
+      return kGuestTso4 | kGuestEcn;
+    case kSegmentTcp6 | kSegmentEcn:
+      return kGuestTso6 | kGuestEcn;
+    case kSegmentUdp:
+      return kGuestUso4 | kGuestUso6;  // the header does not tell them apart
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
+
+bool settle_receive_header(Header& header, std::uint64_t features) noexcept {
+  if ((features & kGuestChecksum) == 0) {
+    if ((header.flags & kNeedsChecksum) != 0) return false;
+    // That somebody has looked at the checksum it is not told.
+    header.flags = 0;
+  }
+  if (header.segmentation == kSegmentNone) return true;
+  const std::uint64_t needed = guest_feature_of(header.segmentation);
+  return needed != 0 && (features & needed) == needed;
+}
 
 bool settle_transmit_header(Header& header, std::uint64_t features, std::uint64_t frame_bytes) noexcept {
   // Of the flags, this one is a driver's (§5.1.6.2.1); others are passed over (§5.1.6.2.2).

@@ -20,7 +20,7 @@ inline constexpr std::uint64_t kChecksum = bit(0), kGuestChecksum = bit(1), kCon
                                kControlQueue = bit(17), kControlReceive = bit(18), kControlVlan = bit(19),
                                kControlReceiveExtra = bit(20), kGuestAnnounce = bit(21),
                                kMultiQueue = bit(22), kControlMac = bit(23), kGuestUso4 = bit(54),
-                               kGuestUso6 = bit(55), kHostUso = bit(56);
+                               kGuestUso6 = bit(55), kHostUso = bit(56), kReceiveScaling = bit(60);
 // Those that the driver may turn off and on while the device is running (§5.1.6.5.6.1).
 inline constexpr std::uint64_t kGuestOffloads =
     kGuestChecksum | kGuestTso4 | kGuestTso6 | kGuestEcn | kGuestUso4 | kGuestUso6;
@@ -45,8 +45,13 @@ struct [[gnu::packed]] Configuration {
   std::uint16_t status = 0;
   std::uint16_t maximum_pairs = 0;
   std::uint16_t mtu = 0;
+  std::uint32_t speed = 0xffff'ffff;  // these two are not offered, and so unknown
+  std::uint8_t duplex = 0xff;
+  std::uint8_t most_key_bytes = 0;
+  std::uint16_t most_entries = 0;
+  std::uint32_t hash_types = 0;
 };
-static_assert(sizeof(Configuration) == 12);
+static_assert(sizeof(Configuration) == 24);
 inline constexpr std::uint16_t kLinkUp = 1, kAnnounce = 2;  // of status
 
 // Control commands (§5.1.6.5): a class, a command of it, and what it is about.
@@ -59,7 +64,7 @@ inline constexpr std::uint8_t kReceiveClass = 0, kMacClass = 1, kVlanClass = 2, 
 inline constexpr std::uint8_t kPromiscuous = 0, kAllMulticast = 1, kAllUnicast = 2, kNoMulticast = 3,
                               kNoUnicast = 4, kNoBroadcast = 5;
 inline constexpr std::uint8_t kMacTableSet = 0, kMacAddressSet = 1, kVlanAdd = 0, kVlanDelete = 1,
-                              kAnnounceAcknowledge = 0, kPairsSet = 0, kOffloadsSet = 0;
+                              kAnnounceAcknowledge = 0, kPairsSet = 0, kScalingSet = 1, kOffloadsSet = 0;
 inline constexpr std::byte kControlOk{0}, kControlError{1};
 
 inline constexpr std::size_t kEthernetHeader = 14, kVlanTag = 4;

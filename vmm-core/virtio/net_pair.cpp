@@ -15,7 +15,7 @@ namespace {
 using namespace net_layout;
 
 constexpr std::size_t kShortestPacket = sizeof(Header) + kEthernetHeader;
-constexpr std::uint64_t kLongestFrame = net::Tap::kMaximumPacket - sizeof(Header);
+constexpr std::uint64_t kLongestFrame = net::Wire::kMaximumPacket - sizeof(Header);
 
 void add(Counter& counter, std::uint64_t value) noexcept {
   counter.fetch_add(value, std::memory_order_relaxed);
@@ -23,12 +23,12 @@ void add(Counter& counter, std::uint64_t value) noexcept {
 
 }  // namespace
 
-Net::Pair::Pair(Net& device, std::uint16_t index, std::unique_ptr<net::Tap> tap)
+Net::Pair::Pair(Net& device, std::uint16_t index, std::unique_ptr<net::Wire> wire)
     : device_(device),
       receive_queue_(static_cast<std::uint16_t>(2 * index)),
       transmit_queue_(static_cast<std::uint16_t>(2 * index + 1)),
-      tap_(std::move(tap)),
-      overflow_(net::Tap::kMaximumPacket),
+      wire_(std::move(wire)),
+      overflow_(net::Wire::kMaximumPacket),
       input_(*this),
       output_(*this) {
   held_.reserve(kMostHeld);
@@ -40,19 +40,19 @@ Net::Pair::Pair(Net& device, std::uint16_t index, std::unique_ptr<net::Tap> tap)
 
 void Net::Pair::Input::on_event(std::uint32_t events) noexcept {
   // Errors are reported whatever one waits for: a tap that was deleted would call for ever.
-  if ((events & EPOLLIN) == 0) pair.device_.thread_of(pair.receive_queue_).remove(pair.tap_->descriptor());
+  if ((events & EPOLLIN) == 0) pair.device_.thread_of(pair.receive_queue_).remove(pair.wire_->descriptor());
   pair.device_.work(pair.receive_queue_);
 }
 
 void Net::Pair::wait_for_packets(bool wait) noexcept {
   if (wait == waits_) return;
-  device_.thread_of(receive_queue_).change(tap_->descriptor(), wait ? std::uint32_t{EPOLLIN} : 0);
+  device_.thread_of(receive_queue_).change(wire_->descriptor(), wait ? std::uint32_t{EPOLLIN} : 0);
   waits_ = wait;
 }
 
 void Net::Pair::start_receiving() noexcept {
   try {
-    device_.thread_of(receive_queue_).add(tap_->descriptor(), EPOLLIN, input_);
+    device_.thread_of(receive_queue_).add(wire_->descriptor(), EPOLLIN, input_);
     waits_ = true;
   } catch (const Error&) {
     device_.host()->request_reset();
@@ -60,7 +60,7 @@ void Net::Pair::start_receiving() noexcept {
 }
 
 void Net::Pair::stop_receiving() noexcept {
-  device_.thread_of(receive_queue_).remove(tap_->descriptor());
+  device_.thread_of(receive_queue_).remove(wire_->descriptor());
   packet_size_ = 0;
   expected_bytes_ = 0;
   Queue& queue = device_.queue(receive_queue_);
@@ -75,6 +75,7 @@ void Net::Pair::stop_receiving() noexcept {
 }
 
 ServedDevice::Served Net::Pair::receive() noexcept {
+  refused_ = 0;
   for (unsigned served = 0; served < kShare; ++served) {
     if (!device_.has_link()) {
       packet_size_ = 0;
@@ -83,8 +84,7 @@ ServedDevice::Served Net::Pair::receive() noexcept {
       return Served::waiting;
     }
     if (packet_size_ == 0) {
-      gather(std::max<std::uint64_t>(expected_bytes_, 1));
-      count_malformed(device_.queue(receive_queue_), receive_malformed_);
+      if (!gather(std::max<std::uint64_t>(expected_bytes_, 1))) return Served::more;
       if (held_.empty()) {
         // No buffers: the kernel's queue fills up, and drops when it is full.
         wait_for_packets(false);
@@ -96,7 +96,9 @@ ServedDevice::Served Net::Pair::receive() noexcept {
       }
       if (!is_wanted()) continue;
     }
-    if (deliver() == Delivered::short_of_buffers) {
+    const Delivered delivered = deliver();
+    if (delivered == Delivered::later) return Served::more;
+    if (delivered == Delivered::short_of_buffers) {
       wait_for_packets(false);
       return Served::all;
     }
@@ -107,30 +109,32 @@ ServedDevice::Served Net::Pair::receive() noexcept {
 // Of an interface that is unplugged. False when there is nothing.
 bool Net::Pair::discard() noexcept {
   const iovec whole{.iov_base = overflow_.data(), .iov_len = overflow_.size()};
-  if (tap_->receive({&whole, 1}) < 0) return false;
+  if (wire_->receive({&whole, 1}) < 0) return false;
   add(device_.counters_.receive_drops, 1);
   return true;
 }
 
-// As many chains as hold so much, or as there are.
-void Net::Pair::gather(std::uint64_t bytes) noexcept {
+// As many chains as hold so much, or as there are. False when it has refused so many that others should have
+// their turn.
+bool Net::Pair::gather(std::uint64_t bytes) noexcept {
   Queue& queue = device_.queue(receive_queue_);
   const bool merges = device_.accepted(kMergeable);
-  unsigned refused = 0;
   Chain chain;
-  while (held_bytes_ < bytes && (merges || held_.empty()) && refused < kShare && has_room() &&
+  while (held_bytes_ < bytes && (merges || held_.empty()) && has_room() && refused_ < kShare &&
          queue.pop(chain)) {
     // Each has room for a header (§5.1.6.3.1).
     if (chain.writable_bytes < sizeof(Header)) {
-      ++refused;
       add(device_.counters_.malformed_chains, 1);
       chain.ticket.complete(0);
+      ++refused_;
       continue;
     }
     ranges_.insert(ranges_.end(), chain.writable.begin(), chain.writable.end());
     held_bytes_ += chain.writable_bytes;
     held_.push_back({std::move(chain.ticket), chain.writable.size(), chain.writable_bytes});
   }
+  count_malformed(queue, receive_malformed_);
+  return refused_ < kShare;
 }
 
 // For one more chain, whatever it is made of. A queue all of whose descriptors are held gives no more.
@@ -155,8 +159,15 @@ bool Net::Pair::fetch() noexcept {
       direct_bytes_ += range.iov_len - skipped;
     }
     buffers[count++] = {overflow_.data(), overflow_.size()};
-    const std::ptrdiff_t got = tap_->receive(std::span(buffers).first(count));
-    if (got < 0) return false;
+    const std::ptrdiff_t got = wire_->receive(std::span(buffers).first(count));
+    if (got < 0) {
+      if (wire_->is_lost()) {
+        device_.wire_lost(*this);
+        // Which may have been waiting for room; now it drops.
+        if (device_.is_running(transmit_queue_)) device_.work(transmit_queue_);
+      }
+      return false;
+    }
     if (static_cast<std::size_t>(got) < kShortestPacket) continue;
     packet_size_ = static_cast<std::size_t>(got);
     // Long packets come in runs, and what was looked for in vain costs little.
@@ -166,6 +177,14 @@ bool Net::Pair::fetch() noexcept {
 }
 
 bool Net::Pair::is_wanted() noexcept {
+  Header header;
+  std::memcpy(&header, head_.data(), sizeof(header));
+  if (!settle_receive_header(header, device_.accepted_features())) {
+    packet_size_ = 0;
+    add(device_.counters_.receive_drops, 1);
+    return false;
+  }
+  std::memcpy(head_.data(), &header, sizeof(header));
   if (const auto version = device_.filter_version_.load(std::memory_order_acquire);
       version != filter_version_) {
     filter_ = device_.filter();
@@ -180,8 +199,7 @@ bool Net::Pair::is_wanted() noexcept {
 
 // Spreads the packet over as many chains as it takes, if merging was negotiated.
 Net::Pair::Delivered Net::Pair::deliver() noexcept {
-  gather(packet_size_);
-  count_malformed(device_.queue(receive_queue_), receive_malformed_);
+  if (!gather(packet_size_)) return Delivered::later;
   if (held_bytes_ < packet_size_) {
     if (device_.accepted(kMergeable) && has_room()) return Delivered::short_of_buffers;
     // No number of buffers takes it.
@@ -193,8 +211,6 @@ Net::Pair::Delivered Net::Pair::deliver() noexcept {
   for (std::uint64_t bytes = 0; bytes < packet_size_; ++count) bytes += held_[count].bytes;
   Header header;
   std::memcpy(&header, head_.data(), sizeof(header));
-  // A driver without checksums of its own is told nothing of them (§5.1.6.4.1).
-  if (!device_.accepted(kGuestChecksum)) header.flags = 0;
   header.buffers = static_cast<std::uint16_t>(count);
   std::memcpy(head_.data(), &header, sizeof(header));
   if (packet_size_ > direct_bytes_)
@@ -243,23 +259,32 @@ void Net::Pair::return_chains(std::size_t count) noexcept {
 void Net::Pair::Output::on_event(std::uint32_t events) noexcept {
   EventThread& thread = pair.device_.thread_of(pair.transmit_queue_);
   if ((events & EPOLLOUT) == 0) {
-    thread.remove(pair.tap_->output_descriptor());
+    thread.remove(pair.wire_->output_descriptor());
   } else {
-    thread.change(pair.tap_->output_descriptor(), 0);
+    thread.change(pair.wire_->output_descriptor(), 0);
   }
   pair.device_.work(pair.transmit_queue_);
 }
 
 void Net::Pair::start_transmitting() noexcept {
   try {
-    device_.thread_of(transmit_queue_).add(tap_->output_descriptor(), 0, output_);
+    device_.thread_of(transmit_queue_).add(wire_->output_descriptor(), 0, output_);
   } catch (const Error&) {
     device_.host()->request_reset();
   }
 }
 
 void Net::Pair::stop_transmitting() noexcept {
-  device_.thread_of(transmit_queue_).remove(tap_->output_descriptor());
+  device_.thread_of(transmit_queue_).remove(wire_->output_descriptor());
+}
+
+void Net::Pair::leave_wire() noexcept {
+  device_.thread_of(receive_queue_).remove(wire_->descriptor());
+  device_.thread_of(transmit_queue_).remove(wire_->output_descriptor());
+}
+
+void Net::Pair::wait_for_room() noexcept {
+  device_.thread_of(transmit_queue_).change(wire_->output_descriptor(), EPOLLOUT);
 }
 
 ServedDevice::Served Net::Pair::transmit() noexcept {
@@ -269,15 +294,21 @@ ServedDevice::Served Net::Pair::transmit() noexcept {
   while (queue.pop(chain)) {
     if (served++ == kShare) {
       queue.push_back(chain);
+      wire_->flush();
       return Served::more;
     }
     if (!send(chain)) {
       queue.push_back(chain);
-      device_.thread_of(transmit_queue_).change(tap_->output_descriptor(), EPOLLOUT);
+      wait_for_room();
       return Served::waiting;
     }
   }
   count_malformed(queue, transmit_malformed_);
+  if (!wire_->flush()) {
+    wait_for_room();
+    return Served::waiting;
+  }
+  if (wire_->is_lost()) device_.wire_lost(*this);
   return Served::all;
 }
 
@@ -299,7 +330,7 @@ bool Net::Pair::send(Chain& chain) noexcept {
     if (!reader.rest(std::span(written_).subspan(1), frame, count)) {
       add(counters.transmit_errors, 1);  // in more pieces than the kernel takes
     } else {
-      const std::ptrdiff_t sent = tap_->send(std::span(written_).first(count + 1));
+      const std::ptrdiff_t sent = wire_->send(std::span(written_).first(count + 1));
       if (sent == -EAGAIN) return false;
       if (sent < 0) {
         // Headers that do not go with the packet, an interface that is down: it is lost, as on a wire.

@@ -1,5 +1,5 @@
-// One tap queue with its receive and transmit virtqueues, where the worker itself moves the packets. Of
-// net.cpp alone.
+// One wire, a tap queue mostly, with its receive and transmit virtqueues, where the worker itself moves the
+// packets. Of net.cpp alone.
 //
 // Packets go between the kernel and the guest's buffers without a stop: the tap is read into the chains that
 // are next, and written from where the guest's packet lies. Only what is looked at is copied first, so that
@@ -20,9 +20,9 @@ namespace warren::vmm::virtio {
 
 class Net::Pair {
  public:
-  Pair(Net& device, std::uint16_t index, std::unique_ptr<net::Tap> tap);
+  Pair(Net& device, std::uint16_t index, std::unique_ptr<net::Wire> wire);
 
-  net::Tap& tap() noexcept { return *tap_; }
+  net::Wire& wire() noexcept { return *wire_; }
 
   // On the receive queue's thread.
   Served receive() noexcept;
@@ -33,6 +33,9 @@ class Net::Pair {
   Served transmit() noexcept;
   void start_transmitting() noexcept;
   void stop_transmitting() noexcept;
+
+  // Nobody waits for it any more, until it is started again.
+  void leave_wire() noexcept;
 
  private:
   struct Input final : EventHandler {
@@ -51,13 +54,14 @@ class Net::Pair {
     std::size_t ranges = 0;
     std::uint64_t bytes = 0;
   };
-  enum class Delivered { yes, dropped, short_of_buffers };
+  enum class Delivered { yes, dropped, short_of_buffers, later };
 
   void wait_for_packets(bool wait) noexcept;
   bool discard() noexcept;
   bool fetch() noexcept;
+  void wait_for_room() noexcept;
   bool is_wanted() noexcept;
-  void gather(std::uint64_t bytes) noexcept;
+  bool gather(std::uint64_t bytes) noexcept;
   bool has_room() noexcept;
   Delivered deliver() noexcept;
   void fill(std::uint64_t offset, std::span<const std::byte> bytes) noexcept;
@@ -78,12 +82,13 @@ class Net::Pair {
 
   Net& device_;
   const std::uint16_t receive_queue_, transmit_queue_;
-  const std::unique_ptr<net::Tap> tap_;
+  const std::unique_ptr<net::Wire> wire_;
 
   std::vector<Held> held_;
   std::vector<iovec> ranges_;  // of those, in order
   std::uint64_t held_bytes_ = 0;
   std::uint64_t expected_bytes_ = 0;  // of the next packet
+  unsigned refused_ = 0;              // chains, in this turn
   std::array<std::byte, kHeadBytes> head_{};
   std::vector<std::byte> overflow_;
   std::uint64_t direct_bytes_ = 0;  // of the packet: in head_ and the chains

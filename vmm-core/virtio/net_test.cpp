@@ -2,12 +2,17 @@
 // checked.
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/ethtool.h>
+#include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <netinet/in.h>
-#include <netpacket/packet.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -76,6 +81,32 @@ TEST(NetHeaderTest, WhatDoesNotIsRefused) {
   EXPECT_TRUE(refused([](Header& h) { h.checksum_start = h.checksum_offset = 0xffff; }, kAll));
   EXPECT_TRUE(refused(nothing, kAll, 51)) << "the checksum is behind the end";
   EXPECT_TRUE(refused(nothing, kAll, 53)) << "so is part of the TCP header";
+}
+
+TEST(NetHeaderTest, APacketMadeForAnotherDriverIsNotReceived) {
+  const auto received = [](std::uint8_t segmentation, std::uint64_t features) {
+    Header header = tcp();
+    header.segmentation = segmentation;
+    return settle_receive_header(header, features);
+  };
+  constexpr std::uint8_t kTcp4WithEcn = kSegmentTcp4 | kSegmentEcn, kTcp6WithEcn = kSegmentTcp6 | kSegmentEcn;
+  for (const auto& [segmentation, needed] :
+       {std::pair(kSegmentNone, std::uint64_t{0}), std::pair(kSegmentTcp4, kGuestTso4),
+        std::pair(kSegmentTcp6, kGuestTso6), std::pair(kTcp4WithEcn, kGuestTso4 | kGuestEcn),
+        std::pair(kTcp6WithEcn, kGuestTso6 | kGuestEcn), std::pair(kSegmentUdp, kGuestUso4 | kGuestUso6)}) {
+    SCOPED_TRACE(unsigned{segmentation});
+    EXPECT_TRUE(received(segmentation, kGuestChecksum | needed));
+    EXPECT_FALSE(received(segmentation, needed)) << "without checksums";
+    for (const std::uint64_t one : {kGuestTso4, kGuestTso6, kGuestEcn, kGuestUso4, kGuestUso6})
+      EXPECT_EQ(received(segmentation, kGuestOffloads & ~one), (needed & one) == 0) << one;
+  }
+  EXPECT_FALSE(received(3, ~std::uint64_t{0})) << "UDP fragmentation is not offered";
+  Header header{.flags = 2};
+  EXPECT_TRUE(settle_receive_header(header, 0));
+  EXPECT_EQ(header.flags, 0) << "a checksum that is right needs no driver that knows of it";
+  header.flags = 2;
+  EXPECT_TRUE(settle_receive_header(header, kGuestChecksum));
+  EXPECT_EQ(header.flags, 2);
 }
 
 // --- What of the wire is wanted ---
@@ -150,6 +181,7 @@ TEST(NetFilterTest, VlansThatWereAddedPass) {
 class NetTest : public testing::Test {
  protected:
   void make(std::size_t pairs) {
+    guest_.reset();  // its device has a thread of the host before
     try {
       host_ = std::make_unique<NetHost>(pairs);
     } catch (const Error& error) {
@@ -189,6 +221,15 @@ class NetTest : public testing::Test {
   void inject(std::vector<std::uint8_t> bytes, const MacAddress& to) {
     std::ranges::copy(to, bytes.begin());
     ASSERT_EQ(::send(socket_.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  }
+  // Whether the interface leaves checksums to whoever reads from it.
+  bool leaves_checksums() {
+    ethtool_value value{.cmd = ETHTOOL_GTXCSUM, .data = 0};
+    ifreq request{};
+    host_->interface().copy(request.ifr_name, IFNAMSIZ - 1);
+    request.ifr_data = reinterpret_cast<char*>(&value);  // ioctl()'s way
+    EXPECT_EQ(::ioctl(socket_.get(), SIOCETHTOOL, &request), 0);
+    return value.data != 0;
   }
   Net& device() { return dynamic_cast<Net&>(guest_->transport().device()); }
   // The answer to a control command; 0xff when there is none.
@@ -431,6 +472,58 @@ TEST_F(NetTest, OffloadsAreChangedWhileItRuns) {
   EXPECT_EQ(device().save().guest_offloads, ~std::uint64_t{0});
 }
 
+// T7: what the tap holds since an earlier driver does not reach one that cannot read it; what comes between
+// two drivers every one can.
+TEST_F(NetTest, T7OffloadsOfADriverEndWithIt) {
+  make(1);
+  if (IsSkipped()) return;
+  ASSERT_TRUE(guest_->start(kEverything));
+  ASSERT_NO_FATAL_FAILURE(listen());
+  EXPECT_TRUE(leaves_checksums());
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(socket_.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
+  const auto send_unfinished = [&](std::uint8_t mark) {
+    auto bytes = frame(100, mark);
+    constexpr std::size_t kHeaderSize = 10;  // without the count of buffers
+    const Header header{.flags = kNeedsChecksum, .checksum_start = 34, .checksum_offset = 16};
+    bytes.insert(bytes.begin(), kHeaderSize, 0);
+    std::memcpy(bytes.data(), &header, kHeaderSize);
+    ASSERT_EQ(::send(socket_.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  };
+  send_unfinished(1);
+  guest_->reset();
+  EXPECT_FALSE(leaves_checksums());
+  send_unfinished(2);
+  const auto before = host_->counters().receive_drops.load();
+  ASSERT_TRUE(guest_->start(NetHost::kFeatures));
+  EXPECT_EQ(received(), (std::vector<std::uint8_t>{2}));
+  EXPECT_EQ(host_->counters().receive_drops.load(), before + 1);
+}
+
+// Each change of a tap takes a lock of the whole network.
+TEST_F(NetTest, ATapThatIsAsItShouldBeIsLeftAlone) {
+  make(2);
+  if (IsSkipped()) return;
+  const auto taps = host_->make_taps();
+  net::Tap& tap = *taps[0];
+  ASSERT_NO_FATAL_FAILURE(listen());
+  ASSERT_TRUE(tap.set_offloads({.checksum = true}));
+  ASSERT_TRUE(tap.set_attached(true));
+  // Behind its back.
+  ifreq request{};
+  request.ifr_flags = IFF_DETACH_QUEUE;
+  ASSERT_EQ(::ioctl(tap.descriptor(), TUNSETQUEUE, &request), 0);
+  ASSERT_EQ(::ioctl(tap.descriptor(), TUNSETOFFLOAD, 0), 0);
+  EXPECT_TRUE(tap.set_offloads({.checksum = true}));
+  EXPECT_FALSE(leaves_checksums());
+  EXPECT_TRUE(tap.set_attached(true));
+  EXPECT_NE(::ioctl(tap.descriptor(), TUNSETQUEUE, &request), 0) << "it is detached still";
+  // And what differs is told.
+  EXPECT_TRUE(tap.set_attached(false));
+  EXPECT_TRUE(tap.set_attached(true));
+  EXPECT_EQ(::ioctl(tap.descriptor(), TUNSETQUEUE, &request), 0);
+}
+
 TEST_F(NetTest, AGuestThatGoesOnElsewhereAnnouncesItself) {
   make(1);
   if (IsSkipped()) return;
@@ -454,7 +547,7 @@ TEST_F(NetTest, AGuestThatGoesOnElsewhereAnnouncesItself) {
   foreign.pairs = 2;
   EXPECT_THROW(device().restore(foreign), Error);
   foreign = device().save();
-  foreign.version = 3;
+  foreign.version = 4;
   EXPECT_THROW(device().restore(foreign), Error);
   foreign = device().save();
   foreign.filter.unicast.count = 65;
@@ -549,6 +642,111 @@ TEST_F(NetTest, T7BuffersInHandAreGivenBackByAPause) {
     EXPECT_EQ(position.next_available, taken);
     guest_->transport().resume();
   }
+}
+
+// T7: a buffer that is too short, between two in hand, is returned once, and so is every other.
+TEST_F(NetTest, T7BuffersInHandAroundOneThatWasRefusedAreReturnedOnce) {
+  for (const std::uint64_t layout : {std::uint64_t{0}, kFeaturePacked}) {
+    SCOPED_TRACE(layout);
+    make(1);
+    if (IsSkipped()) return;
+    ASSERT_TRUE(guest_->start(NetHost::kFeatures | layout));
+    ASSERT_NO_FATAL_FAILURE(listen());
+    ASSERT_EQ(command({0, 0, 0}), 0);  // what the kernel sends by itself stays out
+    // Nothing is returned until there is room for the whole packet.
+    constexpr std::array<std::uint32_t, 4> kLengths = {512, 8, 512, 0};
+    std::vector<std::uint16_t> offered, returned;
+    for (std::uint64_t i = 0; i < kLengths.size(); ++i)
+      offered.push_back(guest_->queue(0).offer({{kBuffers + 0x1000 * i, kLengths[i], true}}).value());
+    inject(frame(1500, 1), kMacOfTheGuest);
+    guest_->kick(0);
+    EXPECT_TRUE(FakeGuest::eventually([&] { return host_->counters().malformed_chains.load() == 2; }));
+    guest_->transport().pause();
+    while (const auto used = guest_->queue(0).take_used()) {
+      returned.push_back(used->id);
+      EXPECT_EQ(used->length, 0U);
+    }
+    EXPECT_EQ(guest_->transport().save().positions[0].next_available, returned.size());
+    guest_->transport().resume();
+    inject(frame(1500, 2), kMacOfTheGuest);
+    for (std::uint64_t i = 4; i < 12; ++i) {
+      const auto id = guest_->queue(0).offer({{kBuffers + 0x1000 * i, 512, true}});
+      if (id) offered.push_back(*id);
+    }
+    guest_->kick(0);
+    EXPECT_TRUE(FakeGuest::eventually([&] { return host_->counters().receive_packets.load() >= 1; }));
+    guest_->transport().pause();
+    while (const auto used = guest_->queue(0).take_used()) returned.push_back(used->id);
+    const QueuePosition position = guest_->transport().save().positions[0];
+    EXPECT_EQ(position.next_available, position.next_used);
+    EXPECT_EQ(position.next_available, returned.size());
+    EXPECT_EQ(host_->counters().malformed_chains.load(), 2U);
+    EXPECT_EQ(host_->counters().receive_errors.load(), 0U);
+  }
+}
+
+// A guest that makes chains available as fast as they are served, on the ring at `base`, for ten seconds.
+class Flood {
+ public:
+  static constexpr auto kLength = std::chrono::seconds(10);
+  Flood(GuestMemory& memory, const QueueConfiguration& rings)
+      : thread_([this, &memory, rings] {
+          const auto end = std::chrono::steady_clock::now() + kLength;
+          while (!stop_ && std::chrono::steady_clock::now() < end) {
+            for (int i = 0; i < 1000; ++i) {
+              const auto used = memory.load_acquire_u16({rings.device.value + 2}).value_or(0);
+              static_cast<void>(memory.store_release_u16({rings.driver.value + 2},
+                                                         static_cast<std::uint16_t>(used + rings.size)));
+            }
+            has_begun_ = true;
+            has_begun_.notify_one();
+          }
+          is_over_ = true;
+        }) {
+    has_begun_.wait(false);
+  }
+  ~Flood() {
+    stop_ = true;
+    thread_.join();
+  }
+  bool is_over() const { return is_over_; }
+
+ private:
+  std::atomic<bool> stop_{false}, has_begun_{false}, is_over_{false};
+  std::thread thread_;
+};
+
+// T8: the thread is there for others, too, whatever the guest fills its rings with.
+TEST_F(NetTest, T8AGuestThatFloodsADeviceDoesNotKeepItsThread) {
+  make(1);
+  if (IsSkipped()) return;
+  ASSERT_TRUE(guest_->start(NetHost::kFeatures));
+  const std::array<std::uint8_t, 3> kPromiscuousOn = {0, 0, 1};
+  ASSERT_TRUE(guest_->memory().write_object({kCommand}, kPromiscuousOn));
+  const auto flood = [&](std::size_t queue) {
+    const Flood guest(guest_->memory(), guest_->queue(queue).configuration());
+    guest_->kick(queue);
+    for (int i = 0; i < 3; ++i) {
+      InspectNode node;
+      device().inspect(node);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    if (queue == 0) {
+      EXPECT_TRUE(FakeGuest::eventually([&] {
+        guest_->kick(queue);  // a device that has found nothing for once waits to be told
+        return host_->counters().malformed_chains.load() > 1000;
+      }));
+    }
+    EXPECT_FALSE(guest.is_over()) << queue;
+  };
+  // All entries of the rings are the first descriptor.
+  guest_->queue(0).write_split_descriptor(0, {kBuffers, 8, kDescriptorWrite, 0});
+  flood(0);
+  guest_->queue(1).write_split_descriptor(0, {kBuffers, 0, 0, 0});
+  flood(1);
+  guest_->queue(2).write_split_descriptor(0, {kCommand, 3, kDescriptorNext, 1});
+  guest_->queue(2).write_split_descriptor(1, {kCommand + 8, 1, kDescriptorWrite, 0});
+  flood(2);
 }
 
 // A packet no number of buffers takes is dropped, and does not keep the next one out.

@@ -72,9 +72,6 @@ void Queue::deactivate() noexcept {
 }
 
 bool Queue::pop(Chain& chain) noexcept {
-  // Behind so many malformed ones others have their turn: it is as if there were none yet, and the driver's
-  // notification, or the look before it is waited for, finds the rest.
-  constexpr unsigned kMostRefused = 256;
   unsigned refused = 0;
   while (active_ && !broken_ && refused < kMostRefused) {
     Head head;
@@ -90,7 +87,7 @@ bool Queue::pop(Chain& chain) noexcept {
       finish(head.id, head.slots, 0, generation_);
       continue;
     }
-    chain.ticket = Ticket(*this, head.id, head.slots, generation_);
+    chain.ticket = Ticket(*this, head.id, head.slots, position_.next_available, generation_);
     chain.readable = std::span<const iovec>(ranges_).first(readable_count_);
     chain.writable = std::span<const iovec>(ranges_).subspan(readable_count_);
     chain.readable_bytes = readable_bytes_;
@@ -103,6 +100,8 @@ bool Queue::pop(Chain& chain) noexcept {
 void Queue::push_back(Chain& chain) noexcept {
   Ticket& ticket = chain.ticket;
   if (ticket.queue_ != this || ticket.generation_ != generation_) return;
+  // Behind it is one that was returned: whoever goes on from before it would see that one again.
+  if (ticket.end_ != position_.next_available) return ticket.complete(0);
   ticket.queue_ = nullptr;
   --in_flight_;
   --popped_;

@@ -51,9 +51,13 @@ class Queue final : public Inspectable {
   bool active() const noexcept { return active_; }
   bool broken() const noexcept { return broken_; }
 
-  // The next chain. False when there is none, or the queue is broken.
+  // The next chain. False when there is none, the queue is broken, or so many before it were malformed that
+  // others should have their turn: then has_more() says so, and enable_notifications().
   [[nodiscard]] bool pop(Chain& chain) noexcept;
+  static constexpr unsigned kMostRefused = 16;
   // Takes the chain popped last back, as if it had not been popped; its ticket must not have been used.
+  // Several go back last one first. One behind which another was returned, malformed or used, goes to the
+  // driver empty.
   void push_back(Chain& chain) noexcept;
 
   // Whether the driver is to be interrupted for what was returned since the last call (§2.7.7, §2.8.7).

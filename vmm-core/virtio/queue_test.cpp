@@ -127,6 +127,50 @@ TEST_P(QueueTest, PushBackTakesTheLastChainBack) {
   }
 }
 
+// What was refused behind a chain is not seen again: the one before it goes back empty.
+TEST_P(QueueTest, T7OnlyWhatLiesTogetherIsTakenBack) {
+  for (int lap = 0; lap < 20; ++lap) {
+    SCOPED_TRACE(lap);
+    const auto first = driver_.offer({{kBuffers, 1, true}});
+    const auto refused = driver_.offer({{kBuffers, 0, true}});
+    const auto second = driver_.offer({{kBuffers, 2, true}, {kBuffers, 3, true}});
+    const auto third = driver_.offer({{kBuffers, 4, true}});
+    Chain chains[3];
+    for (Chain& chain : chains) ASSERT_TRUE(queue_.pop(chain));
+    queue_.push_back(chains[2]);
+    queue_.push_back(chains[1]);
+    queue_.push_back(chains[0]);
+    EXPECT_EQ(driver_.take_used()->id, refused);
+    EXPECT_EQ(driver_.take_used()->id, first);
+    EXPECT_EQ(queue_.in_flight(), 0U);
+    for (const auto& [id, bytes] : {std::pair(second, 5U), std::pair(third, 4U)}) {
+      Chain again;
+      ASSERT_TRUE(queue_.pop(again));
+      EXPECT_EQ(again.writable_bytes, bytes);
+      again.ticket.complete(bytes);
+      EXPECT_EQ(driver_.take_used()->id, id);
+    }
+    Chain none;
+    EXPECT_FALSE(queue_.pop(none));
+  }
+}
+
+// T2: whoever makes nothing but malformed chains does not keep the thread.
+TEST_P(QueueTest, T2SomeMalformedChainsAreRefusedAtATime) {
+  FakeDriver driver(memory_, 64, packed());
+  ASSERT_TRUE(queue_.activate(driver.configuration()));
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(driver.offer({{kBuffers, 0, true}}));
+  Chain chain;
+  for (const unsigned refused : {Queue::kMostRefused, 2 * Queue::kMostRefused}) {
+    EXPECT_FALSE(queue_.pop(chain));
+    EXPECT_EQ(queue_.malformed_chains(), refused);
+    EXPECT_TRUE(queue_.enable_notifications()) << "there are more";
+  }
+  EXPECT_FALSE(queue_.pop(chain));
+  EXPECT_EQ(queue_.malformed_chains(), 40U);
+  EXPECT_FALSE(queue_.enable_notifications());
+}
+
 TEST_P(QueueTest, T1AddressesOutsideRamAreRejected) {
   expect_rejected({{kRamSize, 1, true}});
   expect_rejected({{kRamSize - 8, 9, true}});

@@ -92,6 +92,7 @@ int serve(const Options& options) {
        .memory_failed = [&](const control::MemoryFailed& failure) { server->announce(failure); },
        .device_unplugged = [&](const control::DeviceName& device) { server->announce_unplugged(device); },
        .device_kept = [&](const control::DeviceName& device) { server->announce_kept(device); },
+       .interface_lost = [&](const control::DeviceName& interface) { server->announce_lost(interface); },
        .memory_resized = [&](const control::MemoryResized& resized) { server->announce(resized); },
        .vsock_connection_wanted =
            [&](const control::VsockConnectionWanted& wanted) { return server->announce(wanted); },

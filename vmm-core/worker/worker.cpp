@@ -236,6 +236,7 @@ control::Status Worker::status() const {
   status.stalled_disks = disks_.stalled();
   status.block_jobs = block_jobs_.all();
   status.open_ports = ports_.open_ports();
+  status.lost_interfaces = lost_interfaces();
   status.open_trays.assign(open_trays_.begin(), open_trays_.end());
   if (machine_) {
     status.devices = machine_->device_names();

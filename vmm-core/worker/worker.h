@@ -64,6 +64,7 @@ class Worker final : public control::Commands {
     std::function<void(const control::MemoryFailed&)> memory_failed = {};
     std::function<void(const control::DeviceName&)> device_unplugged = {};
     std::function<void(const control::DeviceName&)> device_kept = {};
+    std::function<void(const control::DeviceName&)> interface_lost = {};
     std::function<void(const control::MemoryResized&)> memory_resized = {};
     // False when nobody is there who could answer.
     std::function<bool(const control::VsockConnectionWanted&)> vsock_connection_wanted = {};
@@ -114,6 +115,8 @@ class Worker final : public control::Commands {
   void plug_device(const control::PlugDevice& command, control::DescriptorSet descriptors) override;
   void unplug_device(const control::DeviceName& command) override;
   void set_link(const control::SetLink& command) override;
+  void reconnect_interface(const control::ReconnectInterface& command,
+                           control::DescriptorSet descriptors) override;
 
   // console_ports.cpp
   void plug_port(const control::PlugPort& command, control::DescriptorSet descriptors) override;
@@ -216,6 +219,11 @@ class Worker final : public control::Commands {
   machine::PciDeviceConfiguration user_interface(const control::InterfaceSpecification& interface,
                                                  NetCounters& counters, EventThread& thread,
                                                  control::DescriptorSet& descriptors);
+  machine::PciDeviceConfiguration stream_interface(const control::InterfaceSpecification& interface,
+                                                   NetCounters& counters, EventThread* thread,
+                                                   control::DescriptorSet& descriptors);
+  void stream_lost(const std::string& interface) noexcept;
+  std::vector<std::string> lost_interfaces() const;
   std::vector<EventThread*> interface_threads(const control::InterfaceSpecification& interface);
   machine::PciDeviceConfiguration rng_device(const control::RngSpecification& rng);
   // vsock.cpp

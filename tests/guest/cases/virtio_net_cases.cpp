@@ -188,7 +188,9 @@ bool echo(Network& network, const std::uint8_t* peer_mac, std::uint16_t sequence
   for (std::uint32_t i = 0; i < payload; ++i) icmp[8 + i] = static_cast<std::uint8_t>(i * 7 + sequence);
   put16(icmp + 2, internet_checksum(icmp, 8 + payload));
   std::uint32_t bytes = 42 + payload;
-  if (!network.send(frame, bytes < 60 ? 60 : bytes)) return false;
+  // A wire wants 60; a passt of Debian 12 takes what pads a packet up to it for a mistake.
+  const std::uint32_t least = command_line_number("net_unpadded", 0) != 0 ? bytes : 60;
+  if (!network.send(frame, bytes < least ? least : bytes)) return false;
   std::uint32_t got = network.receive(answer, [&](const std::uint8_t* data) {
     return get16(data + 12) == 0x0800 && data[23] == 1 && data[34] == 0 && get16(data + 40) == sequence;
   });
@@ -328,6 +330,48 @@ TEST(virtio_net, malformed_transmissions) {
     EXPECT_EQUAL(used->length, 0u);
   }
   EXPECT_EQUAL(network.device().status() & kNeedsReset, 0);
+}
+
+// Somebody outside opens a connection to a port of the guest's: its SYN is on the wire (RFC 9293 §3.5).
+TEST(virtio_net, connection) {
+  const std::uint64_t port = command_line_number("await_port", 0);
+  if (port == 0) SKIP("nobody is to connect");
+  Network network(0);
+  REQUIRE(network.ready());
+  std::uint8_t peer_mac[6], frame[kBufferBytes];
+  REQUIRE(resolve(network, peer_mac));
+  print("AWAITING\n");
+  const std::uint32_t got = network.receive(
+      frame,
+      [&](const std::uint8_t* data) {
+        return get16(data + 12) == 0x0800 && data[23] == 6 && get16(data + 36) == port && data[47] == 2;
+      },
+      20'000);
+  EXPECT(got >= 54);
+}
+
+// Who moves the packets goes, and another comes, as often as the command line says.
+TEST(virtio_net, link_comes_back) {
+  const std::uint64_t rounds = command_line_number("await_link", 0);
+  if (rounds == 0) SKIP("the link stays");
+  Network network(0);
+  REQUIRE(network.ready());
+  const auto wait_for_link = [&](unsigned state) {
+    const std::uint64_t deadline = now_nanoseconds() + 30'000 * kMillisecond;
+    while ((read16(network.device().configuration() + 6) & 1) != state)
+      if (now_nanoseconds() > deadline) return false;
+    return true;
+  };
+  std::uint8_t peer_mac[6];
+  for (std::uint64_t round = 1; round <= rounds; ++round) {
+    REQUIRE(resolve(network, peer_mac));
+    EXPECT(echo(network, peer_mac, static_cast<std::uint16_t>(round), 100));
+    print("LINKED ", round, "\n");
+    REQUIRE(wait_for_link(0));
+    REQUIRE(wait_for_link(1));
+  }
+  REQUIRE(resolve(network, peer_mac));
+  EXPECT(echo(network, peer_mac, 99, 1000));
 }
 
 }  // namespace guest

@@ -82,6 +82,21 @@ def command_line(shape: Shape, programs: Software, run: Path, console: Path, rea
     ]
 
 
+def newer_emulator(command: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The same by the QEMU of Debian's backports, and what its environment needs besides: QEMU 7.2 has no NIC with
+    virtual functions."""
+    folder = cache.backports(["qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios"])
+    places = [word for part in ("qemu", "seabios") for word in ("-L", str(folder / "usr/share" / part))]
+    modules = folder / "usr/lib/x86_64-linux-gnu/qemu"
+    return [str(folder / "usr/bin/qemu-system-x86_64"), *places, *command[1:]], {"QEMU_MODULE_DIR": str(modules)}
+
+
+def virtual_functions() -> list[str]:
+    """An igb NIC, which has SR-IOV, in a network with the host 10.0.2.2."""
+    return ["-device", "pcie-root-port,id=nic-port,addr=12", "-netdev", "user,id=functions,restrict=on",
+            "-device", "igb,netdev=functions,bus=nic-port,mac=02:00:00:00:00:05"]
+
+
 def assignable_devices(run: Path) -> list[str]:
     """An NVMe disk with something on it, and an e1000e NIC whose network has the host 10.0.2.2."""
     disk = run / "nvme.img"

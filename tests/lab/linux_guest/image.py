@@ -18,7 +18,7 @@ import initramfs
 MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_balloon", "virtio_input",
            "button", "evdev", "ext4", "pvpanic-mmio", "vmw_vsock_virtio_transport", "virtio_mem"]
 HARDWARE_MODULES = ["i6300esb", "lpc_ich", "iTCO_wdt", "ahci", "virtio_scsi", "sd_mod", "sr_mod", "isofs", "nvme",
-                    "e1000e"]  # of the usual kernel only
+                    "e1000e", "igbvf"]  # of the usual kernel only
 PROGRAMS = {"/bin/lsblk": Path("/bin/lsblk")}
 OUR_PROGRAMS = ("vsock_pipe", "memory_touch", "network_probe")
 

@@ -30,7 +30,7 @@ class UserNetTest : public testing::Test {
       lost_for_.store(error);
     };
     auto packets = std::make_unique<UserNet>("net0", back_end.connect(), options, memory_, thread_);
-    return std::make_unique<Net>("net0", std::vector<std::unique_ptr<net::Tap>>{},
+    return std::make_unique<Net>("net0", std::vector<std::unique_ptr<net::Wire>>{},
                                  NetOptions{.mac = {2, 0, 0, 0, 0, 1}, .packed = true, .pairs = pairs},
                                  counters_, std::vector<EventThread*>{&thread_}, std::move(packets));
   }
