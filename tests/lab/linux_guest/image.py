@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Makes (once) the Linux guest's kernel and initramfs: Debian's cloud kernel with its own virtio, serial and ACPI
-drivers, busybox, lsblk, programs of ours for AF_VSOCK, failing memory and networks, and with `with_agent` Debian's qemu-guest-agent; with `hardware`
-Debian's usual kernel, which has drivers of real devices too, and eject. Prints the folder that holds `vmlinuz` and
-`initramfs`."""
+drivers, busybox, lsblk and the programs beside this one, and with `with_agent` Debian's qemu-guest-agent; with
+`hardware` Debian's usual kernel, which has drivers of real devices too, and eject. Prints the folder that holds
+`vmlinuz` and `initramfs`."""
 
 import shutil
 import subprocess

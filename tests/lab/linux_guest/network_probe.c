@@ -1,6 +1,6 @@
 // Of the Linux guest, and of the lab's hosts: who answers, and frames as nobody should send them.
-//   network_probe reach MILLISECONDS    reads lines "NAME HOW FROM TO", asks all of them at once, and says the
-//                                       names of those that answer. HOW: echo (ICMP), dns (a question by UDP).
+//   network_probe reach MILLISECONDS    reads lines "NAME HOW FROM TO", asks all of them at once, and
+//                                       says the names of those that answer. HOW: echo (ICMP), dns.
 //   network_probe send INTERFACE TIMES  reads frames, each a line of hexadecimal digits, and sends them.
 #include <arpa/inet.h>
 #include <net/if.h>
