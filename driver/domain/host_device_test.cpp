@@ -230,7 +230,7 @@ TEST_F(NetworkFunctionTest, HasItsAddressAndVlanWhileADomainHasIt) {
   EXPECT_EQ(bus_->driver(kFirst), "igbvf");
   EXPECT_THAT(status(), HasSubstr("host-devices='0000:05:10.2=igbvf,02:00:00:00:00:02,0,0'"));
   EXPECT_THAT(live(), HasSubstr("<alias name='hostdev0'/>"));
-  EXPECT_THAT(live(), Not(HasSubstr("<target")));
+  EXPECT_THAT(live(), Not(HasSubstr("vnet")));
   ASSERT_EQ(destroy(), "");
   EXPECT_EQ(set_[1], kBefore);
   EXPECT_EQ(order_, "set igbvf set vfio-pci ");
@@ -286,7 +286,7 @@ TEST_F(NetworkFunctionTest, ComesToAndGoesFromARunningDomain) {
   ASSERT_EQ(detach(interface(kSecondPlace), kLive | VIR_DOMAIN_AFFECT_CONFIG), "");
   EXPECT_TRUE(run_until([&] { return bus_->driver(kSecond) == "igbvf"; }));
   EXPECT_EQ(set_[1], kBefore);
-  EXPECT_THAT(live(), Not(HasSubstr("hostdev")));
+  EXPECT_TRUE(run_until([&] { return live().find("hostdev") == std::string::npos; }));
   EXPECT_THAT(status(), Not(HasSubstr("host-devices")));
 }
 
