@@ -40,7 +40,7 @@ class FakeBackEnd final : public NetBackEnd {
 class NetLinkTest : public testing::Test {
  protected:
   NetLinkTest()
-      : guest_(std::make_unique<Net>("net", std::vector<std::unique_ptr<net::Tap>>{}, NetOptions{.pairs = 1},
+      : guest_(std::make_unique<Net>("net", std::vector<std::unique_ptr<net::Wire>>{}, NetOptions{.pairs = 1},
                                      counters_, std::vector<EventThread*>{&thread_},
                                      std::make_unique<FakeBackEnd>(mover_))) {}
   Net& device() { return dynamic_cast<Net&>(guest_.transport().device()); }
