@@ -289,6 +289,7 @@ Task<> Domain::launch(config::DomainDefinition definition, bool paused) {
       launched->live.memory.maximum_kib - config::virtio_memory_kib(launched->live);
   live_ = std::make_shared<config::DomainDefinition>(std::move(launched->live));
   open_trays_.clear();
+  passt_deaths_.clear();
   resets_ = 0;
   reboot_requested_ = false;
   control_error_.clear();

@@ -411,6 +411,7 @@ bool Domain::drop_device(const std::string& alias) {
       0)
     return false;
   if (devices.vsocks.empty() && !live_->devices.vsocks.empty()) release_cid();
+  passt_deaths_.erase(alias);
   live_ = std::move(live);
   return true;
 }

@@ -112,6 +112,12 @@ void write_record(const std::filesystem::path& path, pid_t pid) {
     throw system_error(errno, fmt::format("write '{}'", path.string()));
 }
 
+bool has_ended(const WorkerProcess& process, int patience_ms) {
+  pollfd ended{process.pidfd.get(), POLLIN, 0};
+  return ::poll(&ended, 1, patience_ms) > 0;
+}
+
+// The process, if it runs.
 std::optional<WorkerProcess> read_record(const std::filesystem::path& path) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   std::array<char, 64> text;
@@ -123,12 +129,10 @@ std::optional<WorkerProcess> read_record(const std::filesystem::path& path) {
   const auto [rest, error] = std::from_chars(text.data(), end, pid);
   if (error != std::errc() || rest == end) return std::nullopt;
   if (std::from_chars(rest + 1, end, start_time).ec != std::errc()) return std::nullopt;
-  return find_worker(pid, start_time);
-}
-
-bool has_ended(const WorkerProcess& process, int patience_ms) {
-  pollfd ended{process.pidfd.get(), POLLIN, 0};
-  return ::poll(&ended, 1, patience_ms) > 0;
+  std::optional<WorkerProcess> process = find_worker(pid, start_time);
+  // It may have ended and nobody has taken note yet.
+  if (process && has_ended(*process, 0)) return std::nullopt;
+  return process;
 }
 
 Tool command_of(const config::Interface& interface, const PasstSettings& settings) {
@@ -199,8 +203,9 @@ std::vector<std::string> passt_arguments(const config::Interface& interface) {
 }
 
 FileDescriptor start_passt(const config::Interface& interface, const PasstSettings& settings) {
-  end_passt(settings.directory, passt_name(interface));
   try {
+    if (read_record(record_of(settings.directory, passt_name(interface))))
+      throw operation_failed("an interface with that MAC address has a passt already");
     return start(interface, settings);
   } catch (const Error& error) {
     throw Error(error.code(), fmt::format("interface {} of type user: {}",

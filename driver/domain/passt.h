@@ -35,7 +35,7 @@ std::string passt_name(const config::Interface& interface);
 std::vector<std::string> passt_arguments(const config::Interface& interface);
 
 // The worker's end, when passt is ready: its ports are open. Throws Error naming the interface, with what
-// passt said. One that is recorded for the interface is ended first.
+// passt said; also while one that is recorded under that name still runs.
 vmm::FileDescriptor start_passt(const config::Interface& interface, const PasstSettings& settings);
 
 // When nobody has the worker's end any more: gives it a moment to end by itself, then kills it.

@@ -139,6 +139,8 @@ class UserNetwork(GuestNetworkCase):
                 passt = self.passt()
                 self.assertTrue(self.runs(passt))
                 self.assertIn("nobody", self.owner(passt))
+                self.assertIn("has a passt already", self.refused("attach-device", "plug", nic, "--live"))
+                self.assertTrue(self.runs(passt))
                 self.virsh("domif-setlink", "plug", MAC, "down")
                 self.assertIn("down", self.virsh("domif-getlink", "plug", MAC))
                 self.virsh("detach-device", "plug", nic, "--live")
