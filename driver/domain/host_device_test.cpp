@@ -286,7 +286,7 @@ TEST_F(NetworkFunctionTest, ComesToAndGoesFromARunningDomain) {
   ASSERT_EQ(detach(interface(kSecondPlace), kLive | VIR_DOMAIN_AFFECT_CONFIG), "");
   EXPECT_TRUE(run_until([&] { return bus_->driver(kSecond) == "igbvf"; }));
   EXPECT_EQ(set_[1], kBefore);
-  EXPECT_TRUE(run_until([&] { return live().find("hostdev") == std::string::npos; }));
+  EXPECT_TRUE(run_until([&] { return live().find("alias name='hostdev0'") == std::string::npos; }));
   EXPECT_THAT(status(), Not(HasSubstr("host-devices")));
 }
 

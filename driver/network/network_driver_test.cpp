@@ -560,7 +560,7 @@ TEST_F(NetworkDriverTest, APortOfOpenVSwitchHasAnIdThatControllersKnowItBy) {
       define(R"(<network><name>ovs</name><forward mode='bridge'/><bridge name='ovsbr0'/>
     <virtualport type='openvswitch'/>
     <portgroup name='web'><vlan trunk='yes'><tag id='4'/><tag id='5' nativeMode='tagged'/></vlan>
-      <virtualport><parameters profileid='web'/></virtualport></portgroup></network>)");
+      <virtualport type='openvswitch'><parameters profileid='web'/></virtualport></portgroup></network>)");
   start(handle.uuid);
   std::string wanted = kPort;
   wanted.insert(wanted.find("<mac"), "<group>web</group>");

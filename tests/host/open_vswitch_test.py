@@ -24,7 +24,7 @@ NETWORK = """<network>
   <portgroup name='red'><vlan><tag id='42'/></vlan></portgroup>
   <portgroup name='all'>
     <vlan trunk='yes'><tag id='42'/><tag id='47' nativeMode='untagged'/></vlan>
-    <virtualport><parameters profileid='web'/></virtualport>
+    <virtualport type='openvswitch'><parameters profileid='web'/></virtualport>
   </portgroup>
 </network>
 """
@@ -79,7 +79,7 @@ class OpenVSwitch(unittest.TestCase):
     def ports(self) -> list[str]:
         return self.ovs("list-ports", "ovsbr0").split()
 
-    def id(self, link: str, key: str) -> str:
+    def external_id(self, link: str, key: str) -> str:
         return self.ovs("--if-exists", "get", "Interface", link, f"external_ids:{key}")
 
     def virsh(self, *arguments: object) -> str:
@@ -115,13 +115,13 @@ class OpenVSwitch(unittest.TestCase):
                          ["[42, 47]", "47", "native-untagged"])
         uuid = self.virsh("domuuid", "vm").strip()
         for number, link in enumerate(["vnet0", "vnet1"], 1):
-            self.assertEqual(self.id(link, "attached-mac"), f"52:54:00:aa:bb:0{number}")
-            self.assertEqual([self.id(link, "vm-id"), self.id(link, "iface-status")], [uuid, "active"])
-        self.assertEqual(self.id("vnet1", "port-profile"), "web")
-        self.assertEqual(self.id("vnet2", "iface-id"), UUID)
+            self.assertEqual(self.external_id(link, "attached-mac"), f"52:54:00:aa:bb:0{number}")
+            self.assertEqual([self.external_id(link, "vm-id"), self.external_id(link, "iface-status")], [uuid, "active"])
+        self.assertEqual(self.external_id("vnet1", "port-profile"), "web")
+        self.assertEqual(self.external_id("vnet2", "iface-id"), UUID)
         self.assertEqual(self.ovs("get", "Interface", "vnet2", "mtu"), "1400")
         live = self.virsh("dumpxml", "vm")
-        self.assertIn(f"interfaceid='{self.id('vnet0', 'iface-id')}'", live)
+        self.assertIn(f"interfaceid='{self.external_id('vnet0', 'iface-id')}'", live)
         self.assertIn("<target dev='vnet0'/>", live)
         self.assertIn("connections='2'", self.virsh("net-dumpxml", "ovs"))
         self.virsh("destroy", "vm")
@@ -172,7 +172,8 @@ class OpenVSwitch(unittest.TestCase):
                                                f"<virtualport type='{kind}'/></network>"))
             self.virsh("net-start", "other")
             define(self.daemon, "vm", "idle", devices="<interface type='network'><source network='other'/></interface>")
-            self.refused("start", "vm")
+            self.assertRegex(self.refused("start", "vm"), "802.1Qb|not supported|MidoNet")
+            self.virsh("undefine", "vm")
             self.virsh("net-destroy", "other")
             self.virsh("net-undefine", "other")
         define(self.daemon, "tuned", "idle", devices=ON_BRIDGE)
