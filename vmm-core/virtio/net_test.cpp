@@ -701,13 +701,9 @@ class Flood {
               static_cast<void>(memory.store_release_u16({rings.driver.value + 2},
                                                          static_cast<std::uint16_t>(used + rings.size)));
             }
-            has_begun_ = true;
-            has_begun_.notify_one();
           }
           is_over_ = true;
-        }) {
-    has_begun_.wait(false);
-  }
+        }) {}
   ~Flood() {
     stop_ = true;
     thread_.join();
@@ -715,7 +711,7 @@ class Flood {
   bool is_over() const { return is_over_; }
 
  private:
-  std::atomic<bool> stop_{false}, has_begun_{false}, is_over_{false};
+  std::atomic<bool> stop_{false}, is_over_{false};
   std::thread thread_;
 };
 
