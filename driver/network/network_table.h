@@ -27,8 +27,8 @@ struct Network {
   bool autostart = false;
   std::map<Uuid, config::NetworkPort> ports;
   std::vector<config::PciAddress> functions;  // of its <pf>, as they were when somebody last looked
-  std::unique_ptr<NameService> name_service;                  // while active, where it has addresses to serve
-  loop::Turn turn;                                            // of every change
+  std::unique_ptr<NameService> name_service;  // while active, where it has addresses to serve
+  loop::Turn turn;                            // of every change
   std::deque<std::chrono::steady_clock::time_point> repairs;  // of the last minute
 
   // What a definition is changed to, and what is stored.

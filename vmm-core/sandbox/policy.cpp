@@ -183,7 +183,7 @@ constexpr auto kIoRules = std::to_array<FilterRule>({
     request(VHOST_SET_VRING_CALL),
     request(VHOST_SET_VRING_ERR),
     request(VHOST_NET_SET_BACKEND),
-    request(TUNSETQUEUE),  // pairs of queues that a driver takes into use
+    request(TUNSETQUEUE),         // pairs of queues that a driver takes into use
     request(TUNSETSTEERINGEBPF),  // a program of the daemon's
     request(TUNSETVNETHDRSZ),
     request(TUNGETIFF),
