@@ -2,6 +2,7 @@
 # time limit: 300 s
 """T24: 200 networks and 1,000 taps come and go, and leave no link, rule, process or file."""
 
+import contextlib
 import json
 import re
 import resource
@@ -117,17 +118,26 @@ class Scale(unittest.TestCase):
                 break
         return found
 
+    def stop_all(self) -> None:
+        """What a failure leaves: networks outlive their daemon, and each dnsmasq takes of what the host has."""
+        if not self.daemon.answers():
+            self.daemon.start()
+        for name in self.daemon.virsh("list", "--name").split():
+            self.daemon.virsh("destroy", name, check=False)
+        for name in self.daemon.virsh("net-list", "--name").split():
+            self.daemon.virsh("net-destroy", name, check=False)
+
     def test_networks_and_taps_come_and_go(self):
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        with PrivateDaemon(own_network=True) as self.daemon:
+        with PrivateDaemon(own_network=True) as self.daemon, contextlib.ExitStack() as cleanup:
+            cleanup.callback(self.stop_all)
             for number in range(NETWORKS):
                 (self.daemon.root / f"n{number}.xml").write_text(network_xml(number))
             # What the first of each sets up for good.
             self.daemon.virsh("net-create", self.daemon.root / "n0.xml")
             define(self.daemon, "vm0", "idle", memory_mib=16, devices=interfaces_xml(0).split("\n")[0])
-            self.batch(["start vm0", "destroy vm0", "undefine vm0"][:1])
-            self.batch(["destroy vm0"])
-            self.batch(["undefine vm0"])
+            for command in ("start", "destroy", "undefine"):
+                self.batch([f"{command} vm0"])
             self.daemon.virsh("net-destroy", "n0")
             before = self.settled()
 
