@@ -27,6 +27,7 @@
 #include "daemon/service_manager.h"
 #include "daemon/worker_settings.h"
 #include "driver/domain/driver.h"
+#include "driver/domain/link_loss.h"
 #include "driver/domain/native_format.h"
 #include "driver/host/driver.h"
 #include "driver/interface/driver.h"
@@ -34,6 +35,7 @@
 #include "driver/nwfilter/driver.h"
 #include "driver/secret/driver.h"
 #include "driver/storage/driver.h"
+#include "driver/watch/host_watch.h"
 #include "vmm-core/os/error.h"
 
 namespace warren::daemon {
@@ -115,9 +117,11 @@ class Daemon {
         secrets_(driver::secret::make_secret_driver(loop_, secret_settings())),
         storage_(driver::storage::make_storage_driver(loop_, storage_settings())),
         interfaces_(driver::interface::make_interface_driver(loop_, interface_settings())),
+        watch_(loop_, [this](std::string_view text) { log_.write(LogLevel::warning, text, "driver.watch"); }),
         network_filters_(driver::nwfilter::make_filter_driver(loop_, filter_settings())),
         networks_(driver::network::make_network_driver(loop_, network_settings())),
         driver_(driver::domain::make_domain_driver(loop_, driver_settings(), facts_)),
+        link_loss_(driver::domain::watch_links(*driver_, watch_)),
         native_formats_(driver::domain::make_native_formats(loop_, facts_)),
         server_(loop_, session_services(nullptr), server_settings("virtwarrend")),
         admin_server_(loop_, session_services(&administration_), server_settings("admin")) {}
@@ -212,6 +216,7 @@ class Daemon {
     settings.report = [this](std::string_view text) {
       log_.write(LogLevel::warning, text, "driver.network");
     };
+    settings.watch = &watch_;
     return settings;
   }
 
@@ -227,6 +232,7 @@ class Daemon {
     settings.report = [this](std::string_view text) {
       log_.write(LogLevel::warning, text, "driver.nwfilter");
     };
+    settings.watch = &watch_;
     return settings;
   }
 
@@ -374,9 +380,11 @@ class Daemon {
   std::unique_ptr<driver::SecretDriver> secrets_;
   std::unique_ptr<driver::storage::LocalStorage> storage_;
   std::unique_ptr<driver::InterfaceDriver> interfaces_;
+  driver::watch::HostWatch watch_;
   std::unique_ptr<driver::nwfilter::FilterDriver> network_filters_;
   std::unique_ptr<driver::network::LocalNetworks> networks_;
   std::unique_ptr<driver::domain::DomainDriver> driver_;  // uses the pools and the networks
+  std::unique_ptr<driver::domain::LinkLoss> link_loss_;
   std::unique_ptr<driver::NativeFormats> native_formats_;
   rpc::Server server_;
   rpc::Administration administration_{

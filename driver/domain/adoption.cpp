@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "driver/domain/domain.h"
+#include "driver/domain/stray_ports.h"
 #include "vmm-core/control/client.h"
 
 namespace warren::driver::domain {
@@ -50,6 +51,7 @@ Task<> Domain::adopt(LiveStatus status) {
     co_await end_stray(environment_, std::move(socket), std::move(process));
     co_await roll_back_host_devices(std::move(status.bound_devices));
     co_await roll_back_networks(status.live);
+    co_await delete_stray_ports_of(environment_, uuid_);
     co_await remove_status();
     drop_if_gone();
     co_return;
@@ -59,6 +61,7 @@ Task<> Domain::adopt(LiveStatus status) {
   for (const config::Vsock& vsock : live_->devices.vsocks) environment_->cids.claim(uuid_, vsock.cid);
   co_await adopt_host_devices(std::move(status.bound_devices));
   co_await adopt_networks();
+  co_await delete_stray_ports_of(environment_, uuid_);
   for (BlockJobRecord& record : status.block_jobs) {
     const std::string target = record.disk;
     block_jobs_[target] = std::make_shared<BlockJob>(environment_->loop, std::move(record));

@@ -58,6 +58,12 @@ bool has_tuning(const config::DomainDefinition& definition) {
          !definition.perf.enabled.empty() || std::any_of(interfaces.begin(), interfaces.end(), limited);
 }
 
+bool is_asking_networks(const config::DomainDefinition& definition) {
+  return std::ranges::any_of(definition.devices.interfaces, [](const config::Interface& interface) {
+    return interface.type == config::InterfaceType::network;
+  });
+}
+
 }  // namespace
 
 // What a pool thread has made ready.
@@ -199,6 +205,20 @@ Task<std::shared_ptr<Domain::Launched>> Domain::make_ready(config::DomainDefinit
   std::shared_ptr<Launched> launched;
   std::exception_ptr failed;
   try {
+    if (is_asking_networks(definition) && !persistent_) {
+      // Before they have ports of a domain that nobody would know of.
+      std::move_only_function<Done()> note = [self, preparation, live = definition, id = id_,
+                                              bound = host_devices_ ? host_devices_->bound()
+                                                                    : std::vector<BoundDevice>()]() mutable {
+        LiveStatus status;
+        status.live = std::move(live);
+        status.live.id = id;
+        status.bound_devices = std::move(bound);
+        self->note_start(status, *preparation);
+        return Done{};
+      };
+      co_await run_blocking<Done>(environment_->io_threads, std::move(note));
+    }
     co_await take_ports(definition);
     std::move_only_function<std::shared_ptr<Launched>()> work =
         [self, preparation, definition = std::move(definition), access = std::move(access),

@@ -118,6 +118,12 @@ Task<> Domain::filter_interface(const config::Interface& interface) {
   co_await await_completion<FilterBindingHandle>(std::move(begin));
   // A binding that was there already is somebody else's to give back.
   attachments_.push_back({.filtered = interface.target});
+  // Until now nothing could wait in it for the guest.
+  std::move_only_function<Done()> begin_to_pass = [interface] {
+    set_guest_link_up(interface);
+    return Done{};
+  };
+  co_await run_blocking<Done>(environment_->io_threads, std::move(begin_to_pass));
 }
 
 Task<> Domain::filter_interfaces(const config::DomainDefinition& definition) {
@@ -286,29 +292,6 @@ bool Domain::has_port(const Uuid& port) const {
   return live_ && std::ranges::any_of(live_->devices.interfaces, [&port](const config::Interface& interface) {
            return interface.port && interface.port->id == port;
          });
-}
-
-// Ports that a daemon which died had asked for, and had not written down whom for. Those of domains that are
-// not known here are somebody else's.
-Task<> delete_stray_ports(const std::shared_ptr<Environment>& environment) {
-  NetworkDriver* networks = environment->settings.networks;
-  if (networks == nullptr) co_return;
-  const std::vector<NetworkHandle> active = networks->list_networks({}, VIR_CONNECT_LIST_NETWORKS_ACTIVE);
-  for (const NetworkHandle& network : active) {
-    const std::vector<NetworkPortHandle> ports = networks->list_ports({}, network.uuid, 0);
-    for (const NetworkPortHandle& port : ports) {
-      const config::NetworkPort found =
-          config::parse_network_port(networks->port_xml({}, network.uuid, port.uuid, 0), false);
-      const std::shared_ptr<Domain> owner = environment->table.by_uuid(found.owner_uuid);
-      if (!owner || owner->has_port(port.uuid)) continue;
-      environment->log(LogPriority::warning, fmt::format("port {} of network '{}' is nobody's: it is deleted",
-                                                         port.uuid.to_string(), network.name));
-      Beginning<void> begin = [networks, uuid = network.uuid, id = port.uuid](Completion<void> completion) {
-        networks->delete_port({}, uuid, id, 0, std::move(completion));
-      };
-      co_await await_completion<void>(std::move(begin));
-    }
-  }
 }
 
 Task<> Domain::give_back_to_host() {

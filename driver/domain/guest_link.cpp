@@ -37,7 +37,8 @@ link::TapSettings tap_of(const config::Interface& interface) {
           .bridge = bridge,
           .port = flags,
           .vlan = interface.vlan,
-          .fixed_address = keeps};
+          .fixed_address = keeps,
+          .up = !interface.filter};
 }
 
 }  // namespace
@@ -60,6 +61,10 @@ GuestLink open_guest_link(const config::Interface& interface) {
   }
   link::Tap tap = link::open_tap(tap_of(interface));
   return {std::move(tap.name), std::move(tap.queues), nullptr};
+}
+
+void set_guest_link_up(const config::Interface& interface) {
+  if (interface.target_managed.value_or(true)) link::set_up(interface.target);
 }
 
 bool plug_guest_link(const config::Interface& interface) {

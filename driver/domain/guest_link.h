@@ -19,7 +19,10 @@ struct GuestLink {
 
 // Where its port says, for one of type network. A macvtap stays until it is deleted; a tap does not. Blocks;
 // any thread. Throws Error.
+// One that is to be filtered is down until set_guest_link_up().
 GuestLink open_guest_link(const config::Interface& interface);
+// The tap of an interface with a filter, once that is in force. Blocks; any thread. Throws Error.
+void set_guest_link_up(const config::Interface& interface);
 
 // The tap of a running guest, back in its bridge where it is not: somebody took it out, or made the bridge
 // anew. False: it is where it belongs. Blocks; any thread. Throws Error.

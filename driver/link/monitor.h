@@ -1,5 +1,5 @@
-// Tells what happens to links behind our back: added, removed, renamed, put into another bridge; and who is heard on
-// them (RTNLGRP_LINK, RTNLGRP_NEIGH).
+// Tells what happens to links behind our back: added, removed, renamed, put into another bridge; and who is
+// heard on them (RTNLGRP_LINK, RTNLGRP_NEIGH).
 //
 // One thread at a time; of the network name space of the thread that makes it. read() never blocks.
 #pragma once

@@ -17,6 +17,10 @@ namespace boost::asio {
 class io_context;
 }
 
+namespace warren::driver::watch {
+class HostWatch;
+}
+
 namespace warren::driver::nwfilter {
 
 struct FilterSettings {
@@ -24,6 +28,9 @@ struct FilterSettings {
   std::filesystem::path run_directory;  // /run/warren/nwfilter: bindings; gone when the host restarts
   // Of what is wrong on disk, of taps that could not be filtered as they should. From any thread.
   std::function<void(std::string_view)> report = [](std::string_view) {};
+  // Tells when others remove the rules of taps, for them to be put in place again. Outlives the driver. Null:
+  // nobody looks.
+  watch::HostWatch* watch = nullptr;
 };
 
 class FilterDriver : public NetworkFilterDriver {

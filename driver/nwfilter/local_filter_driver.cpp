@@ -7,6 +7,7 @@
 #include <net/if.h>
 
 #include "driver/link/link.h"
+#include "driver/watch/host_watch.h"
 
 namespace warren::driver::nwfilter {
 
@@ -47,7 +48,7 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
   using Work = std::move_only_function<FilterTable::Change(FilterTable&)>;
 
   Service(asio::io_context& loop_taken, FilterSettings settings)
-      : loop(loop_taken), table(std::move(settings)), turn(loop_taken) {}
+      : loop(loop_taken), watch_of_host(settings.watch), table(std::move(settings)), turn(loop_taken) {}
 
   void start() {
     const std::weak_ptr<Service> weak = weak_from_this();
@@ -59,11 +60,18 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
                        const std::vector<LearnedAddress>& learned) { tell(weak, tap, number, learned); },
         .report = [this](std::string_view text) { table.report(text); }});
     for (const auto& [tap, binding] : table.bindings()) watch(binding);
+    if (watch_of_host == nullptr) return;
+    watching = watch_of_host->subscribe({.links = nullptr, .rules = [weak](const std::string& changed) {
+                                           const Self self = weak.lock();
+                                           if (self != nullptr && changed == watch::kFilterTable)
+                                             self->rules_changed();
+                                         }});
   }
 
   // No thread is left that would touch anything; what waits on the loop finds that out.
   void close() {
     is_closed = true;
+    if (watch_of_host != nullptr) watch_of_host->unsubscribe(watching);
     watcher.reset();
     pool.join();
   }
@@ -98,6 +106,30 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
         loop::run_task<void>(self->loop, learn(self, tap, number), std::move(done));
       }
     });
+  }
+
+  // By somebody else. Until they are back guests do as they please: at once, and once more if it happens
+  // meanwhile.
+  void rules_changed() {
+    if (table.bindings().empty() || std::exchange(is_to_reapply, true) || is_reapplying) return;
+    is_reapplying = true;
+    loop::run_task<void>(
+        loop, reapply_changed(shared_from_this()),
+        [self = shared_from_this()](std::expected<void, Error> outcome) {
+          self->is_reapplying = false;
+          if (outcome) return;
+          self->table.report(
+              fmt::format("the filters of taps were changed by somebody else, and cannot be put in place "
+                          "again: {}; guests are not filtered until a filter of theirs is defined again",
+                          outcome.error().detail()));
+        });
+  }
+
+  static Task<> reapply_changed(Self self) {
+    while (std::exchange(self->is_to_reapply, false)) {
+      co_await reapply(self);
+      self->table.report("the filters of taps were changed by somebody else, and are in place again");
+    }
   }
 
   // Makes a change on the pool's thread, and then in the table. The turn is the caller's.
@@ -199,6 +231,9 @@ struct LocalFilterDriver::Service : std::enable_shared_from_this<Service> {
   }
 
   asio::io_context& loop;
+  watch::HostWatch* const watch_of_host;
+  std::uint64_t watching = 0;
+  bool is_reapplying = false, is_to_reapply = false;
   FilterTable table;  // changed by the pool's thread while a turn is held; committed on the loop
   loop::Turn turn;
   std::optional<TapWatcher> watcher;
