@@ -1,5 +1,6 @@
 #include "driver/network/dnsmasq_process.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -22,6 +23,10 @@ namespace {
 using vmm::FileDescriptor;
 
 constexpr const char* kProgram = "dnsmasq";
+constexpr const char* kInotifyLimit = "/proc/sys/fs/inotify/max_user_instances";
+constexpr unsigned kMostInotify = 8192;
+constexpr const char* kMoreInotify =
+    " (more networks need more of them: sysctl fs.inotify.max_user_instances=1024)";
 constexpr std::chrono::seconds kStartDeadline{20};
 constexpr std::chrono::seconds kTimeToEnd{5};
 constexpr std::chrono::seconds kTimeToBeKilled{10};
@@ -36,6 +41,18 @@ std::string read_small(const std::string& path) {
 
 std::string configuration_word(const DnsmasqFiles& files) {
   return "--conf-file=" + files.configuration.native();
+}
+
+// Each dnsmasq has one of these, and all of them are root's when they begin; a host allows a user 128 of them
+// if nobody has said more (inotify(7)). False: it allows enough, or this may not be changed.
+bool allow_more_inotify() {
+  const std::string text = read_small(kInotifyLimit);
+  unsigned limit = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error != std::errc() || limit >= kMostInotify) return false;
+  const std::string more = std::to_string(std::min(kMostInotify, std::max(limit, 128U) * 2));
+  const FileDescriptor file(::open(kInotifyLimit, O_WRONLY | O_CLOEXEC));
+  return file && ::write(file.get(), more.data(), more.size()) == static_cast<ssize_t>(more.size());
 }
 
 bool is_dnsmasq(pid_t pid) {
@@ -96,12 +113,14 @@ std::optional<DnsmasqProcess> find_dnsmasq(const DnsmasqFiles& files) {
 
 DnsmasqProcess start_dnsmasq(const DnsmasqFiles& files, std::string_view network) {
   if (const auto old = find_dnsmasq(files)) stop_dnsmasq(*old, kTimeToEnd);
-  const ToolResult result =
-      run_tool({.name = kProgram, .arguments = {configuration_word(files)}, .deadline = kStartDeadline});
+  const Tool tool{.name = kProgram, .arguments = {configuration_word(files)}, .deadline = kStartDeadline};
+  ToolResult result = run_tool(tool);
+  const bool lacks_inotify = result.status != 0 && result.errors.find("inotify") != std::string::npos;
+  if (lacks_inotify && allow_more_inotify()) result = run_tool(tool);
   if (result.status != 0) {
     throw Error(VIR_ERR_OPERATION_FAILED,
-                fmt::format("network {}: dnsmasq did not start (status {}): {}", network, result.status,
-                            printable(result.errors)),
+                fmt::format("network {}: dnsmasq did not start (status {}): {}{}", network, result.status,
+                            printable(result.errors), lacks_inotify ? kMoreInotify : ""),
                 VIR_FROM_NETWORK);
   }
   auto process = find_dnsmasq(files);

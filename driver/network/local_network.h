@@ -95,6 +95,7 @@ class LocalNetworkDriver final : public LocalNetworks {
   // ---- local_network_changes.cpp
   Task<> load_all();
   Task<> adopt(NetworkPointer network);
+  Task<> adopt_rules();
   Task<> start_by_itself(NetworkPointer network);
   Task<NetworkHandle> define(std::string xml, unsigned int flags);
   Task<NetworkHandle> create(std::string xml, unsigned int flags);
@@ -114,6 +115,7 @@ class LocalNetworkDriver final : public LocalNetworks {
   Task<std::shared_ptr<ReservedBridge>> choose_bridge(const NetworkDefinition& definition);
   Task<> bring_up(NetworkPointer network);
   void ended(const NetworkPointer& network);
+  Task<> forget(NetworkPointer network);
 
   // ---- local_network_repair.cpp
   Task<> repair(NetworkPointer network);

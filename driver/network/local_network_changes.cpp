@@ -50,8 +50,36 @@ Task<> LocalNetworkDriver::load_all() {
           fmt::format("network '{}': {}", network->definition.name, loop::error_of(failed).message()));
     }
   }
+  if (!active_before_.empty()) co_await adopt_rules();
   active_before_.clear();
   if (is_first) std::ofstream(autostarted).put('\n');
+}
+
+// All at once: one transaction for each of many networks takes seconds. One that cannot be is not to take the
+// others' along.
+Task<> LocalNetworkDriver::adopt_rules() {
+  std::vector<NetworkDefinition> active;
+  for (const NetworkPointer& network : table_.all())
+    if (network->is_active && network->definition.owns_bridge()) active.push_back(network->definition);
+  std::move_only_function<std::vector<std::string>()> apply = [this, active = std::move(active)] {
+    std::vector<std::string> failures;
+    try {
+      host_->reapply_rules();
+      return failures;
+    } catch (const Error& error) {
+      failures.push_back(error.message());
+    }
+    for (const NetworkDefinition& definition : active) {
+      try {
+        host_->apply_rules(definition);
+      } catch (const Error& error) {
+        failures.push_back(fmt::format("network '{}': {}", definition.name, error.message()));
+      }
+    }
+    return failures;
+  };
+  const auto failures = co_await on_host<std::vector<std::string>>(std::move(apply));
+  for (const std::string& failure : failures) settings_.report(failure);
 }
 
 // A network that was active when the last daemon ended.
@@ -71,6 +99,7 @@ Task<> LocalNetworkDriver::adopt(NetworkPointer network) {
                                  network->definition.name, network->definition.bridge.name));
     co_await write_status(network, false);
     ended(network);
+    if (!network->is_persistent) co_await forget(network);
     co_return;
   }
   if (network->definition.owns_bridge())
@@ -278,6 +307,19 @@ Task<> LocalNetworkDriver::bring_up(NetworkPointer network) {
   std::rethrow_exception(failed);
 }
 
+// Of one that nobody knows any more. What stays is no reason for it not to go.
+Task<> LocalNetworkDriver::forget(NetworkPointer network) {
+  std::move_only_function<loop::Done()> remove = [this, definition = network->definition] {
+    host_->forget(definition);
+    return loop::Done{};
+  };
+  try {
+    co_await on_host<loop::Done>(std::move(remove));
+  } catch (const Error& error) {
+    settings_.report(fmt::format("network '{}': {}", network->definition.name, error.message()));
+  }
+}
+
 // What an inactive network is, from an active one.
 void LocalNetworkDriver::ended(const NetworkPointer& network) {
   network->is_active = false;
@@ -313,6 +355,7 @@ Task<> LocalNetworkDriver::stop(Uuid uuid) {
   // It has stopped, whatever is written.
   ended(network);
   emit(*network, VIR_NETWORK_EVENT_STOPPED);
+  if (!network->is_persistent) co_await forget(network);
   if (failed) std::rethrow_exception(failed);
 }
 
@@ -330,6 +373,7 @@ Task<> LocalNetworkDriver::undefine(Uuid uuid) {
   network->next.reset();
   if (!network->is_active) table_.remove(uuid);
   emit(*network, VIR_NETWORK_EVENT_UNDEFINED);
+  if (!network->is_active) co_await forget(network);
 }
 
 Task<> LocalNetworkDriver::set_autostart(Uuid uuid, bool autostart) {

@@ -68,6 +68,7 @@ struct FakeHost final : NetworkHost {
   void remove_port_bandwidth(const NetworkDefinition&, const config::NetworkPort& port) override {
     note("no class " + std::to_string(port.class_id));
   }
+  void forget(const NetworkDefinition& definition) override { note("forget " + definition.bridge.name); }
   std::vector<DhcpLease> leases(const NetworkDefinition&) override {
     return {{.interface = "virbr0", .mac = "52:54:00:11:22:33", .address = "192.168.122.7", .prefix = 24},
             {.interface = "virbr0", .mac = "52:54:00:11:22:44", .address = "192.168.122.8", .prefix = 24}};
@@ -243,7 +244,7 @@ TEST_F(NetworkDriverTest, T15TheNextDaemonFindsNetworksAndPorts) {
   const std::string xml = driver_->port_xml({}, handle.uuid, port.uuid, 0);
   EXPECT_THAT(xml, HasSubstr("bridge='virbr0'"));
   begin();
-  EXPECT_THAT(host_->calls, ElementsAre("adopt virbr0", "find service"));
+  EXPECT_THAT(host_->calls, ElementsAre("adopt virbr0", "find service", "all rules"));
   EXPECT_TRUE(driver_->network_is_active({}, handle.uuid));
   EXPECT_EQ(driver_->port_xml({}, handle.uuid, port.uuid, 0), xml);
   EXPECT_THAT(driver_->network_xml({}, handle.uuid, 0), HasSubstr("connections='1'"));
@@ -537,6 +538,7 @@ TEST_F(NetworkDriverTest, ATransientNetworkIsGoneWithItsStop) {
             "can't undefine transient network");
   stop(handle.uuid);
   EXPECT_THAT(driver_->list_networks({}, 0), IsEmpty());
+  EXPECT_EQ(host_->calls.back(), "forget virbr0");
 }
 
 }  // namespace

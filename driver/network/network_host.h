@@ -43,8 +43,8 @@ class NetworkHost {
   virtual std::vector<std::string> start(const NetworkDefinition& definition) = 0;
   // All of it goes, as far as it is there.
   virtual void stop(const NetworkDefinition& definition) = 0;
-  // Of a network that was started by an earlier daemon. False: its bridge is no more. Rules are applied
-  // again.
+  // Of a network that was started by an earlier daemon. False: its bridge is no more. Its rules are
+  // reapply_rules()'s.
   virtual bool adopt(const NetworkDefinition& definition) = 0;
   // Rules as `definition` has them, in place of those there are.
   virtual void apply_rules(const NetworkDefinition& definition) = 0;
@@ -56,6 +56,9 @@ class NetworkHost {
   virtual void set_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) = 0;
   virtual void remove_port_bandwidth(const NetworkDefinition& definition,
                                      const config::NetworkPort& port) = 0;
+
+  // What outlives a network that is stopped goes with one that is no more: its leases.
+  virtual void forget(const NetworkDefinition& definition) = 0;
 
   virtual std::vector<DhcpLease> leases(const NetworkDefinition& definition) = 0;
 

@@ -174,12 +174,13 @@ void SystemHost::stop(const NetworkDefinition& definition) {
 }
 
 bool SystemHost::adopt(const NetworkDefinition& definition) {
+  // First: rules of a network of which it cannot be told stay, and are put in place with the others'.
+  with_rules_.insert_or_assign(definition.bridge.name, definition);
   if (!link::is_bridge(definition.bridge.name)) {
     remove_rules(definition);
     with_rules_.erase(definition.bridge.name);
     return false;
   }
-  apply_rules(definition);
   set_up_link(definition);  // the start may have been interrupted
   start_forwarding(definition);
   return true;
@@ -208,12 +209,20 @@ void SystemHost::remove_port_bandwidth(const NetworkDefinition& definition, cons
   link::end_guarantee(definition.bridge.name, static_cast<std::uint16_t>(port.class_id));
 }
 
+void SystemHost::forget(const NetworkDefinition& definition) {
+  if (!definition.owns_bridge()) return;
+  const std::filesystem::path leases = dnsmasq_files(settings_.files, definition).leases;
+  std::error_code failed;
+  std::filesystem::remove(leases, failed);
+  if (failed) throw system_error(failed.value(), fmt::format("cannot remove '{}'", leases.string()));
+}
+
 std::vector<DhcpLease> SystemHost::leases(const NetworkDefinition& definition) {
   return read_leases(dnsmasq_files(settings_.files, definition).leases, definition, std::time(nullptr));
 }
 
 loop::Task<std::unique_ptr<NameService>> SystemHost::serve(NetworkDefinition definition, bool was_there) {
-  co_return co_await serve_names(loop_, service_thread_, settings_, std::move(definition), was_there);
+  co_return co_await serve_names(loop_, service_threads_, settings_, std::move(definition), was_there);
 }
 
 }  // namespace warren::driver::network

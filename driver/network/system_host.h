@@ -23,6 +23,7 @@ class SystemHost final : public NetworkHost {
   bool reapply_rules() override;
   void set_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) override;
   void remove_port_bandwidth(const NetworkDefinition& definition, const config::NetworkPort& port) override;
+  void forget(const NetworkDefinition& definition) override;
   std::vector<DhcpLease> leases(const NetworkDefinition& definition) override;
   loop::Task<std::unique_ptr<NameService>> serve(NetworkDefinition definition, bool was_there) override;
 
@@ -31,7 +32,7 @@ class SystemHost final : public NetworkHost {
   const NameServiceSettings settings_;
   // The thread's of those that block: by bridge, whose rules are in force.
   std::map<std::string, NetworkDefinition> with_rules_;
-  boost::asio::thread_pool service_thread_{1};
+  boost::asio::thread_pool service_threads_{2};
 };
 
 }  // namespace warren::driver::network
