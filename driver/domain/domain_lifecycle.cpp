@@ -1,4 +1,6 @@
 // What becomes of a running domain: at a client's wish, at its guest's, or because its worker ends.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "driver/domain/domain.h"
@@ -134,8 +136,10 @@ Task<> Domain::end_worker(bool graceful) {
                     worker->pid(), name_));
   }
   worker->kill();
-  // Only a process that the kernel cannot let go (a disk that hangs) outlives this.
-  if (!co_await worker->wait_end(std::chrono::seconds(10))) {
+  // Only a process that the kernel cannot let go (a disk that hangs) outlives this. It takes its taps along,
+  // one after the other and after those of all other guests that end: a tenth of a second for each is usual.
+  const std::size_t taps = live_ ? live_->devices.interfaces.size() : 0;
+  if (!co_await worker->wait_end(std::chrono::seconds(10 + 2 * std::min<std::size_t>(taps, 50)))) {
     worker->set_handlers(worker_handlers());
     throw Error(VIR_ERR_SYSTEM_ERROR,
                 fmt::format("worker {} of domain '{}' does not die: the kernel holds it, see "
