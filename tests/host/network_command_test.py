@@ -191,7 +191,7 @@ class Commands(NetworkCase):
                 "<uuid>99999999-2222-3333-4444-555555555555</uuid></owner>{}<mac address='52:54:00:11:22:33'/></networkport>")
         self.assertIn("not active", self.refused("net-port-create", "one", self.file(port.format(""))))
         self.virsh("net-start", "one")
-        self.assertIn("gruop", self.refused("net-port-create", "one", self.file(port.format("<gruop>x</gruop>")), "--validate"))
+        self.assertIn("schema", self.refused("net-port-create", "one", self.file(port.format("<gruop>x</gruop>")), "--validate"))
         self.assertIn("missing", self.refused("net-port-create", "one", self.file(port.format("<group>missing</group>"))))
         self.virsh("net-port-create", "one", self.file(port.format("<group>first</group>")), "--validate")
         self.assertIn("11111111", self.refused("net-port-create", "one", self.file(port.format(""))))
