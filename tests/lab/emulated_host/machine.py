@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console", "virtio_rng", "kvm-amd", "tun", "bridge",
            "veth", "vfio-pci", "vfio_iommu_type1"]
 # What slows emulation down, or what QEMU 7.2 emulates wrongly under nesting, is off.
-CPU = ("max,+svm,la57=off,erms=off,mpx=off,pku=off,xsave=off,avx=off,avx2=off,fma=off,f16c=off,vaes=off")
+CPU = ("max,+svm,la57=off,erms=off,fsrm=off,mpx=off,pku=off,xsave=off,avx=off,avx2=off,fma=off,f16c=off,vaes=off")
 KERNEL_ARGUMENTS = ("console=ttyS0 panic=-1 quiet mitigations=off no_timer_check tsc=reliable random.trust_cpu=on "
                     "audit=0 apparmor=0 selinux=0 cryptomgr.notests clearcpuid=112")
 
