@@ -60,7 +60,7 @@ class OpenVSwitch(unittest.TestCase):
     def begin(self, program: str, *words: object):
         environment = {**os.environ, "OVS_RUNDIR": str(self.directory), "OVS_LOGDIR": str(self.directory)}
         self.programs.append(subprocess.Popen(
-            [*self.daemon._inside(), shutil.which(program, path="/usr/sbin:/usr/bin"), "--no-chdir", "-vconsole:off",
+            [*self.daemon.inside(), shutil.which(program, path="/usr/sbin:/usr/bin"), "--no-chdir", "-vconsole:off",
              f"--unixctl={self.directory}/{program}.ctl", *map(str, words)], env=environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
