@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """Network filters by stock virsh: every nwfilter-* command, and a running domain's interface that has one."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """Guests' names on the host: Debian's libnss-libvirt, unchanged, on what the daemon writes. The module looks in one
 place only; a private mount name space puts the daemon's directory there."""
 

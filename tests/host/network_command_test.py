@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """virsh's net-* commands option by option: what each of them filters, says, changes and refuses."""
 
 import itertools

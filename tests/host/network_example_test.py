@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """Every constellation of elements that libvirt documents for <network>, defined against the schema and started; and
 what name spaces on its bridge reach then, in both families. What they are told by DHCP and DNS: network_service_test.py."""
 

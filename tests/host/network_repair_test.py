@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """What others remove behind the daemon's back: bridges, taps, rules. Each is noticed, and repaired or reported."""
 
 import json

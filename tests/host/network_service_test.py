@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """What a network's guests are told: addresses and options by DHCP and DHCPv6, names by DNS, boot files by TFTP. Stock
 clients (dhclient, dig) ask, in name spaces on its bridge."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """Virtual networks by stock virsh: every net-* command, on bridges, rules and dnsmasq of a network name space of
 their own."""
 
