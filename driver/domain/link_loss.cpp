@@ -36,7 +36,10 @@ Loss look_at(const config::Interface& interface, pid_t worker) {
   if (name_end == std::string::npos || status.find_first_of("ZX", name_end) == name_end + 2) return {};
   if (!tap) return {Loss::Kind::gone};
   const std::string bridge = config::bridge_of(interface);
-  if (tap->master != 0 || bridge.empty() || config::direct_plug_of(interface) != nullptr) return {};
+  if (tap->master != 0 || bridge.empty() || config::direct_plug_of(interface) != nullptr ||
+      config::is_on_open_vswitch(interface)) {
+    return {};  // ports of Open vSwitch have its datapath for a master, or none
+  }
   // Of a bridge that is not there its network tells.
   return {link::exists(bridge) ? Loss::Kind::unplugged : Loss::Kind::none};
 }
