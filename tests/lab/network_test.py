@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A tap-connected guest pings the host and moves 100 MB over TCP each way with intact checksums."""
+"""A guest on a tap of two queues, which its driver spreads packets over, pings the host and moves 100 MB over TCP each way
+with intact checksums."""
 # time limit: 600 s
 
 import hashlib
@@ -30,8 +31,8 @@ class Network(unittest.TestCase):
         cls.daemon = private_daemon()
         cls.addClassCleanup(cls.daemon.__exit__)
         cls.daemon.start()
-        cls.guest = LinuxGuest(cls.daemon, memory_mib=512, devices=tap_device("labtap1"),
-                               arguments=f"warren.address={GUEST}/24")
+        interface = tap_device("labtap1").replace("</interface>", "<driver queues='2' rss='on'/></interface>")
+        cls.guest = LinuxGuest(cls.daemon, vcpus=2, memory_mib=512, devices=interface, arguments=f"warren.address={GUEST}/24")
         cls.guest.define()
         cls.console = cls.guest.start_with_console()
         cls.addClassCleanup(cls.console.close)
@@ -84,6 +85,12 @@ class Network(unittest.TestCase):
         self.assertGreater(figures["rx_bytes"], BYTES)
         self.assertGreater(figures["tx_bytes"], BYTES)
         self.assertEqual(figures["rx_errs"] + figures["tx_errs"], 0)
+
+    def test_4_what_the_driver_has_negotiated(self):
+        features = self.console.run("cat /sys/class/net/eth0/device/features")
+        names = {22: "several queues", 60: "receive-side scaling"}
+        self.assertEqual({name: features[bit] for bit, name in names.items()}, dict.fromkeys(names.values(), "1"))
+        self.assertEqual(self.console.run("ls /sys/class/net/eth0/queues").split(), ["rx-0", "rx-1", "tx-0", "tx-1"])
 
 
 if __name__ == "__main__":
