@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """Domains on bridges of Open vSwitch by stock virsh: a switch of the test's own, with the data path that needs no
 module of the kernel, in a network name space of its own."""
 

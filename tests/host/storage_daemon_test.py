@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """Disks in formats that Warren does not speak itself: it runs a qemu-storage-daemon for each, in a cage (T29)."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """Interfaces of type user, by stock virsh: a passt answers the guest, leads ports to it, dies and comes back (T29)."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """Interfaces that another program serves over vhost-user, by stock virsh: packets, hot plug, its death (T29)."""
 
 import sys

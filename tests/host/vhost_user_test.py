@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# beside others
 """Disks that qemu-storage-daemon serves over vhost-user, by stock virsh: in formats that Warren does not speak
 itself, as they come and go, and when their back end dies (T29)."""
 
