@@ -47,7 +47,7 @@ BETWEEN = {("isolated", "route"): False, ("route", "isolated"): False, ("nat66",
 # IPv6 finds no neighbours that way, the host its guests neither.
 BEHIND_WALL = {4: {mode: EXPECTED[4][mode] & ({"guest-guest", "host-guest"} if mode in OURS else WIRE - {"guest-host"})
                    for mode in MODES}}
-BEHIND_WALL[6] = {mode: BEHIND_WALL[4][mode] - {"host-guest"} for mode in MODES}
+BEHIND_WALL[6] = {mode: BEHIND_WALL[4][mode] - ({"host-guest"} if mode in OURS else set()) for mode in MODES}
 # What was told to be typed lets networks through, and guests to what the host serves them (with IPv6, echoes too). What
 # goes through an open network is for the administrator to say, and what concerns his own bridge.
 LET_THROUGH = ("nat", "nat66", "route", "isolated")
