@@ -126,8 +126,10 @@ class Repair(unittest.TestCase):
         self.assertNotIn("virbr0", self.links())
 
     def test_a_bridge_that_cannot_be_made_again_is_reported(self):
-        self.outside("sh", "-c", "ip link delete virbr0; ip link add virbr0 type veth peer name other; "
+        # Before the bridge goes: it is made again at once.
+        self.outside("sh", "-c", "ip link add others type veth peer name other; "
                                  "ip address add 192.168.122.9/24 dev other; ip link set other up")
+        self.outside("ip", "link", "delete", "virbr0")
         self.wait_until(lambda: "cannot be made again" in self.log(), "nobody is told")
         self.assertIn("virsh net-destroy default", self.log())
         self.assertIn("default", self.virsh("net-list", "--name"))

@@ -47,7 +47,7 @@ BETWEEN = {("isolated", "route"): False, ("route", "isolated"): False, ("nat66",
 # IPv6 finds no neighbours that way, the host its guests neither.
 BEHIND_WALL = {4: {mode: EXPECTED[4][mode] & ({"guest-guest", "host-guest"} if mode in OURS else WIRE - {"guest-host"})
                    for mode in MODES}}
-BEHIND_WALL[6] = {mode: BEHIND_WALL[4][mode] - ({"host-guest"} if mode in OURS else set()) for mode in MODES}
+BEHIND_WALL[6] = {mode: BEHIND_WALL[4][mode] - {"host-guest"} for mode in MODES}
 # What was told to be typed lets networks through, and guests to what the host serves them (with IPv6, echoes too). What
 # goes through an open network is for the administrator to say, and what concerns his own bridge.
 LET_THROUGH = ("nat", "nat66", "route", "isolated")
@@ -55,7 +55,7 @@ WITH_REMEDY = {4: BEHIND_WALL[4] | {mode: EXPECTED[4][mode] - {"guest-host"} for
                | {"open": ISOLATED - {"guest-host"}},
                6: BEHIND_WALL[6] | {mode: EXPECTED[6][mode] for mode in LET_THROUGH} | {"open": ISOLATED}}
 
-# The host itself still finds who is on its wire, as with every firewall that is meant to be lived with.
+# The host itself still finds who is at its uplink, as with every firewall that is meant to be lived with.
 WALL = """table inet wall {
   chain forward {
     type filter hook forward priority 0
@@ -67,7 +67,7 @@ WALL = """table inet wall {
     policy drop
     iif lo accept
     ct state established,related accept
-    iifname wire icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    iifname uplink icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
   }
 }
 """
@@ -212,6 +212,7 @@ class Reachability(unittest.TestCase):
         self.assertEqual(sorted((mode, chain) for mode, chain, _ in told),
                          sorted([(mode, "input") for mode in OURS]
                                 + [(mode, "forward") for mode in ("nat", "nat66", "route")]))
+        run("ip", "-6", "neigh", "flush", "dev", "wire")
         self.check(BEHIND_WALL, frozenset())
         for _, _, remedy in told:
             run("sh", "-c", remedy)
