@@ -26,6 +26,8 @@ TRANSFER_LIMIT = 300.0  # seconds: what hangs; how fast it is, is no matter here
 
 
 class Network(unittest.TestCase):
+    NEGOTIATED = {22: "several queues", 60: "receive-side scaling"}  # by bit (virtio 1.3, 5.1.3)
+
     @classmethod
     def setUpClass(cls):
         cls.daemon = private_daemon()
@@ -88,8 +90,7 @@ class Network(unittest.TestCase):
 
     def test_4_what_the_driver_has_negotiated(self):
         features = self.console.run("cat /sys/class/net/eth0/device/features")
-        names = {22: "several queues", 60: "receive-side scaling"}
-        self.assertEqual({name: features[bit] for bit, name in names.items()}, dict.fromkeys(names.values(), "1"))
+        self.assertEqual([name for bit, name in self.NEGOTIATED.items() if features[bit] != "1"], [])
         self.assertEqual(self.console.run("ls /sys/class/net/eth0/queues").split(), ["rx-0", "rx-1", "tx-0", "tx-1"])
 
 

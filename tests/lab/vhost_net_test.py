@@ -16,15 +16,17 @@ from network_test import GUEST, HOST, Network
 
 
 class VhostNet(Network):
+    NEGOTIATED = {22: "several queues"}
+
     @classmethod
     def setUpClass(cls):
         cls.daemon = private_daemon()
         cls.addClassCleanup(cls.daemon.__exit__)
         cls.daemon.start()
         device = tap_device("labtap1").replace(
-            "</interface>", "<driver name='vhost' txmode='iothread'/><backend tap='/dev/net/tun' "
+            "</interface>", "<driver name='vhost' txmode='iothread' queues='2'/><backend tap='/dev/net/tun' "
                             "vhost='/dev/vhost-net'/></interface>")
-        cls.guest = LinuxGuest(cls.daemon, memory_mib=512, devices=device, arguments=f"warren.address={GUEST}/24")
+        cls.guest = LinuxGuest(cls.daemon, vcpus=2, memory_mib=512, devices=device, arguments=f"warren.address={GUEST}/24")
         cls.guest.define()
         cls.refusal = cls.start_without_module()
         subprocess.run(["modprobe", "vhost_net"], check=True)
@@ -50,11 +52,11 @@ class VhostNet(Network):
         worker = subprocess.run(["pgrep", "-x", "warren-vmm"], check=True, capture_output=True, text=True).stdout.split()
         open_files = subprocess.run(["ls", "-l", f"/proc/{worker[0]}/fd"], check=True, capture_output=True, text=True)
         self.assertIn("/dev/vhost-net", open_files.stdout)
-        self.assertIn("<driver name='vhost' txmode='iothread'/>", self.daemon.virsh("dumpxml", "debian"))
+        self.assertIn("<driver name='vhost' txmode='iothread' queues='2'/>", self.daemon.virsh("dumpxml", "debian"))
         log = self.daemon.root / "var/log/warren/debian.log"
         self.assertNotIn("the worker moves the packets itself", log.read_text(errors="replace"))
 
-    def test_4_pause_link_and_daemon(self):
+    def test_5_pause_link_and_daemon(self):
         self.daemon.virsh("suspend", "debian")
         self.assertNotIn("1 received", self.ping())
         self.daemon.virsh("resume", "debian")

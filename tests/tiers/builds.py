@@ -50,7 +50,9 @@ class Build:
 
 
 RELEASE = Build(ROOT / "build")
-FUZZ = Build(ROOT / "build-fuzz", ("-Dfuzzing=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"), "clang++-19")
+# A precompiled header of clang names the checkout it was made in, and ccache brings it back into another.
+FUZZ = Build(ROOT / "build-fuzz",
+             ("-Dfuzzing=true", "-Db_pch=false", "-Db_sanitize=address,undefined", "-Db_lundef=false"), "clang++-19")
 # Instrumented code draws warnings about values that are set: the release build is where warnings are errors.
 SANITIZERS = ("-Db_lundef=false", "-Doptimization=0", "-Dwerror=false")
 ADDRESS = Build(ROOT / "build-asan", ("-Db_sanitize=address,undefined", *SANITIZERS))
