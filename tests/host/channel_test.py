@@ -8,7 +8,6 @@ import socket
 import sys
 import time
 import tty
-import unittest
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from domains import define, require_daemon
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.terminal import Terminal
 from fixtures.warren_daemon import PrivateDaemon
 
@@ -49,20 +49,12 @@ def read_line(receive) -> bytes:
     return received
 
 
-class ChannelCase(unittest.TestCase):
+class ChannelCase(DaemonCase):
     @classmethod
     def setUpClass(cls):
         cls.daemon = PrivateDaemon()
         cls.daemon.__enter__()
         cls.addClassCleanup(cls.daemon.__exit__)
-
-    def virsh(self, *arguments) -> str:
-        return self.daemon.virsh(*arguments)
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
 
     def start(self, name: str, *channels: str) -> None:
         define(self.daemon, name, "channels", devices="".join(channels))

@@ -5,7 +5,6 @@ it should be. What becomes of a clock that the guest sets is in lab/clock_test.p
 import os
 import sys
 import time
-import unittest
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo

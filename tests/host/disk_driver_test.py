@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import time
-import unittest
 from pathlib import Path
 from xml.etree import ElementTree
 

@@ -4,7 +4,6 @@ share it; a refusal names the image and who has it."""
 
 import subprocess
 import sys
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))

@@ -3,7 +3,6 @@
 
 import re
 import sys
-import unittest
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,10 +11,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from domains import (Events, console, define, require_daemon, wait_for_reason, wait_until_gone, wait_until_ready,
                      write_xml)
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.warren_daemon import PrivateDaemon
 
 
-class DomainCase(unittest.TestCase):
+class DomainCase(DaemonCase):
     @classmethod
     def setUpClass(cls):
         cls.daemon = PrivateDaemon()
@@ -24,14 +24,6 @@ class DomainCase(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.daemon.__exit__()
-
-    def virsh(self, *arguments, **settings):
-        return self.daemon.virsh(*arguments, **settings)
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
 
     def tearDown(self):
         for name in self.virsh("list", "--all", "--name").split():

@@ -5,7 +5,6 @@ or of all. docs/user-guide/events.md lists the kinds and who shows them."""
 import re
 import subprocess
 import sys
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))

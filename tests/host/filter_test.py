@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from domains import define, require_daemon
 from fixtures import tap
-from fixtures.warren_daemon import PrivateDaemon
+from fixtures.daemon_case import OwnNetworkCase
 from network_test import DEFAULT
 
 FILTER = """<filter name='no-telnet' chain='root'>
@@ -35,28 +35,7 @@ BINDING = """<filterbinding>
 """
 
 
-class Filters(unittest.TestCase):
-    def setUp(self):
-        self.daemon = PrivateDaemon(own_network=True)
-        self.daemon.__enter__()
-        self.addCleanup(self.daemon.__exit__)
-
-    def virsh(self, *arguments) -> str:
-        return self.daemon.virsh(*arguments)
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
-
-    def file(self, text: str) -> Path:
-        path = self.daemon.root / "document.xml"
-        path.write_text(text)
-        return path
-
-    def rules(self) -> str:
-        return self.daemon.in_network("nft", "list", "ruleset")
-
+class Filters(OwnNetworkCase):
     def test_life_of_a_filter(self):
         stock = self.virsh("nwfilter-list")
         for name in ("clean-traffic", "no-mac-spoofing", "no-ip-spoofing", "no-arp-spoofing", "allow-dhcp"):

@@ -5,7 +5,6 @@ place only; a private mount name space puts the daemon's directory there."""
 
 import subprocess
 import sys
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

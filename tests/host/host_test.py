@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-import unittest
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,12 +12,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from domains import define, require_daemon
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.warren_daemon import ROOT, PrivateDaemon, build_directory
 
 KSM = Path("/sys/kernel/mm/ksm")
 
 
-class HostCase(unittest.TestCase):
+class HostCase(DaemonCase):
     @classmethod
     def setUpClass(cls):
         cls.daemon = PrivateDaemon()
@@ -27,14 +27,6 @@ class HostCase(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.daemon.__exit__()
-
-    def virsh(self, *arguments):
-        return self.daemon.virsh(*arguments)
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
 
     def file(self, name: str, text: str) -> Path:
         path = self.daemon.root / name

@@ -11,26 +11,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from domains import require_daemon
 from fixtures import tap
-from fixtures.warren_daemon import PrivateDaemon
+from fixtures.daemon_case import OwnNetworkCase
 
 
-class Interfaces(unittest.TestCase):
+class Interfaces(OwnNetworkCase):
     def setUp(self):
-        self.daemon = PrivateDaemon(own_network=True)
-        self.daemon.__enter__()
-        self.addCleanup(self.daemon.__exit__)
+        super().setUp()
         for command in ("link add br5 type bridge forward_delay 400", "link add v0 address 52:54:00:00:00:50 type veth peer name v1 address 52:54:00:00:00:51",
                         "link set v0 master br5", "link add v2 type veth peer name v3",
                         "address add 10.5.0.1/24 dev br5", "link set br5 up", "link set v0 up", "link set v1 up"):
             self.daemon.in_network("ip", *command.split())
-
-    def virsh(self, *arguments) -> str:
-        return self.daemon.virsh(*arguments)
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
 
     def test_what_there_is(self):
         listed = self.virsh("iface-list", "--all")

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import unittest
 from collections.abc import Callable
 from pathlib import Path
 

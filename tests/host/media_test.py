@@ -3,7 +3,6 @@
 
 import struct
 import sys
-import unittest
 from pathlib import Path
 from xml.etree import ElementTree
 

@@ -78,6 +78,13 @@ class Commands(NetworkCase):
         self.assertIn("Network not found", self.refused("net-name", uuid.replace(uuid[:8], "00000000")))
         self.assertIn("<uuid>", self.virsh("net-dumpxml", "one", "--xpath", "//uuid"))
 
+    def test_a_zone_needs_firewalld(self):
+        self.define("one", "<bridge name='virbr9' zone='guests'/>")
+        self.assertIn("network 'one': <bridge zone='guests'/> is a zone of firewalld, which does not run",
+                      self.refused("net-start", "one"))
+        self.assertNotIn("virbr9", self.daemon.in_network("ip", "link"))
+        self.assertNotIn("virbr9", self.rules())
+
     def test_life(self):
         wrong = NETWORK.format(name="one", body="<ip adress='10.0.0.1'/>")
         for command in ("net-define", "net-create"):

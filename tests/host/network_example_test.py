@@ -7,15 +7,14 @@ import re
 import socket
 import sys
 import time
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from domains import require_daemon
 from fixtures import tap
+from fixtures.daemon_case import OwnNetworkCase
 from fixtures.network_hosts import Host, inside, wait_until
-from fixtures.warren_daemon import PrivateDaemon
 
 BRIDGE = "virbr5"
 GUEST_MAC, OTHER_MAC = "52:54:00:00:05:01", "52:54:00:00:05:02"
@@ -29,37 +28,17 @@ def network(body: str, head: str = "", name: str = "example", bridge: str = f"<b
     return f"<network{head}>\n  <name>{name}</name>\n  {bridge}\n  {body}\n</network>\n"
 
 
-class NetworkCase(unittest.TestCase):
+class NetworkCase(OwnNetworkCase):
     """A daemon whose host has a link `out0`, and a machine outside on it that knows no way to any guest."""
 
     def setUp(self):
-        self.daemon = PrivateDaemon(own_network=True)
-        self.daemon.__enter__()
-        self.addCleanup(self.daemon.__exit__)
+        super().setUp()
         self.keeper = int(self.daemon.inside()[1].split("/")[2])
         self.outside = self.host("out0", "52:54:00:00:05:f0", bridge="")
         for words in ("address add 10.72.0.1/24 dev out0", "address add 2001:db8:72::1/64 dev out0 nodad"):
             self.daemon.in_network("ip", *words.split())
         self.outside.address("10.72.0.2/24")
         self.outside.address("2001:db8:72::2/64")
-        self.addCleanup(self.stop_all)
-
-    def stop_all(self):
-        for name in self.virsh("net-list", "--name").split():
-            self.virsh("net-destroy", name)
-
-    def virsh(self, *arguments) -> str:
-        return self.daemon.virsh(*arguments)
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
-
-    def file(self, text: str) -> Path:
-        path = self.daemon.root / "document.xml"
-        path.write_text(text)
-        return path
 
     def host(self, port: str, mac: str, bridge: str = BRIDGE) -> Host:
         host = Host(self.keeper, port, mac, bridge)

@@ -7,14 +7,13 @@ import re
 import subprocess
 import sys
 import time
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from domains import define, require_daemon, write_xml
 from fixtures import tap
-from fixtures.warren_daemon import PrivateDaemon
+from fixtures.daemon_case import OwnNetworkCase
 from network_test import DEFAULT, PORT
 
 ISOLATED = """<network>
@@ -31,25 +30,10 @@ INTERFACE = """<interface type='network'>
 """
 
 
-class Repair(unittest.TestCase):
+class Repair(OwnNetworkCase):
     def setUp(self):
-        self.daemon = PrivateDaemon(own_network=True)
-        self.daemon.__enter__()
-        self.addCleanup(self.daemon.__exit__)
-        self.addCleanup(self.stop_all)
+        super().setUp()
         self.virsh("net-create", self.file(DEFAULT))
-
-    def stop_all(self):
-        for name in self.virsh("net-list", "--name").split():
-            self.virsh("net-destroy", name)
-
-    def virsh(self, *arguments) -> str:
-        return self.daemon.virsh(*arguments)
-
-    def file(self, text: str) -> Path:
-        path = self.daemon.root / "document.xml"
-        path.write_text(text)
-        return path
 
     def outside(self, *command) -> str:
         """What somebody does who is not the daemon."""
@@ -87,12 +71,6 @@ class Repair(unittest.TestCase):
             except OSError:
                 continue
         return len(commands)
-
-    def wait_until(self, condition, what: str, limit: float = 20):
-        deadline = time.monotonic() + limit
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, f"{what}\n{self.log()[-3000:]}")
-            time.sleep(0.05)
 
     def start(self, name: str, count: int = 1, filter_reference: str = ""):
         interfaces = "".join(INTERFACE.format(number=number, filter=filter_reference) for number in range(count))

@@ -6,7 +6,6 @@ clients (dhclient, dig) ask, in name spaces on its bridge."""
 import socket
 import struct
 import sys
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

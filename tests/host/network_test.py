@@ -15,10 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from domains import console, define, require_daemon
+from domains import define, require_daemon
 from fixtures import tap
+from fixtures.daemon_case import OwnNetworkCase
 from fixtures.terminal import Terminal
-from fixtures.warren_daemon import PrivateDaemon
 
 DEFAULT = """<network>
   <name>default</name>
@@ -41,35 +41,9 @@ PORT = """<networkport>
 """
 
 
-class Network(unittest.TestCase):
-    def setUp(self):
-        self.daemon = PrivateDaemon(own_network=True)
-        self.daemon.__enter__()
-        self.addCleanup(self.daemon.__exit__)
-        self.addCleanup(self.stop_all)
-
-    def stop_all(self):
-        for name in self.virsh("net-list", "--name").split():
-            self.virsh("net-destroy", name)
-
-    def virsh(self, *arguments) -> str:
-        return self.daemon.virsh(*arguments)
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
-
-    def file(self, text: str, name: str = "document.xml") -> Path:
-        path = self.daemon.root / name
-        path.write_text(text)
-        return path
-
+class Network(OwnNetworkCase):
     def links(self) -> set[str]:
         return {link["ifname"] for link in json.loads(self.daemon.in_network("ip", "-j", "link"))}
-
-    def rules(self) -> str:
-        return self.daemon.in_network("nft", "list", "ruleset")
 
     def servers(self) -> list[int]:
         """Processes of dnsmasq that serve this daemon."""
@@ -82,12 +56,6 @@ class Network(unittest.TestCase):
             if words[0].endswith("dnsmasq") and str(self.daemon.root) in " ".join(words):
                 found.append(int(process.name))
         return found
-
-    def wait_until(self, condition, what: str, limit: float = 15):
-        deadline = time.monotonic() + limit
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.05)
 
     def start_default(self):
         self.virsh("net-define", self.file(DEFAULT))
@@ -275,7 +243,7 @@ class Network(unittest.TestCase):
                                                f"<ip address='10.77.{i}.1' prefix='24'><dhcp><range start='10.77.{i}.10' "
                                                f"end='10.77.{i}.20'/></dhcp></ip></network>"))
         self.assertEqual(len(self.links()), len(before) + 40)
-        self.stop_all()
+        self.stop_networks()
         self.assertEqual(self.links(), before)
         self.assertNotIn("virbr", self.rules())
         self.wait_until(lambda: not self.servers(), "a dnsmasq stays")

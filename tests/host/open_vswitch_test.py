@@ -7,14 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from domains import define, require_daemon
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.warren_daemon import PrivateDaemon
 
 NETWORK = """<network>
@@ -36,7 +35,7 @@ ON_BRIDGE = f"""<interface type='bridge'><source bridge='ovsbr0'/><mac address='
 PORTS = "<controller type='pci' model='pcie-root-port'/>" * 4
 
 
-class OpenVSwitch(unittest.TestCase):
+class OpenVSwitch(DaemonCase):
     def setUp(self):
         self.programs: list[subprocess.Popen] = []
         self.daemon = PrivateDaemon(own_network=True)
@@ -83,24 +82,10 @@ class OpenVSwitch(unittest.TestCase):
     def external_id(self, link: str, key: str) -> str:
         return self.ovs("--if-exists", "get", "Interface", link, f"external_ids:{key}")
 
-    def virsh(self, *arguments: object) -> str:
-        return self.daemon.virsh(*arguments)
-
-    def refused(self, *arguments: object) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
-
     def file(self, text: str) -> Path:
         path = self.daemon.root / "document.xml"
         path.write_text(text)
         return path
-
-    def wait_until(self, condition, what: str, limit: float = 20):
-        deadline = time.monotonic() + limit
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.05)
 
     def start_network(self):
         self.virsh("net-define", self.file(NETWORK))

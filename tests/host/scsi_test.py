@@ -4,7 +4,6 @@
 import struct
 import sys
 import time
-import unittest
 from pathlib import Path
 from xml.etree import ElementTree
 

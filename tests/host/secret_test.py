@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from domains import SANITIZED, require_daemon
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.terminal import Terminal
 from fixtures.warren_daemon import PrivateDaemon
 
@@ -20,7 +21,7 @@ UUID = "0a81f5b2-8403-7b23-c8d6-21ccc2f80d6f"
 VALUE = "a value that nobody may find"
 
 
-class Secrets(unittest.TestCase):
+class Secrets(DaemonCase):
     @classmethod
     def setUpClass(cls):
         cls.daemon = PrivateDaemon()
@@ -45,11 +46,6 @@ class Secrets(unittest.TestCase):
         file.write_text(value)
         self.daemon.virsh("secret-set-value", UUID, "--file", file, "--plain")
         file.unlink()
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.daemon.virsh(*arguments)
-        return str(caught.exception)
 
     def test_life(self):
         self.define()

@@ -1,8 +1,6 @@
 #!/usr/bin/python3
 """domstats with every group, the dirty rate, and a client that does not read its events, by stock virsh."""
 
-import os
-import re
 import signal
 import subprocess
 import sys

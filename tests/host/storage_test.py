@@ -15,11 +15,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.terminal import Terminal
 from fixtures.warren_daemon import PrivateDaemon, build_directory
 
 
-class Storage(unittest.TestCase):
+class Storage(DaemonCase):
     @classmethod
     def setUpClass(cls):
         cls.daemon = PrivateDaemon()
@@ -34,14 +35,6 @@ class Storage(unittest.TestCase):
             self.daemon.virsh("pool-destroy", name)
         for name in self.daemon.virsh("pool-list", "--all", "--name").split():
             self.daemon.virsh("pool-undefine", name)
-
-    def virsh(self, *arguments) -> str:
-        return self.daemon.virsh(*arguments)
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
 
     def folder(self, name: str) -> Path:
         return self.daemon.root / "images" / name

@@ -10,12 +10,12 @@ import re
 import subprocess
 import sys
 import time
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.linux_guest import AGENT_CHANNEL, LinuxGuest, disk, private_daemon
 from fixtures.linux_guest import tap as tap_device
 from fixtures.terminal import Terminal
@@ -26,7 +26,7 @@ KEYS = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample0 one@example.org",
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample1 two@example.org"]
 
 
-class Agent(unittest.TestCase):
+class Agent(DaemonCase):
     @classmethod
     def setUpClass(cls):
         cls.daemon = private_daemon()
@@ -57,11 +57,6 @@ class Agent(unittest.TestCase):
         """What virsh says when it is not told to be quiet."""
         return subprocess.run(["virsh", "-c", self.daemon.uri, *arguments], check=True, text=True, timeout=120,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout.strip()
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
 
     def expect_agent(self, state: str, reason: str = "channel event") -> None:
         self.events.expect(f"event 'agent-lifecycle' for domain '?debian'?: state: '{state}' reason: '{reason}'")

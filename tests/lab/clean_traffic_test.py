@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fixtures import tap
 from fixtures.linux_guest import LinuxGuest
 from fixtures.warren_daemon import PrivateDaemon, build_directory
-from linux_guest import image
 
 NETWORKS = ["""<network><name>clean</name><bridge name='br-clean' stp='off' delay='0'/>
   <ip address='10.72.0.1' prefix='24'/></network>""",

@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import time
-import unittest
 from pathlib import Path
 
 import libvirt

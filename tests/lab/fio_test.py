@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import time
-import unittest
 import xml.etree.ElementTree
 from collections.abc import Callable
 from pathlib import Path

@@ -9,7 +9,6 @@ The cases follow one guest through its life and run in the order of their names;
 import re
 import sys
 import time
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -6,12 +6,12 @@ and by its own alarm; and S4, after which it goes on where it was."""
 import subprocess
 import sys
 import time
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.linux_guest import AGENT_CHANNEL, LinuxGuest, disk, private_daemon
 from fixtures.linux_guest import tap as tap_device
 from fixtures.terminal import Terminal
@@ -21,7 +21,7 @@ EVENTS = ("lifecycle", "pm-suspend", "pm-suspend-disk", "pm-wakeup")
 SLEEP = "echo mem > /sys/power/state"
 
 
-class Sleep(unittest.TestCase):
+class Sleep(DaemonCase):
     @classmethod
     def setUpClass(cls):
         cls.daemon = private_daemon()
@@ -47,14 +47,6 @@ class Sleep(unittest.TestCase):
         cls.addClassCleanup(lambda: cls.console.close())
         subprocess.run(["ip", "address", "add", f"{HOST}/24", "dev", "labtap5"], check=True)
         subprocess.run(["ip", "link", "set", "labtap5", "up"], check=True)
-
-    def virsh(self, *arguments: str, **options) -> str:
-        return self.daemon.virsh(*arguments, **options)
-
-    def refused(self, *arguments: str) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
 
     def expect_events(self, *expected: tuple[str, str]) -> None:
         for name, text in expected:

@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.warren_daemon import PrivateDaemon
 
 MEBIBYTE = 1 << 20
@@ -30,7 +30,7 @@ def run(*words: object, check: bool = True) -> str:
     return result.stdout.strip()
 
 
-class Storage(unittest.TestCase):
+class Storage(DaemonCase):
     @classmethod
     def setUpClass(cls):
         run("modprobe", "-a", "loop", "dm-mod", "dm-snapshot", "nfsd", "nfs", "nfsv4", "iscsi_tcp", "sd_mod")
@@ -51,11 +51,6 @@ class Storage(unittest.TestCase):
 
     def virsh(self, *arguments: object) -> str:
         return self.daemon.virsh(*arguments, limit=240)
-
-    def refused(self, *arguments: object) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
 
     def device(self, name: str, mebibytes: int = 64) -> str:
         file = self.space / name
