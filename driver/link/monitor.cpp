@@ -1,7 +1,5 @@
 #include "driver/link/monitor.h"
 
-#include <array>
-#include <cerrno>
 #include <set>
 
 #include <linux/netlink.h>
@@ -17,56 +15,37 @@ namespace warren::driver::link {
 
 namespace {
 
-constexpr std::size_t kLargestDatagram = 32 * 1024;  // of rtnetlink's notifications
-constexpr int kMostDatagrams = 1000;                 // at a time, so that a storm does not hold its reader
+using vmm::NetlinkListener;
 
-vmm::FileDescriptor open_socket(LinkMonitor::Watch watch) {
-  vmm::FileDescriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
-  if (!socket) throw system_error(errno, "cannot watch the host's links");
-  sockaddr_nl address{.nl_family = AF_NETLINK};
-  // bind(2) takes every kind of address as a sockaddr.
-  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    throw system_error(errno, "cannot watch the host's links");
-  const auto join = [&](int group) {
-    if (::setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
-      throw system_error(errno, "cannot watch the host's links");
-  };
-  join(RTNLGRP_LINK);
-  if (watch == LinkMonitor::Watch::links_and_neighbours) join(RTNLGRP_NEIGH);
-  return socket;
+NetlinkListener listen(LinkMonitor::Watch watch) {
+  auto listener = watch == LinkMonitor::Watch::links
+                      ? NetlinkListener::open(NETLINK_ROUTE, {RTNLGRP_LINK})
+                      : NetlinkListener::open(NETLINK_ROUTE, {RTNLGRP_LINK, RTNLGRP_NEIGH});
+  if (!listener) throw system_error(listener.error(), "cannot watch the host's links");
+  return *std::move(listener);
 }
 
 }  // namespace
 
-LinkMonitor::LinkMonitor(Watch watch) : socket_(open_socket(watch)) {
+LinkMonitor::LinkMonitor(Watch watch) : listener_(listen(watch)) {
   // After joining: what changes meanwhile is told, if only as what is known already.
   for (Link& link : list_links()) links_[link.index] = {std::move(link.name), link.master};
 }
 
 std::vector<LinkEvent> LinkMonitor::read() {
   std::vector<LinkEvent> events;
-  alignas(nlmsghdr) std::array<char, kLargestDatagram> bytes;
-  for (int datagram = 0; datagram < kMostDatagrams; ++datagram) {
-    sockaddr_nl sender{};
-    socklen_t sender_size = sizeof sender;
-    const ssize_t count = ::recvfrom(socket_.get(), bytes.data(), bytes.size(), 0,
-                                     reinterpret_cast<sockaddr*>(&sender), &sender_size);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == ENOBUFS) {
-      compare(events);
-      continue;
-    }
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-    if (count < 0) throw system_error(errno, "cannot hear of the host's links");
-    if (sender.nl_pid != 0) continue;  // not the kernel
-    auto left = static_cast<std::size_t>(count);
-    // The buffer is aligned for it, and NLMSG_OK checks the length.
-    for (auto* header = reinterpret_cast<nlmsghdr*>(bytes.data()); NLMSG_OK(header, left);
-         header = NLMSG_NEXT(header, left)) {
-      const auto* payload = reinterpret_cast<const std::uint8_t*>(header) + NLMSG_HDRLEN;
-      take(Answer(header->nlmsg_type, {payload, header->nlmsg_len - NLMSG_HDRLEN}), events);
-    }
-  }
+  const auto outcome = listener_.read(
+      [&](std::span<const std::uint8_t> datagram) {
+        auto left = datagram.size();
+        // It is aligned for it, and NLMSG_OK checks the length.
+        for (const auto* header = reinterpret_cast<const nlmsghdr*>(datagram.data()); NLMSG_OK(header, left);
+             header = NLMSG_NEXT(header, left)) {
+          const auto* payload = reinterpret_cast<const std::uint8_t*>(header) + NLMSG_HDRLEN;
+          take(Answer(header->nlmsg_type, {payload, header->nlmsg_len - NLMSG_HDRLEN}), events);
+        }
+      },
+      [&] { compare(events); });
+  if (!outcome) throw system_error(outcome.error(), "cannot hear of the host's links");
   return events;
 }
 

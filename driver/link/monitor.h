@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "driver/link/neighbour.h"
-#include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/os/netlink_listener.h"
 
 namespace warren::driver::link {
 
@@ -56,7 +56,7 @@ class LinkMonitor {
   // Knows the links there are, and tells of what happens from then on. Throws Error.
   explicit LinkMonitor(Watch watch);
 
-  int descriptor() const noexcept { return socket_.get(); }  // readable: read() has something
+  int descriptor() const noexcept { return listener_.descriptor(); }  // readable: read() has something
   // What has happened, in order; empty: nothing yet. Where the kernel could not keep up, links are compared
   // anew and neighbours may be missing: see neighbour.h for who is there. Throws Error.
   std::vector<LinkEvent> read();
@@ -73,7 +73,7 @@ class LinkMonitor {
   void compare(std::vector<LinkEvent>& events);
   std::string name_of(int index) const;
 
-  vmm::FileDescriptor socket_;
+  vmm::NetlinkListener listener_;
   std::map<int, Known> links_;
 };
 

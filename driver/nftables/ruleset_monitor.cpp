@@ -1,13 +1,10 @@
 #include "driver/nftables/ruleset_monitor.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
-#include <sys/socket.h>
 
 #include "driver/contract/error.h"
 #include "driver/nftables/generation.h"
@@ -17,53 +14,29 @@ namespace warren::driver::nftables {
 
 namespace {
 
-constexpr std::size_t kLargestDatagram =
-    64 * 1024;                               // NLMSG_GOODSIZE is 8 KiB at most; one object may be more
-constexpr int kMostDatagrams = 1000;         // at a time, so that a storm does not hold its reader
 constexpr int kQueueBytes = 4 << 20;         // a transaction of a thousand taps has thousands of messages
 constexpr std::uint32_t kMostMissed = 1024;  // transactions that are asked about one by one
 
-constexpr const char* kDoing = "cannot watch the host's packet filter";
-
-vmm::FileDescriptor open_socket() {
-  vmm::FileDescriptor socket(
-      ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
-  if (!socket) throw system_error(errno, kDoing);
-  sockaddr_nl address{.nl_family = AF_NETLINK};
-  // bind(2) takes every kind of address as a sockaddr.
-  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    throw system_error(errno, kDoing);
-  const int group = NFNLGRP_NFTABLES;
-  if (::setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
-    throw system_error(errno, kDoing);
-  // Without CAP_NET_ADMIN it stays as it was, and more is missed and looked up.
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kQueueBytes, sizeof kQueueBytes);
-  return socket;
+vmm::NetlinkListener listen() {
+  auto listener = vmm::NetlinkListener::open(NETLINK_NETFILTER, {NFNLGRP_NFTABLES});
+  if (!listener) throw system_error(listener.error(), "cannot watch the host's packet filter");
+  // Where it stays as it was, more is missed and looked up.
+  listener->keep_bytes(kQueueBytes);
+  return *std::move(listener);
 }
 
 }  // namespace
 
 RulesetMonitor::RulesetMonitor(std::vector<std::string> tables)
-    : tables_(std::move(tables)), socket_(open_socket()), last_(ruleset_generation()) {}
+    : tables_(std::move(tables)), listener_(listen()), last_(ruleset_generation()) {}
 
 void RulesetMonitor::read() {
-  alignas(nlmsghdr) std::array<std::uint8_t, kLargestDatagram> bytes;
-  for (int datagram = 0; datagram < kMostDatagrams; ++datagram) {
-    sockaddr_nl sender{};
-    socklen_t sender_size = sizeof sender;
-    const ssize_t count = ::recvfrom(socket_.get(), bytes.data(), bytes.size(), 0,
-                                     reinterpret_cast<sockaddr*>(&sender), &sender_size);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == ENOBUFS) {
-      // What is in the queue still comes, but it may lack anything.
-      if (!missed_from_) missed_from_ = last_.value_or(0);
-      continue;
-    }
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-    if (count < 0) throw system_error(errno, "cannot hear of the host's packet filter");
-    if (sender.nl_pid != 0) continue;  // not the kernel
-    take(std::span(bytes).first(static_cast<std::size_t>(count)));
-  }
+  const auto outcome = listener_.read([this](std::span<const std::uint8_t> datagram) { take(datagram); },
+                                      [this] {
+                                        // What is in the queue still comes, but it may lack anything.
+                                        if (!missed_from_) missed_from_ = last_.value_or(0);
+                                      });
+  if (!outcome) throw system_error(outcome.error(), "cannot hear of the host's packet filter");
 }
 
 void RulesetMonitor::take(std::span<const std::uint8_t> datagram) {

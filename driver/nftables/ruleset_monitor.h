@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/os/netlink_listener.h"
 
 namespace warren::driver::nftables {
 
@@ -22,7 +22,7 @@ class RulesetMonitor {
   // `tables` are ours: "inet warren_network". Throws Error.
   explicit RulesetMonitor(std::vector<std::string> tables);
 
-  int descriptor() const noexcept { return socket_.get(); }  // readable: read() has something
+  int descriptor() const noexcept { return listener_.descriptor(); }  // readable: read() has something
   // Takes in what the kernel has said. Throws Error.
   void read();
   // Whether tables() has something to look at.
@@ -36,7 +36,7 @@ class RulesetMonitor {
   void look_at_missed(std::set<std::string>& changed);
 
   std::vector<std::string> tables_;
-  vmm::FileDescriptor socket_;
+  vmm::NetlinkListener listener_;
   std::set<std::string> open_;  // changed in a transaction whose end has not come yet
   std::map<std::uint32_t, std::set<std::string>> changes_;  // by generation
   std::optional<std::uint32_t> last_;                       // generation that was told of

@@ -25,6 +25,7 @@
 #include "driver/contract/error.h"
 #include "driver/nwfilter/address_observation.h"
 #include "vmm-core/os/file_descriptor.h"
+#include "vmm-core/os/netlink_listener.h"
 
 namespace warren::driver::nwfilter {
 
@@ -80,6 +81,12 @@ constexpr std::array kDhcpProgram = {
               VIR_FROM_NWFILTER);
 }
 
+vmm::NetlinkListener listen_for_links() {
+  auto listener = vmm::NetlinkListener::open(NETLINK_ROUTE, {RTNLGRP_LINK});
+  if (!listener) throw system_error(listener.error(), "network filters: listen for links");
+  return *std::move(listener);
+}
+
 template <std::size_t Size>
 bool attach(int fd, const std::array<sock_filter, Size>& program) {
   // The kernel copies the program and does not write it.
@@ -129,18 +136,11 @@ std::int64_t boot_seconds() {
 }
 
 struct TapWatcher::State {
-  explicit State(TapEvents taken) : events(std::move(taken)) {
+  explicit State(TapEvents taken) : events(std::move(taken)), links(listen_for_links()) {
     epoll = FileDescriptor(::epoll_create1(EPOLL_CLOEXEC));
     stop = FileDescriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    links = FileDescriptor(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
-    if (!epoll || !stop || !links) fail("open the watcher's sockets");
-    sockaddr_nl address{};
-    address.nl_family = AF_NETLINK;
-    address.nl_groups = RTMGRP_LINK;
-    // The socket interface's way of passing addresses.
-    if (::bind(links.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-      fail("listen for links");
-    if (!add(links.get(), kLinks) || !add(stop.get(), kStop)) fail("watch sockets");
+    if (!epoll || !stop) fail("open the watcher's descriptors");
+    if (!add(links.descriptor(), kLinks) || !add(stop.get(), kStop)) fail("watch sockets");
   }
 
   bool add(int fd, std::uint64_t id) const {
@@ -255,33 +255,33 @@ struct TapWatcher::State {
   }
 
   void receive_links() {
-    alignas(nlmsghdr) std::array<std::uint8_t, 32768> buffer;
-    while (true) {
-      const ssize_t size = ::recv(links.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-      if (size < 0 && errno == ENOBUFS) {
-        check_links();
-        continue;
-      }
-      if (size <= 0) return;
-      auto left = static_cast<unsigned>(size);
-      // Messages of netlink lie one after the other; its macros check their lengths.
-      for (auto* header = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(header, left);
-           header = NLMSG_NEXT(header, left))
-        take_link(header);
-    }
+    const auto outcome = links.read(
+        [this](std::span<const std::uint8_t> datagram) {
+          auto left = static_cast<unsigned>(datagram.size());
+          // It is aligned for it, and netlink's macros check the lengths of messages.
+          for (const auto* header = reinterpret_cast<const nlmsghdr*>(datagram.data());
+               NLMSG_OK(header, left); header = NLMSG_NEXT(header, left))
+            take_link(header);
+        },
+        [this] { check_links(); });
+    if (outcome) return;
+    ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, links.descriptor(), nullptr);
+    events.report(
+        fmt::format("taps that come and go are not noticed any more: {}", std::strerror(outcome.error())));
   }
 
 // The macros of netlink's headers are C.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
-  void take_link(nlmsghdr* header) {
+  void take_link(const nlmsghdr* header) {
     if (header->nlmsg_type != RTM_DELLINK && header->nlmsg_type != RTM_NEWLINK) return;
     if (header->nlmsg_len < NLMSG_LENGTH(sizeof(ifinfomsg))) return;
     const auto* link = static_cast<const ifinfomsg*>(NLMSG_DATA(header));
     // A port that leaves its bridge is told as the end of a link of that family.
     if (link->ifi_family != AF_UNSPEC) return;
     auto left = static_cast<unsigned>(IFLA_PAYLOAD(header));
-    for (rtattr* attribute = IFLA_RTA(link); RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+    for (const rtattr* attribute = IFLA_RTA(link); RTA_OK(attribute, left);
+         attribute = RTA_NEXT(attribute, left)) {
       if (attribute->rta_type != IFLA_IFNAME) continue;
       const auto* text = static_cast<const char*>(RTA_DATA(attribute));
       const std::string name(text, ::strnlen(text, RTA_PAYLOAD(attribute)));
@@ -375,7 +375,8 @@ struct TapWatcher::State {
 
   TapEvents events;
   std::mutex mutex;
-  FileDescriptor epoll, stop, links;
+  FileDescriptor epoll, stop;
+  vmm::NetlinkListener links;
   std::map<std::uint64_t, Watch> watches;
   std::map<std::string, std::uint64_t> ids;
   std::uint64_t next_id = kFirstTap;
