@@ -547,9 +547,4 @@ class Domain : public std::enable_shared_from_this<Domain> {
 // Whether two drives have the same in their trays.
 bool is_same_medium(const config::Disk& one, const config::Disk& other);
 
-// domain_networks.cpp: once all domains are loaded, before any starts.
-Task<> delete_stray_ports(const std::shared_ptr<Environment>& environment);
-// Likewise, of Open vSwitch: those of taps that their domains do not have.
-Task<> delete_stray_switch_ports(const std::shared_ptr<Environment>& environment);
-
 }  // namespace warren::driver::domain

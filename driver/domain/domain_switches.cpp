@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "driver/domain/domain.h"
+#include "driver/domain/stray_ports.h"
 #include "driver/openvswitch/switch_port.h"
 
 namespace warren::driver::domain {

@@ -7,6 +7,7 @@
 
 #include "driver/config/domain_defaults.h"
 #include "driver/config/domain_xml.h"
+#include "driver/domain/stray_ports.h"
 
 namespace warren::driver::domain {
 
