@@ -307,6 +307,24 @@ TEST_F(NetworkDriverTest, ADeviceOfItsOwnIsGivenOnce) {
   make_port(handle.uuid, kPort);
 }
 
+TEST_F(NetworkDriverTest, WhatDoesNotFollowItsGuestIsSaid) {
+  for (const auto& [place, body] :
+       {std::pair("by macvtaps", "<forward mode='bridge'><interface dev='eth1'/></forward>"),
+        std::pair("by ports (macTableManager='libvirt')",
+                  "<bridge name='br7' macTableManager='libvirt'/>")}) {
+    const NetworkHandle handle =
+        define(fmt::format("<network trustGuestRxFilters='yes'><name>fixed</name>{}</network>", body));
+    start(handle.uuid);
+    EXPECT_EQ(
+        error_of([&] { make_port(handle.uuid, kPort); }).detail(),
+        fmt::format("trustGuestRxFilters='yes' is not supported {} of network 'fixed': their address does "
+                    "not follow the guest's",
+                    place));
+    stop(handle.uuid);
+    wait<void>([&](Completion<void> done) { driver_->undefine_network({}, handle.uuid, std::move(done)); });
+  }
+}
+
 TEST_F(NetworkDriverTest, AUpdateIsForTheRunningNetworkTheStoredOneOrBoth) {
   const NetworkHandle handle = define(kNat);
   start(handle.uuid);

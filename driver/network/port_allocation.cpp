@@ -179,6 +179,20 @@ void check_vlan(const NetworkDefinition& network, const NetworkPort& port) {
                   network.name));
 }
 
+// A macvtap has one address for good, and so has a port of a bridge that is told where guests are.
+void check_trust(const NetworkDefinition& network, const NetworkPort& port) {
+  if (port.trust_guest_rx_filters != true) return;
+  const auto* bridge = std::get_if<config::BridgePlug>(&port.plug);
+  const bool is_told = bridge != nullptr && bridge->mac_table_manager == config::MacTableManager::libvirt;
+  if (!is_told && !std::holds_alternative<config::DirectPlug>(port.plug)) return;
+  throw network_error(
+      VIR_ERR_CONFIG_UNSUPPORTED,
+      fmt::format(
+          "trustGuestRxFilters='yes' is not supported {} of network '{}': their address does not follow "
+          "the guest's",
+          is_told ? "by ports (macTableManager='libvirt')" : "by macvtaps", network.name));
+}
+
 }  // namespace
 
 NetworkPort allocate(const NetworkDefinition& network, NetworkPort port,
@@ -199,6 +213,7 @@ NetworkPort allocate(const NetworkDefinition& network, NetworkPort port,
   }
   check_virtual_port(network, port);
   check_vlan(network, port);
+  check_trust(network, port);
   name_switch_port(port);
   check_floor(network, port, surroundings.ports, port.bandwidth);
   port.class_id = has_floor(port.bandwidth) ? free_class(surroundings.ports) : 0;

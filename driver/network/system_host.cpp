@@ -14,6 +14,7 @@
 #include "driver/link/sysctl.h"
 #include "driver/link/traffic_limit.h"
 #include "driver/network/dnsmasq_leases.h"
+#include "driver/network/firewall_zone.h"
 #include "driver/network/foreign_drops.h"
 #include "driver/network/network_rules.h"
 #include "driver/network/network_table.h"
@@ -96,7 +97,7 @@ void start_forwarding(const NetworkDefinition& definition) {
   link::start_forwarding(link::AddressFamily::ipv6);
 }
 
-// Takes away the rules of a network that does not come to be.
+// Takes away the rules of a network that does not come to be, and its place in a zone.
 class HalfMadeRules {
  public:
   explicit HalfMadeRules(const NetworkDefinition& definition) : definition_(&definition) {}
@@ -104,6 +105,7 @@ class HalfMadeRules {
   HalfMadeRules& operator=(const HalfMadeRules&) = delete;
   ~HalfMadeRules() {
     if (definition_ == nullptr) return;
+    leave_zone(*definition_);
     try {
       remove_rules(*definition_);
     } catch (const Error&) {
@@ -160,6 +162,7 @@ std::vector<std::string> SystemHost::start(const NetworkDefinition& definition) 
   // Before anybody can use it.
   network::apply_rules(definition);
   HalfMadeRules rules(definition);
+  enter_zone(definition);
   set_up_link(definition);
   start_forwarding(definition);
   if (definition.bandwidth) link::limit_network(bridge, definition.bandwidth);
@@ -172,6 +175,7 @@ std::vector<std::string> SystemHost::start(const NetworkDefinition& definition) 
 }
 
 void SystemHost::stop(const NetworkDefinition& definition) {
+  leave_zone(definition);
   remove_rules(definition);
   with_rules_.erase(definition.bridge.name);
   link::delete_bridge(definition.bridge.name);
