@@ -311,6 +311,8 @@ Interface make_interface(Dice& dice, std::uint32_t number) {
     interface.filter =
         FilterReference{"clean-traffic", {{"IP", {fmt::format("10.0.0.{}", dice.below(256))}}}};
   interface.trust_guest_rx_filters = dice.maybe_bool();
+  if (interface.type == InterfaceType::direct && interface.trust_guest_rx_filters)
+    interface.trust_guest_rx_filters = false;
   if (interface.type == InterfaceType::bridge && dice.flip())
     interface.virtual_port =
         VirtualPort{.type = VirtualPortType::openvswitch, .profile_id = dice.flip() ? "a" : ""};

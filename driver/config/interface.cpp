@@ -172,6 +172,10 @@ void check_port_settings(XmlElement& element, const Interface& interface) {
   if (interface.vlan && !on_bridge &&
       !(interface.type == InterfaceType::direct && interface.source_direct.mode == MacvtapMode::passthrough))
     throw element.unsupported("<vlan> is for interfaces of type bridge and network");
+  if (interface.trust_guest_rx_filters == true && interface.type == InterfaceType::direct) {
+    throw element.unsupported_attribute("trustGuestRxFilters",
+                                        "the address of a macvtap does not follow the guest's");
+  }
   check_virtual_port(element, interface);
 }
 

@@ -194,5 +194,22 @@ TEST(InterfaceOfOpenVSwitch, OtherSwitchesAreRefusedByName) {
   EXPECT_THAT(shown(complete(interface("network", "<source network='n'/>"))), Not(HasSubstr("virtualport")));
 }
 
+TEST(InterfaceOnAMacvtap, DoesNotFollowItsGuest) {
+  const auto trusting = [](std::string_view type, std::string_view trust) {
+    return fmt::format("<interface type='{}' trustGuestRxFilters='{}'><source {}/></interface>", type, trust,
+                       type == "direct" ? "dev='eth0'" : "bridge='br0'");
+  };
+  EXPECT_THAT(shown(complete(trusting("direct", "no"))), HasSubstr("type='direct' trustGuestRxFilters='no'"));
+  EXPECT_THAT(shown(complete(trusting("bridge", "yes"))),
+              HasSubstr("type='bridge' trustGuestRxFilters='yes'"));
+  try {
+    complete(trusting("direct", "yes"));
+    ADD_FAILURE() << "it is taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), VIR_ERR_CONFIG_UNSUPPORTED);
+    EXPECT_THAT(error.message(), HasSubstr("/domain/devices/interface/@trustGuestRxFilters"));
+  }
+}
+
 }  // namespace
 }  // namespace warren::driver::config

@@ -259,6 +259,7 @@ class Domain : public std::enable_shared_from_this<Domain> {
   // domain_tuning.cpp
   // `before` is what the machine was given until now; null for a new one.
   Task<> apply_tuning(config::DomainDefinition live, DefinitionPointer before);
+  Task<> limit_ports(const config::DomainDefinition& live, const config::DomainDefinition& before);
   Task<> set_iothread(std::uint32_t id, config::DomainDefinition live);
 
   // hot_plug.cpp

@@ -8,6 +8,7 @@
 #include "driver/contract/network_filters.h"
 #include "driver/domain/domain.h"
 #include "driver/domain/guest_link.h"
+#include "driver/domain/tuning_parameters.h"
 #include "driver/link/macvtap.h"
 
 namespace warren::driver::domain {
@@ -282,6 +283,25 @@ Task<> Domain::reclaim_port(const config::Interface& interface) {
     networks.create_port({}, uuid, std::move(xml), VIR_NETWORK_PORT_CREATE_RECLAIM, std::move(completion));
   };
   co_await await_completion<NetworkPortHandle>(std::move(begin));
+}
+
+// A network keeps the limits of its ports, and what it has promised them (floor).
+Task<> Domain::limit_ports(const config::DomainDefinition& live, const config::DomainDefinition& before) {
+  for (const config::Interface& interface : live.devices.interfaces) {
+    if (!interface.port) continue;
+    const auto same = [&interface](const config::Interface& other) {
+      return other.port && other.port->id == interface.port->id;
+    };
+    const auto had = std::ranges::find_if(before.devices.interfaces, same);
+    if (had == before.devices.interfaces.end() || had->bandwidth == interface.bandwidth) continue;
+    NetworkDriver& networks = require_networks(environment_->settings);
+    Beginning<void> begin = [&networks, port = interface.port->id,
+                             network = networks.network_by_name({}, interface.source_network).uuid,
+                             rates = bandwidth_parameters(interface)](Completion<void> completion) mutable {
+      networks.set_port_parameters({}, network, port, std::move(rates), 0, std::move(completion));
+    };
+    co_await await_completion<void>(std::move(begin));
+  }
 }
 
 // Getters of what the guest was given do not wait for the domain's job.

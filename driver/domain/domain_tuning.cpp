@@ -40,7 +40,13 @@ void limit_interfaces(const config::DomainDefinition* before, const config::Doma
 
 Task<> Domain::tune(Caller caller, std::string job, unsigned int flags, Change change,
                     std::optional<TunableEvent> event) {
-  Apply apply = [this](const config::DomainDefinition& live) { return apply_tuning(live, live_); };
+  // What was put in force last, so that undoing undoes.
+  auto told = std::make_shared<DefinitionPointer>();
+  Apply apply = [this, told](const config::DomainDefinition& live) {
+    DefinitionPointer before = *told ? *told : live_;
+    *told = std::make_shared<config::DomainDefinition>(live);
+    return apply_tuning(live, std::move(before));
+  };
   std::optional<decltype(DomainEvent::body)> body;
   if (event) body = std::move(*event);
   co_await modify(std::move(caller), std::move(job), flags, std::move(change), std::move(body),
@@ -49,6 +55,7 @@ Task<> Domain::tune(Caller caller, std::string job, unsigned int flags, Change c
 
 Task<> Domain::apply_tuning(config::DomainDefinition live, DefinitionPointer before) {
   if (!worker_) throw operation_failed(fmt::format("domain '{}' has no worker", name_));
+  if (before) co_await limit_ports(live, *before);
   using Counters = std::shared_ptr<const PerfCounters>;
   std::move_only_function<Counters()> work = [environment = environment_, pid = worker_->pid(), before,
                                               live = std::move(live), counters = perf_,

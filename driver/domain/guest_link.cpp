@@ -115,14 +115,14 @@ GuestLink open_guest_link(const config::Interface& interface, const LinkAccess& 
   std::vector<vmm::FileDescriptor> vhost = open_vhost(interface, access);
   const bool has_scaling = interface.driver.receive_scaling == true;
   if (const config::DirectPlug* direct = config::direct_plug_of(interface)) {
-    const auto refuse = [&interface](std::string_view what, std::string_view why) {
-      throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
-                  fmt::format("interface {}: {} is not for macvtaps, {}",
-                              config::format_mac_address(interface.mac.value()), what, why));
-    };
-    if (has_scaling) refuse("<driver rss='on'/>", "which choose queues by themselves");
-    if (interface.trust_guest_rx_filters == true)
-      refuse("trustGuestRxFilters='yes'", "whose address does not follow the guest's");
+    if (has_scaling) {
+      throw Error(
+          VIR_ERR_CONFIG_UNSUPPORTED,
+          fmt::format(
+              "interface {}: <driver rss='on'/> is not for the macvtap that network '{}' makes of it, "
+              "which chooses queues by itself",
+              config::format_mac_address(interface.mac.value()), interface.source_network));
+    }
     link::Macvtap macvtap = link::create_macvtap({.name = interface.target,
                                                   .device = direct->device,
                                                   .mode = direct->mode,

@@ -282,6 +282,7 @@ void set_rate(config::BandwidthRate& rate, const TypedParameter& parameter) {
   if (parameter.field.ends_with("average")) rate.average = value;
   if (parameter.field.ends_with("peak")) rate.peak = value;
   if (parameter.field.ends_with("burst")) rate.burst = value;
+  if (parameter.field.ends_with("floor")) rate.floor = value;
 }
 
 }  // namespace
@@ -337,16 +338,16 @@ void set_bandwidth(config::Interface& interface, const TypedParameters& paramete
   config::Bandwidth bandwidth = interface.bandwidth.value_or(config::Bandwidth{});
   config::BandwidthRate in, out;
   bool in_given = false, out_given = false;
+  // What is said of the average leaves a promise as it is.
+  in.floor = bandwidth.inbound ? bandwidth.inbound->floor : 0;
   for (const TypedParameter& parameter : parameters) {
-    if (parameter.field == VIR_DOMAIN_BANDWIDTH_IN_FLOOR) {
-      if (std::get<std::uint32_t>(parameter.value) != 0)
-        throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
-                    "inbound.floor needs an interface of type 'network' with QoS");
-      continue;
-    }
     const bool inbound = parameter.field.starts_with("inbound.");
     (inbound ? in_given : out_given) = true;
     set_rate(inbound ? in : out, parameter);
+  }
+  if (in.floor != 0 && interface.type != config::InterfaceType::network) {
+    throw Error(VIR_ERR_CONFIG_UNSUPPORTED,
+                "inbound.floor is for interfaces of type 'network', whose network has an inbound rate");
   }
   // A direction is replaced whole; without an average there is no limit.
   const auto keep = [](std::optional<config::BandwidthRate>& kept, const config::BandwidthRate& rate) {
@@ -354,8 +355,6 @@ void set_bandwidth(config::Interface& interface, const TypedParameters& paramete
       throw invalid_argument("a peak or burst needs an average");
     kept = rate.average != 0 || rate.floor != 0 ? std::optional(rate) : std::nullopt;
   };
-  // The floor is the network port's, which keeps it.
-  in.floor = bandwidth.inbound ? bandwidth.inbound->floor : 0;
   if (in_given) keep(bandwidth.inbound, in);
   if (out_given) keep(bandwidth.outbound, out);
   interface.bandwidth = bandwidth == config::Bandwidth{} ? std::nullopt : std::optional(bandwidth);

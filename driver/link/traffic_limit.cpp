@@ -85,15 +85,15 @@ const ShaperClass* root_of(const std::vector<ShaperClass>& classes) {
 
 Error overcommitted(const Link& link, std::uint64_t wanted, std::uint64_t there) {
   return operation_invalid(
-      fmt::format("bridge {}: guarantees (floor) of {} KiB/s are more than the network's "
-                  "inbound average of {} KiB/s; raise it, or lower them",
+      fmt::format("bridge {}: guarantees (floor) of {} KiB/s are more than the {} KiB/s that the network has "
+                  "inbound (peak, or average where there is none); raise that, or lower them",
                   link.name, wanted / kKibibyte, there / kKibibyte));
 }
 
-// The rest gets what nobody was promised, and may borrow all that nobody uses.
+// The rest gets what nobody was promised of the average, and may borrow all that nobody uses.
 Message rest_class(const Link& link, std::uint64_t rate, std::uint64_t ceiling, std::uint64_t promised) {
   return set_class(link.index, shaper_class(kRoot), kRest,
-                   {.rate = std::max(rate - promised, kKibibyte), .ceiling = ceiling});
+                   {.rate = std::max(rate - std::min(rate, promised), kKibibyte), .ceiling = ceiling});
 }
 
 void share(Netlink& netlink, const Link& link, const config::BandwidthRate& inbound) {
@@ -101,7 +101,7 @@ void share(Netlink& netlink, const Link& link, const config::BandwidthRate& inbo
   const std::vector<ShaperClass> classes = list_classes(netlink, link.index);
   const Rate rate = rate_of(inbound);
   const std::uint64_t promised = guaranteed(classes, 0);
-  if (promised > rate.rate) throw overcommitted(link, promised, rate.rate);
+  if (promised > rate.ceiling) throw overcommitted(link, promised, rate.ceiling);
   const bool is_new = root_of(classes) == nullptr;
   if (is_new) make(netlink, add_shaper(link.index, kRest), doing, "sch_htb");
   try {
@@ -167,8 +167,8 @@ void guarantee(const std::string& bridge, const Guarantee& guarantee) {
                     "the network to be a part of",
                     link.name));
   const std::uint64_t others = guaranteed(classes, guarantee.class_id);
-  if (others > root->rate || floor.rate > root->rate - others)
-    throw overcommitted(link, others + std::min(floor.rate, ~others), root->rate);
+  if (others > root->ceiling || floor.rate > root->ceiling - others)
+    throw overcommitted(link, others + std::min(floor.rate, ~others), root->ceiling);
   const std::string doing = fmt::format("bridge {}: cannot guarantee {} KiB/s to {}", bridge, guarantee.floor,
                                         config::format_mac_address(guarantee.mac));
   // Less for the rest first, so that the promises never add up to more than there is.
@@ -190,20 +190,7 @@ void end_guarantee(const std::string& bridge, std::uint16_t class_id) {
   const std::vector<ShaperClass> classes = list_classes(netlink, link.index);
   const ShaperClass* root = root_of(classes);
   if (root != nullptr)
-    netlink.send(rest_class(link, root->rate, root->ceiling, std::min(root->rate, guaranteed(classes, 0))),
-                 doing);
-}
-
-std::uint16_t free_class(const std::string& bridge) {
-  const Link link = require_link(bridge);
-  Netlink netlink;
-  std::uint16_t free = kFirstClass;
-  for (const ShaperClass& each : list_classes(netlink, link.index))
-    if (each.id == free) ++free;
-  if (free > kLastClass)
-    throw operation_failed(
-        fmt::format("bridge {}: all {} classes of traffic are in use", bridge, kLastClass - kFirstClass + 1));
-  return free;
+    netlink.send(rest_class(link, root->rate, root->ceiling, guaranteed(classes, 0)), doing);
 }
 
 }  // namespace warren::driver::link

@@ -3,7 +3,8 @@
 // dropped.
 //
 // A network's bridge shares its inbound rate: each guest has a class of its own with a guaranteed rate
-// (floor), below the root's; who has none gets what is left, in one class. Rates are KiB a second, bursts KiB
+// (floor), all of them no more than its peak (average, where it has none); who has none gets what is left of
+// the average, in one class. Rates are KiB a second, bursts KiB
 // (libvirt's <bandwidth>). Blocks briefly; any thread. Throws Error that names the link.
 #pragma once
 
@@ -36,7 +37,5 @@ inline constexpr std::uint16_t kFirstClass = 3, kLastClass = 0xffe;
 void guarantee(const std::string& bridge, const Guarantee& guarantee);
 // One that is not there is removed already.
 void end_guarantee(const std::string& bridge, std::uint16_t class_id);
-// No guest's yet. Throws where each is somebody's.
-std::uint16_t free_class(const std::string& bridge);
 
 }  // namespace warren::driver::link

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "driver/link/traffic_limit.h"
 #include "driver/network/network_table.h"
 
 namespace warren::driver::network {
@@ -291,8 +292,7 @@ void check_floor(const NetworkDefinition& network, const NetworkPort& port, cons
 }
 
 std::uint32_t free_class(const Ports& ports) {
-  constexpr std::uint32_t kFirst = 3, kLast = 0xfffe;
-  for (std::uint32_t candidate = kFirst; candidate <= kLast; ++candidate) {
+  for (std::uint32_t candidate = link::kFirstClass; candidate <= link::kLastClass; ++candidate) {
     if (std::ranges::none_of(ports,
                              [candidate](const auto& entry) { return entry.second.class_id == candidate; }))
       return candidate;

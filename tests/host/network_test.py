@@ -231,6 +231,30 @@ class Network(OwnNetworkCase):
         self.virsh("destroy", "vm")
         self.assertNotIn("connections", self.virsh("net-dumpxml", "default"))
 
+    def test_promises_of_bandwidth(self):
+        """What domiftune says of an interface is its network's to keep, up to its peak."""
+        self.virsh("net-create", self.file("<network><name>shared</name><bridge name='virbr6'/><bandwidth>"
+                                           "<inbound average='1000' peak='5000' burst='1024'/></bandwidth></network>"))
+        self.start_domain(network="shared")
+        port = self.virsh("net-port-list", "shared").split()[0]
+        tune = ("domiftune", "vm", "vnet0", "--live", "--inbound")
+        self.virsh(*tune, "800,3000,100,4000")
+        self.assertRegex(self.virsh("domiftune", "vm", "vnet0"), r"inbound\.floor\s*: 4000")
+        self.assertIn("<inbound average='800' peak='3000' burst='100' floor='4000'/>",
+                      self.virsh("net-port-dumpxml", "shared", port))
+        classes = self.daemon.in_network("tc", "class", "show", "dev", "virbr6")
+        self.assertRegex(classes, r"class htb 1:3 .* rate 32768Kbit")
+        # What cannot be kept changes nothing.
+        self.assertIn("it would overcommit 'peak' on network 'shared'", self.refused(*tune, "700,3000,100,5001"))
+        self.assertRegex(self.virsh("domiftune", "vm", "vnet0"), r"inbound\.average\s*: 800[\s\S]*inbound\.floor\s*: 4000")
+        self.assertIn("rate 6553600bit", self.daemon.in_network("tc", "class", "show", "dev", "vnet0")
+                      .replace("6553Kbit", "6553600bit"))
+        self.assertEqual(self.daemon.in_network("tc", "class", "show", "dev", "virbr6"), classes)
+        self.virsh(*tune, "0,0,0,0")
+        self.assertNotIn("bandwidth", self.virsh("net-port-dumpxml", "shared", port))
+        self.assertNotIn("1:3", self.daemon.in_network("tc", "class", "show", "dev", "virbr6"))
+        self.virsh("destroy", "vm")
+
     def test_a_network_that_is_not_active_holds_a_start_up(self):
         self.virsh("net-define", self.file(DEFAULT))
         define(self.daemon, "vm", "idle", devices="<interface type='network'><source network='default'/></interface>")
