@@ -6,7 +6,6 @@ import os
 import re
 import sys
 import time
-import unittest
 import unittest.mock
 from pathlib import Path
 
@@ -14,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from domains import define, require_daemon
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.warren_daemon import PrivateDaemon
 from network_test import DEFAULT
 
@@ -35,24 +35,11 @@ BINDING = """<filterbinding>
 """
 
 
-class Filters(unittest.TestCase):
+class Filters(DaemonCase):
     def setUp(self):
         self.daemon = PrivateDaemon(own_network=True)
         self.daemon.__enter__()
         self.addCleanup(self.daemon.__exit__)
-
-    def virsh(self, *arguments) -> str:
-        return self.daemon.virsh(*arguments)
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
-
-    def file(self, text: str) -> Path:
-        path = self.daemon.root / "document.xml"
-        path.write_text(text)
-        return path
 
     def rules(self) -> str:
         return self.daemon.in_network("nft", "list", "ruleset")

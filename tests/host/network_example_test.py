@@ -7,13 +7,13 @@ import re
 import socket
 import sys
 import time
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from domains import require_daemon
 from fixtures import tap
+from fixtures.daemon_case import DaemonCase
 from fixtures.network_hosts import Host, inside, wait_until
 from fixtures.warren_daemon import PrivateDaemon
 
@@ -29,7 +29,7 @@ def network(body: str, head: str = "", name: str = "example", bridge: str = f"<b
     return f"<network{head}>\n  <name>{name}</name>\n  {bridge}\n  {body}\n</network>\n"
 
 
-class NetworkCase(unittest.TestCase):
+class NetworkCase(DaemonCase):
     """A daemon whose host has a link `out0`, and a machine outside on it that knows no way to any guest."""
 
     def setUp(self):
@@ -47,19 +47,6 @@ class NetworkCase(unittest.TestCase):
     def stop_all(self):
         for name in self.virsh("net-list", "--name").split():
             self.virsh("net-destroy", name)
-
-    def virsh(self, *arguments) -> str:
-        return self.daemon.virsh(*arguments)
-
-    def refused(self, *arguments) -> str:
-        with self.assertRaises(RuntimeError) as caught:
-            self.virsh(*arguments)
-        return str(caught.exception)
-
-    def file(self, text: str) -> Path:
-        path = self.daemon.root / "document.xml"
-        path.write_text(text)
-        return path
 
     def host(self, port: str, mac: str, bridge: str = BRIDGE) -> Host:
         host = Host(self.keeper, port, mac, bridge)
