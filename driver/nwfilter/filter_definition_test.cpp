@@ -2,6 +2,7 @@
 
 #include "driver/nwfilter/filter_definition.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "driver/config/filter_binding.h"
@@ -149,6 +150,22 @@ TEST(FilterDefinitionTest, WhatHoldsAndWhatMustNotAreOneRule) {
   EXPECT_FALSE(rule.match("opcode")->negated);
   EXPECT_TRUE(rule.match("arpdstmacaddr")->negated);
   expect_round_trip(format_filter(filter));
+}
+
+TEST(FilterDefinitionTest, PacketsHaveAllThatIsDocumentedOfThem) {
+  // libvirt reads these nowhere, and says nothing; its formatnwfilter lists them.
+  for (const char* protocol : {"icmp", "igmp", "esp", "ah", "udplite", "all"}) {
+    const std::string xml = fmt::format(
+        "<filter name='a'><rule action='drop' direction='in'><{} srcmacaddr='$MAC' "
+        "srcmacmask='ff:ff:ff:00:00:00' "
+        "dstmacaddr='52:54:00:00:00:02' dstmacmask='ff:ff:ff:00:00:00'/></rule></filter>",
+        protocol);
+    EXPECT_EQ(std::get<FilterRule>(parse_filter(xml, true).entries.at(0)).matches.size(), 4) << protocol;
+  }
+  const FilterDefinition filter = parse_filter(
+      "<filter name='a'><rule action='drop' direction='in'><tcp-ipv6 flags='SYN,ACK/SYN'/></rule></filter>",
+      true);
+  EXPECT_EQ(std::get<FilterRule>(filter.entries.at(0)).match("flags")->attribute->kind, ValueKind::tcp_flags);
 }
 
 TEST(FilterDefinitionTest, VariablesAreNamedIteratedAndIndexed) {

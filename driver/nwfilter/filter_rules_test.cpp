@@ -138,6 +138,20 @@ TEST_F(FilterRulesTest, WithoutConnectionsAKernelRefusesWhatNeedsThem) {
   EXPECT_NE(text(chains({}), "vnet0/out-packets").find("\"right\":22"), std::string::npos);
 }
 
+TEST_F(FilterRulesTest, OneConnectionTooManyLeavesTheOthersAlone) {
+  const std::string count = R"({"ct count":{"val":1,"inv":true}})";
+  const std::string begins =
+      R"({"match":{"op":"in","left":{"ct":{"key":"state"}},"right":["new","related","invalid"]}})";
+  define_rule("<tcp connlimit-above='1'/>", "in", "drop");
+  // Counted first, so that those that were there before the rule are counted by what they say.
+  EXPECT_NE(text(chains(), "vnet0/in-packets").find(count + "," + begins), std::string::npos)
+      << text(chains(), "vnet0/in-packets");
+  define_rule("<tcp connlimit-above='1' state='ESTABLISHED'/>", "in", "drop");
+  EXPECT_EQ(text(chains(), "vnet0/in-packets").find(begins), std::string::npos);
+  define_rule("<tcp connlimit-above='1' match='no'/>", "in", "accept");
+  EXPECT_EQ(text(chains(), "vnet0/in-packets").find("related"), std::string::npos);
+}
+
 TEST_F(FilterRulesTest, ListsAreGoneThroughTogetherOrEachWithEach) {
   binding_.filter.parameters = {
       {"A", {"10.0.0.1", "10.0.0.2"}}, {"P", {"80", "8080"}}, {"L", {"1", "2", "3"}}};

@@ -251,19 +251,26 @@ class FrameMatcher {
           !option->negated, false);
     add_number("type", field_at("th", 0, 8));
     add_number("code", field_at("th", 8, 8));
-    add_states();
-    if (const ValueMatch* limit = rule_.match("connlimit-above"))
-      out_.push_back(json::object{{"ct count", {{"val", limit->value.number}, {"inv", !limit->negated}}}});
+    add_states(flow_.states);
+    if (const ValueMatch* limit = rule_.match("connlimit-above")) add_limit(*limit);
   }
 
-  void add_states() {
+  // Counted are all packets' connections. Of those that are too many the one that begins is stopped: kernels
+  // count what they dropped for a while, and the connections that are there would be dropped along with it.
+  void add_limit(const ValueMatch& limit) {
+    out_.push_back(json::object{{"ct count", {{"val", limit.value.number}, {"inv", !limit.negated}}}});
+    const bool stops = rule_.action == Action::drop || rule_.action == Action::reject;
+    if (stops && !limit.negated && flow_.states == 0) add_states(kStateNew | kStateRelated | kStateInvalid);
+  }
+
+  void add_states(std::uint32_t wanted) {
     static constexpr std::pair<std::uint32_t, const char*> kNames[] = {{kStateNew, "new"},
                                                                        {kStateEstablished, "established"},
                                                                        {kStateRelated, "related"},
                                                                        {kStateInvalid, "invalid"}};
     json::array states;
     for (const auto& [bit, name] : kNames)
-      if ((flow_.states & bit) != 0) states.push_back(name);
+      if ((wanted & bit) != 0) states.push_back(name);
     if (states.empty()) return;
     out_.push_back(json::object{
         {"match", {{"op", "in"}, {"left", {{"ct", {{"key", "state"}}}}}, {"right", std::move(states)}}}});

@@ -117,8 +117,8 @@ Attributes ipv6_header() {
 }
 
 // What all protocols that are looked at with their connections have in common.
-Attributes connection(ValueKind address, ValueKind mask) {
-  return Attributes{mac("srcmacaddr")} + network_addresses(address, mask) +
+Attributes connection(const Attributes& link, ValueKind address, ValueKind mask) {
+  return link + network_addresses(address, mask) +
          Attributes{{.name = "srcipfrom", .kind = address},
                     {.name = "srcipto", .kind = address, .needs = "srcipfrom"},
                     {.name = "dstipfrom", .kind = address},
@@ -130,15 +130,18 @@ Attributes connection(ValueKind address, ValueKind mask) {
                     {.name = "ipsetflags", .kind = ValueKind::kernel_set}};
 }
 
-enum class Extra { none, ports, tcp, tcp_ipv6, icmp };
+enum class Extra { none, ports, tcp, icmp };
 
 Attributes connection(bool is_ipv6, Extra extra) {
-  Attributes attributes = is_ipv6 ? connection(ValueKind::ipv6, ValueKind::ipv6_mask)
-                                  : connection(ValueKind::ip, ValueKind::ip_mask);
-  if (extra == Extra::ports || extra == Extra::tcp || extra == Extra::tcp_ipv6)
-    attributes = std::move(attributes) + ports();
-  if (extra == Extra::tcp || extra == Extra::tcp_ipv6) attributes.push_back(byte("option"));
-  if (extra == Extra::tcp) attributes.push_back({.name = "flags", .kind = ValueKind::tcp_flags});
+  // Of IPv4 without ports, all of the frame's addresses are documented.
+  const bool has_ports = extra == Extra::ports || extra == Extra::tcp;
+  const Attributes link = is_ipv6 || has_ports ? Attributes{mac("srcmacaddr")} : link_addresses();
+  Attributes attributes = is_ipv6 ? connection(link, ValueKind::ipv6, ValueKind::ipv6_mask)
+                                  : connection(link, ValueKind::ip, ValueKind::ip_mask);
+  if (has_ports) attributes = std::move(attributes) + ports();
+  if (extra == Extra::tcp)
+    attributes =
+        std::move(attributes) + Attributes{byte("option"), {.name = "flags", .kind = ValueKind::tcp_flags}};
   if (extra == Extra::icmp) attributes = std::move(attributes) + Attributes{byte("type"), byte("code")};
   attributes.push_back(kComment);
   return attributes;
@@ -148,11 +151,11 @@ const Attributes& connection_attributes(bool is_ipv6, Extra extra) {
   static const std::vector<Attributes> tables = [] {
     std::vector<Attributes> made;
     for (const bool family : {false, true})
-      for (const Extra kind : {Extra::none, Extra::ports, Extra::tcp, Extra::tcp_ipv6, Extra::icmp})
+      for (const Extra kind : {Extra::none, Extra::ports, Extra::tcp, Extra::icmp})
         made.push_back(connection(family, kind));
     return made;
   }();
-  return tables[(is_ipv6 ? 5U : 0U) + static_cast<std::size_t>(extra)];
+  return tables[(is_ipv6 ? 4U : 0U) + static_cast<std::size_t>(extra)];
 }
 
 std::vector<ProtocolSpec> make_protocols() {
@@ -175,25 +178,25 @@ std::vector<ProtocolSpec> make_protocols() {
   struct Connection {
     std::string_view name, ipv6_name;
     std::uint8_t number, ipv6_number;
-    Extra extra, ipv6_extra;
+    Extra extra;
   };
   constexpr Connection kConnections[] = {
-      {"tcp", "tcp-ipv6", 6, 6, Extra::tcp, Extra::tcp_ipv6},
-      {"udp", "udp-ipv6", 17, 17, Extra::ports, Extra::ports},
-      {"udplite", "udplite-ipv6", 136, 136, Extra::none, Extra::none},
-      {"esp", "esp-ipv6", 50, 50, Extra::none, Extra::none},
-      {"ah", "ah-ipv6", 51, 51, Extra::none, Extra::none},
-      {"sctp", "sctp-ipv6", 132, 132, Extra::ports, Extra::ports},
-      {"icmp", "icmpv6", 1, 58, Extra::icmp, Extra::icmp},
-      {"igmp", "", 2, 0, Extra::none, Extra::none},
-      {"all", "all-ipv6", 0, 0, Extra::none, Extra::none},
+      {"tcp", "tcp-ipv6", 6, 6, Extra::tcp},
+      {"udp", "udp-ipv6", 17, 17, Extra::ports},
+      {"udplite", "udplite-ipv6", 136, 136, Extra::none},
+      {"esp", "esp-ipv6", 50, 50, Extra::none},
+      {"ah", "ah-ipv6", 51, 51, Extra::none},
+      {"sctp", "sctp-ipv6", 132, 132, Extra::ports},
+      {"icmp", "icmpv6", 1, 58, Extra::icmp},
+      {"igmp", "", 2, 0, Extra::none},
+      {"all", "all-ipv6", 0, 0, Extra::none},
   };
   for (const Connection& entry : kConnections) {
     all.push_back(
         {entry.name, Layer::network, kIpv4, entry.number, connection_attributes(false, entry.extra)});
     if (!entry.ipv6_name.empty())
       all.push_back({entry.ipv6_name, Layer::network, kIpv6, entry.ipv6_number,
-                     connection_attributes(true, entry.ipv6_extra)});
+                     connection_attributes(true, entry.extra)});
   }
   return all;
 }

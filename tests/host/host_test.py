@@ -28,7 +28,7 @@ class HostCase(DaemonCase):
     def tearDownClass(cls):
         cls.daemon.__exit__()
 
-    def file(self, name: str, text: str) -> Path:
+    def named_file(self, name: str, text: str) -> Path:
         path = self.daemon.root / name
         path.write_text(text)
         return path
@@ -99,7 +99,7 @@ class Node(HostCase):
 class Documents(HostCase):
     def test_schemas(self):
         for command, schema in (("capabilities", "capabilities.rng"), ("domcapabilities", "domain-capabilities.rng")):
-            document = self.file(command + ".xml", self.virsh(command))
+            document = self.named_file(command + ".xml", self.virsh(command))
             result = subprocess.run(["xmllint", "--noout", "--relaxng", ROOT / "xml-schemas" / schema, document],
                                     capture_output=True, text=True, check=False)
             self.assertEqual(result.returncode, 0, result.stderr)
@@ -123,7 +123,7 @@ class Documents(HostCase):
         for model in modes["custom"].iterfind("model"):
             self.assertIn(model.text, known)
             # The vendor's name is no part of a comparison, so that a usable model is never incompatible.
-            cpu = self.file("cpu.xml", f"<cpu><model>{model.text}</model></cpu>")
+            cpu = self.named_file("cpu.xml", f"<cpu><model>{model.text}</model></cpu>")
             compared = subprocess.run(["virsh", "-q", "-c", self.daemon.uri, "hypervisor-cpu-compare", cpu],
                                       capture_output=True, text=True, check=False, timeout=30)
             self.assertEqual(compared.returncode == 0, model.get("usable") == "yes", model.text + compared.stdout)
@@ -138,19 +138,19 @@ class CpuModels(HostCase):
         self.assertIn("not supported", self.refused("cpu-models", "aarch64"))
 
     def test_the_host_compared_with_itself(self):
-        capabilities = self.file("capabilities.xml", self.virsh("capabilities"))
+        capabilities = self.named_file("capabilities.xml", self.virsh("capabilities"))
         self.assertIn("identical", self.virsh("cpu-compare", capabilities, "--validate"))
-        domain_capabilities = self.file("domcapabilities.xml", self.virsh("domcapabilities"))
+        domain_capabilities = self.named_file("domcapabilities.xml", self.virsh("domcapabilities"))
         self.assertIn("identical", self.virsh("hypervisor-cpu-compare", domain_capabilities))
 
     def test_compare(self):
-        small = self.file("small.xml", "<cpu><model>qemu32</model><feature policy='disable' name='lm'/></cpu>")
+        small = self.named_file("small.xml", "<cpu><model>qemu32</model><feature policy='disable' name='lm'/></cpu>")
         self.assertIn("superset", self.virsh("cpu-compare", small))
-        never = self.file("never.xml", "<cpu><model>486</model><feature policy='forbid' name='fpu'/></cpu>")
+        never = self.named_file("never.xml", "<cpu><model>486</model><feature policy='forbid' name='fpu'/></cpu>")
         self.assertIn("incompatible", self.refused_output("cpu-compare", never))
         self.assertIn("forbidden features: fpu", self.refused("cpu-compare", never, "--error"))
         self.assertIn("forbidden features: fpu", self.refused("hypervisor-cpu-compare", never, "--error"))
-        self.assertIn("Unknown CPU model", self.refused("cpu-compare", self.file("x.xml", "<cpu><model>x</model></cpu>")))
+        self.assertIn("Unknown CPU model", self.refused("cpu-compare", self.named_file("x.xml", "<cpu><model>x</model></cpu>")))
 
     def refused_output(self, *arguments) -> str:
         result = subprocess.run(["virsh", "-c", self.daemon.uri, *arguments], capture_output=True, text=True,
@@ -159,7 +159,7 @@ class CpuModels(HostCase):
         return result.stdout + result.stderr
 
     def test_baseline(self):
-        both = self.file("both.xml", "<cpu><model>Haswell</model><vendor>Intel</vendor></cpu>"
+        both = self.named_file("both.xml", "<cpu><model>Haswell</model><vendor>Intel</vendor></cpu>"
                                      "<cpu><model>Haswell</model><vendor>Intel</vendor></cpu>")
         cpu = ElementTree.fromstring(self.virsh("cpu-baseline", both))
         self.assertEqual((cpu.get("mode"), cpu.get("match")), ("custom", "exact"))
@@ -167,14 +167,14 @@ class CpuModels(HostCase):
         self.assertEqual(cpu.findall("feature"), [])
         expanded = ElementTree.fromstring(self.virsh("cpu-baseline", both, "--features"))
         self.assertIn("avx2", [feature.get("name") for feature in expanded.iterfind("feature")])
-        mixed = self.file("mixed.xml", "<cpu><model>Haswell</model></cpu><cpu><model>EPYC</model></cpu>")
+        mixed = self.named_file("mixed.xml", "<cpu><model>Haswell</model></cpu><cpu><model>EPYC</model></cpu>")
         self.assertIn("vendors do not match", self.refused("cpu-baseline", mixed))
 
     def test_hypervisor_baseline_is_a_domain_s_cpu(self):
-        document = self.file("domcapabilities.xml", self.virsh("domcapabilities"))
+        document = self.named_file("domcapabilities.xml", self.virsh("domcapabilities"))
         cpu = self.virsh("hypervisor-cpu-baseline", document, "--migratable")
         self.assertNotIn("invtsc", cpu)
-        domain = self.file("domain.xml", f"""<domain type='kvm'><name>baseline</name><memory unit='MiB'>64</memory>
+        domain = self.named_file("domain.xml", f"""<domain type='kvm'><name>baseline</name><memory unit='MiB'>64</memory>
             <os><type arch='x86_64' machine='q35'>hvm</type><kernel>/k</kernel></os>{cpu}</domain>""")
         self.virsh("define", domain)
         self.virsh("undefine", "baseline")
@@ -184,7 +184,7 @@ class NativeFormat(HostCase):
     def test_to_native_is_what_the_worker_runs(self):
         define(self.daemon, "native", "list")
         self.addCleanup(self.virsh, "undefine", "native")
-        native = self.file("native.json", self.virsh("domxml-to-native", "warren-json", "--domain", "native"))
+        native = self.named_file("native.json", self.virsh("domxml-to-native", "warren-json", "--domain", "native"))
         machine = json.loads(native.read_text())
         self.assertEqual(machine["machine"]["cpu"]["vcpus"], 1)
         # Its serial port is a pseudo terminal in the domain; here it is a file that can be read.
@@ -203,7 +203,7 @@ class NativeFormat(HostCase):
         self.addCleanup(self.virsh, "undefine", "native")
         self.assertIn("unsupported config type qemu-argv",
                       self.refused("domxml-to-native", "qemu-argv", "--domain", "native"))
-        native = self.file("native.json", "{}")
+        native = self.named_file("native.json", "{}")
         self.assertIn("would be guessed", self.refused("domxml-from-native", "warren-json", native))
 
 

@@ -82,11 +82,6 @@ class OpenVSwitch(DaemonCase):
     def external_id(self, link: str, key: str) -> str:
         return self.ovs("--if-exists", "get", "Interface", link, f"external_ids:{key}")
 
-    def file(self, text: str) -> Path:
-        path = self.daemon.root / "document.xml"
-        path.write_text(text)
-        return path
-
     def start_network(self):
         self.virsh("net-define", self.file(NETWORK))
         self.virsh("net-start", "ovs")

@@ -45,7 +45,7 @@ class Storage(DaemonCase):
         self.virsh("pool-start", name)
         return self.folder(name)
 
-    def file(self, name: str, text: str) -> Path:
+    def named_file(self, name: str, text: str) -> Path:
         path = self.daemon.root / name
         path.write_text(text)
         return path
@@ -80,7 +80,7 @@ class Storage(DaemonCase):
         self.assertIn("pool has no config file", self.refused("pool-autostart", "brief"))
         self.virsh("pool-destroy", "brief")
         self.assertNotIn("brief", self.virsh("pool-list", "--all"))
-        xml = self.file("pool.xml", f"<pool type='dir'><name>b</name><target><path>{self.folder('b')}</path></target></pool>")
+        xml = self.named_file("pool.xml", f"<pool type='dir'><name>b</name><target><path>{self.folder('b')}</path></target></pool>")
         self.virsh("pool-define", xml, "--validate")
         self.virsh("pool-start", "b", "--build")
         shown = self.virsh("pool-dumpxml", "b")
@@ -93,7 +93,7 @@ class Storage(DaemonCase):
 
     def test_documents_by_hand(self):
         """pool-create, pool-edit; and sources are asked for in both ways."""
-        xml = self.file("brief.xml", f"<pool type='dir'><name>brief</name><target><path>{self.folder('brief')}</path>"
+        xml = self.named_file("brief.xml", f"<pool type='dir'><name>brief</name><target><path>{self.folder('brief')}</path>"
                                      "</target></pool>")
         self.virsh("pool-create", xml, "--build")
         self.assertRegex(self.virsh("pool-info", "brief"), r"State:\s+running\s+Persistent:\s+no")
@@ -164,7 +164,7 @@ class Storage(DaemonCase):
         for algorithm in ("zero", "random", "trim"):
             self.virsh("vol-wipe", "clone.img", "--pool", "vols", "--algorithm", algorithm)
             self.assertNotIn(b"secret", (folder / "clone.img").read_bytes())
-        xml = self.file("vol.xml", "<volume><name>made.img</name><capacity unit='M'>2</capacity><allocation>0</allocation>"
+        xml = self.named_file("vol.xml", "<volume><name>made.img</name><capacity unit='M'>2</capacity><allocation>0</allocation>"
                                    "<target><permissions><mode>0640</mode><owner>1</owner><group>2</group></permissions>"
                                    "</target></volume>")
         self.virsh("vol-create", "vols", xml)
@@ -188,7 +188,7 @@ class Storage(DaemonCase):
         self.assertIn("<capacity unit='bytes'>67108864</capacity>", shown)
         self.virsh("vol-resize", "base.qcow2", "128M", "--pool", "qcow2")
         self.assertRegex(self.virsh("vol-info", "base.qcow2", "--pool", "qcow2"), r"Capacity:\s+128.00 MiB")
-        xml = self.file("raw.xml", "<volume><name>flat.img</name><capacity>0</capacity><target><format type='raw'/>"
+        xml = self.named_file("raw.xml", "<volume><name>flat.img</name><capacity>0</capacity><target><format type='raw'/>"
                                    "</target></volume>")
         self.virsh("vol-create-from", "qcow2", xml, "base.qcow2", "--inputpool", "qcow2")
         self.assertEqual((folder / "flat.img").stat().st_size, 128 << 20)
@@ -196,7 +196,7 @@ class Storage(DaemonCase):
                    "--prealloc-metadata")
         self.assertIn("metadata preallocation", self.refused(
             "vol-create-as", "qcow2", "x.img", "1M", "--prealloc-metadata"))
-        self.assertIn("encrypted", self.refused("vol-create", "qcow2", self.file(
+        self.assertIn("encrypted", self.refused("vol-create", "qcow2", self.named_file(
             "luks.xml", "<volume><name>l</name><capacity>1</capacity><target><format type='raw'/>"
                         "<encryption format='luks'/></target></volume>")))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fixtures import tap
+from fixtures.frames import EVERYBODY, NEIGHBOUR, Watch, arp, frame, ipv4, ipv6, marked, udp
 from fixtures.linux_guest import LinuxGuest
 from fixtures.warren_daemon import PrivateDaemon, build_directory
 
@@ -45,40 +46,9 @@ def mac(interface: int) -> bytes:
     return bytes([0x52, 0x54, 0, 0x72, 0, interface + 1])
 
 
-GATEWAY, OTHER, EVERYBODY = bytes.fromhex("525400720099"), bytes.fromhex("5254007200aa"), b"\xff" * 6
-NEIGHBOUR = bytes.fromhex("5254007200bb")  # nobody that a bridge knows: it goes everywhere
+GATEWAY, OTHER = bytes.fromhex("525400720099"), bytes.fromhex("5254007200aa")
 OWN, ALIEN, NOBODY, HOST = "10.72.0.11", "10.72.0.66", "0.0.0.0", "10.72.0.1"
 OWN6, ALIEN6 = "2001:db8:72::13", "2001:db8:72::66"
-
-
-def frame(source: bytes, protocol: int, payload: bytes, to: bytes = NEIGHBOUR, tags: bytes = b"") -> bytes:
-    return to + source + tags + struct.pack("!H", protocol) + payload
-
-
-def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total & 0xffff) + (total >> 16)
-    return ~((total & 0xffff) + (total >> 16)) & 0xffff
-
-
-def ipv4(source: str, to: str = "10.72.0.77", protocol: int = 17, payload: bytes = b"", fragment: int = 0) -> bytes:
-    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, fragment, 64, protocol, 0,
-                         socket.inet_aton(source), socket.inet_aton(to))
-    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + payload
-
-
-def udp(source: int, to: int, payload: bytes = b"") -> bytes:
-    return struct.pack("!HHHH", source, to, 8 + len(payload), 0) + payload
-
-
-def ipv6(source: str, to: str, next_header: int = 59, payload: bytes = b"") -> bytes:
-    return struct.pack("!IHBB16s16s", 0x60000000, len(payload), next_header, 255,
-                       socket.inet_pton(socket.AF_INET6, source), socket.inet_pton(socket.AF_INET6, to)) + payload
-
-
-def arp(sender: bytes, address: str, operation: int = 1, target: bytes = bytes(6), asked: str = "10.72.0.77") -> bytes:
-    return struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, operation, sender, socket.inet_aton(address), target,
-                       socket.inet_aton(asked))
 
 
 ME = mac(CLEAN)
@@ -131,12 +101,6 @@ LIES6 = {"another's": frame(SIX, 0x86dd, ipv6(ALIEN6, "2001:db8:72::77")),
          "nobody's": frame(SIX, 0x86dd, ipv6("::", "2001:db8:72::77")),
          "multicast": frame(SIX, 0x86dd, ipv6(OWN6, "ff02::1", 17, udp(5, 6)), bytes.fromhex("333300000001")),
          "a DHCP server's": frame(SIX, 0x0800, ipv4("10.72.0.13", payload=udp(67, 68)))}
-MARK = b"WARREN"
-
-
-def marked(content: bytes, number: int) -> bytes:
-    """So that it is known again, behind what it says."""
-    return content.ljust(60, b"\0") + MARK + struct.pack("!H", number)
 
 
 def run(*words: object, check: bool = True) -> str:
@@ -145,39 +109,6 @@ def run(*words: object, check: bool = True) -> str:
     if check and done.returncode:
         raise RuntimeError(f"{words}: {done.stderr}")
     return done.stdout
-
-
-class Watch:
-    """What comes by on links, by the marks that it bears."""
-
-    def __init__(self, *links: str) -> None:
-        self._sockets = {}
-        for link in links:
-            self._sockets[link] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))  # ETH_P_ALL
-            self._sockets[link].bind((link, 0))
-        self.seen: dict[str, set[int]] = {link: set() for link in links}
-
-    def wait_for(self, last: int, limit: float = 20) -> None:
-        """Until the frame with that mark, behind which no earlier one is."""
-        deadline = time.monotonic() + limit
-        while not all(last in seen for seen in self.seen.values()):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"the honest frame does not arrive: {self.seen}")
-            for link, end in self._sockets.items():
-                end.settimeout(0.1)
-                try:
-                    data = end.recv(4096)
-                except TimeoutError:
-                    continue
-                if MARK in data:
-                    self.seen[link].add(struct.unpack_from("!H", data, data.index(MARK) + len(MARK))[0])
-
-    def __enter__(self) -> "Watch":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for end in self._sockets.values():
-            end.close()
 
 
 class CleanTraffic(unittest.TestCase):
