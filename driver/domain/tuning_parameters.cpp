@@ -338,8 +338,6 @@ void set_bandwidth(config::Interface& interface, const TypedParameters& paramete
   config::Bandwidth bandwidth = interface.bandwidth.value_or(config::Bandwidth{});
   config::BandwidthRate in, out;
   bool in_given = false, out_given = false;
-  // What is said of the average leaves a promise as it is.
-  in.floor = bandwidth.inbound ? bandwidth.inbound->floor : 0;
   for (const TypedParameter& parameter : parameters) {
     const bool inbound = parameter.field.starts_with("inbound.");
     (inbound ? in_given : out_given) = true;

@@ -233,9 +233,10 @@ TEST_F(TuningTest, InterfaceLimitsAreReplacedByDirection) {
   EXPECT_THROW(set_bandwidth(interface, {{"inbound.floor", 5u}}), Error);
   interface.type = config::InterfaceType::network;
   set_bandwidth(interface, {{"inbound.floor", 5u}, {"inbound.average", 7u}});
+  EXPECT_EQ(interface.bandwidth->inbound, (config::BandwidthRate{.average = 7, .floor = 5}));
   set_bandwidth(interface, {{"inbound.average", 9u}});
-  EXPECT_EQ(interface.bandwidth->inbound, (config::BandwidthRate{.average = 9, .floor = 5}));
-  set_bandwidth(interface, {{"inbound.average", 0u}, {"inbound.floor", 0u}});
+  EXPECT_EQ(interface.bandwidth->inbound, (config::BandwidthRate{.average = 9}));
+  set_bandwidth(interface, {{"inbound.average", 0u}});
   EXPECT_FALSE(interface.bandwidth);
 }
 

@@ -1,5 +1,7 @@
 // The driver's own logic, on a host that is made up.
+#include <algorithm>
 #include <filesystem>
+#include <mutex>
 #include <set>
 
 #include <boost/asio/io_context.hpp>
@@ -38,7 +40,13 @@ struct FakeHost final : NetworkHost {
   std::vector<std::string> calls;
   std::string fails;  // the call that does not work
 
+  // While calls still come: `calls` is for when none does.
+  bool has_been_told(const std::string& call) {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::find(calls, call) != calls.end();
+  }
   void note(const std::string& call) {
+    const std::lock_guard lock(mutex_);
     calls.push_back(call);
     if (call == fails) throw Error(VIR_ERR_INTERNAL_ERROR, call + " fails", VIR_FROM_NETWORK);
   }
@@ -89,6 +97,9 @@ struct FakeHost final : NetworkHost {
     note(was_there ? "find service" : "serve");
     co_return std::make_unique<Service>(*this);
   }
+
+ private:
+  std::mutex mutex_;  // of calls
 };
 
 class NetworkDriverTest : public testing::Test {
@@ -402,7 +413,7 @@ TEST_F(NetworkDriverTest, ANetworkThatIsCreatedWhileItStopsIsThere) {
   std::optional<std::expected<void, Error>> stopped;
   driver_->stop_network({}, handle.uuid, [&](std::expected<void, Error> told) { stopped = std::move(told); });
   // Until the stop is at work on the host.
-  while (host_->calls.back() != "stop virbr0") {
+  while (!host_->has_been_told("stop virbr0")) {
     loop_.restart();
     loop_.run_one();
   }

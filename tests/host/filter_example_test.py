@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from domains import require_daemon
 from fixtures import tap
 from fixtures.filter_case import CONNECTIONS, GUEST, OTHER, OTHER6, OWN, OWN6, PEER, FilterCase, name_of
-from fixtures.frames import EVERYBODY, NEIGHBOUR, arp, frame, ipv4, ipv6, tcp, udp
+from fixtures.frames import EVERYBODY, arp, frame, ipv4, ipv6, tcp, udp
 from fixtures.network_hosts import wait_until
 
 LIAR = bytes.fromhex("525400720066")

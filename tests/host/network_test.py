@@ -235,12 +235,13 @@ class Network(OwnNetworkCase):
         """What domiftune says of an interface is its network's to keep, up to its peak."""
         self.virsh("net-create", self.file("<network><name>shared</name><bridge name='virbr6'/><bandwidth>"
                                            "<inbound average='1000' peak='5000' burst='1024'/></bandwidth></network>"))
-        self.start_domain(network="shared")
+        define(self.daemon, "vm", "idle", devices="<interface type='network'><source network='shared'/></interface>")
+        self.virsh("start", "vm")
         port = self.virsh("net-port-list", "shared").split()[0]
         tune = ("domiftune", "vm", "vnet0", "--live", "--inbound")
         self.virsh(*tune, "800,3000,100,4000")
         self.assertRegex(self.virsh("domiftune", "vm", "vnet0"), r"inbound\.floor\s*: 4000")
-        self.assertIn("<inbound average='800' peak='3000' burst='100' floor='4000'/>",
+        self.assertIn("<inbound average='800' peak='3000' floor='4000' burst='100'/>",
                       self.virsh("net-port-dumpxml", "shared", port))
         classes = self.daemon.in_network("tc", "class", "show", "dev", "virbr6")
         self.assertRegex(classes, r"class htb 1:3 .* rate 32768Kbit")

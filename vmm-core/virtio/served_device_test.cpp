@@ -59,10 +59,11 @@ class Refilled final : public ServedDevice {
 // One queue of a device, and another on its thread who always has something to do.
 class ServedDeviceTest : public testing::TestWithParam<bool>, private EventHandler {
  protected:
-  ServedDeviceTest() {
+  // Not while it is made or goes: the thread calls what it is.
+  void SetUp() override {
     thread_.run([this] { thread_.add(ready_.get(), EPOLLIN, *this); });
   }
-  ~ServedDeviceTest() override {
+  void TearDown() override {
     thread_.run([this] { thread_.remove(ready_.get()); });
   }
   // Its first queue; one behind it is not set up.
