@@ -100,7 +100,9 @@ class Host {
   }
   bool reaches(const std::string& address) const {
     bool it_does = false;
-    run([&] { it_does = succeeds(fmt::format("ping -c 1 -W 1 {}", address)); });
+    // Twice: the first may come while an earlier question for the address is still open.
+    for (int attempt = 0; attempt < 2 && !it_does; ++attempt)
+      run([&] { it_does = succeeds(fmt::format("ping -c 1 -W 1 {}", address)); });
     return it_does;
   }
 
