@@ -107,7 +107,8 @@ class UserNetwork(GuestNetworkCase):
             time.sleep(0.05)
         third = self.passt()
         self.assertNotIn(third, (first, second))
-        self.assertIn("the passt of interface net0 was lost and is replaced", self.daemon.log.read_text())
+        self.wait_until(lambda: self.daemon.log.read_text().count("the passt of interface net0 was lost and is replaced") == 2,
+                        "the two deaths are not told")
         # Who was started by another daemon ends with the domain as well; one that does not hear of it is killed.
         self.daemon.kill()
         self.daemon.start()
