@@ -18,7 +18,22 @@ PASSPHRASE = "correct horse"
 
 
 def run(*words: object) -> str:
-    return subprocess.run([*map(str, words)], check=True, capture_output=True, text=True).stdout
+    result = subprocess.run([*map(str, words)], capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(map(str, words))}: exit status {result.returncode}: {result.stderr}")
+    return result.stdout
+
+
+def convert(*words: object) -> None:
+    """qemu-img convert. For LUKS it measures the CPU time of its key derivation, and on a busy host gives up on that now
+    and then."""
+    for attempt in range(5):
+        try:
+            run("qemu-img", "convert", *words)
+            return
+        except RuntimeError as error:
+            if attempt == 4 or "Unable to get accurate CPU usage" not in str(error):
+                raise
 
 
 class SharedDiskCase(DomainCase):

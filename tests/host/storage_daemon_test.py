@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from domains import Events, require_daemon, workers_of
 from fixtures import tap
 from guest_machine import make_disk
-from shared_disk import PASSPHRASE, TESTS, SharedDiskCase, run
+from shared_disk import PASSPHRASE, TESTS, SharedDiskCase, convert, run
 
 SECRET = "5d3a7c0e-1111-4a4b-8c3d-0123456789ab"
 
@@ -69,7 +69,7 @@ class StorageDaemon(SharedDiskCase):
         """A raw disk with a pattern, and the same converted."""
         source, image = self.daemon.root / f"{name}.raw", self.daemon.root / f"{name}.{kind}"
         make_disk(source)
-        run("qemu-img", "convert", "-f", "raw", "-O", kind, *options, source, image)
+        convert("-f", "raw", "-O", kind, *options, source, image)
         image.chmod(0o600)
         return source, image
 
@@ -80,7 +80,7 @@ class StorageDaemon(SharedDiskCase):
     def assert_written(self, source: Path, image: Path, kind: str) -> None:
         """All but what the tests write is as it was."""
         back = image.with_suffix(".back")
-        run("qemu-img", "convert", "-f", kind, "-O", "raw", image, back)
+        convert("-f", kind, "-O", "raw", image, back)
         self.assertEqual(back.read_bytes()[:1024 * 512], source.read_bytes()[:1024 * 512])
         self.assertNotEqual(back.read_bytes(), source.read_bytes())
 

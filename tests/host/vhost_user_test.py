@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from domains import Events, console, require_daemon
 from fixtures import tap
 from guest_machine import make_disk
-from shared_disk import PASSPHRASE, TESTS, SharedDiskCase, run
+from shared_disk import PASSPHRASE, TESTS, SharedDiskCase, convert
 
 
 class BackEnd:
@@ -82,13 +82,13 @@ class VhostUser(SharedDiskCase):
 
     def test_vmdk(self):
         source, image = self.pattern("vmdk.raw"), self.daemon.root / "disk.vmdk"
-        run("qemu-img", "convert", "-f", "raw", "-O", "vmdk", source, image)
+        convert("-f", "raw", "-O", "vmdk", source, image)
         back_end = self.serve("vmdk", f"driver=file,node-name=file,filename={image}",
                               "driver=vmdk,node-name=disk,file=file")
         self.run_tests("vmdk", TESTS, self.disk(back_end))
         back_end.end()
         back = self.daemon.root / "vmdk.back"
-        run("qemu-img", "convert", "-f", "vmdk", "-O", "raw", image, back)
+        convert("-f", "vmdk", "-O", "raw", image, back)
         self.assertEqual(back.read_bytes()[:1024 * 512], source.read_bytes()[:1024 * 512])
         self.assertNotEqual(back.read_bytes(), source.read_bytes())
 
@@ -97,8 +97,7 @@ class VhostUser(SharedDiskCase):
         secret = self.daemon.root / "passphrase"
         secret.write_text(PASSPHRASE)
         key = f"secret,id=key,file={secret}"
-        run("qemu-img", "convert", "--object", key, "-f", "raw", "-O", "luks", "-o", "key-secret=key,iter-time=10",
-            source, image)
+        convert("--object", key, "-f", "raw", "-O", "luks", "-o", "key-secret=key,iter-time=10", source, image)
         back_end = self.serve("luks", f"driver=file,node-name=file,filename={image}",
                               "driver=luks,node-name=disk,file=file,key-secret=key", objects=(key,))
         self.run_tests("luks", TESTS, self.disk(back_end))

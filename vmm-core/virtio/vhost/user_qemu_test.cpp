@@ -136,8 +136,11 @@ TEST_F(UserQemuTest, AVmdkImage) {
 }
 
 TEST_F(UserQemuTest, AnEncryptedImage) {
-  ASSERT_TRUE(run({"qemu-img", "convert", "--object", "secret,id=key,file=" + path("key"), "-f", "raw", "-O",
-                   "luks", "-o", "key-secret=key,iter-time=10", path("raw"), path("luks")}));
+  const Words convert = {
+      "qemu-img", "convert", "--object", "secret,id=key,file=" + path("key"), "-f",        "raw",
+      "-O",       "luks",    "-o",       "key-secret=key,iter-time=10",       path("raw"), path("luks")};
+  // It measures the CPU time of its key derivation, and on a busy host gives up on that now and then.
+  ASSERT_TRUE(run(convert) || run(convert) || run(convert));
   serve({"driver=file,node-name=file,filename=" + path("luks"),
          "driver=luks,node-name=disk,file=file,key-secret=key"});
   work();
