@@ -133,6 +133,13 @@ class Reach : public SwitchPortTest {
     return run_tool({.name = "ping", .arguments = {"-c", "3", "-i", "0.2", "-W", "1", "10.9.0.2"}}).status ==
            0;
   }
+  // The switch does what its database says a moment later: flows that it has cached go with the next look at
+  // them, and a removal is not waited for.
+  bool stops_reaching() const {
+    for (int attempt = 0; attempt < 10; ++attempt)
+      if (!reaches()) return true;
+    return false;
+  }
   void plug(std::uint16_t first, std::uint16_t second, bool isolated = false) const {
     for (const auto& [link, tag] : {std::pair("tap-one", first), std::pair("tap-two", second)}) {
       SwitchPort wanted = port(link);
@@ -152,13 +159,13 @@ TEST_F(Reach, PortsOfOneVlanReachEachOtherAndNobodyElse) {
   plug(42, 42);
   EXPECT_TRUE(reaches());
   plug(42, 43);
-  EXPECT_FALSE(reaches());
+  EXPECT_TRUE(stops_reaching());
   plug(42, 42, true);
-  EXPECT_FALSE(reaches());
+  EXPECT_TRUE(stops_reaching());
   plug(42, 42);
   EXPECT_TRUE(reaches());
   remove_port(switch_.database(), "tap-two", kMachine);
-  EXPECT_FALSE(reaches());
+  EXPECT_TRUE(stops_reaching());
 }
 
 TEST_F(SwitchPortTest, WhatCannotBeIsUndoneAndSaysWhy) {
