@@ -216,9 +216,10 @@ Net::Pair::Delivered Net::Pair::deliver() noexcept {
   if (packet_size_ > direct_bytes_)
     fill(direct_bytes_, std::span<const std::byte>(overflow_).first(packet_size_ - direct_bytes_));
   fill(0, std::span<const std::byte>(head_).first(std::min(packet_size_, kHeadBytes)));
-  return_chains(count);
+  // Before the guest has it: who sees a packet arrive finds it counted.
   add(device_.counters_.receive_packets, 1);
   add(device_.counters_.receive_bytes, packet_size_ - sizeof(Header));
+  return_chains(count);
   packet_size_ = 0;
   return Delivered::yes;
 }
